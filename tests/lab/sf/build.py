@@ -1,0 +1,88 @@
+# Copyright (c) 2026, the shakenfist.rolling authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Builds one release of the lab's shakenfist distribution: build.py VERSION DESTDIR [--schema N] [--trait NAME]...
+
+The same arguments make the same bytes. A version that releases.json does not have takes the schema of the
+newest one below it."""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import hashlib
+import json
+import pathlib
+import re
+import zipfile
+
+HERE = pathlib.Path(__file__).resolve().parent
+REQUIRES = ['flask>=3.0', 'gunicorn>=21.2', 'grpcio>=1.60', 'grpcio-health-checking>=1.60', 'pymysql>=1.1']
+DAEMONS = ['cleaner', 'cluster', 'net', 'nodelock', 'privexec', 'queues', 'resources', 'sidechannel', 'transfers']
+SCRIPTS = {'sf-ctl': 'ctl', 'sf-database': 'database'} | {f'sf-{d}': 'daemon' for d in DAEMONS}
+
+
+def number(version):
+    return [int(n) for n in re.findall(r'\d+', version)]
+
+
+def release(version):
+    releases = json.loads((HERE / 'releases.json').read_text())
+    if version in releases:
+        return releases[version]
+    older = [v for v in releases if number(v) <= number(version)]
+    if not older:
+        raise SystemExit(f'{version} is older than every release in releases.json')
+    return {'schema': releases[max(older, key=number)]['schema'], 'traits': []}
+
+
+def build(version, destination, schema=None, traits=()):
+    entry = release(version)
+    schema = schema or entry['schema']
+    traits = sorted({*entry['traits'], *traits})
+    known = re.findall(r"^    '(\w+)': ", (HERE / 'shakenfist/traits.py').read_text(), re.MULTILINE)
+    for trait in traits:
+        if trait not in known:
+            raise SystemExit(f'no such trait: {trait}; there are: {", ".join(known)}')
+
+    info = f'shakenfist-{version}.dist-info'
+    files = {f'shakenfist/{p.name}': p.read_bytes() for p in (HERE / 'shakenfist').glob('*.py')}
+    baked = f'VERSION = {version!r}\nSCHEMA = {schema!r}\nTRAITS = {traits!r}\n'
+    metadata = ['Metadata-Version: 2.1', 'Name: shakenfist', f'Version: {version}',
+                'Summary: Stand-in for Shaken Fist in the lab of shakenfist.rolling',
+                'Requires-Python: >=3.9'] + [f'Requires-Dist: {r}' for r in REQUIRES]
+    scripts = ['[console_scripts]'] + [f'{name} = shakenfist.{module}:main' for name, module in SCRIPTS.items()]
+    files |= {
+        'shakenfist/_release.py': baked.encode(),
+        f'{info}/METADATA': '\n'.join(metadata + ['']).encode(),
+        f'{info}/WHEEL': b'Wheel-Version: 1.0\nGenerator: build.py\nRoot-Is-Purelib: true\nTag: py3-none-any\n',
+        f'{info}/entry_points.txt': '\n'.join(scripts + ['']).encode(),
+    }
+    record = ''
+    for name in sorted(files):
+        digest = base64.urlsafe_b64encode(hashlib.sha256(files[name]).digest()).rstrip(b'=').decode()
+        record += f'{name},sha256={digest},{len(files[name])}\n'
+    files[f'{info}/RECORD'] = (record + f'{info}/RECORD,,\n').encode()
+
+    wheel = pathlib.Path(destination) / f'shakenfist-{version}-py3-none-any.whl'
+    wheel.parent.mkdir(parents=True, exist_ok=True)
+    # Stored, not deflated: what zlib makes differs between its versions.
+    partial = wheel.with_suffix('.part')
+    with zipfile.ZipFile(partial, 'w', zipfile.ZIP_STORED) as z:
+        for name in sorted(files):
+            entry = zipfile.ZipInfo(name, (2026, 1, 1, 0, 0, 0))
+            entry.external_attr = 0o100644 << 16
+            z.writestr(entry, files[name])
+    partial.replace(wheel)
+    return wheel
+
+
+if __name__ == '__main__':
+    parser = argparse.ArgumentParser(description='Build one release of the stand-in.')
+    parser.add_argument('version')
+    parser.add_argument('destination')
+    parser.add_argument('--schema', type=int)
+    parser.add_argument('--trait', action='append', default=[])
+    args = parser.parse_args()
+    print(build(args.version, args.destination, args.schema, args.trait))

@@ -1,0 +1,183 @@
+# Copyright (c) 2026, the shakenfist.rolling authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""sf-database: the gateway to MariaDB. JSON over gRPC, and the standard health service with an empty service name."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+import time
+from concurrent import futures
+
+import grpc
+import pymysql
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+
+from shakenfist import config, mariadb, process, schema
+from shakenfist._release import SCHEMA, VERSION
+from shakenfist.traits import broken
+
+SERVICE = 'shakenfist.Database'
+POLL = 10
+STOP_GRACE = 10
+LEASE = 60
+MISSING_AFTER = 300
+
+_local = threading.local()
+
+
+def run(sql, args=()):
+    """One statement on this thread's connection, once more on a fresh one if the connection has gone."""
+    for last in (False, True):
+        try:
+            if not getattr(_local, 'connection', None):
+                _local.connection = mariadb.connect()
+            with _local.connection.cursor() as cursor:
+                affected = cursor.execute(sql, args)
+                return affected, cursor.fetchall()
+        except (pymysql.OperationalError, pymysql.InterfaceError):
+            _local.connection = None
+            if last:
+                raise
+
+
+def write_note(r):
+    run('INSERT INTO notes (id, text) VALUES (%s, %s) ON DUPLICATE KEY UPDATE text = VALUES(text)', (r['id'], r['text']))
+    return {'id': r['id']}
+
+
+def list_notes(r):
+    return {'ids': [row[0] for row in run('SELECT id FROM notes')[1]]}
+
+
+def put_node(r):
+    run('INSERT INTO nodes (name, ip, lastseen, `release`, is_hypervisor, is_network_node, is_etcd_master)'
+        ' VALUES (%s, %s, UNIX_TIMESTAMP(NOW(6)) - %s, %s, %s, %s, %s)'
+        ' ON DUPLICATE KEY UPDATE ip = VALUES(ip), lastseen = VALUES(lastseen), `release` = VALUES(`release`),'
+        ' is_hypervisor = VALUES(is_hypervisor), is_network_node = VALUES(is_network_node),'
+        ' is_etcd_master = VALUES(is_etcd_master)',
+        (r['name'], r['ip'], r.get('age', 0), r['release'], r.get('is_hypervisor', False),
+         r.get('is_network_node', False), r.get('is_etcd_master', False)))
+    return set_node_state({'name': r['name'], 'state': r.get('state', 'created')})
+
+
+def set_node_state(r):
+    run("REPLACE INTO object_states VALUES ('node', %s, %s)", (r['name'], r['state']))
+    return {}
+
+
+def list_nodes(r):
+    rows = run('SELECT n.name, n.ip, s.state, n.lastseen, n.`release`, n.is_hypervisor, n.is_network_node,'
+               ' n.is_etcd_master, l.holder IS NOT NULL'
+               " FROM nodes n JOIN object_states s ON s.object_type = 'node' AND s.object_name = n.name"
+               " LEFT JOIN leases l ON l.name = 'cluster' AND l.holder = n.name AND l.expires > NOW(6)"
+               ' ORDER BY n.name')[1]
+    keys = ('name', 'ip', 'state', 'lastseen', 'release')
+    flags = ('is_hypervisor', 'is_network_node', 'is_etcd_master', 'is_cluster_maintainer')
+    return {'nodes': [dict(zip(keys, row)) | dict(zip(flags, map(bool, row[5:]))) for row in rows]}
+
+
+def mark_missing(r):
+    run("UPDATE object_states s JOIN nodes n ON s.object_type = 'node' AND s.object_name = n.name"
+        " SET s.state = 'missing' WHERE s.state = 'created' AND n.lastseen < UNIX_TIMESTAMP(NOW(6)) - %s",
+        (MISSING_AFTER,))
+    return {}
+
+
+def acquire_lease(r):
+    run('INSERT IGNORE INTO leases VALUES (%s, %s, NOW(6))', (r['name'], r['holder']))
+    run('UPDATE leases SET holder = %s, expires = NOW(6) + INTERVAL %s SECOND'
+        ' WHERE name = %s AND (holder = %s OR expires <= NOW(6))', (r['holder'], LEASE, r['name'], r['holder']))
+    return {'holder': run('SELECT holder FROM leases WHERE name = %s', (r['name'],))[1][0][0]}
+
+
+def release_lease(r):
+    run('DELETE FROM leases WHERE name = %s AND holder = %s', (r['name'], r['holder']))
+    return {}
+
+
+def set_colour(r):
+    run('UPDATE notes SET colour = %s WHERE id = %s', (r['colour'], r['id']))
+    run("REPLACE INTO object_states VALUES ('note', %s, 'coloured')", (r['id'],))
+    return {}
+
+
+def list_colours(r):
+    return {'colours': dict(run('SELECT id, colour FROM notes WHERE colour IS NOT NULL')[1])}
+
+
+METHODS = [write_note, list_notes, put_node, set_node_state, list_nodes, mark_missing, acquire_lease, release_lease]
+if SCHEMA >= 2:
+    # An older sf-database answers these with UNIMPLEMENTED.
+    METHODS += [set_colour, list_colours]
+
+
+def handler(method):
+    def handle(request, context):
+        try:
+            return method(request)
+        except (pymysql.OperationalError, pymysql.InterfaceError) as e:
+            context.abort(grpc.StatusCode.UNAVAILABLE, f'MariaDB: {e}')
+        except Exception as e:
+            process.log(f'{method.__name__}: {e!r}')
+            context.abort(grpc.StatusCode.INTERNAL, repr(e))
+
+    return grpc.unary_unary_rpc_method_handler(
+        handle, request_deserializer=json.loads, response_serializer=lambda m: json.dumps(m).encode())
+
+
+def main():
+    stop = process.setup('sf-database')
+    if broken('database_does_not_start'):
+        process.log('This release is broken on purpose: sf-database does not start.')
+        return 1
+    try:
+        connection = mariadb.connect()
+        schema.verify(connection)
+        connection.close()
+    except (schema.SchemaError, pymysql.MySQLError) as e:
+        process.log(f'sf-database {VERSION}: {e}')
+        return 1
+
+    server = grpc.server(futures.ThreadPoolExecutor(max_workers=16), options=[
+        ('grpc.so_reuseport', 0), ('grpc.max_send_message_length', -1), ('grpc.max_receive_message_length', -1)])
+    server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler(
+        SERVICE, {m.__name__: handler(m) for m in METHODS})])
+    servicer = health.HealthServicer()
+    health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
+    server.add_insecure_port('0.0.0.0:' + config.get('MARIADB_GATEWAY_PORT', '13005'))
+
+    state = {}
+
+    def poll():
+        try:
+            run('SELECT 1')
+            status = health_pb2.HealthCheckResponse.SERVING
+        except pymysql.MySQLError as e:
+            process.log(f'MariaDB: {e}')
+            status = health_pb2.HealthCheckResponse.NOT_SERVING
+        if broken('database_not_serving'):
+            status = health_pb2.HealthCheckResponse.NOT_SERVING
+        if status != state.get('status'):
+            process.log('health is ' + health_pb2.HealthCheckResponse.ServingStatus.Name(status))
+        state['status'] = status
+        servicer.set('', status)
+
+    poll()
+    server.start()
+    process.log(f'sf-database {VERSION} is up')
+    if broken('database_dies_after_5s'):
+        threading.Thread(target=lambda: (time.sleep(5), os._exit(1)), daemon=True).start()
+    process.wait(stop, POLL, poll)
+
+    servicer.enter_graceful_shutdown()
+    server.stop(STOP_GRACE).wait()
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

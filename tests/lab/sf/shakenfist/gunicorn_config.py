@@ -1,0 +1,52 @@
+# Copyright (c) 2026, the shakenfist.rolling authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""gunicorn's hooks: a readiness thread in each worker, and a SIGTERM that drains before it ends."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+
+from shakenfist import config as sf_config  # a global named config would be a setting of gunicorn's
+from shakenfist import process
+from shakenfist.health import READINESS
+from shakenfist.traits import broken
+
+control_socket_disable = True
+
+
+def when_ready(server):
+    if broken('api_ignores_sigterm'):
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+
+def post_worker_init(worker):
+    # The earliest hook after gunicorn's own signal handlers; and in the worker, for neither a thread nor a gRPC
+    # channel survives a fork.
+    if broken('api_one_worker_never_ready') and worker.age == 1:
+        READINESS.never = True
+    READINESS.start()
+    if broken('api_ignores_sigterm'):
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        return
+    shut_down = signal.getsignal(signal.SIGTERM)
+
+    def end():
+        shut_down(signal.SIGTERM, None)
+        os.write(worker.PIPE[1], b'1')  # an idle worker sits in select()
+
+    def drain(signum, frame):
+        # It arrives twice: systemd signals the whole cgroup, and the arbiter signals its workers.
+        if READINESS.draining:
+            return
+        READINESS.draining = True
+        grace = float(sf_config.get('API_DRAIN_GRACE', '25'))
+        process.log(f'SIGTERM: not ready from now on, serving for {grace:g} s more')
+        timer = threading.Timer(grace, end)
+        timer.daemon = True
+        timer.start()
+
+    signal.signal(signal.SIGTERM, drain)
