@@ -35,7 +35,7 @@ def run(sql, args=()):
     for last in (False, True):
         try:
             if not getattr(_local, 'connection', None):
-                _local.connection = mariadb.connect()
+                _local.connection = mariadb.connect(timeout=10)
             with _local.connection.cursor() as cursor:
                 affected = cursor.execute(sql, args)
                 return affected, cursor.fetchall()
@@ -155,7 +155,10 @@ def main():
 
     def poll():
         try:
-            run('SELECT 1')
+            # A connection of its own, with a short timeout: a MariaDB that hangs is not reachable either.
+            connection = mariadb.connect(timeout=3)
+            mariadb.query(connection, 'SELECT 1')
+            connection.close()
             status = health_pb2.HealthCheckResponse.SERVING
         except pymysql.MySQLError as e:
             process.log(f'MariaDB: {e}')

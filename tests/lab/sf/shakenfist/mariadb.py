@@ -11,12 +11,12 @@ import pymysql
 from shakenfist import config
 
 
-def connect():
+def connect(timeout=None):
     return pymysql.connect(
         host=config.get('MARIADB_HOST'), port=int(config.get('MARIADB_PORT', '3306')),
         user=config.get('MARIADB_USER', 'shakenfist'), password=config.get('MARIADB_PASSWORD'),
         database=config.get('MARIADB_DATABASE', 'shakenfist'),
-        autocommit=True, connect_timeout=3, read_timeout=60, write_timeout=10)
+        autocommit=True, connect_timeout=3, read_timeout=timeout, write_timeout=timeout)
 
 
 def query(connection, sql, args=()):
