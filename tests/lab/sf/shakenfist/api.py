@@ -77,9 +77,9 @@ def make_token(namespace):
 
 
 def authorized():
-    scheme, space, token = flask.request.headers.get('Authorization', '').partition(' ')
+    scheme, _space, token = flask.request.headers.get('Authorization', '').partition(' ')
     try:
-        signed, dot, signature = token.rpartition('.')
+        signed, _dot, signature = token.rpartition('.')
         claims = json.loads(base64.urlsafe_b64decode(signed.split('.')[1] + '==')) if scheme == 'Bearer' else {}
     except (IndexError, ValueError):
         return False

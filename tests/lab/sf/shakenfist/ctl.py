@@ -17,7 +17,8 @@ from shakenfist._release import VERSION
 
 def ensure_mariadb_schema():
     if not config.get('MARIADB_HOST'):
-        raise schema.SchemaError('This command needs MARIADB_HOST to be configured: it can be run only on database nodes.')
+        raise schema.SchemaError(
+            'This command needs MARIADB_HOST to be configured: it can be run only on database nodes.')
     connection = mariadb.connect()
     try:
         schema.ensure(connection, lambda line: print(line, flush=True))

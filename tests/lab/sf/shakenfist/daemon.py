@@ -18,6 +18,7 @@ from shakenfist.traits import broken
 def rpc():
     """A caller that survives a missing database: the daemons outlive an outage of it."""
     import grpc  # the daemons that never call it start without it
+
     from shakenfist.client import Client
     client = Client()
 

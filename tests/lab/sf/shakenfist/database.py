@@ -46,7 +46,8 @@ def run(sql, args=()):
 
 
 def write_note(r):
-    run('INSERT INTO notes (id, text) VALUES (%s, %s) ON DUPLICATE KEY UPDATE text = VALUES(text)', (r['id'], r['text']))
+    run('INSERT INTO notes (id, text) VALUES (%s, %s) ON DUPLICATE KEY UPDATE text = VALUES(text)',
+        (r['id'], r['text']))
     return {'id': r['id']}
 
 
@@ -122,7 +123,7 @@ def handler(method):
             return method(request)
         except (pymysql.OperationalError, pymysql.InterfaceError) as e:
             context.abort(grpc.StatusCode.UNAVAILABLE, f'MariaDB: {e}')
-        except Exception as e:
+        except Exception as e:  # noqa: BLE001, the caller is told
             process.log(f'{method.__name__}: {e!r}')
             context.abort(grpc.StatusCode.INTERNAL, repr(e))
 

@@ -10,8 +10,8 @@ import os
 import signal
 import threading
 
-from shakenfist import config as sf_config  # a global named config would be a setting of gunicorn's
 from shakenfist import process
+from shakenfist.config import get as from_config  # no global may be named config: that is a setting of gunicorn's
 from shakenfist.health import READINESS
 from shakenfist.traits import broken
 
@@ -43,7 +43,7 @@ def post_worker_init(worker):
         if READINESS.draining:
             return
         READINESS.draining = True
-        grace = float(sf_config.get('API_DRAIN_GRACE', '25'))
+        grace = float(from_config('API_DRAIN_GRACE', '25'))
         process.log(f'SIGTERM: not ready from now on, serving for {grace:g} s more')
         timer = threading.Timer(grace, end)
         timer.daemon = True

@@ -20,7 +20,7 @@ ENUMS = {
 
 
 def enum_type(values):
-    return 'ENUM(%s)' % ','.join("'%s'" % v for v in values)
+    return 'ENUM(' + ','.join(f"'{v}'" for v in values) + ')'
 
 
 def enum_values(column):
@@ -32,23 +32,34 @@ def enum_values(column):
 # New columns are nullable: an older sf-database goes on working on a newer schema.
 STEPS = {
     'leases': [
-        (1, 'CREATE TABLE IF NOT EXISTS leases (name VARCHAR(64) PRIMARY KEY, holder VARCHAR(255) NOT NULL,'
-            ' expires DATETIME(6) NOT NULL)'),
+        (1, """CREATE TABLE IF NOT EXISTS leases (
+                 name VARCHAR(64) PRIMARY KEY,
+                 holder VARCHAR(255) NOT NULL,
+                 expires DATETIME(6) NOT NULL)"""),
     ],
     'nodes': [
-        (1, 'CREATE TABLE IF NOT EXISTS nodes (name VARCHAR(255) PRIMARY KEY, ip VARCHAR(64) NOT NULL,'
-            ' lastseen DOUBLE NOT NULL, `release` VARCHAR(64) NOT NULL, is_hypervisor BOOL NOT NULL,'
-            ' is_network_node BOOL NOT NULL, is_etcd_master BOOL NOT NULL)'),
-        (3, 'ALTER TABLE nodes ADD COLUMN IF NOT EXISTS rack VARCHAR(64) NULL DEFAULT NULL'),
+        (1, """CREATE TABLE IF NOT EXISTS nodes (
+                 name VARCHAR(255) PRIMARY KEY,
+                 ip VARCHAR(64) NOT NULL,
+                 lastseen DOUBLE NOT NULL,
+                 `release` VARCHAR(64) NOT NULL,
+                 is_hypervisor BOOL NOT NULL,
+                 is_network_node BOOL NOT NULL,
+                 is_etcd_master BOOL NOT NULL)"""),
+        (3, """ALTER TABLE nodes ADD COLUMN IF NOT EXISTS rack VARCHAR(64) NULL DEFAULT NULL"""),
     ],
     'notes': [
-        (1, 'CREATE TABLE IF NOT EXISTS notes (id VARCHAR(64) PRIMARY KEY, text TEXT NOT NULL)'),
-        (2, 'ALTER TABLE notes ADD COLUMN IF NOT EXISTS colour VARCHAR(16) NULL DEFAULT NULL'),
+        (1, """CREATE TABLE IF NOT EXISTS notes (
+                 id VARCHAR(64) PRIMARY KEY,
+                 text TEXT NOT NULL)"""),
+        (2, """ALTER TABLE notes ADD COLUMN IF NOT EXISTS colour VARCHAR(16) NULL DEFAULT NULL"""),
     ],
     'object_states': [
-        (1, 'CREATE TABLE IF NOT EXISTS object_states ('
-            f' object_type {enum_type(enum_values("object_states.object_type"))} NOT NULL,'
-            ' object_name VARCHAR(255) NOT NULL, state VARCHAR(32) NOT NULL, PRIMARY KEY (object_type, object_name))'),
+        (1, f"""CREATE TABLE IF NOT EXISTS object_states (
+                  object_type {enum_type(enum_values('object_states.object_type'))} NOT NULL,
+                  object_name VARCHAR(255) NOT NULL,
+                  state VARCHAR(32) NOT NULL,
+                  PRIMARY KEY (object_type, object_name))"""),
     ],
 }
 
@@ -76,7 +87,7 @@ def check_server(connection):
     if not collation.startswith('utf8mb4_'):
         wrong.append(f"collation_database is '{collation}', it must begin with 'utf8mb4_'")
     if wrong:
-        raise SchemaError('\n'.join(['This MariaDB server cannot be used by Shaken Fist:'] + [f'  - {w}' for w in wrong]))
+        raise SchemaError('This MariaDB server cannot be used by Shaken Fist:' + ''.join(f'\n  - {w}' for w in wrong))
 
 
 def versions(connection):
@@ -88,11 +99,11 @@ def versions(connection):
 def verify(connection):
     """What sf-database asks at start: equality, not 'at least'."""
     found = versions(connection)
-    wrong = [f"  - table '{table}': this build needs version {want}, the database has version {found.get(table, 0)}"
+    wrong = [f"\n  - table '{table}': this build needs version {want}, the database has version {found.get(table, 0)}"
              for table, want in EXPECTED.items() if found.get(table, 0) != want]
     if wrong:
-        raise SchemaError('\n'.join(['Schema versions do not match, refusing to start:'] + wrong
-                                    + ["Run 'sf-ctl ensure-mariadb-schema' of the build that is to run here."]))
+        raise SchemaError('Schema versions do not match, refusing to start:' + ''.join(wrong)
+                          + "\nRun 'sf-ctl ensure-mariadb-schema' of the build that is to run here.")
 
 
 def ensure(connection, say):
