@@ -44,3 +44,7 @@ def main():
         print(f'Error: {e}', file=sys.stderr)
         return 1
     return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -10,8 +10,9 @@ import os
 import signal
 import threading
 
+# No global here may be named config, which is a setting of gunicorn's.
 from shakenfist import process
-from shakenfist.config import get as from_config  # no global may be named config: that is a setting of gunicorn's
+from shakenfist.config import get as from_config
 from shakenfist.health import READINESS
 from shakenfist.traits import broken
 
