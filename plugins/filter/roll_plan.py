@@ -1,0 +1,27 @@
+# Copyright (c) 2026, the shakenfist.rolling authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+def _tier(verdict, database):
+    """The nodes of one tier that are left to do, those that serve nobody first; else in the order of the inventory."""
+    left = [name for name, node in verdict.items() if node["database"] == database and not node["done"]]
+    return sorted(left, key=lambda name: verdict[name]["ready"])
+
+
+def roll_plan(verdict, serial=1):
+    """Put the nodes into the order in which they are rolled."""
+    plan = {"database": _tier(verdict, True), "others": _tier(verdict, False), "serial": serial}
+    plan["order"] = plan["database"] + plan["others"]
+    plan["schema"] = [name for name, node in verdict.items() if node["database"]][:1]
+    plan["done"] = [name for name, node in verdict.items() if node["done"]]
+    plan["serving"] = [name for name, node in verdict.items() if node["ready"]]
+    return plan
+
+
+class FilterModule:
+    """The filter of this file."""
+
+    def filters(self):
+        return {"roll_plan": roll_plan}

@@ -1,0 +1,41 @@
+# Copyright (c) 2026, the shakenfist.rolling authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This module_util is private to the collection: it may change at any time, use it only from shakenfist.rolling.
+
+from __future__ import annotations
+
+import time
+
+
+class RollingError(Exception):
+    """A step did not end as expected; a module turns it into its one failure.
+
+    :arg message: what was expected and what was seen, in words for the operator.
+    :arg details: further return values of the failing module.
+    """
+
+    def __init__(self, message, **details):
+        super().__init__(message)
+        self.message = message
+        self.details = details
+
+
+def wait_for(look, timeout, interval=0.1):
+    """Call C(look) every C(interval) seconds until it returns something true, for at most C(timeout) seconds.
+
+    :returns: what C(look) returned last; false when the time ran out. C(look) is always called at least once.
+    """
+    deadline = time.monotonic() + timeout
+    while True:
+        seen = look()
+        if seen or time.monotonic() >= deadline:
+            return seen
+        time.sleep(min(interval, max(0.0, deadline - time.monotonic())))
+
+
+def last_lines(text, count=12):
+    """The last C(count) lines of C(text) that say something, for an error message."""
+    lines = [line.rstrip() for line in text.splitlines() if line.strip()]
+    return "\n".join(lines[-count:])

@@ -1,0 +1,84 @@
+# Copyright (c) 2026, the shakenfist.rolling authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This module_util is private to the collection: it may change at any time, use it only from shakenfist.rolling.
+
+from __future__ import annotations
+
+import http.client
+import socket
+import time
+from urllib.parse import urlsplit
+
+from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError
+
+# How long connections are held open before the requests are sent, so that each idle worker accepts one of them: a
+# gunicorn sync worker that has accepted a connection waits for the request on it and leaves the others alone.
+HOLD = 0.05
+
+
+def split_url(url):
+    """Split an C(http://) URL into host, port and path."""
+    parts = urlsplit(url)
+    if parts.scheme != "http" or not parts.hostname:
+        raise RollingError(f"{url!r} is not a URL of the form http://HOST:PORT/PATH")
+    path = parts.path or "/"
+    return parts.hostname, parts.port or 80, f"{path}?{parts.query}" if parts.query else path
+
+
+def _reason(exc):
+    if isinstance(exc, socket.timeout):
+        return "no answer in time"
+    return getattr(exc, "strerror", None) or str(exc) or type(exc).__name__
+
+
+def ask_once(url, connections=1, timeout=5.0):
+    """Ask C(url) over several fresh connections that are all open before the first request is sent.
+
+    :returns: a list with what each connection got: an HTTP status (int), or why there was none (str).
+    """
+    host, port, path = split_url(url)
+    answers, opened = [], []
+    try:
+        for dummy in range(connections):
+            connection = http.client.HTTPConnection(host, port, timeout=timeout)
+            try:
+                connection.connect()
+            except OSError as exc:
+                answers.append(_reason(exc))
+            else:
+                opened.append(connection)
+        if len(opened) > 1:
+            time.sleep(HOLD)
+        for connection in opened:
+            try:
+                connection.request("GET", path, headers={"Connection": "close"})
+            except OSError:
+                pass  # getresponse says why
+        for connection in opened:
+            try:
+                response = connection.getresponse()
+                response.read()
+                answers.append(response.status)
+            except (OSError, http.client.HTTPException) as exc:
+                answers.append(_reason(exc))
+    finally:
+        for connection in opened:
+            connection.close()
+    return answers
+
+
+def all_ready(answers):
+    """Whether every connection got a 200."""
+    return bool(answers) and all(answer == 200 for answer in answers)
+
+
+def describe(answers):
+    """Answers in a few words: C(200 from 3 of 5, 503 from 2 of 5)."""
+    kinds = {}
+    for answer in answers:
+        kinds[answer] = kinds.get(answer, 0) + 1
+    if len(kinds) == 1:
+        return str(answers[0])
+    return ", ".join(f"{kind} from {count} of {len(answers)}" for kind, count in kinds.items())

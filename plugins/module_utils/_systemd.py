@@ -1,0 +1,96 @@
+# Copyright (c) 2026, the shakenfist.rolling authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This module_util is private to the collection: it may change at any time, use it only from shakenfist.rolling.
+
+from __future__ import annotations
+
+import time
+
+from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError
+
+PROPERTIES = (
+    "Id", "LoadState", "ActiveState", "SubState", "Result", "Type", "UnitFileState", "InvocationID", "NRestarts",
+    "MainPID", "ExecMainCode", "ExecMainStatus", "ExecMainStartTimestampMonotonic",
+)
+# systemd's ExecMainCode is the si_code of the SIGCHLD: 2 is CLD_KILLED, 3 is CLD_DUMPED.
+KILLED = ("2", "3")
+
+
+class Systemd:
+    """The questions and orders that a roll has for systemd, through C(systemctl).
+
+    :arg run: C(AnsibleModule.run_command).
+    """
+
+    def __init__(self, run):
+        self.run = run
+
+    def _systemctl(self, *arguments, check=True):
+        rc, out, err = self.run(["systemctl", *arguments])
+        if check and rc != 0:
+            raise RollingError(f"systemctl {' '.join(arguments)} failed (rc {rc}): {(err or out).strip()}")
+        return out
+
+    def installed(self, pattern):
+        """The names of the installed service units that match C(pattern), without templates and the C(.service)."""
+        out = self._systemctl("list-unit-files", "--type=service", "--plain", "--no-legend", "--no-pager", pattern,
+                              check=False)
+        units = [line.split()[0] for line in out.splitlines() if line.strip()]
+        return sorted(short(unit) for unit in units if "@" not in unit)
+
+    def show(self, names):
+        """The state of each named unit, as a dict by name (without C(.service))."""
+        if not names:
+            return {}
+        units = [f"{short(name)}.service" for name in names]
+        out = self._systemctl("show", "--no-pager", f"--property={','.join(PROPERTIES)}", *units)
+        states = {}
+        for name, block in zip(names, out.strip().split("\n\n")):
+            states[short(name)] = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
+        return states
+
+    def stop(self, name):
+        """Ask for a stop and return at once; the caller watches it."""
+        self._systemctl("stop", "--no-block", f"{short(name)}.service")
+
+    def restart(self, names):
+        """Ask for a restart of all named units at once and return at once; the caller watches them."""
+        units = [f"{short(name)}.service" for name in names]
+        # A start limit that earlier crashes used up would refuse this start, too.
+        self._systemctl("reset-failed", *units, check=False)
+        self._systemctl("restart", "--no-block", *units)
+
+    def journal(self, name, lines=8):
+        """The last words of a unit, for an error message."""
+        out = self.run(["journalctl", "--no-pager", "--quiet", "--output=cat", f"--lines={lines}",
+                        f"--unit={short(name)}.service"])[1]
+        return out.strip()
+
+
+def short(name):
+    """The name of a service unit without its suffix."""
+    return name[:-len(".service")] if name.endswith(".service") else name
+
+
+def started(state):
+    """When the main process of a unit started, in seconds since the epoch; None if it never did.
+
+    systemd's monotonic stamp is used, not its wall clock: it has microseconds in every version of systemd.
+    """
+    stamp = int(state.get("ExecMainStartTimestampMonotonic") or 0)
+    if not stamp:
+        return None
+    return time.time() - (time.monotonic() - stamp / 1e6)
+
+
+def describe(state):
+    """A unit's state in a few words: C(active (running)), C(failed, exit-code, status 1)."""
+    words = f"{state.get('ActiveState', 'unknown')} ({state.get('SubState', 'unknown')})"
+    if state.get("LoadState") not in (None, "loaded"):
+        words = f"not installed ({state['LoadState']})"
+    elif state.get("Result") not in (None, "", "success"):
+        kind = "signal" if state.get("ExecMainCode") in KILLED else "status"
+        words += f", result {state['Result']}, {kind} {state.get('ExecMainStatus', '?')}"
+    return words

@@ -1,0 +1,219 @@
+#!/usr/bin/python
+# Copyright (c) 2026, the shakenfist.rolling authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: ready_info
+short_description: Ask readiness URLs whether their servers are ready
+version_added: 0.1.0
+description:
+  - Asks one or many readiness URLs, such as C(http://10.0.0.1:13000/readyz), and counts C(200) as ready.
+  - Readiness of C(sf-api) is a matter of each worker, and connections made one after the other tend to reach the same
+    worker. So all connections of a round are opened before the first request is sent. A worker that serves one request
+    at a time accepts one of them and waits, which leaves the others to the other workers, and each one has to answer.
+  - Polls on the node that it runs on; no round trip of Ansible lies between two looks.
+options:
+  urls:
+    description: The URLs to ask, V(http://HOST:PORT/PATH).
+    type: list
+    elements: str
+    required: true
+  connections:
+    description:
+      - How many connections a round opens to each URL.
+      - To ask every worker, take more than there are workers, or give O(unit).
+    type: int
+    default: 1
+  unit:
+    description:
+      - A service unit of this node that serves the URLs. A round then opens at least twice as many connections as the
+        unit has worker processes.
+    type: str
+  rounds:
+    description: How many rounds in a row must find a URL ready.
+    type: int
+    default: 1
+  minimum:
+    description: How many of the URLs must be ready. All of them if it is not given.
+    type: int
+  timeout:
+    description:
+      - For how many seconds to wait for O(minimum) URLs to be ready; the module fails when they run out.
+      - V(0) looks once (that is, O(rounds) rounds), never fails for what it saw, and returns it.
+    type: float
+    default: 0
+  interval:
+    description: Seconds between two rounds.
+    type: float
+    default: 0.2
+  request_timeout:
+    description: For how many seconds one connection may keep the module waiting.
+    type: float
+    default: 5
+extends_documentation_fragment:
+  - shakenfist.rolling.attributes
+  - shakenfist.rolling.attributes.info
+author: The shakenfist.rolling authors (@shakenfist)
+"""
+
+EXAMPLES = r"""
+- name: Wait until every worker of sf-api is ready, three rounds in a row
+  shakenfist.rolling.ready_info:
+    urls: ["http://10.0.0.1:13000/readyz"]
+    unit: sf-api
+    rounds: 3
+    timeout: 60
+
+- name: Are at least two of the others ready now?
+  shakenfist.rolling.ready_info:
+    urls: ["http://10.0.0.2:13000/readyz", "http://10.0.0.3:13000/readyz", "http://10.0.0.4:13000/readyz"]
+    minimum: 2
+    timeout: 30
+"""
+
+RETURN = r"""
+ready:
+  description: Whether O(minimum) URLs are ready.
+  returned: always
+  type: bool
+  sample: true
+count:
+  description: How many URLs are ready.
+  returned: always
+  type: int
+  sample: 3
+connections:
+  description: How many connections a round opened to each URL.
+  returned: always
+  type: int
+  sample: 10
+seen:
+  description: By URL, whether it is ready, and what was last seen, in words.
+  returned: always
+  type: dict
+  sample: {"http://10.0.0.1:13000/readyz": {"ready": false, "answers": "200 from 8 of 10, 503 from 2 of 10"}}
+waited:
+  description: How long that took, in seconds.
+  returned: always
+  type: float
+  sample: 2.41
+"""
+
+import glob
+import time
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError, wait_for
+from ansible_collections.shakenfist.rolling.plugins.module_utils._readiness import (
+    all_ready, ask_once, describe, split_url)
+from ansible_collections.shakenfist.rolling.plugins.module_utils._systemd import Systemd, short
+
+
+def worker_count(pid):
+    """How many children the process C(pid) has."""
+    children = 0
+    for path in glob.glob("/proc/[0-9]*/stat"):
+        try:
+            with open(path, encoding="utf-8", errors="replace") as handle:
+                # The second field is the command in parentheses, which may contain anything; the parent follows it.
+                parent = int(handle.read().rpartition(")")[2].split()[1])
+        except (OSError, ValueError, IndexError):
+            continue  # the process ended while we looked
+        children += parent == pid
+    return children
+
+
+class Watch:
+    """Rounds of questions to the URLs, and for each one how many good rounds in a row it has had."""
+
+    def __init__(self, params):
+        self.params = params
+        self.minimum = len(params["urls"]) if params["minimum"] is None else params["minimum"]
+        self.connections = params["connections"]
+        self.streak = {url: 0 for url in params["urls"]}
+        self.answers = {url: [] for url in params["urls"]}
+
+    def round(self):
+        """Ask every URL once; tell whether enough of them are ready."""
+        for url in self.params["urls"]:
+            self.answers[url] = ask_once(url, self.connections, self.params["request_timeout"])
+            self.streak[url] = self.streak[url] + 1 if all_ready(self.answers[url]) else 0
+        return self.enough()
+
+    def is_ready(self, url):
+        return self.streak[url] >= self.params["rounds"]
+
+    def count(self):
+        return sum(self.is_ready(url) for url in self.streak)
+
+    def enough(self):
+        return self.count() >= self.minimum
+
+    def seen(self):
+        return {url: dict(ready=self.is_ready(url), answers=describe(answers))
+                for url, answers in self.answers.items()}
+
+
+def complaint(watch):
+    """What is wrong, in words."""
+    waiting = [f"{url} answered {answers['answers']}" for url, answers in watch.seen().items() if not answers["ready"]]
+    return (f"expected 200 from {watch.minimum} of {len(watch.streak)} URLs, {watch.params['rounds']} rounds in a row "
+            f"over {watch.connections} connections at once, within {watch.params['timeout']:g} s; last seen: "
+            + "; ".join(waiting))
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec=dict(
+            urls=dict(type="list", elements="str", required=True),
+            connections=dict(type="int", default=1),
+            unit=dict(type="str"),
+            rounds=dict(type="int", default=1),
+            minimum=dict(type="int"),
+            timeout=dict(type="float", default=0),
+            interval=dict(type="float", default=0.2),
+            request_timeout=dict(type="float", default=5),
+        ),
+        supports_check_mode=True,
+    )
+    params = module.params
+    for name in ("connections", "rounds"):
+        if params[name] < 1:
+            module.fail_json(msg=f"{name} must be 1 or more, not {params[name]}")
+    if params["minimum"] is not None and params["minimum"] > len(params["urls"]):
+        module.fail_json(msg=f"minimum is {params['minimum']}, but there are only {len(params['urls'])} URLs")
+
+    begin = time.monotonic()
+    watch = Watch(params)
+    systemd = Systemd(module.run_command)
+
+    def look():
+        if params["unit"]:
+            name = short(params["unit"])
+            pid = int(systemd.show([name])[name].get("MainPID") or 0)
+            watch.connections = max(params["connections"], 2 * worker_count(pid) if pid else 1)
+        return watch.round()
+
+    try:
+        for url in params["urls"]:
+            split_url(url)
+        # A look without a timeout still takes its rounds.
+        for dummy in range(params["rounds"] - 1):
+            look()
+            time.sleep(params["interval"])
+        wait_for(look, params["timeout"], params["interval"])
+    except RollingError as exc:
+        module.fail_json(msg=exc.message)
+
+    result = dict(changed=False, ready=watch.enough(), count=watch.count(), connections=watch.connections,
+                  seen=watch.seen(), waited=round(time.monotonic() - begin, 3))
+    if params["timeout"] and not result["ready"]:
+        module.fail_json(msg=complaint(watch), **result)
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,156 @@
+#!/usr/bin/python
+# Copyright (c) 2026, the shakenfist.rolling authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: release_info
+short_description: Look at a node's active and staged releases
+version_added: 0.1.0
+description:
+  - Returns which release a virtualenv holds, since when it is active, and which releases lie beside it.
+  - The version comes from the virtualenv's own Python. A virtualenv that is a plain directory, not yet a link to a
+    release directory, is reported the same way.
+  - A broken virtualenv is reported as RV(problem), it is no failure of this module.
+options:
+  path:
+    description: The virtualenv, or the link to the active release.
+    type: path
+    required: true
+  releases:
+    description: The directory that holds the release directories.
+    type: path
+    required: true
+  distribution:
+    description: The Python distribution whose version counts as the release.
+    type: str
+    required: true
+  commands:
+    description: Names of scripts that the virtualenv must have in its C(bin).
+    type: list
+    elements: str
+    default: []
+extends_documentation_fragment:
+  - shakenfist.rolling.attributes
+  - shakenfist.rolling.attributes.info
+author: The shakenfist.rolling authors (@shakenfist)
+"""
+
+EXAMPLES = r"""
+- name: Look at the releases of a node
+  shakenfist.rolling.release_info:
+    path: /srv/shakenfist/venv
+    releases: /srv/shakenfist/releases
+    distribution: shakenfist
+    commands: [sf-ctl]
+  register: releases
+"""
+
+RETURN = r"""
+active:
+  description: The active release; empty if the virtualenv is broken.
+  returned: success
+  type: dict
+  sample:
+    path: /srv/shakenfist/releases/0.8.1-0a1b2c3d
+    name: 0.8.1-0a1b2c3d
+    version: 0.8.1
+    since: 1763700000.25
+    python: 3.11.2
+    pip: 23.0.1
+  contains:
+    path:
+      description: The directory itself.
+      type: str
+      returned: always
+    name:
+      description: The name of the release directory, V(null) for a plain virtualenv.
+      type: str
+      returned: always
+    version:
+      description: The installed version of O(distribution).
+      type: str
+      returned: always
+    since:
+      description:
+        - Since when this version is what the virtualenv holds, in seconds since the epoch. That is when the link was
+          made or when pip installed the distribution, whichever was later.
+      type: float
+      returned: always
+    python:
+      description: The version of Python.
+      type: str
+      returned: always
+    pip:
+      description: The version of pip, V(null) without pip.
+      type: str
+      returned: always
+staged:
+  description: The names of the complete release directories, the active one among them.
+  returned: success
+  type: list
+  elements: str
+  sample: [0.8.0-99aabbcc, 0.8.1-0a1b2c3d]
+problem:
+  description: What is wrong with the virtualenv, in words. Empty if nothing is.
+  returned: success
+  type: str
+  sample: "sf-ctl is missing in /srv/shakenfist/venv/bin"
+"""
+
+import os
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError
+from ansible_collections.shakenfist.rolling.plugins.module_utils._release import inspect
+
+
+def active_release(run, path, distribution):
+    """The active release behind the virtualenv C(path)."""
+    if not os.path.isdir(path):
+        raise RollingError(f"there is no virtualenv at {path}")
+    found = inspect(run, path, distribution)
+    stamps = [os.lstat(path).st_mtime] if os.path.islink(path) else []
+    if found["record"]:
+        stamps.append(os.stat(found["record"]).st_mtime)
+    real = os.path.realpath(path)
+    return dict(path=real, name=os.path.basename(real) if os.path.islink(path) else None, version=found["version"],
+                since=max(stamps, default=0.0), python=found["python"], pip=found["pip"])
+
+
+def staged_releases(releases):
+    """The names of the complete release directories; incomplete ones begin with a dot."""
+    if not os.path.isdir(releases):
+        return []
+    return sorted(name for name in os.listdir(releases)
+                  if not name.startswith(".") and os.path.isdir(os.path.join(releases, name)))
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec=dict(
+            path=dict(type="path", required=True),
+            releases=dict(type="path", required=True),
+            distribution=dict(type="str", required=True),
+            commands=dict(type="list", elements="str", default=[]),
+        ),
+        supports_check_mode=True,
+    )
+    path = module.params["path"]
+    problem, active = "", {}
+    try:
+        active = active_release(module.run_command, path, module.params["distribution"])
+    except RollingError as exc:
+        problem = exc.message
+    else:
+        missing = [name for name in module.params["commands"]
+                   if not os.access(os.path.join(path, "bin", name), os.X_OK)]
+        if missing:
+            problem = f"{', '.join(missing)} missing in {path}/bin"
+    module.exit_json(changed=False, active=active, staged=staged_releases(module.params["releases"]), problem=problem)
+
+
+if __name__ == "__main__":
+    main()

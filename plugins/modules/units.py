@@ -1,0 +1,137 @@
+#!/usr/bin/python
+# Copyright (c) 2026, the shakenfist.rolling authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: units
+short_description: Restart service units in ordered tiers, and witness each restart
+version_added: 0.1.0
+description:
+  - Restarts all units of a tier at once and waits until each of them is active in a new run, then does the next tier.
+  - A unit that fails to start, or that systemd has to start again, ends the wait at once, with its last words from the
+    journal.
+  - A stopped unit is started.
+options:
+  tiers:
+    description: The units to restart, tier after tier, with or without C(.service).
+    type: list
+    elements: list
+    required: true
+  timeout:
+    description: For how many seconds to wait for each tier.
+    type: float
+    default: 120
+  interval:
+    description: Seconds between two looks.
+    type: float
+    default: 0.1
+extends_documentation_fragment:
+  - shakenfist.rolling.attributes
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: none
+  idempotent:
+    support: none
+    details:
+      - A restart is a restart. Ask for one only where it is needed.
+author: The shakenfist.rolling authors (@shakenfist)
+"""
+
+EXAMPLES = r"""
+- name: Restart the daemons that others order after, then the others
+  shakenfist.rolling.units:
+    tiers:
+      - [sf-privexec, sf-nodelock]
+      - [sf-api, sf-queues, sf-net]
+"""
+
+RETURN = r"""
+units:
+  description: By unit, the ids of its runs before and after, and after how many seconds it was active.
+  returned: always, RV(units.*.after) not in check mode
+  type: dict
+  sample: {"sf-api": {"before": "7f1c2d0a", "after": "99e0aa71", "active_after": 0.61}}
+"""
+
+import time
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError, wait_for
+from ansible_collections.shakenfist.rolling.plugins.module_utils._systemd import Systemd, describe, short
+
+
+class Restart:
+    """The restart of one tier of units."""
+
+    def __init__(self, systemd, names, params):
+        self.systemd = systemd
+        self.names = names
+        self.params = params
+        self.begin = 0.0
+        self.states = systemd.show(names)
+        self.runs = {name: dict(before=state.get("InvocationID", "")) for name, state in self.states.items()}
+
+    def check_installed(self):
+        missing = [name for name, state in self.states.items() if state.get("LoadState") != "loaded"]
+        if missing:
+            raise RollingError(f"cannot restart {', '.join(missing)}: {describe(self.states[missing[0]])}")
+
+    def look(self):
+        """True once every unit of the tier is active in a new run; fails when one of them cannot be."""
+        self.states = self.systemd.show(self.names)
+        for name, state in self.states.items():
+            run = self.runs[name]
+            new = state.get("InvocationID", "") not in ("", run["before"])
+            if new and (state["ActiveState"] == "failed" or int(state.get("NRestarts") or 0) > 0):
+                raise RollingError(f"expected {name} to start; it is {describe(state)}, restarted by systemd "
+                                   f"{state.get('NRestarts')} times.{self.last_words(name)}")
+            if new and state["ActiveState"] == "active" and "after" not in run:
+                run.update(after=state["InvocationID"], active_after=round(time.monotonic() - self.begin, 3))
+        return all("after" in run for run in self.runs.values())
+
+    def last_words(self, name):
+        words = self.systemd.journal(name)
+        return f" Its last words:\n{words}" if words else ""
+
+    def restart(self):
+        self.begin = time.monotonic()
+        self.systemd.restart(self.names)
+        if not wait_for(self.look, self.params["timeout"], self.params["interval"]):
+            late = [name for name in self.names if "after" not in self.runs[name]]
+            raise RollingError(f"expected {', '.join(late)} to be active within {self.params['timeout']:g} s; last seen: "
+                               + "; ".join(f"{name} {describe(self.states[name])}" for name in late)
+                               + f".{self.last_words(late[0])}")
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec=dict(
+            tiers=dict(type="list", elements="list", required=True),
+            timeout=dict(type="float", default=120),
+            interval=dict(type="float", default=0.1),
+        ),
+        supports_check_mode=True,
+    )
+    systemd = Systemd(module.run_command)
+    tiers = [[short(str(name)) for name in tier] for tier in module.params["tiers"] if tier]
+    result = dict(changed=bool(tiers), units={})
+    try:
+        restarts = [Restart(systemd, names, module.params) for names in tiers]
+        for restart in restarts:
+            restart.check_installed()
+            result["units"].update(restart.runs)
+        if not module.check_mode:
+            for restart in restarts:
+                restart.restart()
+    except RollingError as exc:
+        module.fail_json(msg=exc.message, **result)
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()

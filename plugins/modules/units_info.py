@@ -1,0 +1,136 @@
+#!/usr/bin/python
+# Copyright (c) 2026, the shakenfist.rolling authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: units_info
+short_description: Look at the service units of a node
+version_added: 0.1.0
+description:
+  - Returns the state of installed service units, and when the main process of each was started.
+  - C(systemctl) is asked twice, however many units there are.
+options:
+  patterns:
+    description:
+      - Names or shell patterns of installed service units, with or without C(.service).
+      - Templates are left out.
+    type: list
+    elements: str
+    required: true
+  exclude:
+    description: Names of units to leave out.
+    type: list
+    elements: str
+    default: []
+extends_documentation_fragment:
+  - shakenfist.rolling.attributes
+  - shakenfist.rolling.attributes.info
+author: The shakenfist.rolling authors (@shakenfist)
+"""
+
+EXAMPLES = r"""
+- name: Look at all daemons of Shaken Fist
+  shakenfist.rolling.units_info:
+    patterns: [sf-*]
+    exclude: [sf-sentinel-first, sf-sentinel-last]
+  register: daemons
+"""
+
+RETURN = r"""
+units:
+  description: The installed units that match, by name without C(.service).
+  returned: success
+  type: dict
+  sample:
+    sf-api:
+      active: true
+      enabled: true
+      managed: true
+      invocation: 7f1c2d0ab1c24d3f8be2f3a1c7f0a4de
+      pid: 4711
+      restarts: 0
+      started: 1763700000.25
+      state: active (running)
+  contains:
+    active:
+      description: Whether the unit is active.
+      type: bool
+      returned: always
+    enabled:
+      description: Whether the unit is started at boot.
+      type: bool
+      returned: always
+    managed:
+      description: Whether somebody wants the unit to run, that is, it is enabled, active, or failed.
+      type: bool
+      returned: always
+    invocation:
+      description: The id of the unit's current run; a new one after each start.
+      type: str
+      returned: always
+    pid:
+      description: The main process, 0 if there is none.
+      type: int
+      returned: always
+    restarts:
+      description: How often systemd has restarted the unit by itself since it was last started by somebody.
+      type: int
+      returned: always
+    started:
+      description: When the main process was started, in seconds since the epoch, V(null) if it never was.
+      type: float
+      returned: always
+    state:
+      description: The state in words.
+      type: str
+      returned: always
+"""
+
+from fnmatch import fnmatch
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError
+from ansible_collections.shakenfist.rolling.plugins.module_utils._systemd import Systemd, describe, short, started
+
+
+def look(state):
+    """What a roll wants to know of one unit, from what systemd says of it."""
+    active = state.get("ActiveState") in ("active", "reloading")
+    enabled = state.get("UnitFileState") in ("enabled", "enabled-runtime")
+    return dict(
+        active=active,
+        enabled=enabled,
+        managed=enabled or state.get("ActiveState") not in ("inactive", "deactivating", None),
+        invocation=state.get("InvocationID", ""),
+        pid=int(state.get("MainPID") or 0),
+        restarts=int(state.get("NRestarts") or 0),
+        started=started(state),
+        state=describe(state),
+    )
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec=dict(
+            patterns=dict(type="list", elements="str", required=True),
+            exclude=dict(type="list", elements="str", default=[]),
+        ),
+        supports_check_mode=True,
+    )
+    systemd = Systemd(module.run_command)
+    patterns = [short(pattern) for pattern in module.params["patterns"]]
+    exclude = [short(name) for name in module.params["exclude"]]
+    try:
+        names = [name for name in systemd.installed("*") if name not in exclude
+                 and any(fnmatch(name, pattern) for pattern in patterns)]
+        units = {name: look(state) for name, state in systemd.show(names).items()}
+    except RollingError as exc:
+        module.fail_json(msg=exc.message)
+    module.exit_json(changed=False, units=units)
+
+
+if __name__ == "__main__":
+    main()
