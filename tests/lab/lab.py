@@ -1,0 +1,607 @@
+# Copyright (c) 2026, the shakenfist.rolling authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The lab: a small Shaken Fist cluster in containers that run real systemd. Called by tools/lab."""
+
+from __future__ import annotations
+
+import argparse
+import concurrent.futures
+import csv
+import functools
+import hashlib
+import http.client
+import json
+import os
+import pathlib
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+import urllib.request
+
+LAB = pathlib.Path(__file__).resolve().parent
+ROOT = LAB.parent.parent
+CACHE = ROOT / ".cache" / "lab"
+PYTHON = ROOT / ".cache" / "venv" / "bin" / "python"
+STATE = CACHE / "state.json"
+KEY = CACHE / "id_ed25519"
+WHEELS = CACHE / "wheels"
+INDEX = CACHE / "index"
+
+sys.path.insert(0, str(LAB / "sf"))
+import build as stand_in  # noqa: E402 (it lies beside the stand-in's sources)
+
+LABEL = "shakenfist.rolling=lab"
+NETWORK = "sfr-lab"
+SUBNETS = [os.environ["LAB_SUBNET"]] if "LAB_SUBNET" in os.environ else [f"10.213.{n}.0/24" for n in range(77, 87)]
+PACKAGES = ("systemd systemd-sysv dbus openssh-server sudo python3 python3-venv python3-pip iproute2 procps curl "
+            "ca-certificates mariadb-server mariadb-client haproxy").split()
+FIRST_RELEASE, OFFERED = "0.8.0", ["0.8.0", "0.8.1"]
+DATABASE_PASSWORD = "lab-database-password"
+SYSTEM_KEY = "lab-system-key"
+START_LIMIT = 120  # seconds until everything must be ready; it takes about 10
+
+
+class LabError(Exception):
+    """What failed, and what to do next."""
+
+
+def say(text):
+    print(f"lab: {text}", file=sys.stderr, flush=True)
+
+
+# ---- podman
+
+def run(*command, check=True, **options):
+    """Run a command; its output is returned, and shown only where it fails."""
+    result = subprocess.run([str(part) for part in command], text=True, capture_output=True, check=False, **options)
+    if check and result.returncode:
+        raise LabError(f"{shlex.join(str(part) for part in command[:6])} ... failed (rc {result.returncode}):\n"
+                       f"{(result.stderr or result.stdout).strip()}")
+    return result
+
+
+def configure_podman(runtime):
+    """A configuration of our own, so that nothing of the machine's changes."""
+    engine = f'runtime = "{runtime}"\ncgroup_manager = "cgroupfs"\n' if runtime else ""
+    CACHE.mkdir(parents=True, exist_ok=True)
+    (CACHE / "containers.conf").write_text(
+        f'[containers]\ndefault_ulimits = ["nofile=20000:20000", "nproc=30000:30000"]\n[engine]\n{engine}')
+
+
+def podman(*arguments, check=True, **options):
+    environment = dict(os.environ, CONTAINERS_CONF=str(CACHE / "containers.conf"))
+    return run("podman", *arguments, check=check, env=environment, **options)
+
+
+def choose_runtime(image):
+    """The machine's default runtime where it runs systemd's kind of container, else runc."""
+    problems = []
+    for runtime in ("", "runc"):
+        configure_podman(runtime)
+        probe = podman("run", "--rm", "--pull=never", "--systemd=always", "--network=none", "--label", LABEL, image, "/bin/true",
+                       check=False)
+        if probe.returncode == 0:
+            return
+        problems.append(probe.stderr.strip())
+    raise LabError("podman runs no container here:\n" + "\n".join(problems) + "\nNext: tools/setup, then podman info")
+
+
+def execute(node, *command, **options):
+    """Run a command as root in a machine of the lab."""
+    return podman("exec", "-i", f"sfr-{node}", *command, **options)
+
+
+# ---- images
+
+def digest(*parts):
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12]
+
+
+def content(folder):
+    return "".join(f"{path.relative_to(folder)}\0{hashlib.sha256(path.read_bytes()).hexdigest()}\n"
+                   for path in sorted(folder.rglob("*")) if path.is_file() and "__pycache__" not in path.parts)
+
+
+def wheels_of_the_dependencies():
+    """What the stand-in requires, downloaded once."""
+    wanted = digest(*stand_in.REQUIRES)
+    if not (WHEELS / wanted).exists():
+        say("downloading the wheels that the nodes need")
+        run(PYTHON, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--only-binary", ":all:",
+            "--dest", WHEELS, *stand_in.REQUIRES)
+        (WHEELS / wanted).touch()
+    return sorted(WHEELS.glob("*.whl"))
+
+
+def base_image():
+    """Debian 12 with systemd and everything that any machine of the lab needs."""
+    image = f"localhost/sfr-base:{digest(*PACKAGES)}"
+    if podman("image", "exists", image, check=False).returncode:
+        archive = CACHE / f"base-{digest(*PACKAGES)}.tar"
+        if not archive.exists():
+            say("making the base image from Debian's packages (about a minute)")
+            part = archive.with_suffix(".part.tar")
+            run("mmdebstrap", "--quiet", "--variant=minbase", f"--include={','.join(PACKAGES)}", "bookworm", part)
+            part.rename(archive)
+        podman("import", "--quiet", archive, image)
+    return image
+
+
+def lab_image():
+    """The image that every machine of the lab runs; built anew when something in it changes."""
+    dependencies = wheels_of_the_dependencies()
+    base = base_image()
+    if not (CACHE / "containers.conf").exists():
+        choose_runtime(base)
+    tag = digest(base, content(LAB / "image"), content(LAB / "sf"), *[wheel.name for wheel in dependencies])
+    image = f"localhost/sfr-lab:{tag}"
+    if podman("image", "exists", image, check=False).returncode:
+        say("building the image of the machines")
+        context = CACHE / "context"
+        shutil.rmtree(context, ignore_errors=True)
+        shutil.copytree(LAB / "image", context)
+        shutil.copytree(LAB / "sf" / "systemd", context / "systemd")
+        (context / "wheels").mkdir()
+        for wheel in dependencies:
+            shutil.copy(wheel, context / "wheels")
+        stand_in.build(FIRST_RELEASE, context / "wheels")
+        podman("build", "--quiet", "--network=none", "--build-arg", f"BASE={base}", "--tag", image, context)
+        old = podman("images", "--filter", "reference=localhost/sfr-lab", "--format",
+                     "{{.Repository}}:{{.Tag}}").stdout.split()
+        for name in old:
+            if name != image:
+                podman("rmi", name, check=False)
+    return image
+
+
+# ---- the package index
+
+def publish():
+    """Write the pages of the index (PEP 503) for the wheels that lie in it; each page is replaced by one rename."""
+    projects = {}
+    for wheel in sorted((INDEX / "wheels").glob("*.whl")):
+        projects.setdefault(wheel.name.split("-")[0].lower().replace("_", "-").replace(".", "-"), []).append(wheel)
+    pages = {"": [f'<a href="{name}/">{name}</a>' for name in projects]}
+    for name, wheels in projects.items():
+        pages[name] = [f'<a href="../../wheels/{wheel.name}#sha256={hashlib.sha256(wheel.read_bytes()).hexdigest()}">'
+                       f"{wheel.name}</a>" for wheel in wheels]
+    for name, links in pages.items():
+        page = INDEX / "simple" / name / "index.html"
+        page.parent.mkdir(parents=True, exist_ok=True)
+        part = page.with_suffix(".part")
+        part.write_text("<!DOCTYPE html><html><body>\n" + "<br>\n".join(links) + "\n</body></html>\n")
+        part.replace(page)
+
+
+def fresh_index():
+    shutil.rmtree(INDEX, ignore_errors=True)
+    (INDEX / "wheels").mkdir(parents=True)
+    for wheel in wheels_of_the_dependencies():
+        os.link(wheel, INDEX / "wheels" / wheel.name)
+    for version in OFFERED:
+        stand_in.build(version, INDEX / "wheels")
+    publish()
+
+
+def release(options):
+    """Build a release and offer it on the index of the running lab."""
+    load()
+    stand_in.build(options.version, INDEX / "wheels", traits=options.trait)
+    publish()
+    say(f"the index offers {options.version}{' with ' + ', '.join(options.trait) if options.trait else ''}")
+
+
+def unrelease(options):
+    """Take a release off the index."""
+    load()
+    for wheel in (INDEX / "wheels").glob(f"shakenfist-{options.version}-*.whl"):
+        wheel.unlink()
+    publish()
+
+
+# ---- what the lab consists of
+
+class Lab:
+    """The plan of a lab: its machines, their addresses and what each one is."""
+
+    def __init__(self, subnet, options):
+        self.subnet = subnet
+        self.prefix = subnet.rsplit(".", 1)[0]
+        self.options = options
+        count = options["nodes"]
+        self.nodes = [f"sf-{number}" for number in range(1, count + 1)]
+        self.database = self.nodes[:min(options["database"], count)]
+        self.hypervisors = self.nodes[1:] or self.nodes
+        self.network_node = self.nodes[:1]
+
+    def address(self, machine):
+        return f"{self.prefix}.{ {'db': 2, 'lb': 3}.get(machine) or 10 + int(machine[3:])}"
+
+    @property
+    def machines(self):
+        return ["db", "lb", *self.nodes]
+
+    def kind(self, machine):
+        if machine in ("db", "lb"):
+            return machine
+        return "database-node" if machine in self.database else "node"
+
+    def save(self):
+        STATE.write_text(json.dumps(dict(subnet=self.subnet, options=self.options)))
+
+
+def load():
+    if not STATE.exists():
+        raise LabError("there is no lab: bring it up with tools/lab up")
+    return Lab(**json.loads(STATE.read_text()))
+
+
+def settings(lab, node):
+    """/etc/sf/config of a node."""
+    values = {
+        "NODE_NAME": node,
+        "NODE_MESH_IP": lab.address(node),
+        "NODE_IS_HYPERVISOR": str(node in lab.hypervisors).lower(),
+        "NODE_IS_NETWORK_NODE": str(node in lab.network_node).lower(),
+        "NODE_IS_ETCD_MASTER": str(node in lab.database).lower(),
+        "MARIADB_GATEWAY_HOSTS": ",".join(lab.address(name) for name in lab.database),
+        "MARIADB_GATEWAY_PORT": "13005",
+        "API_DRAIN_GRACE": f"{lab.options['drain_grace']:g}",
+        "AUTH_SECRET_SEED": "lab-auth-secret-seed=",
+    }
+    if node in lab.database:
+        values |= {"MARIADB_HOST": lab.address("db"), "MARIADB_PORT": "3306", "MARIADB_USER": "shakenfist",
+                   "MARIADB_PASSWORD": DATABASE_PASSWORD, "MARIADB_DATABASE": "shakenfist"}
+    lines = [f'SHAKENFIST_{key}="{value}"' for key, value in values.items()]
+    return "\n".join(["# Written by the installer", *lines, ""])
+
+
+def topology(lab):
+    """/etc/sf/inventory.yaml, as the installer leaves it (JSON is YAML)."""
+    def group(names):
+        return {"hosts": {name: {} for name in names}}
+    return json.dumps({"all": {
+        "hosts": {name: {"ansible_host": lab.address(name)} for name in lab.nodes},
+        "children": {"hypervisors": group(lab.hypervisors), "network": group(lab.network_node),
+                     "etcd": group(lab.database), "storage": group([])}}}, indent=2)
+
+
+def balancer(lab):
+    options = lab.options
+    servers = "\n".join(
+        f"    server {node} {lab.address(node)}:13000 check inter {options['balancer_inter']:g}s "
+        f"fall {options['balancer_fall']} rise {options['balancer_rise']}" for node in lab.nodes)
+    return f"""global
+    log /dev/log local0
+    stats socket /run/haproxy/admin.sock mode 660 level admin
+    maxconn 4000
+defaults
+    mode http
+    log global
+    option httplog
+    option dontlog-normal
+    timeout connect 5s
+    timeout client 120s
+    timeout server 120s
+    timeout check 2s
+    retries 0
+frontend api
+    bind :80
+    default_backend sf-api
+backend sf-api
+    balance roundrobin
+    option forwardfor
+    option httpchk GET /readyz
+    http-reuse never
+    http-request replace-path /api(/)?(.*) /\\2
+{servers}
+listen stats
+    bind :8404
+    stats enable
+    stats uri /stats
+"""
+
+
+DATABASE_CONF = """[mariadbd]
+bind-address = 0.0.0.0
+skip-name-resolve
+init-file = /etc/mysql/lab.sql
+character-set-server = utf8mb4
+collation-server = utf8mb4_general_ci
+innodb-buffer-pool-size = 64M
+performance-schema = off
+"""
+DATABASE_INIT = f"""CREATE DATABASE IF NOT EXISTS shakenfist CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci;
+CREATE USER IF NOT EXISTS shakenfist@'%' IDENTIFIED BY '{DATABASE_PASSWORD}';
+GRANT ALL ON shakenfist.* TO shakenfist@'%';
+"""
+
+
+def files(lab, machine):
+    """The files that make a machine of the image what it is."""
+    if machine == "db":
+        return {"etc/mysql/mariadb.conf.d/99-lab.cnf": DATABASE_CONF, "etc/mysql/lab.sql": DATABASE_INIT}
+    if machine == "lb":
+        return {"etc/haproxy/haproxy.cfg": balancer(lab)}
+    api = f"http://{lab.address('lb')}/api"
+    return {
+        "etc/pip.conf": f"[global]\nindex-url = http://{lab.address('db')}:8080/simple/\n"
+                        f"trusted-host = {lab.address('db')}\n",
+        "etc/sf/config": settings(lab, machine),
+        "etc/sf/shakenfist.json": json.dumps({"namespace": "system", "key": SYSTEM_KEY, "apiurl": api}),
+        "etc/sf/sfrc": f"export SHAKENFIST_NAMESPACE=system\nexport SHAKENFIST_KEY={SYSTEM_KEY}\n"
+                       f"export SHAKENFIST_API_URL={api}\n",
+        "etc/sf/inventory.yaml": topology(lab),
+    }
+
+
+# ---- up and down
+
+def remove_all():
+    """Remove the machines and the network of an earlier lab; nothing else is touched."""
+    for dummy in range(3):
+        machines = podman("ps", "--all", "--quiet", "--filter", f"label={LABEL}").stdout.split()
+        if not machines:
+            break
+        podman("rm", "--force", "--time", "0", *machines, check=False)
+    else:
+        raise LabError("cannot remove the old machines: look at podman ps --all, then run tools/lab down again")
+    podman("network", "rm", "--force", NETWORK, check=False)
+    STATE.unlink(missing_ok=True)
+
+
+def make_network():
+    problem = ""
+    for subnet in SUBNETS:
+        result = podman("network", "create", "--label", LABEL, "--subnet", subnet, NETWORK, check=False)
+        if result.returncode == 0:
+            return subnet
+        problem = result.stderr.strip()
+    raise LabError(f"no free network for the lab: {problem}\nNext: LAB_SUBNET=10.x.y.0/24 tools/lab up")
+
+
+def start(lab, image, machine):
+    folder = CACHE / "machines" / machine
+    shutil.rmtree(folder, ignore_errors=True)
+    for name, text in files(lab, machine).items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    volumes = [f"{folder}:/lab/conf:ro", f"{KEY}.pub:/lab/authorized_keys:ro"]
+    if machine == "db":
+        volumes.append(f"{INDEX}:/srv/index:ro")
+    podman("run", "--detach", "--pull=never", "--systemd=always", "--cap-add", "SYS_ADMIN", "--label", LABEL,
+           "--name", f"sfr-{machine}", "--hostname", machine, "--network", NETWORK, "--ip", lab.address(machine),
+           *[word for volume in volumes for word in ("--volume", volume)],
+           image, "/bin/sh", "/lab/init", lab.kind(machine))
+
+
+def wait_until(what, condition, limit=START_LIMIT):
+    """Wait for a condition; it returns an empty string, or what is still missing."""
+    deadline = time.monotonic() + limit
+    while True:
+        missing = condition()
+        if not missing:
+            return
+        if time.monotonic() > deadline:
+            raise LabError(f"{what} within {limit} s; last seen: {missing}\n"
+                           "Next: tools/lab status, tools/lab exec NODE journalctl -n 50")
+        time.sleep(0.2)
+
+
+def readiness(address, connections=12):
+    """Whether every worker of a node is ready: connections that are open at once reach all of them."""
+    opened = []
+    try:
+        for dummy in range(connections):
+            connection = http.client.HTTPConnection(address, 13000, timeout=3)
+            connection.connect()
+            opened.append(connection)
+        time.sleep(0.05)
+        for connection in opened:
+            connection.request("GET", "/readyz")
+        answers = {connection.getresponse().status for connection in opened}
+    except (OSError, http.client.HTTPException) as exc:
+        return str(exc) or type(exc).__name__
+    finally:
+        for connection in opened:
+            connection.close()
+    return "" if answers == {200} else f"readyz answers {sorted(answers)}"
+
+
+def balancer_states(lab):
+    """The balancer's word on each node."""
+    try:
+        with urllib.request.urlopen(f"http://{lab.address('lb')}:8404/stats;csv", timeout=3) as response:
+            rows = list(csv.DictReader(response.read().decode().lstrip("# ").splitlines()))
+    except OSError as exc:
+        return {node: str(exc) for node in lab.nodes}
+    return {row["svname"]: row["status"] for row in rows if row["pxname"] == "sf-api" and row["svname"] in lab.nodes}
+
+
+def not_ready(lab):
+    missing = [f"{node}: {problem}" for node in lab.nodes if (problem := readiness(lab.address(node)))]
+    if not missing:
+        missing = [f"{node}: the balancer says {state}" for node, state in balancer_states(lab).items()
+                   if state != "UP"]
+    return ", ".join(missing)
+
+
+def migrate(lab):
+    """The first schema, before any node starts; the db machine has the same virtualenv."""
+    environment = [f"SHAKENFIST_MARIADB_{key}={value}" for key, value in dict(
+        HOST=lab.address("db"), PORT="3306", USER="shakenfist", PASSWORD=DATABASE_PASSWORD,
+        DATABASE="shakenfist").items()]
+    def schema():
+        result = execute("db", "env", *environment, "/srv/shakenfist/venv/bin/sf-ctl", "ensure-mariadb-schema",
+                         check=False)
+        return "" if result.returncode == 0 else (result.stdout + result.stderr).strip()
+    wait_until("MariaDB did not take the schema", schema)
+
+
+def up(options):
+    begin = time.monotonic()
+    if not (PYTHON.exists() and shutil.which("podman") and shutil.which("mmdebstrap")):
+        subprocess.run([str(ROOT / "tools" / "setup")], check=True)
+    if options.nodes < 1 or options.database < 1:
+        raise LabError("a lab has at least one node, and at least one of them in the database tier")
+    CACHE.mkdir(parents=True, exist_ok=True)
+    if not KEY.exists():
+        run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "lab", "-f", KEY)
+    configured = CACHE / "containers.conf"
+    if not configured.exists():
+        configure_podman("")
+        choose_runtime(base_image())
+    image = lab_image()
+    remove_all()
+    fresh_index()
+    lab = Lab(make_network(), {key: getattr(options, key) for key in (
+        "nodes", "database", "drain_grace", "balancer_inter", "balancer_fall", "balancer_rise")})
+    lab.save()
+    say(f"starting db, lb and {options.nodes} node{'s' if options.nodes > 1 else ''}")
+    start(lab, image, "db")
+    start(lab, image, "lb")
+    migrate(lab)
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        list(pool.map(functools.partial(start, lab, image), lab.nodes))
+    wait_until("the nodes are not all ready", functools.partial(not_ready, lab))
+    say(f"up after {time.monotonic() - begin:.0f} s: http://{lab.address('lb')}/api/ "
+        f"with {', '.join(lab.nodes)} on {FIRST_RELEASE}")
+
+
+def down(_options):
+    if not (CACHE / "containers.conf").exists():
+        return
+    remove_all()
+
+
+# ---- for people and tests
+
+SHOW_NODE = """readlink -f /srv/shakenfist/venv
+/srv/shakenfist/venv/bin/python -c 'import importlib.metadata as m; print(m.version("shakenfist"))'
+systemctl is-active sf-api; systemctl is-active sf-database
+"""
+
+
+def status(_options):
+    lab = load()
+    states = balancer_states(lab)
+    print(f"{'machine':8} {'address':15} {'container':10} {'release':9} {'readyz':28} {'gateway':10} balancer")
+    for machine in lab.machines:
+        shown = podman("inspect", "--format", "{{.State.Status}}", f"sfr-{machine}", check=False)
+        container = shown.stdout.strip() or "missing"
+        row = f"{machine:8} {lab.address(machine):15} {container:10}"
+        if machine in lab.nodes and container == "running":
+            seen = (execute(machine, "sh", "-c", SHOW_NODE, check=False).stdout.splitlines() + [""] * 4)[:4]
+            ready = readiness(lab.address(machine)) or "ready"
+            gateway = seen[3] if machine in lab.database else "-"
+            row += f" {seen[1]:9} {ready:28.28} {gateway:10} {states.get(machine, '?')}  {seen[0]}"
+        print(row)
+
+
+def ssh_arguments():
+    return ["-i", str(KEY), "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null",
+            "-o", "LogLevel=ERROR"]
+
+
+def ssh(options):
+    lab = load()
+    os.execvp("ssh", ["ssh", *ssh_arguments(), f"operator@{lab.address(options.node)}", *options.command])
+
+
+def execute_command(options):
+    load()
+    sys.exit(subprocess.run(["podman", "exec", "-i", f"sfr-{options.node}", *options.command], check=False).returncode)
+
+
+def stop_machine(options):
+    load()
+    podman("stop", "--time", "0", f"sfr-{options.node}")
+
+
+def start_machine(options):
+    load()
+    podman("start", f"sfr-{options.node}")
+
+
+def inventory(options):
+    """The protocol of Ansible's inventory scripts."""
+    lab = load()
+    def variables(machine):
+        return {"ansible_host": lab.address(machine)}
+    if options.host:
+        print(json.dumps(variables(options.host)))
+        return
+    common = {
+        "ansible_user": "operator",
+        "ansible_ssh_private_key_file": str(KEY),
+        "ansible_ssh_common_args": "-o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR "
+                                   "-o ServerAliveInterval=5 -o ServerAliveCountMax=3",
+        "ansible_python_interpreter": "/usr/bin/python3",
+        "ansible_pipelining": True,
+    }
+    print(json.dumps({
+        "_meta": {"hostvars": {machine: variables(machine) for machine in lab.machines}},
+        "all": {"vars": common, "children": ["allsf", "lab_db", "lab_lb"]},
+        "allsf": {"hosts": lab.nodes},
+        "database": {"hosts": lab.database},
+        "hypervisors": {"hosts": lab.hypervisors},
+        "network_node": {"hosts": lab.network_node},
+        "lab_db": {"hosts": ["db"]},
+        "lab_lb": {"hosts": ["lb"]},
+    }, indent=2))
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="tools/lab", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    command = commands.add_parser("up", help="bring up a fresh lab; an old one is removed first")
+    command.add_argument("--nodes", type=int, default=3, help="number of nodes (3)")
+    command.add_argument("--database", type=int, default=2, help="how many of them are in the database tier (2)")
+    command.add_argument("--drain-grace", type=float, default=25, help="API_DRAIN_GRACE in seconds (25)")
+    command.add_argument("--balancer-inter", type=float, default=1, help="seconds between the balancer's checks (1)")
+    command.add_argument("--balancer-fall", type=int, default=2, help="failed checks until it lets go of a node (2)")
+    command.add_argument("--balancer-rise", type=int, default=2, help="good checks until it takes a node back (2)")
+    command.set_defaults(do=up)
+    commands.add_parser("down", help="remove the lab").set_defaults(do=down)
+    commands.add_parser("status", help="show the machines").set_defaults(do=status)
+
+    for name, function, text in (("ssh", ssh, "log in as the operator, or run a command"),
+                                 ("exec", execute_command, "run a command as root, without ssh")):
+        command = commands.add_parser(name, help=text)
+        command.add_argument("node")
+        command.add_argument("command", nargs=argparse.REMAINDER)
+        command.set_defaults(do=function)
+    for name, function, text in (("stop", stop_machine, "switch a machine off"),
+                                 ("start", start_machine, "switch it on again")):
+        command = commands.add_parser(name, help=text)
+        command.add_argument("node")
+        command.set_defaults(do=function)
+
+    command = commands.add_parser("release", help="build a release and offer it on the lab's package index")
+    command.add_argument("version")
+    command.add_argument("--trait", action="append", default=[], help="a way in which it is broken, see tests/lab/sf")
+    command.set_defaults(do=release)
+    command = commands.add_parser("unrelease", help="take a release off the index")
+    command.add_argument("version")
+    command.set_defaults(do=unrelease)
+
+    command = commands.add_parser("inventory", help="print the inventory for Ansible")
+    command.add_argument("--list", action="store_true")
+    command.add_argument("--host")
+    command.set_defaults(do=inventory)
+
+    options = parser.parse_args()
+    try:
+        options.do(options)
+    except LabError as exc:
+        sys.exit(f"lab: {exc}")
+
+
+if __name__ == "__main__":
+    main()
