@@ -4,19 +4,27 @@
 
 from __future__ import annotations
 
+import glob
+import os
+
 import yaml
 
 from ansible.errors import AnsibleFilterError
 
 
-def documented_variables(path):
-    """The names of all options in a role's argument_specs file."""
-    try:
-        with open(path, encoding="utf-8") as handle:
-            specs = yaml.safe_load(handle)["argument_specs"]
-    except (OSError, yaml.YAMLError, KeyError, TypeError) as exc:
-        raise AnsibleFilterError(f"cannot read argument specs from {path}: {exc}") from exc
-    return sorted({name for spec in specs.values() for name in spec.get("options", {})})
+def documented_variables(roles):
+    """The names of all options in the argument specs of the roles in the directory C(roles)."""
+    names = set()
+    for path in sorted(glob.glob(os.path.join(roles, "*", "meta", "argument_specs.yml"))):
+        try:
+            with open(path, encoding="utf-8") as handle:
+                specs = yaml.safe_load(handle)["argument_specs"]
+        except (OSError, yaml.YAMLError, KeyError, TypeError) as exc:
+            raise AnsibleFilterError(f"cannot read argument specs from {path}: {exc}") from exc
+        names.update(name for spec in specs.values() for name in spec.get("options", {}))
+    if not names:
+        raise AnsibleFilterError(f"no role in {roles} documents its variables")
+    return sorted(names)
 
 
 class FilterModule:

@@ -232,6 +232,13 @@ def correct_shebangs(directory, old, new):
                 handle.truncate()
 
 
+def check_file_system(path, releases):
+    """Refuse to stage what could not be activated: the release directories must be on the file system of the link."""
+    if os.stat(os.path.dirname(path)).st_dev != os.stat(releases).st_dev:
+        raise RollingError(f"{releases} is on another file system than {path}, so activating could not be one rename: "
+                           "choose a directory beside it (cluster_releases)")
+
+
 def build(module, clone):
     """Clone the active virtualenv to C(clone) and upgrade the clone with its own pip.
 
@@ -279,6 +286,7 @@ def stage(module, target):
     if module.check_mode:
         return result
     os.makedirs(params["releases"], mode=0o755, exist_ok=True)
+    check_file_system(params["path"], params["releases"])
     clone = os.path.join(params["releases"], f".{params['name']}.partial")
     shutil.rmtree(clone, ignore_errors=True)
     try:

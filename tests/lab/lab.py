@@ -26,16 +26,20 @@ LAB = pathlib.Path(__file__).resolve().parent
 ROOT = LAB.parent.parent
 CACHE = ROOT / ".cache" / "lab"
 PYTHON = ROOT / ".cache" / "venv" / "bin" / "python"
-STATE = CACHE / "state.json"
+# Another LAB_NAME is another lab beside the first one, with a network of its own.
+NAME = os.environ.get("LAB_NAME", "lab")
+OWN = CACHE / NAME
+STATE = OWN / "state.json"
 KEY = CACHE / "id_ed25519"
 WHEELS = CACHE / "wheels"
-INDEX = CACHE / "index"
+INDEX = OWN / "index"
 
 sys.path.insert(0, str(LAB / "sf"))
 import build as stand_in  # noqa: E402 (it lies beside the stand-in's sources)
 
-LABEL = "shakenfist.rolling=lab"
-NETWORK = "sfr-lab"
+LABEL = f"shakenfist.rolling={NAME}"
+NETWORK = f"sfr-{NAME}"
+PREFIX = "sfr-" if NAME == "lab" else f"sfr-{NAME}-"
 SUBNETS = [os.environ["LAB_SUBNET"]] if "LAB_SUBNET" in os.environ else [f"10.213.{n}.0/24" for n in range(77, 87)]
 PACKAGES = ("systemd systemd-sysv dbus openssh-server sudo python3 python3-venv python3-pip iproute2 procps curl "
             "ca-certificates mariadb-server mariadb-client haproxy").split()
@@ -92,7 +96,7 @@ def choose_runtime(image):
 
 def execute(node, *command, **options):
     """Run a command as root in a machine of the lab."""
-    return podman("exec", "-i", f"sfr-{node}", *command, **options)
+    return podman("exec", "-i", f"{PREFIX}{node}", *command, **options)
 
 
 # ---- images
@@ -347,7 +351,7 @@ def remove_all():
         machines = podman("ps", "--all", "--quiet", "--filter", f"label={LABEL}").stdout.split()
         if not machines:
             break
-        podman("rm", "--force", "--time", "0", *machines, check=False)
+        podman("rm", "--force", "--volumes", "--time", "0", *machines, check=False)
     else:
         raise LabError("cannot remove the old machines: look at podman ps --all, then run tools/lab down again")
     podman("network", "rm", "--force", NETWORK, check=False)
@@ -365,7 +369,7 @@ def make_network():
 
 
 def start(lab, image, machine):
-    folder = CACHE / "machines" / machine
+    folder = OWN / "machines" / machine
     shutil.rmtree(folder, ignore_errors=True)
     for name, text in files(lab, machine).items():
         path = folder / name
@@ -374,8 +378,11 @@ def start(lab, image, machine):
     volumes = [f"{folder}:/lab/conf:ro", f"{KEY}.pub:/lab/authorized_keys:ro"]
     if machine == "db":
         volumes.append(f"{INDEX}:/srv/index:ro")
+    if machine in lab.nodes:
+        # A volume of its own, filled from the image: a real file system, in which a directory can be renamed.
+        volumes.append("/srv/shakenfist")
     podman("run", "--detach", "--pull=never", "--systemd=always", "--cap-add", "SYS_ADMIN", "--label", LABEL,
-           "--name", f"sfr-{machine}", "--hostname", machine, "--network", NETWORK, "--ip", lab.address(machine),
+           "--name", f"{PREFIX}{machine}", "--hostname", machine, "--network", NETWORK, "--ip", lab.address(machine),
            *[word for volume in volumes for word in ("--volume", volume)],
            image, "/bin/sh", "/lab/init", lab.kind(machine))
 
@@ -449,7 +456,7 @@ def up(options):
         subprocess.run([str(ROOT / "tools" / "setup")], check=True)
     if options.nodes < 1 or options.database < 1:
         raise LabError("a lab has at least one node, and at least one of them in the database tier")
-    CACHE.mkdir(parents=True, exist_ok=True)
+    OWN.mkdir(parents=True, exist_ok=True)
     if not KEY.exists():
         run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "lab", "-f", KEY)
     configured = CACHE / "containers.conf"
@@ -492,7 +499,7 @@ def status(_options):
     states = balancer_states(lab)
     print(f"{'machine':8} {'address':15} {'container':10} {'release':9} {'readyz':28} {'gateway':10} balancer")
     for machine in lab.machines:
-        shown = podman("inspect", "--format", "{{.State.Status}}", f"sfr-{machine}", check=False)
+        shown = podman("inspect", "--format", "{{.State.Status}}", f"{PREFIX}{machine}", check=False)
         container = shown.stdout.strip() or "missing"
         row = f"{machine:8} {lab.address(machine):15} {container:10}"
         if machine in lab.nodes and container == "running":
@@ -515,17 +522,17 @@ def ssh(options):
 
 def execute_command(options):
     load()
-    sys.exit(subprocess.run(["podman", "exec", "-i", f"sfr-{options.node}", *options.command], check=False).returncode)
+    sys.exit(subprocess.run(["podman", "exec", "-i", f"{PREFIX}{options.node}", *options.command], check=False).returncode)
 
 
 def stop_machine(options):
     load()
-    podman("stop", "--time", "0", f"sfr-{options.node}")
+    podman("stop", "--time", "0", f"{PREFIX}{options.node}")
 
 
 def start_machine(options):
     load()
-    podman("start", f"sfr-{options.node}")
+    podman("start", f"{PREFIX}{options.node}")
 
 
 def inventory(options):
