@@ -138,9 +138,17 @@ def base_image():
 def lab_image():
     """The image that every machine of the lab runs; built anew when something in it changes."""
     dependencies = wheels_of_the_dependencies()
-    base = base_image()
-    if not (CACHE / "containers.conf").exists():
-        choose_runtime(base)
+    chosen = (CACHE / "containers.conf").exists()
+    if not chosen:
+        configure_podman("")
+    try:
+        base = base_image()
+        if not chosen:
+            choose_runtime(base)
+    except LabError:
+        if not chosen:
+            (CACHE / "containers.conf").unlink()
+        raise
     tag = digest(base, content(LAB / "image"), content(LAB / "sf"), *[wheel.name for wheel in dependencies])
     image = f"localhost/sfr-lab:{tag}"
     if podman("image", "exists", image, check=False).returncode:
@@ -459,10 +467,6 @@ def up(options):
     OWN.mkdir(parents=True, exist_ok=True)
     if not KEY.exists():
         run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "lab", "-f", KEY)
-    configured = CACHE / "containers.conf"
-    if not configured.exists():
-        configure_podman("")
-        choose_runtime(base_image())
     image = lab_image()
     remove_all()
     fresh_index()
@@ -508,6 +512,45 @@ def status(_options):
             gateway = seen[3] if machine in lab.database else "-"
             row += f" {seen[1]:9} {ready:28.28} {gateway:10} {states.get(machine, '?')}  {seen[0]}"
         print(row)
+
+
+SHOW_FACTS = """readlink -f /srv/shakenfist/venv
+/srv/shakenfist/venv/bin/python -c '
+import importlib.metadata as m, json
+print(json.dumps({d.name: d.version for d in m.distributions()}))'
+ls -A /srv/shakenfist/releases 2>/dev/null | tr '\\n' ' '; echo
+find /srv/shakenfist /etc/sf -not -name '*.pyc' -not -path '*/exceptions*' -type f -print0 | sort -z | xargs -0 sha256sum | sha256sum
+systemctl show --property=Id,InvocationID,ActiveState,NRestarts 'sf-*.service'
+"""
+
+
+def node_facts(node):
+    """What a node is, seen from outside: no code of the collection takes part."""
+    venv, packages, releases, files_digest, *units = execute(node, "sh", "-c", SHOW_FACTS).stdout.splitlines()
+    blocks = [dict(line.split("=", 1) for line in block.splitlines())
+              for block in "\n".join(units).strip().split("\n\n")]
+    return dict(venv=venv, packages=json.loads(packages), releases=releases.split(), files=files_digest.split()[0],
+                units={block["Id"].removesuffix(".service"): dict(
+                    invocation=block["InvocationID"], active=block["ActiveState"] == "active",
+                    restarts=int(block["NRestarts"])) for block in blocks})
+
+
+def facts(_options):
+    """Print what the whole lab is, as JSON, for tests."""
+    lab = load()
+    rows = execute("db", "mariadb", "--batch", "--skip-column-names", "shakenfist", "--execute",
+                   "SELECT table_name, version FROM schema_versions ORDER BY table_name").stdout.splitlines()
+    print(json.dumps(dict(nodes={node: node_facts(node) for node in lab.nodes},
+                          schema={name: int(version) for name, version in (row.split("\t") for row in rows)},
+                          balancer=f"http://{lab.address('lb')}"), indent=2))
+
+
+def image(_options):
+    """Build the image of the machines and print its name."""
+    if not PYTHON.exists():
+        subprocess.run([str(ROOT / "tools" / "setup")], check=True)
+    CACHE.mkdir(parents=True, exist_ok=True)
+    print(lab_image())
 
 
 def ssh_arguments():
@@ -576,6 +619,8 @@ def main():
     command.add_argument("--balancer-rise", type=int, default=2, help="good checks until it takes a node back (2)")
     command.set_defaults(do=up)
     commands.add_parser("down", help="remove the lab").set_defaults(do=down)
+    commands.add_parser("image", help="build the image of the machines and print its name").set_defaults(do=image)
+    commands.add_parser("facts", help="print what the lab is, seen from outside, as JSON").set_defaults(do=facts)
     commands.add_parser("status", help="show the machines").set_defaults(do=status)
 
     for name, function, text in (("ssh", ssh, "log in as the operator, or run a command"),
