@@ -231,7 +231,7 @@ def test_closed_while_idle_is_reopened_before_sending(service):
 
 
 def test_reset_of_a_kept_alive_connection_is_a_failure(service):
-    service.faults = {number: 'close' for number in range(60, 80)}
+    service.faults = dict.fromkeys(range(60, 80), 'close')
     report = probe(service)
     assert report['failed'] == 20
     assert report['failed_by_kind']['reset on a kept-alive connection'] >= 1

@@ -48,7 +48,7 @@ def kind_of(error, reused):
         return 'timeout'
     if isinstance(error, ConnectionRefusedError):
         return 'connection refused'
-    if isinstance(error, (ConnectionError, ssl.SSLEOFError)):  # RemoteDisconnected is one, too: closed without an answer
+    if isinstance(error, (ConnectionError, ssl.SSLEOFError)):  # closed without an answer, too
         return 'reset on a kept-alive connection' if reused else 'reset'
     if isinstance(error, http.client.IncompleteRead):
         return 'short body'
