@@ -8,7 +8,6 @@ import glob
 import os
 
 import yaml
-
 from ansible.errors import AnsibleFilterError
 
 

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+
 def fallen_units(units, runs=None):
     """Describe the units that are not active, or no longer in the run that a restart began."""
     runs = runs or {}
@@ -13,7 +14,7 @@ def fallen_units(units, runs=None):
         if not unit["active"]:
             fallen.append(f"{name} is {unit['state']}")
         elif unit["invocation"] != began or unit["restarts"] > 0:
-            fallen.append(f"{name} is {unit['state']}, but was started again since (by systemd {unit['restarts']} times)")
+            fallen.append(f"{name} is {unit['state']}, but was started again, by systemd {unit['restarts']} times")
     return fallen
 
 

@@ -70,7 +70,7 @@ def preflight_verdict(nodes, database, target, allow_degraded=False, allow_downg
     serving: rolling it is what mends it.
     """
     if Version is None:
-        raise AnsibleFilterError("the Python library packaging is missing on the controller, it comes with ansible-core")
+        raise AnsibleFilterError("the controller lacks the Python library packaging, which comes with ansible-core")
     begun = [name for name, seen in nodes.items() if seen["node"] and _unfinished(seen["node"], target)]
     excused = [nodes[name]["node"]["gateway"] for name in begun]
     verdict = {}

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+
 def _tier(verdict, database):
     """The nodes of one tier that are left to do, those that serve nobody first; else in the order of the inventory."""
     left = [name for name, node in verdict.items() if node["database"] == database and not node["done"]]

@@ -10,7 +10,7 @@ module: config_info
 short_description: Read named settings of a node from its configuration file
 version_added: 0.1.0
 description:
-  - Reads a systemd C(EnvironmentFile), such as C(/etc/sf/config), and returns the settings that are asked for, no others.
+  - Reads a systemd C(EnvironmentFile), such as C(/etc/sf/config), and returns the settings that are asked for.
   - A setting is found with or without the product's prefix, so that both spellings that are in the field work.
   - The file holds passwords. Only what O(keys) names leaves the node; ask for whether a secret is set with O(presence).
 options:

@@ -12,7 +12,7 @@ version_added: 0.1.0
 description:
   - Calls the standard C(grpc.health.v1.Health/Check) of one or many servers and counts C(SERVING) as healthy.
   - Only the unary C(Check) is used, never C(Watch), which can deadlock the server of C(sf-database).
-  - Runs under a Python that has C(grpcio) and C(grpcio-health-checking), which the virtualenv of Shaken Fist always has.
+  - Runs under a Python that has C(grpcio) and C(grpcio-health-checking), as the virtualenv of Shaken Fist has.
     Set C(ansible_python_interpreter) on the task.
 requirements:
   - grpcio

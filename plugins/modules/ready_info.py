@@ -108,7 +108,11 @@ import time
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError, wait_for
 from ansible_collections.shakenfist.rolling.plugins.module_utils._readiness import (
-    all_ready, ask_once, describe, split_url)
+    all_ready,
+    ask_once,
+    describe,
+    split_url,
+)
 from ansible_collections.shakenfist.rolling.plugins.module_utils._systemd import Systemd, short
 
 
@@ -133,7 +137,7 @@ class Watch:
         self.params = params
         self.minimum = len(params["urls"]) if params["minimum"] is None else params["minimum"]
         self.connections = params["connections"]
-        self.streak = {url: 0 for url in params["urls"]}
+        self.streak = dict.fromkeys(params["urls"], 0)
         self.answers = {url: [] for url in params["urls"]}
 
     def round(self):

@@ -119,7 +119,13 @@ import shutil
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError, last_lines
 from ansible_collections.shakenfist.rolling.plugins.module_utils._release import (
-    PIP_OPTIONS, Pip, inspect, installed, pick, require_pip)
+    PIP_OPTIONS,
+    Pip,
+    inspect,
+    installed,
+    pick,
+    require_pip,
+)
 
 AT_FDCWD = -100
 RENAME_EXCHANGE = 2

@@ -103,8 +103,8 @@ class Restart:
         self.systemd.restart(self.names)
         if not wait_for(self.look, self.params["timeout"], self.params["interval"]):
             late = [name for name in self.names if "after" not in self.runs[name]]
-            raise RollingError(f"expected {', '.join(late)} to be active within {self.params['timeout']:g} s; last seen: "
-                               + "; ".join(f"{name} {describe(self.states[name])}" for name in late)
+            raise RollingError(f"expected {', '.join(late)} to be active within {self.params['timeout']:g} s; "
+                               "last seen: " + "; ".join(f"{name} {describe(self.states[name])}" for name in late)
                                + f".{self.last_words(late[0])}")
 
 

@@ -86,8 +86,8 @@ def choose_runtime(image):
     problems = []
     for runtime in ("", "runc"):
         configure_podman(runtime)
-        probe = podman("run", "--rm", "--pull=never", "--systemd=always", "--network=none", "--label", LABEL, image, "/bin/true",
-                       check=False)
+        probe = podman("run", "--rm", "--pull=never", "--systemd=always", "--network=none", "--label", LABEL,
+                       image, "/bin/true", check=False)
         if probe.returncode == 0:
             return
         problems.append(probe.stderr.strip())
@@ -519,7 +519,8 @@ SHOW_FACTS = """readlink -f /srv/shakenfist/venv
 import importlib.metadata as m, json
 print(json.dumps({d.name: d.version for d in m.distributions()}))'
 ls -A /srv/shakenfist/releases 2>/dev/null | tr '\\n' ' '; echo
-find /srv/shakenfist /etc/sf -not -name '*.pyc' -not -path '*/exceptions*' -type f -print0 | sort -z | xargs -0 sha256sum | sha256sum
+find /srv/shakenfist /etc/sf -not -name '*.pyc' -not -path '*/exceptions*' -type f -print0 | sort -z |
+  xargs -0 sha256sum | sha256sum
 systemctl show --property=Id,InvocationID,ActiveState,NRestarts 'sf-*.service'
 """
 
@@ -565,7 +566,8 @@ def ssh(options):
 
 def execute_command(options):
     load()
-    sys.exit(subprocess.run(["podman", "exec", "-i", f"{PREFIX}{options.node}", *options.command], check=False).returncode)
+    command = ["podman", "exec", "-i", f"{PREFIX}{options.node}", *options.command]
+    sys.exit(subprocess.run(command, check=False).returncode)
 
 
 def stop_machine(options):
