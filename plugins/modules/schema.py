@@ -58,7 +58,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 tables:
-  description: Each table that the command named, with its versions. RV(tables[].before) is V(null) for a new table.
+  description: Each table that the command named, with its versions. The version before is V(null) for a new table.
   returned: success, not in check mode
   type: list
   elements: dict

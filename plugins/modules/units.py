@@ -53,7 +53,7 @@ EXAMPLES = r"""
 RETURN = r"""
 units:
   description: By unit, the ids of its runs before and after, and after how many seconds it was active.
-  returned: always, RV(units.*.after) not in check mode
+  returned: always; in check mode only the ids before
   type: dict
   sample: {"sf-api": {"before": "7f1c2d0a", "after": "99e0aa71", "active_after": 0.61}}
 """

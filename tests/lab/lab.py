@@ -451,6 +451,7 @@ def migrate(lab):
     environment = [f"SHAKENFIST_MARIADB_{key}={value}" for key, value in dict(
         HOST=lab.address("db"), PORT="3306", USER="shakenfist", PASSWORD=DATABASE_PASSWORD,
         DATABASE="shakenfist").items()]
+
     def schema():
         result = execute("db", "env", *environment, "/srv/shakenfist/venv/bin/sf-ctl", "ensure-mariadb-schema",
                          check=False)
@@ -583,6 +584,7 @@ def start_machine(options):
 def inventory(options):
     """The protocol of Ansible's inventory scripts."""
     lab = load()
+
     def variables(machine):
         return {"ansible_host": lab.address(machine)}
     if options.host:
