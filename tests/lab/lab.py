@@ -167,6 +167,8 @@ def lab_image():
         for name in old:
             if name != image:
                 podman("rmi", name, check=False)
+    # By this name the molecule scenario of a single role finds it.
+    podman("tag", image, "localhost/sfr-lab:latest")
     return image
 
 
