@@ -1,0 +1,102 @@
+# Copyright (c) 2026, the shakenfist.rolling authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import contextlib
+import json
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+
+import pytest
+from ansible.module_utils import basic
+
+from ansible_collections.shakenfist.rolling.tests.unit.fakes import FakeSystemd, Workers, make_venv
+
+
+@contextlib.contextmanager
+def module_arguments(arguments):
+    """Give arguments to the next AnsibleModule, in the way that this version of ansible-core has for it."""
+    try:
+        from ansible.module_utils.testing import patch_module_args
+    except ImportError:
+        before = basic._ANSIBLE_ARGS
+        basic._ANSIBLE_ARGS = json.dumps({"ANSIBLE_MODULE_ARGS": arguments}).encode()
+        try:
+            yield
+        finally:
+            basic._ANSIBLE_ARGS = before
+    else:
+        with patch_module_args(arguments):
+            yield
+
+
+@pytest.fixture
+def run_module(capsys, tmp_path):
+    """Run a module as Ansible does and return what it prints: its result, with C(failed) true or false."""
+
+    def run(module, check=False, **arguments):
+        arguments.update(_ansible_check_mode=check, _ansible_diff=True, _ansible_remote_tmp=str(tmp_path / "remote"),
+                         _ansible_keep_remote_files=False)
+        capsys.readouterr()
+        with module_arguments(arguments), pytest.raises(SystemExit):
+            module.main()
+        return {"failed": False, **json.loads(capsys.readouterr().out)}
+
+    return run
+
+
+@pytest.fixture
+def systemd(monkeypatch):
+    """A systemd that does what a test tells it to, in place of the commands that modules run."""
+    fake = FakeSystemd()
+    monkeypatch.setattr(basic.AnsibleModule, "run_command", lambda dummy, command, **kwargs: fake(command))
+    return fake
+
+
+@pytest.fixture
+def serve():
+    """Start an HTTP server that answers with the given statuses, one after the other, the last one for ever."""
+    servers = []
+
+    def start(*statuses):
+        left = list(statuses)
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self):
+                self.send_response(left.pop(0) if len(left) > 1 else left[0])
+                self.end_headers()
+
+            def log_message(self, *dummy):
+                pass
+
+        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+        servers.append(server)
+        return f"http://127.0.0.1:{server.server_port}/readyz"
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.fixture
+def serve_workers():
+    """Start a server like gunicorn's sync workers: each one serves one connection at a time, with a status of its own."""
+    servers = []
+
+    def start(*statuses):
+        servers.append(Workers(statuses))
+        return servers[-1].url
+
+    yield start
+    for server in servers:
+        server.close()
+
+
+@pytest.fixture
+def venv(tmp_path):
+    """Make fake virtualenvs: venv(name, version=...)."""
+    return lambda name, **facts: make_venv(tmp_path / name, **facts)

@@ -1,0 +1,140 @@
+# Copyright (c) 2026, the shakenfist.rolling authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import json
+import socket
+from threading import Thread
+
+# A virtualenv's python, as far as modules ask it: the probe of module_utils/_release.py, and pip install --report.
+PYTHON = """#!/bin/sh
+root=$(dirname "$(dirname "$0")")
+case "$1 $2" in
+  "-I -c") cat "$root/probe.json" ;;
+  "-m pip")
+    printf '%s\\n' "$*" "index=${PIP_INDEX_URL:-}" >>"$(dirname "$root")/pip.log"
+    if [ -e "$root/pip-fails" ]; then
+      touch "$root/half"
+      cat "$root/pip-fails" >&2
+      exit 1
+    fi
+    [ ! -e "$root/report.json" ] || cp "$root/report.json" "$6"
+    case "$*" in *--dry-run*) exit 0 ;; esac
+    [ ! -e "$root/after.json" ] || cp "$root/after.json" "$root/probe.json"
+    printf '#!%s/bin/python\\nprint("%s")\\n' "$root" "$root" >"$root/bin/sf-ctl"
+    ;;
+  *) exec sh "$@" ;;
+esac
+"""
+
+
+def entry(name, version, sha256):
+    """One package in a report of pip."""
+    return {"metadata": {"name": name, "version": version},
+            "download_info": {"archive_info": {"hashes": {"sha256": sha256}}}}
+
+
+def make_venv(root, version="0.8.0", pip="23.0.1", offers=None, becomes=None, pip_fails=None):
+    """Make a fake virtualenv.
+
+    :arg offers: what pip reports to install, as dicts of C(entry).
+    :arg becomes: the version that it holds after an installation.
+    :arg pip_fails: what pip says when it fails.
+    """
+    binaries = root / "bin"
+    binaries.mkdir(parents=True)
+    python = binaries / "python"
+    python.write_text(PYTHON)
+    python.chmod(0o755)
+    script = binaries / "sf-ctl"
+    script.write_text("#!/srv/shakenfist/venv/bin/python\n")
+    script.chmod(0o755)
+    record = root / "RECORD"
+    record.write_text(f"shakenfist {version}\n")
+    probe = {"version": version, "record": str(record), "pip": pip, "python": "3.11.2"}
+    (root / "probe.json").write_text(json.dumps(probe))
+    if becomes:
+        (root / "after.json").write_text(json.dumps(dict(probe, version=becomes)))
+    if offers is not None:
+        (root / "report.json").write_text(json.dumps({"install": offers}))
+    if pip_fails:
+        (root / "pip-fails").write_text(pip_fails)
+    return root
+
+
+def unit(active="active", sub="running", **properties):
+    """The properties of a service unit, as systemctl show prints them."""
+    state = dict(LoadState="loaded", ActiveState=active, SubState=sub, Result="success", Type="simple",
+                 UnitFileState="enabled", InvocationID="run1", NRestarts="0", MainPID="1", ExecMainCode="0",
+                 ExecMainStatus="0", ExecMainStartTimestampMonotonic="1000000")
+    state.update(properties)
+    return state
+
+
+MISSING = unit("inactive", "dead", LoadState="not-found", UnitFileState="", InvocationID="", MainPID="0",
+               ExecMainStartTimestampMonotonic="0")
+
+
+class FakeSystemd:
+    """Takes the place of AnsibleModule.run_command for systemctl and journalctl.
+
+    :ivar units: by name the states of a unit, one for each time that it is shown; the last one stays.
+    :ivar then: by name the states that a unit gets when it is stopped or restarted.
+    :ivar orders: the orders that were given, such as C(restart sf-api).
+    :ivar journal: the words of every unit.
+    :ivar broken: what systemctl complains of, when it fails.
+    """
+
+    def __init__(self):
+        self.units, self.then, self.orders = {}, {}, []
+        self.journal = ""
+        self.broken = None
+
+    def __call__(self, command):
+        if command[0] == "journalctl":
+            return 0, self.journal, ""
+        assert command[0] == "systemctl", command
+        if self.broken:
+            return 1, "", self.broken
+        names = [word[:-len(".service")] for word in command if word.endswith(".service")]
+        verb = command[1]
+        if verb == "show":
+            blocks = ["\n".join(f"{key}={value}" for key, value in self._look(name).items()) for name in names]
+            return 0, "\n\n".join(blocks) + "\n", ""
+        if verb == "list-unit-files":
+            return 0, "".join(f"{name}.service enabled enabled\n" for name in self.units), ""
+        self.orders.append(" ".join([verb, *names]))
+        if verb in ("stop", "restart"):
+            self.units.update({name: list(self.then[name]) for name in names if name in self.then})
+        return 0, "", ""
+
+    def _look(self, name):
+        states = self.units.get(name, [MISSING])
+        return states.pop(0) if len(states) > 1 else states[0]
+
+
+class Workers:
+    """An HTTP server of workers that each accept one connection at a time and answer with a status of their own."""
+
+    def __init__(self, statuses):
+        self.listener = socket.create_server(("127.0.0.1", 0), backlog=64)
+        self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}/readyz"
+        for status in statuses:
+            Thread(target=self._work, args=(status,), daemon=True).start()
+
+    def _work(self, status):
+        while True:
+            try:
+                connection = self.listener.accept()[0]
+            except OSError:
+                return
+            with connection:
+                if connection.recv(4096):
+                    connection.sendall(b"HTTP/1.1 %d X\r\nContent-Length: 0\r\nConnection: close\r\n\r\n" % status)
+
+    def close(self):
+        # shutdown wakes the workers that wait in accept, close alone does not.
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()

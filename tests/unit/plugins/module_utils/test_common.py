@@ -1,0 +1,44 @@
+# Copyright (c) 2026, the shakenfist.rolling authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError, last_lines, wait_for
+
+
+def test_an_error_carries_words_and_details():
+    error = RollingError("it broke", pip_output="x")
+    assert (str(error), error.message, error.details) == ("it broke", "it broke", {"pip_output": "x"})
+
+
+def test_wait_returns_what_was_seen():
+    answers = [None, 0, "there"]
+    assert wait_for(lambda: answers.pop(0), timeout=5, interval=0.01) == "there"
+    assert not answers
+
+
+def test_wait_looks_once_without_time():
+    looks = []
+    assert wait_for(lambda: looks.append(1), timeout=0) is None
+    assert len(looks) == 1
+
+
+def test_wait_ends_in_time_and_looks_at_the_end():
+    begin = time.monotonic()
+    looks = []
+    assert not wait_for(lambda: looks.append(1), timeout=0.15, interval=10)
+    assert time.monotonic() - begin < 5
+    assert len(looks) == 2
+
+
+@pytest.mark.parametrize("text, count, expected", [
+    ("", 3, ""),
+    ("one\n", 3, "one"),
+    ("one\n\n  \ntwo  \nthree\n", 2, "two\nthree"),
+])
+def test_last_lines(text, count, expected):
+    assert last_lines(text, count) == expected

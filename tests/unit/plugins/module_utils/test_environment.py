@@ -1,0 +1,64 @@
+# Copyright (c) 2026, the shakenfist.rolling authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import pytest
+from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError
+from ansible_collections.shakenfist.rolling.plugins.module_utils._environment import (
+    parse_environment_file,
+    read_environment_file,
+)
+
+
+@pytest.mark.parametrize("line, expected", [
+    ('A="b"', {"A": "b"}),
+    ("A='b'", {"A": "b"}),
+    ("A=b", {"A": "b"}),
+    ("A=", {"A": ""}),
+    ('A=""', {"A": ""}),
+    ('  A = "b"', None),
+    ('A="b=c=="', {"A": "b=c=="}),
+    ('A="two words"', {"A": "two words"}),
+    ("export A=b", {"A": "b"}),
+    ("# A=b", {}),
+    ("; A=b", {}),
+    ("", {}),
+    (r'A="a \"b\" \\ \$c"', {"A": r'a "b" \ $c'}),
+    (r"A='a \b'", {"A": r"a \b"}),
+    ("A=1\nA=2", {"A": "2"}),
+    ("no assignment", None),
+    ("1A=b", None),
+    ('A="b', None),
+    ("A='b\"", None),
+    ('A="', None),
+])
+def test_lines(line, expected):
+    if expected is None:
+        with pytest.raises(RollingError, match="line 1 of the configuration .*correct that line"):
+            parse_environment_file(line)
+    else:
+        assert parse_environment_file(line) == expected
+
+
+def test_an_error_names_the_line_but_does_not_quote_it():
+    with pytest.raises(RollingError) as caught:
+        parse_environment_file('A="1"\nPASSWORD="secret\n', "/etc/sf/config")
+    assert "line 2 of /etc/sf/config (PASSWORD)" in caught.value.message
+    assert "secret" not in caught.value.message
+
+
+def test_read_a_file(tmp_path):
+    path = tmp_path / "config"
+    path.write_text('# comment\nSHAKENFIST_X="ü"\n', encoding="utf-8")
+    assert read_environment_file(str(path)) == {"SHAKENFIST_X": "ü"}
+
+
+@pytest.mark.parametrize("content, reason", [(None, "No such file"), (b"\xff\xfe=", "decode")])
+def test_a_file_that_cannot_be_read(tmp_path, content, reason):
+    path = tmp_path / "config"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(RollingError, match=f"cannot read {path}: .*{reason}"):
+        read_environment_file(str(path))

@@ -1,0 +1,80 @@
+# Copyright (c) 2026, the shakenfist.rolling authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import socket
+
+import pytest
+from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError
+from ansible_collections.shakenfist.rolling.plugins.module_utils._readiness import (
+    all_ready,
+    ask_once,
+    describe,
+    split_url,
+)
+
+
+@pytest.mark.parametrize("url, expected", [
+    ("http://sf-1:13000/readyz", ("sf-1", 13000, "/readyz")),
+    ("http://sf-1", ("sf-1", 80, "/")),
+    ("http://[::1]:1/a?b=c", ("::1", 1, "/a?b=c")),
+    ("https://sf-1/readyz", None),
+    ("sf-1:13000", None),
+    ("http:///readyz", None),
+])
+def test_split_url(url, expected):
+    if expected is None:
+        with pytest.raises(RollingError, match="is not a URL of the form http://HOST:PORT/PATH"):
+            split_url(url)
+    else:
+        assert split_url(url) == expected
+
+
+@pytest.mark.parametrize("answers, ready, words", [
+    ([200], True, "200"),
+    ([200, 200], True, "200"),
+    ([503], False, "503"),
+    (["no answer in time"], False, "no answer in time"),
+    ([200, 503, 200], False, "200 from 2 of 3, 503 from 1 of 3"),
+])
+def test_answers(answers, ready, words):
+    assert all_ready(answers) is ready
+    assert describe(answers) == words
+
+
+def test_no_answers_are_not_ready():
+    assert not all_ready([])
+
+
+def test_every_worker_has_to_answer(serve_workers):
+    assert 503 in ask_once(serve_workers(200, 200, 503), connections=6)
+    assert ask_once(serve_workers(200, 200, 200), connections=6) == [200] * 6
+
+
+def test_nobody_listens():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    assert ask_once(f"http://127.0.0.1:{port}/", connections=2) == ["Connection refused"] * 2
+
+
+def test_a_server_that_is_silent():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
+        assert ask_once(url, timeout=0.1) == ["no answer in time"]
+
+
+def test_a_server_that_talks_something_else(serve_workers):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
+        from threading import Thread
+
+        def talk():
+            with listener.accept()[0] as connection:
+                connection.recv(4096)
+                connection.sendall(b"SSH-2.0\r\n\r\n")
+
+        Thread(target=talk, daemon=True).start()
+        answer = ask_once(url, timeout=2)[0]
+    assert isinstance(answer, str) and answer

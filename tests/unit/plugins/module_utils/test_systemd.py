@@ -1,0 +1,73 @@
+# Copyright (c) 2026, the shakenfist.rolling authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError
+from ansible_collections.shakenfist.rolling.plugins.module_utils._systemd import Systemd, describe, short, started
+from ansible_collections.shakenfist.rolling.tests.unit.fakes import MISSING, FakeSystemd, unit
+
+
+@pytest.fixture
+def fake():
+    return FakeSystemd()
+
+
+@pytest.mark.parametrize("name, expected", [("sf-api", "sf-api"), ("sf-api.service", "sf-api"), ("sf-*", "sf-*")])
+def test_short(name, expected):
+    assert short(name) == expected
+
+
+@pytest.mark.parametrize("state, expected", [
+    (unit(), "active (running)"),
+    (unit("failed", "failed", Result="exit-code", ExecMainCode="1", ExecMainStatus="3"),
+     "failed (failed), result exit-code, status 3"),
+    (unit("failed", "failed", Result="timeout", ExecMainCode="2", ExecMainStatus="9"),
+     "failed (failed), result timeout, signal 9"),
+    (MISSING, "not installed (not-found)"),
+    ({}, "unknown (unknown)"),
+])
+def test_describe(state, expected):
+    assert describe(state) == expected
+
+
+def test_started():
+    assert started({}) is None
+    assert started({"ExecMainStartTimestampMonotonic": "0"}) is None
+    ago = 12.5
+    stamp = str(int((time.monotonic() - ago) * 1e6))
+    assert started({"ExecMainStartTimestampMonotonic": stamp}) == pytest.approx(time.time() - ago, abs=0.5)
+
+
+def test_show_knows_units_by_their_short_names(fake):
+    fake.units = {"sf-api": [unit()], "sf-net": [unit("inactive", "dead")]}
+    states = Systemd(fake).show(["sf-api.service", "sf-net"])
+    assert {name: state["ActiveState"] for name, state in states.items()} == {"sf-api": "active", "sf-net": "inactive"}
+    assert Systemd(fake).show([]) == {}
+
+
+def test_installed_leaves_out_templates(fake):
+    fake.units = {"sf-net": [], "sf-api": [], "sf-x@": []}
+    assert Systemd(fake).installed("sf-*") == ["sf-api", "sf-net"]
+
+
+def test_orders(fake):
+    systemd = Systemd(fake)
+    systemd.stop("sf-api")
+    systemd.restart(["sf-api", "sf-net.service"])
+    assert fake.orders == ["stop sf-api", "reset-failed sf-api sf-net", "restart sf-api sf-net"]
+
+
+def test_a_failure_of_systemctl_is_told(fake):
+    fake.broken = "Failed to connect to bus"
+    with pytest.raises(RollingError, match=r"systemctl stop .* failed \(rc 1\): Failed to connect to bus"):
+        Systemd(fake).stop("sf-api")
+
+
+def test_journal(fake):
+    fake.journal = "one\ntwo\n"
+    assert Systemd(fake).journal("sf-api") == "one\ntwo"

@@ -1,0 +1,46 @@
+# Copyright (c) 2026, the shakenfist.rolling authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import pytest
+from ansible_collections.shakenfist.rolling.plugins.modules import config_info
+
+CONFIG = '''
+# The node.
+SHAKENFIST_NODE_NAME="sf-1"
+NODE_NAME="spelt without the prefix"
+API_DRAIN_GRACE=25
+SHAKENFIST_MARIADB_HOST=""
+SHAKENFIST_MARIADB_PASSWORD="a=secret"
+'''
+
+
+@pytest.fixture
+def config(tmp_path):
+    path = tmp_path / "config"
+    path.write_text(CONFIG)
+    return str(path)
+
+
+@pytest.mark.parametrize("check", [False, True])
+def test_settings(run_module, config, check):
+    result = run_module(config_info, check, path=config, prefix="SHAKENFIST_",
+                        keys=["NODE_NAME", "API_DRAIN_GRACE", "NODE_MESH_IP"],
+                        presence=["MARIADB_HOST", "MARIADB_PASSWORD", "MARIADB_PORT"])
+    assert not result["changed"]
+    assert result["settings"] == {"NODE_NAME": "sf-1", "API_DRAIN_GRACE": "25"}
+    assert result["present"] == {"MARIADB_HOST": False, "MARIADB_PASSWORD": True, "MARIADB_PORT": False}
+    assert "secret" not in str(result)
+
+
+def test_without_a_prefix(run_module, config):
+    assert run_module(config_info, path=config, keys=["NODE_NAME"])["settings"] == {
+        "NODE_NAME": "spelt without the prefix"}
+
+
+def test_a_file_that_is_not_there(run_module, tmp_path):
+    result = run_module(config_info, path=str(tmp_path / "none"))
+    assert result["failed"]
+    assert result["msg"].startswith(f"cannot read {tmp_path}/none: No such file")

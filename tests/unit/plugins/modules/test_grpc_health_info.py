@@ -1,0 +1,101 @@
+# Copyright (c) 2026, the shakenfist.rolling authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import socket
+from concurrent import futures
+
+import grpc
+import pytest
+from ansible_collections.shakenfist.rolling.plugins.modules import grpc_health_info
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+
+
+@pytest.fixture
+def gateway():
+    """Start a server with the given health, None for a server without a health service."""
+    servers = []
+
+    def start(status, service=""):
+        server = grpc.server(futures.ThreadPoolExecutor(max_workers=2))
+        if status is not None:
+            servicer = health.HealthServicer()
+            servicer.set("", health_pb2.HealthCheckResponse.SERVING)
+            servicer.set(service, getattr(health_pb2.HealthCheckResponse, status))
+            health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
+        port = server.add_insecure_port("127.0.0.1:0")
+        server.start()
+        servers.append(server)
+        return f"127.0.0.1:{port}"
+
+    yield start
+    for server in servers:
+        server.stop(None)
+
+
+@pytest.fixture
+def nobody():
+    """An address on which nobody listens."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return "127.0.0.1:%d" % listener.getsockname()[1]
+
+
+@pytest.mark.parametrize("check", [False, True])
+def test_a_look(run_module, gateway, nobody, check):
+    up, down, other = gateway("SERVING"), gateway("NOT_SERVING"), gateway(None)
+    result = run_module(grpc_health_info, check, targets=[up, down, nobody, other])
+    assert not result["failed"] and not result["changed"] and not result["serving"]
+    assert result["seen"] == {up: "SERVING", down: "NOT_SERVING", nobody: "UNAVAILABLE", other: "UNIMPLEMENTED"}
+
+
+@pytest.mark.parametrize("minimum, serving", [(None, False), (1, True), (0, True)])
+def test_minimum(run_module, gateway, minimum, serving):
+    targets = [gateway("SERVING"), gateway("NOT_SERVING")]
+    assert run_module(grpc_health_info, targets=targets, minimum=minimum)["serving"] is serving
+
+
+def test_no_targets(run_module):
+    assert run_module(grpc_health_info, targets=[])["serving"]
+
+
+@pytest.mark.parametrize("service, seen", [("", "SERVING"), ("db", "NOT_SERVING"), ("none", "NOT_FOUND")])
+def test_service(run_module, gateway, service, seen):
+    target = gateway("NOT_SERVING", "db")
+    assert run_module(grpc_health_info, targets=[target], service=service)["seen"] == {target: seen}
+
+
+def test_it_waits(run_module, gateway, monkeypatch):
+    answers = ["UNAVAILABLE", "NOT_SERVING", "SERVING"]
+    monkeypatch.setattr(grpc_health_info, "check", lambda *dummy: answers.pop(0))
+    result = run_module(grpc_health_info, targets=["sf-1:13005"], timeout=5, interval=0.01)
+    assert result["serving"] and not answers
+
+
+def test_a_silent_server_does_not_hold_the_module(run_module):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        target = "127.0.0.1:%d" % listener.getsockname()[1]
+        result = run_module(grpc_health_info, targets=[target], request_timeout=0.3)
+    assert not result["serving"] and result["seen"][target] in ("DEADLINE_EXCEEDED", "UNAVAILABLE")
+    assert result["waited"] < 3
+
+
+def test_time_runs_out(run_module, gateway):
+    up, down = gateway("SERVING"), gateway("NOT_SERVING")
+    result = run_module(grpc_health_info, targets=[up, down], timeout=0.05, interval=0.01)
+    assert result["failed"] and not result["serving"]
+    assert result["msg"] == (f"expected SERVING from 2 of 2 gRPC servers within 0.05 s; last seen: {down} is "
+                             "NOT_SERVING")
+
+
+def test_more_than_there_are(run_module):
+    result = run_module(grpc_health_info, targets=["sf-1:13005"], minimum=2)
+    assert result["failed"] and result["msg"] == "minimum is 2, but there are only 1 targets"
+
+
+def test_without_grpcio(run_module, monkeypatch):
+    monkeypatch.setattr(grpc_health_info, "grpc", None)
+    monkeypatch.setattr(grpc_health_info, "GRPC_ERROR", "ImportError: no grpc")
+    result = run_module(grpc_health_info, targets=["sf-1:13005"])
+    assert result["failed"] and "grpcio and grpcio-health-checking" in result["msg"]

@@ -1,0 +1,98 @@
+# Copyright (c) 2026, the shakenfist.rolling authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+from ansible_collections.shakenfist.rolling.plugins.modules import ready_info
+from ansible_collections.shakenfist.rolling.tests.unit.fakes import unit
+
+NOBODY = "http://127.0.0.1:1/readyz"
+
+
+@pytest.mark.parametrize("check", [False, True])
+def test_a_look(run_module, serve, check):
+    up, down = serve(200), serve(503)
+    result = run_module(ready_info, check, urls=[up, down, NOBODY])
+    assert not result["failed"] and not result["changed"]
+    assert (result["ready"], result["count"], result["connections"]) == (False, 1, 1)
+    assert result["seen"] == {up: {"ready": True, "answers": "200"}, down: {"ready": False, "answers": "503"},
+                              NOBODY: {"ready": False, "answers": "Connection refused"}}
+
+
+@pytest.mark.parametrize("minimum, ready", [(None, False), (2, False), (1, True), (0, True)])
+def test_minimum(run_module, serve, minimum, ready):
+    result = run_module(ready_info, urls=[serve(200), serve(503)], minimum=minimum)
+    assert result["ready"] is ready and result["count"] == 1
+
+
+def test_it_waits(run_module, serve):
+    result = run_module(ready_info, urls=[serve(503, 503, 200)], timeout=5, interval=0.01)
+    assert result["ready"] and result["waited"] < 5
+
+
+def test_rounds_in_a_row(run_module, serve):
+    """A 503 between two good rounds begins the count anew."""
+    url = serve(200, 503, 200, 200, 503)
+    assert run_module(ready_info, urls=[url], rounds=2, timeout=5, interval=0.01)["ready"]
+
+
+@pytest.mark.parametrize("statuses, ready", [((200, 200), True), ((200, 503, 200), False), ((503, 200), False)])
+def test_a_look_takes_its_rounds(run_module, serve, statuses, ready):
+    assert run_module(ready_info, urls=[serve(*statuses)], rounds=2, interval=0.01)["ready"] is ready
+
+
+def test_one_worker_of_many_is_not_ready(run_module, serve_workers):
+    result = run_module(ready_info, urls=[serve_workers(200, 200, 503)], connections=6)
+    assert not result["ready"]
+    assert re.match(r"^200 from \d of 6, 503 from \d of 6$|^503 from \d of 6, 200 from \d of 6$",
+                    list(result["seen"].values())[0]["answers"])
+
+
+def test_time_runs_out(run_module, serve):
+    url = serve(503)
+    result = run_module(ready_info, urls=[serve(200), url], timeout=0.05, interval=0.01)
+    assert result["failed"] and not result["ready"]
+    assert result["msg"] == (f"expected 200 from 2 of 2 URLs, 1 rounds in a row over 1 connections at once, within "
+                             f"0.05 s; last seen: {url} answered 503")
+
+
+@pytest.mark.parametrize("arguments, message", [
+    (dict(connections=0), "connections must be 1 or more, not 0"),
+    (dict(rounds=0), "rounds must be 1 or more, not 0"),
+    (dict(minimum=2), "minimum is 2, but there are only 1 URLs"),
+    (dict(urls=["https://sf-1/"]), "'https://sf-1/' is not a URL of the form http://HOST:PORT/PATH"),
+])
+def test_bad_input(run_module, arguments, message):
+    result = run_module(ready_info, **dict(dict(urls=[NOBODY]), **arguments))
+    assert result["failed"] and result["msg"] == message
+
+
+@pytest.mark.parametrize("pid, least, expected", [("0", 1, 1), ("0", 5, 5), ("workers", 1, 6), ("workers", 9, 9)])
+def test_connections_follow_the_workers_of_a_unit(run_module, serve, systemd, monkeypatch, pid, least, expected):
+    monkeypatch.setattr(ready_info, "worker_count", lambda pid: {4711: 3}[pid])
+    systemd.units = {"sf-api": [unit(MainPID="4711" if pid == "workers" else pid)]}
+    result = run_module(ready_info, urls=[serve(200)], unit="sf-api.service", connections=least)
+    assert result["ready"] and result["connections"] == expected
+
+
+def test_systemctl_fails(run_module, systemd):
+    systemd.broken = "Access denied"
+    result = run_module(ready_info, urls=[NOBODY], unit="sf-api")
+    assert result["failed"] and result["msg"].endswith("Access denied")
+
+
+def test_worker_count():
+    before = ready_info.worker_count(os.getpid())
+    children = [subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) for dummy in range(2)]
+    try:
+        assert ready_info.worker_count(os.getpid()) == before + 2
+    finally:
+        for child in children:
+            child.communicate(b"\n")

@@ -1,0 +1,75 @@
+# Copyright (c) 2026, the shakenfist.rolling authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from ansible_collections.shakenfist.rolling.plugins.modules import units
+from ansible_collections.shakenfist.rolling.tests.unit.fakes import unit
+
+OLD, STARTING, NEW = unit(), unit("activating", "start", InvocationID="run2"), unit(InvocationID="run2")
+FAILED = unit("failed", "failed", Result="exit-code", ExecMainCode="1", ExecMainStatus="3", InvocationID="run2")
+
+
+def test_tiers_one_after_the_other(run_module, systemd):
+    systemd.units = {name: [OLD] for name in ("sf-privexec", "sf-api", "sf-net")}
+    systemd.then = {"sf-privexec": [OLD, STARTING, NEW], "sf-api": [STARTING, NEW], "sf-net": [NEW]}
+    result = run_module(units, tiers=[["sf-privexec.service"], [], ["sf-api", "sf-net"]], interval=0.01, timeout=5)
+    assert not result["failed"] and result["changed"]
+    assert [order for order in systemd.orders if order.startswith("restart")] == [
+        "restart sf-privexec", "restart sf-api sf-net"]
+    assert {name: (run["before"], run["after"]) for name, run in result["units"].items()} == {
+        name: ("run1", "run2") for name in systemd.units}
+    assert all(run["active_after"] >= 0 for run in result["units"].values())
+
+
+def test_a_stopped_unit_is_started(run_module, systemd):
+    systemd.units = {"sf-api": [unit("inactive", "dead", InvocationID="")]}
+    systemd.then = {"sf-api": [NEW]}
+    result = run_module(units, tiers=[["sf-api"]], interval=0.01)
+    assert result["changed"] and result["units"]["sf-api"]["before"] == ""
+
+
+@pytest.mark.parametrize("tiers", [[], [[]]])
+def test_nothing_to_do(run_module, systemd, tiers):
+    result = run_module(units, tiers=tiers)
+    assert not result["changed"] and not systemd.orders
+
+
+def test_check_mode_restarts_nothing(run_module, systemd):
+    systemd.units = {"sf-api": [OLD]}
+    result = run_module(units, True, tiers=[["sf-api"]])
+    assert result["changed"] and result["units"] == {"sf-api": {"before": "run1"}}
+    assert not systemd.orders
+
+
+@pytest.mark.parametrize("then, message", [
+    ([STARTING, FAILED], r"expected sf-api to start; it is failed \(failed\), result exit-code, status 3"),
+    ([unit(InvocationID="run3", NRestarts="1")], "restarted by systemd 1 times"),
+    ([STARTING], r"expected sf-api to be active within 0.1 s; last seen: sf-api activating \(start\)"),
+    ([OLD], r"expected sf-api to be active within 0.1 s; last seen: sf-api active \(running\)"),
+])
+def test_a_unit_that_does_not_come_up(run_module, systemd, then, message):
+    systemd.units = {"sf-api": [OLD], "sf-net": [OLD]}
+    systemd.then = {"sf-api": then, "sf-net": [NEW]}
+    systemd.journal = "bind: address already in use"
+    result = run_module(units, tiers=[["sf-api", "sf-net"]], interval=0.01, timeout=0.1)
+    assert result["failed"] and result["changed"] and result["units"]["sf-api"]["before"] == "run1"
+    assert re.search(message, result["msg"]), result["msg"]
+    assert result["msg"].endswith(" Its last words:\nbind: address already in use")
+
+
+def test_an_unknown_unit_is_found_before_anything_is_restarted(run_module, systemd):
+    systemd.units = {"sf-api": [OLD]}
+    result = run_module(units, tiers=[["sf-api"], ["sf-none"]])
+    assert result["failed"] and result["msg"] == "cannot restart sf-none: not installed (not-found)"
+    assert not systemd.orders
+
+
+def test_systemctl_fails(run_module, systemd):
+    systemd.broken = "Access denied"
+    result = run_module(units, tiers=[["sf-api"]])
+    assert result["failed"] and result["msg"].endswith("Access denied")

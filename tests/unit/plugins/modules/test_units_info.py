@@ -1,0 +1,57 @@
+# Copyright (c) 2026, the shakenfist.rolling authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from ansible_collections.shakenfist.rolling.plugins.modules import units_info
+from ansible_collections.shakenfist.rolling.tests.unit.fakes import unit
+
+
+@pytest.mark.parametrize("check", [False, True])
+@pytest.mark.parametrize("patterns, exclude, expected", [
+    (["sf-*"], [], ["sf-api", "sf-net", "sf-sentinel-first"]),
+    (["sf-*.service"], ["sf-sentinel-first.service"], ["sf-api", "sf-net"]),
+    (["sf-api", "cron"], [], ["cron", "sf-api"]),
+    (["sf-none"], [], []),
+])
+def test_which_units(run_module, systemd, check, patterns, exclude, expected):
+    systemd.units = {name: [unit()] for name in ("cron", "sf-api", "sf-net", "sf-sentinel-first")}
+    result = run_module(units_info, check, patterns=patterns, exclude=exclude)
+    assert not result["failed"] and not result["changed"]
+    assert sorted(result["units"]) == expected
+
+
+@pytest.mark.parametrize("state, expected", [
+    (unit(), dict(active=True, enabled=True, managed=True, restarts=0, pid=1)),
+    (unit(UnitFileState="disabled"), dict(active=True, enabled=False, managed=True)),
+    (unit("reloading", "reload"), dict(active=True)),
+    (unit("inactive", "dead", MainPID="0"), dict(active=False, enabled=True, managed=True, pid=0)),
+    (unit("inactive", "dead", UnitFileState="disabled"), dict(active=False, managed=False)),
+    (unit("deactivating", "stop", UnitFileState="masked"), dict(active=False, managed=False)),
+    (unit("failed", "failed", UnitFileState="disabled", NRestarts="5"), dict(active=False, managed=True, restarts=5)),
+    (unit("activating", "auto-restart", UnitFileState="static"), dict(active=False, managed=True)),
+])
+def test_state(state, expected):
+    seen = units_info.look(state)
+    assert {key: seen[key] for key in expected} == expected
+
+
+def test_started(run_module, systemd):
+    stamp = str(int((time.monotonic() - 100) * 1e6))
+    systemd.units = {"sf-api": [unit(ExecMainStartTimestampMonotonic=stamp)],
+                     "sf-net": [unit("inactive", "dead", ExecMainStartTimestampMonotonic="0")]}
+    seen = run_module(units_info, patterns=["sf-*"])["units"]
+    assert seen["sf-api"]["started"] == pytest.approx(time.time() - 100, abs=2)
+    assert seen["sf-net"]["started"] is None
+
+
+def test_systemctl_fails(run_module, systemd):
+    systemd.units = {"sf-api": [unit()]}
+    systemd.broken = "Access denied"
+    result = run_module(units_info, patterns=["sf-*"])
+    # The list of the unit files may fail, and is empty then; asking for no unit is no question.
+    assert result["units"] == {}
