@@ -11,7 +11,6 @@ from threading import Thread
 
 import pytest
 from ansible.module_utils import basic
-
 from ansible_collections.shakenfist.rolling.tests.unit.fakes import FakeSystemd, Workers, make_venv
 
 
@@ -84,7 +83,7 @@ def serve():
 
 @pytest.fixture
 def serve_workers():
-    """Start a server like gunicorn's sync workers: each one serves one connection at a time, with a status of its own."""
+    """Start a server of workers, like gunicorn's sync ones; each answers with a status of its own."""
     servers = []
 
     def start(*statuses):

@@ -14,7 +14,7 @@ root=$(dirname "$(dirname "$0")")
 case "$1 $2" in
   "-I -c") cat "$root/probe.json" ;;
   "-m pip")
-    printf '%s\\n' "$*" "index=${PIP_INDEX_URL:-}" >>"$(dirname "$root")/pip.log"
+    printf '%s\\n' "$*" "index=${PIP_INDEX_URL:-}" >>"LOG"
     if [ -e "$root/pip-fails" ]; then
       touch "$root/half"
       cat "$root/pip-fails" >&2
@@ -23,7 +23,7 @@ case "$1 $2" in
     [ ! -e "$root/report.json" ] || cp "$root/report.json" "$6"
     case "$*" in *--dry-run*) exit 0 ;; esac
     [ ! -e "$root/after.json" ] || cp "$root/after.json" "$root/probe.json"
-    printf '#!%s/bin/python\\nprint("%s")\\n' "$root" "$root" >"$root/bin/sf-ctl"
+    printf '#!%s/bin/python\\nimport sys\\nprint("%s")\\n' "$root" "$root" >"$root/bin/sf-ctl"
     ;;
   *) exec sh "$@" ;;
 esac
@@ -46,7 +46,7 @@ def make_venv(root, version="0.8.0", pip="23.0.1", offers=None, becomes=None, pi
     binaries = root / "bin"
     binaries.mkdir(parents=True)
     python = binaries / "python"
-    python.write_text(PYTHON)
+    python.write_text(PYTHON.replace("LOG", str(root.parent / "pip.log")))
     python.chmod(0o755)
     script = binaries / "sf-ctl"
     script.write_text("#!/srv/shakenfist/venv/bin/python\n")
@@ -96,7 +96,7 @@ class FakeSystemd:
         if command[0] == "journalctl":
             return 0, self.journal, ""
         assert command[0] == "systemctl", command
-        if self.broken:
+        if self.broken and command[1] != "list-unit-files":
             return 1, "", self.broken
         names = [word[:-len(".service")] for word in command if word.endswith(".service")]
         verb = command[1]

@@ -59,7 +59,7 @@ def test_a_unit_that_was_not_ready_may_end_without_503(run):
 
 
 @pytest.mark.parametrize("then, statuses, message", [
-    ([DEAD], [200], "expected 503 from http://.* while sf-api was still serving; .* last answer: 200"),
+    ([DEAD], [200], "expected 503 from http://.* while sf-api was still serving; .*last answer: 200"),
     ([STOPPING, KILLED], [200, 503], "expected sf-api to end by itself; .* result timeout, signal 9. Requests .* cut"),
     ([STOPPING], [200, 503], r"expected sf-api to end within 0.2 s .*deactivating \(stop-sigterm\)"),
 ])

@@ -47,8 +47,11 @@ def run(run_module, venv, tmp_path):
 def test_a_migration(run):
     result = run(MIGRATED)
     assert not result["failed"] and result["changed"]
-    assert result["tables"] == [{"table": "nodes", "before": 1, "after": 1}, {"table": "notes", "before": 1, "after": 2},
-                                {"table": "tags", "before": None, "after": 3}]
+    assert result["tables"] == [
+        {"table": "nodes", "before": 1, "after": 1},
+        {"table": "notes", "before": 1, "after": 2},
+        {"table": "tags", "before": None, "after": 3},
+    ]
     assert result["widened"] == ["objects.state", "nodes.kind"]
     assert result["diff"] == {
         "before": "nodes: version 1\nnotes: version 1\n",

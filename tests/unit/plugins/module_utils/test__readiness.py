@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import socket
+from threading import Thread
 
 import pytest
 from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError
@@ -68,8 +69,6 @@ def test_a_server_that_is_silent():
 def test_a_server_that_talks_something_else(serve_workers):
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
-        from threading import Thread
-
         def talk():
             with listener.accept()[0] as connection:
                 connection.recv(4096)

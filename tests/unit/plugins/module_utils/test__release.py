@@ -37,13 +37,14 @@ def test_a_virtualenv_without_python(tmp_path):
 
 
 @pytest.mark.parametrize("version, fine", [
-    ("22.2", True), ("23.0.1", True), ("100.0", True), ("22.1.2", False), ("9.0", False), (None, False), ("24.1b1", True),
+    ("22.2", True), ("23.0.1", True), ("24.1b1", True), ("100.0", True),
+    ("22.1.2", False), ("9.0", False), (None, False),
 ])
 def test_require_pip(version, fine):
     if fine:
         require_pip({"pip": version}, "/venv")
     else:
-        with pytest.raises(RollingError, match="22.2 or later is needed: run /venv/bin/python -m pip install --upgrade"):
+        with pytest.raises(RollingError, match="22.2 or later is needed: run /venv/bin/python -m pip install"):
             require_pip({"pip": version}, "/venv")
 
 
