@@ -14,7 +14,6 @@ KNOWN = ["rolling_release", "drain_timeout", "roll_settle"]
     ([], []),
     (KNOWN, []),
     (["rolling_relase"], [("rolling_relase", "rolling_release")]),
-    (["rolling_db"], [("rolling_db", "")]),
     (["drain_timout"], [("drain_timout", "drain_timeout")]),
     (["drain_the_swamp", "gate_keeper"], []),
     (["roll_setle", "rolling_relase", "roll_setle"],

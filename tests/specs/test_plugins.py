@@ -1,0 +1,52 @@
+# Copyright (c) 2026, the shakenfist.rolling authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Every plugin documents itself so that ansible-doc can tell.
+
+from __future__ import annotations
+
+import functools
+import json
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[2]
+ANSIBLE_DOC = pathlib.Path(sys.executable).with_name("ansible-doc")
+FOLDERS = {"modules": "module", "filter": "filter", "callback": "callback", "inventory": "inventory"}
+PLUGINS = {kind: sorted(path.stem for path in (ROOT / "plugins" / folder).glob("*.py"))
+           for folder, kind in FOLDERS.items() if (ROOT / "plugins" / folder).is_dir()}
+
+
+@functools.lru_cache(maxsize=None)
+def shown(kind):
+    """What ansible-doc says of all plugins of one kind, by short name."""
+    names = [f"shakenfist.rolling.{name}" for name in PLUGINS[kind]]
+    run = subprocess.run([ANSIBLE_DOC, "--json", "--type", kind, *names], cwd=ROOT, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    return {name.rpartition(".")[2]: docs for name, docs in json.loads(run.stdout).items()}
+
+
+@pytest.mark.parametrize("kind, name", [(kind, name) for kind, names in PLUGINS.items() for name in names])
+def test_documentation(kind, name):
+    docs = shown(kind)[name]
+    assert docs["doc"]["version_added"] and docs["doc"]["short_description"]
+    assert docs["return"] and f"shakenfist.rolling.{name}" in docs["examples"]
+
+
+@pytest.mark.parametrize("name", PLUGINS["module"])
+def test_attributes(name):
+    attributes = shown("module")[name]["doc"]["attributes"]
+    assert {"check_mode", "diff_mode", "idempotent", "platform"} <= set(attributes)
+    if name.endswith("_info"):
+        assert attributes["check_mode"]["support"] == "full"
+
+
+def test_every_plugin_has_a_unit_test():
+    for folder in ("modules", "module_utils", "filter"):
+        plugins = {f"test_{path.stem}" for path in (ROOT / "plugins" / folder).glob("*.py")}
+        tests = {path.stem for path in (ROOT / "tests" / "unit" / "plugins" / folder).glob("test_*.py")}
+        assert plugins - tests == set(), folder

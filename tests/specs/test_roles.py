@@ -1,0 +1,103 @@
+# Copyright (c) 2026, the shakenfist.rolling authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Every role tells all of its variables, with the defaults that it really has.
+
+from __future__ import annotations
+
+import pathlib
+import sys
+
+import pytest
+import yaml
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+from role_docs import ROLES, defaults, entry_points, load, options, updated
+
+# Only these may be named without the prefix of the role: they are the playbook's own.
+SHARED = "rolling_"
+
+
+def is_template(value):
+    return isinstance(value, str) and "{{" in value
+
+
+@pytest.fixture(params=ROLES, ids=lambda role: role.name)
+def role(request):
+    return request.param
+
+
+def test_there_are_roles():
+    assert ROLES
+
+
+def test_every_default_is_documented(role):
+    assert sorted(set(defaults(role)) - set(options(role))) == []
+
+
+def test_every_documented_option_has_a_default(role):
+    lacking = [name for name, option in options(role).items()
+               if name not in defaults(role) and not option.get("required") and not name.startswith(SHARED)]
+    assert lacking == []
+
+
+def test_defaults_are_documented_as_they_are(role):
+    """A default that is a template is the role's alone; the README shows it."""
+    for spec in entry_points(role).values():
+        documented = {name: option["default"] for name, option in spec.get("options", {}).items()
+                      if "default" in option}
+        assert documented == {name: value for name, value in defaults(role).items()
+                              if name in spec.get("options", {}) and not is_template(value)}
+
+
+def test_options_are_complete(role):
+    for name, option in options(role).items():
+        assert option.get("type"), f"{name} has no type"
+        assert option.get("description"), f"{name} has no description"
+        assert option["type"] != "list" or option.get("elements"), f"{name} does not say of what it is a list"
+
+
+def test_an_option_is_the_same_in_every_entry_point(role):
+    for spec in entry_points(role).values():
+        for name, option in spec.get("options", {}).items():
+            assert option == options(role)[name], name
+
+
+def test_names_begin_with_the_role(role):
+    own = f"{role.name}_"
+    assert [name for name in options(role) if not name.startswith((own, SHARED))] == []
+    assert [name for name in defaults(role) if not name.startswith(own)] == []
+    assert [name for name in load(role / "vars" / "main.yml") or {} if not name.startswith(f"__{own}")] == []
+
+
+def test_private_names_of_a_role_stay_in_it(role):
+    others = [f"__{other.name}_" for other in ROLES if other.name != role.name]
+    for path in role.rglob("*.yml"):
+        text = path.read_text(encoding="utf-8")
+        assert [prefix for prefix in others if prefix in text] == [], path
+
+
+def test_every_entry_point_is_documented(role):
+    tasks = {path.stem for path in (role / "tasks").glob("*.yml")}
+    assert set(entry_points(role)) <= tasks
+    for name, spec in entry_points(role).items():
+        for key in ("short_description", "description", "version_added", "author"):
+            assert spec.get(key), f"{name}: {key}"
+        assert set(spec["attributes"]) == {"check_mode", "diff_mode", "idempotent"}
+        for attribute in spec["attributes"].values():
+            assert attribute["support"] in ("full", "partial", "none", "N/A") and attribute["description"]
+
+
+def test_the_readme_tells_the_variables(role):
+    text = (role / "README.md").read_text(encoding="utf-8")
+    assert text.startswith(f"# {role.name}\n")
+    assert f"shakenfist.rolling.{role.name}" in text, "an example of its use is missing"
+    assert text == updated(role), "run .cache/venv/bin/python tests/specs/role_docs.py"
+
+
+def test_examples_of_the_readme_are_yaml(role):
+    blocks = (role / "README.md").read_text(encoding="utf-8").split("```yaml\n")[1:]
+    assert blocks
+    for block in blocks:
+        assert yaml.safe_load(block.split("```")[0])
