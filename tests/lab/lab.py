@@ -520,7 +520,7 @@ def status(_options):
 SHOW_FACTS = """readlink -f /srv/shakenfist/venv
 /srv/shakenfist/venv/bin/python -c '
 import importlib.metadata as m, json
-print(json.dumps({d.name: d.version for d in m.distributions()}))'
+print(json.dumps({d.name: d.version for d in m.distributions()}))' 2>/dev/null || echo '{}'
 ls -A /srv/shakenfist/releases 2>/dev/null | tr '\\n' ' '; echo
 find /srv/shakenfist /etc/sf -not -name '*.pyc' -not -path '*/exceptions*' -type f -print0 | sort -z |
   xargs -0 sha256sum | sha256sum
@@ -547,6 +547,12 @@ def facts(_options):
     print(json.dumps(dict(nodes={node: node_facts(node) for node in lab.nodes},
                           schema={name: int(version) for name, version in (row.split("\t") for row in rows)},
                           balancer=f"http://{lab.address('lb')}"), indent=2))
+
+
+def wait(_options):
+    """Wait until every node is ready and the balancer has it."""
+    lab = load()
+    wait_until("the nodes are not all ready", functools.partial(not_ready, lab))
 
 
 def image(_options):
@@ -626,6 +632,7 @@ def main():
     command.set_defaults(do=up)
     commands.add_parser("down", help="remove the lab").set_defaults(do=down)
     commands.add_parser("image", help="build the image of the machines and print its name").set_defaults(do=image)
+    commands.add_parser("wait", help="wait until every node is ready and served by the balancer").set_defaults(do=wait)
     commands.add_parser("facts", help="print what the lab is, seen from outside, as JSON").set_defaults(do=facts)
     commands.add_parser("status", help="show the machines").set_defaults(do=status)
 
