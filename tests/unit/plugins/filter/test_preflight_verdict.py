@@ -31,8 +31,8 @@ def other(**changes):
     return seen(**dict(dict(has_database_credentials=False, units={"sf-api": {}}), **changes))
 
 
-def verdict(node, database=("a",), target=TARGET, **options):
-    return preflight_verdict({"a": node}, list(database), target, **options)["a"]
+def verdict(node, database=("a",), target=None, **options):
+    return preflight_verdict({"a": node}, list(database), TARGET if target is None else target, **options)["a"]
 
 
 def test_a_fit_node():

@@ -66,14 +66,14 @@ def test_a_server_that_is_silent():
         assert ask_once(url, timeout=0.1) == ["no answer in time"]
 
 
-def test_a_server_that_talks_something_else(serve_workers):
+def test_a_server_that_talks_something_else():
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
+
         def talk():
             with listener.accept()[0] as connection:
                 connection.recv(4096)
                 connection.sendall(b"SSH-2.0\r\n\r\n")
 
         Thread(target=talk, daemon=True).start()
-        answer = ask_once(url, timeout=2)[0]
+        answer = ask_once(f"http://127.0.0.1:{listener.getsockname()[1]}/", timeout=2)[0]
     assert isinstance(answer, str) and answer
