@@ -10,10 +10,10 @@ def fallen_units(units, runs=None):
     runs = runs or {}
     fallen = []
     for name, unit in sorted(units.items()):
-        began = runs.get(name, {}).get("after") or unit["invocation"]
+        began = runs.get(name, {}).get("after")
         if not unit["active"]:
             fallen.append(f"{name} is {unit['state']}")
-        elif unit["invocation"] != began or unit["restarts"] > 0:
+        elif began and (unit["invocation"] != began or unit["restarts"] > 0):
             fallen.append(f"{name} is {unit['state']}, but was started again, by systemd {unit['restarts']} times")
     return fallen
 
