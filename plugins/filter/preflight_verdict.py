@@ -32,9 +32,9 @@ def _gateway_problems(seen, excused):
 
 def _problems(seen, in_tier, excused, target, allow_degraded, allow_downgrade):
     """What makes one node unfit to be rolled, each with its mend."""
-    if seen["failure"]:
-        return [seen["failure"]]
     node = seen["node"]
+    if seen["failure"] or not node:
+        return [seen["failure"] or "it could not be examined"]
     problems = []
     if node["problem"]:
         problems.append(f"{node['problem']}. Repair it: reinstall the release that the node ran before")

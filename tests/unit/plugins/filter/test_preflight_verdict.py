@@ -99,9 +99,10 @@ def test_the_gateway_of_a_begun_node_is_excused():
     assert len(preflight_verdict(nodes, ["a"], TARGET)["b"]["problems"]) == 1
 
 
-def test_a_node_that_could_not_be_examined():
-    result = verdict(dict(seen(ready=False, failure="unreachable"), node={}))
-    assert result == {"database": True, "version": "", "ready": False, "done": False, "problems": ["unreachable"]}
+@pytest.mark.parametrize("failure, problem", [("unreachable", "unreachable"), ("", "it could not be examined")])
+def test_a_node_that_could_not_be_examined(failure, problem):
+    result = verdict(dict(seen(ready=False, failure=failure), node={}))
+    assert result == {"database": True, "version": "", "ready": False, "done": False, "problems": [problem]}
 
 
 def test_versions_that_cannot_be_compared():
