@@ -80,7 +80,10 @@ class Pip:
         if self.index_url:
             # By the environment, not as an argument: a URL may carry a password, and arguments are public.
             self.environment["PIP_INDEX_URL"] = self.index_url
-            password = urlsplit(self.index_url).password
+            try:
+                password = urlsplit(self.index_url).password
+            except ValueError as exc:
+                raise RollingError(f"index_url is not a URL: {exc}") from exc
             if password:
                 module.no_log_values.add(password)
 

@@ -50,6 +50,13 @@ def test_options_reach_pip(resolve, venv):
     assert "hunter2" not in json.dumps(result)
 
 
+def test_an_index_that_is_no_url(resolve, venv):
+    venv("venv", offers=OFFERS)
+    result = resolve(index_url="http://[::1/simple/")
+    assert result["failed"] and not result["calls"]
+    assert result["msg"].startswith("cannot resolve shakenfist (the newest release): index_url is not a URL: ")
+
+
 @pytest.mark.parametrize("packages, calls", [([], 1), (["extra"], 2)])
 def test_a_node_that_has_it(resolve, venv, packages, calls):
     venv("venv", version="0.8.1", offers=OFFERS[:1])
