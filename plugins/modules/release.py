@@ -319,6 +319,8 @@ def main():
         required_if=[("state", "staged", ("version", "sha256"))],
         supports_check_mode=True,
     )
+    # With a slash at its end a link would look like the directory that it leads to.
+    module.params["path"] = module.params["path"].rstrip("/")
     name = module.params["name"]
     if not name or name.startswith(".") or "/" in name:
         module.fail_json(msg=f"{name!r} cannot be the name of a release directory")

@@ -138,7 +138,8 @@ def main():
         ),
         supports_check_mode=True,
     )
-    path = module.params["path"]
+    # With a slash at its end a link would look like the directory that it leads to.
+    path = module.params["path"].rstrip("/")
     problem, active = "", {}
     try:
         active = active_release(module.run_command, path, module.params["distribution"])

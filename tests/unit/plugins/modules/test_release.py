@@ -4,7 +4,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
+import json
 import os
 import subprocess
 
@@ -129,11 +131,25 @@ def test_releases_on_another_file_system(tmp_path):
         release.check_file_system(str(tmp_path / "venv"), "/proc")
 
 
-def test_a_clone_that_fails(run, venv, releases):
+def test_releases_that_are_a_file(run, venv, releases):
     venv("venv")
     releases.write_text("a file is in the way")
     result = run("staged")
-    assert result["failed"] and result["msg"].startswith("cannot stage ")
+    assert result["failed"] and result["msg"].startswith("cannot stage ") and "exists" in result["msg"]
+
+
+def test_a_clone_that_fails(run, venv, releases, tmp_path, monkeypatch):
+    # Copies half of it, as on a full disk.
+    (tmp_path / "commands").mkdir()
+    cp = tmp_path / "commands" / "cp"
+    cp.write_text('#!/bin/sh\nmkdir -p "$4/bin"\necho "cp: no space left on device" >&2\nexit 1\n')
+    cp.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}/commands:{os.environ['PATH']}")
+    venv("venv")
+    result = run("staged")
+    assert result["failed"]
+    assert result["msg"].endswith(f"cannot clone {tmp_path}/venv:\ncp: no space left on device")
+    assert list(releases.iterdir()) == []
 
 
 # ---- activating
@@ -143,12 +159,13 @@ def staged(venv):
     return venv(f"releases/{NAME}", version="0.8.1")
 
 
-def test_activate_swaps_the_link(run, venv, staged, releases, tmp_path):
+@pytest.mark.parametrize("slash", ["", "/"])
+def test_activate_swaps_the_link(run, venv, staged, releases, tmp_path, slash):
     old = venv("releases/0.8.0-cc")
     link = tmp_path / "venv"
     link.symlink_to(old)
     os.utime(link, (1000, 1000), follow_symlinks=False)
-    result = run("active")
+    result = run("active", path=f"{link}{slash}")
     assert not result["failed"] and result["changed"] and not result["adopted"]
     assert (result["previous"], result["release"]) == (str(old), str(staged))
     assert result["diff"] == {"before": f"{link} -> {old}\n", "after": f"{link} -> {staged}\n"}
@@ -183,6 +200,43 @@ def test_adoption_does_not_overwrite(venv, tmp_path):
     first = release.free_name(run, params)
     os.mkdir(first)
     assert release.free_name(run, params) == f"{first}.2"
+    # Not every installer writes a RECORD.
+    probe = json.loads((root / "probe.json").read_text())
+    (root / "probe.json").write_text(json.dumps(dict(probe, record=None)))
+    assert release.free_name(run, params) == f"{tmp_path}/releases/0.8.0-e3b0c442"
+
+
+class FakeLibc:
+    """A C library whose renameat2 fails in one way."""
+
+    def __init__(self, code):
+        def renameat2(*dummy):
+            ctypes.set_errno(code)
+            return -1
+        if code:
+            self.renameat2 = renameat2
+
+
+@pytest.mark.parametrize("code, error", [
+    (None, None), (errno.EINVAL, None), (errno.ENOSYS, None), (errno.EACCES, PermissionError), (errno.EXDEV, OSError),
+])
+def test_exchange_where_it_does_not_work(monkeypatch, code, error):
+    monkeypatch.setattr(release.ctypes, "CDLL", lambda *dummy, **kwargs: FakeLibc(code))
+    if error:
+        with pytest.raises(error) as caught:
+            release.exchange("/one", "/other")
+        assert (caught.value.errno, caught.value.filename) == (code, "/one")
+    else:
+        assert release.exchange("/one", "/other") is False
+
+
+def test_exchange(tmp_path):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "link").symlink_to("target")
+    assert release.exchange(str(tmp_path / "link"), str(tmp_path / "folder"))
+    assert (tmp_path / "link").is_dir() and os.readlink(tmp_path / "folder") == "target"
+    with pytest.raises(FileNotFoundError):
+        release.exchange(str(tmp_path / "absent"), str(tmp_path / "folder"))
 
 
 def break_exchange(dummy, path):

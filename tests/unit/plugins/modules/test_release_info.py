@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 
 import pytest
@@ -27,8 +28,10 @@ def test_a_plain_virtualenv(look, venv, check):
                                 "python": "3.11.2", "pip": "23.0.1"}
 
 
-@pytest.mark.parametrize("linked, installed, since", [(2000, 1000, 2000.0), (1000, 2000, 2000.0)])
-def test_a_link(look, venv, tmp_path, linked, installed, since):
+@pytest.mark.parametrize("linked, installed, since, slash", [
+    (2000, 1000, 2000.0, ""), (1000, 2000, 2000.0, ""), (2000, 1000, 2000.0, "/"),
+])
+def test_a_link(look, venv, tmp_path, linked, installed, since, slash):
     root = venv("releases/0.8.1-aa", version="0.8.1")
     (tmp_path / "releases" / ".0.8.2-bb.partial").mkdir()
     (tmp_path / "releases" / "0.8.0-cc").mkdir()
@@ -36,10 +39,17 @@ def test_a_link(look, venv, tmp_path, linked, installed, since):
     (tmp_path / "venv").symlink_to(root)
     os.utime(tmp_path / "venv", (linked, linked), follow_symlinks=False)
     os.utime(root / "RECORD", (installed, installed))
-    result = look()
+    result = look(path=f"{tmp_path}/venv{slash}")
     assert result["staged"] == ["0.8.0-cc", "0.8.1-aa"]
     assert (result["active"]["name"], result["active"]["version"], result["active"]["since"]) == (
         "0.8.1-aa", "0.8.1", since)
+
+
+def test_without_a_record(look, venv):
+    root = venv("venv")
+    probe = json.loads((root / "probe.json").read_text())
+    (root / "probe.json").write_text(json.dumps(dict(probe, record=None)))
+    assert look()["active"]["since"] == 0.0
 
 
 def test_no_virtualenv(look, tmp_path):
