@@ -13,7 +13,7 @@ import re
 
 import yaml
 
-ROLES = sorted(path for path in (pathlib.Path(__file__).parents[2] / "roles").iterdir() if (path / "tasks").is_dir())
+ROLES = sorted(path for path in (pathlib.Path(__file__).parents[2] / "roles").iterdir() if path.is_dir())
 BEGIN, END = "<!-- variables: from meta/argument_specs.yml -->\n", "<!-- end of variables -->\n"
 
 

@@ -21,6 +21,9 @@ PLUGINS = {kind: sorted(path.stem for path in (ROOT / "plugins" / folder).glob("
            for folder, kind in FOLDERS.items() if (ROOT / "plugins" / folder).is_dir()}
 
 
+HEADER = "GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)"
+
+
 @functools.lru_cache(maxsize=None)
 def shown(kind):
     """What ansible-doc says of all plugins of one kind, by short name."""
@@ -36,6 +39,21 @@ def test_documentation(kind, name):
     docs = shown(kind)[name]
     assert docs["doc"]["version_added"] and docs["doc"]["short_description"]
     assert docs["return"] and f"shakenfist.rolling.{name}" in docs["examples"]
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "plugins").glob("*/*.py")),
+                         ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_licence(path):
+    lines = path.read_text(encoding="utf-8").splitlines()[:20]
+    assert f"# {HEADER}" in lines
+    assert "# SPDX-License-Identifier: GPL-3.0-or-later" in lines
+
+
+@pytest.mark.parametrize("name", PLUGINS["module"])
+def test_sections_of_a_module(name):
+    text = (ROOT / "plugins" / "modules" / f"{name}.py").read_text(encoding="utf-8")
+    places = [text.find(f'\n{section} = r"""\n') for section in ("DOCUMENTATION", "EXAMPLES", "RETURN")]
+    assert -1 not in places and places == sorted(places) and places[-1] < text.find("\nfrom ansible.module_utils")
 
 
 @pytest.mark.parametrize("name", PLUGINS["module"])

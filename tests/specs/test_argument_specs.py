@@ -32,6 +32,11 @@ def test_there_are_roles():
     assert ROLES
 
 
+def test_a_role_is_whole(role):
+    for path in ("tasks/main.yml", "meta/argument_specs.yml", "README.md"):
+        assert (role / path).is_file(), path
+
+
 def test_every_default_is_documented(role):
     assert sorted(set(defaults(role)) - set(options(role))) == []
 
@@ -94,6 +99,22 @@ def test_the_readme_tells_the_variables(role):
     assert text.startswith(f"# {role.name}\n")
     assert f"shakenfist.rolling.{role.name}" in text, "an example of its use is missing"
     assert text == updated(role), "run .cache/venv/bin/python tests/specs/role_docs.py"
+
+
+def published(tasks):
+    """The facts that tasks set, those in blocks among them."""
+    for task in tasks:
+        for key in ("block", "rescue", "always"):
+            yield from published(task.get(key, []))
+        yield from task.get("ansible.builtin.set_fact", {})
+
+
+def test_the_readme_tells_the_facts(role):
+    paths = sorted(role.glob("tasks/*.yml"))
+    facts = {fact for path in paths for fact in published(load(path)) if not fact.startswith("__")}
+    text = (role / "README.md").read_text(encoding="utf-8").partition("\n## Facts\n")[2]
+    assert text, "the heading Facts is missing"
+    assert [fact for fact in sorted(facts) if f"`{fact}`" not in text] == []
 
 
 def test_examples_of_the_readme_are_yaml(role):
