@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 import socket
-from threading import Thread
+from threading import Barrier, BrokenBarrierError, Thread
 
 # A virtualenv's python, as far as modules ask it: the probe of module_utils/_release.py, and pip install --report.
 PYTHON = """#!/bin/sh
@@ -121,6 +121,8 @@ class Workers:
     def __init__(self, statuses):
         self.listener = socket.create_server(("127.0.0.1", 0), backlog=64)
         self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}/readyz"
+        # However slow the machine: nobody answers before every worker has had a connection.
+        self.all_busy = Barrier(len(statuses))
         for status in statuses:
             Thread(target=self._work, args=(status,), daemon=True).start()
 
@@ -131,6 +133,10 @@ class Workers:
             except OSError:
                 return
             with connection:
+                try:
+                    self.all_busy.wait(timeout=3)
+                except BrokenBarrierError:
+                    pass
                 if connection.recv(4096):
                     connection.sendall(b"HTTP/1.1 %d X\r\nContent-Length: 0\r\nConnection: close\r\n\r\n" % status)
 
