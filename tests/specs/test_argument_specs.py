@@ -33,8 +33,13 @@ def test_there_are_roles():
 
 
 def test_a_role_is_whole(role):
-    for path in ("tasks/main.yml", "meta/argument_specs.yml", "README.md"):
+    for path in ("tasks/main.yml", "meta/argument_specs.yml", "meta/main.yml", "README.md"):
         assert (role / path).is_file(), path
+
+
+def test_galaxy_shows_what_the_specs_say(role):
+    assert load(role / "meta" / "main.yml")["galaxy_info"]["description"] == entry_points(role)["main"][
+        "short_description"]
 
 
 def test_every_default_is_documented(role):
