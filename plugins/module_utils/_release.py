@@ -65,6 +65,21 @@ def inspect(run, root, distribution):
     return found
 
 
+def hide_credentials(module):
+    """Keep the credentials of an index URL out of everything that the module returns.
+
+    Call it first of all: what the module was called with is returned, too.
+    """
+    try:
+        parts = urlsplit(module.params["index_url"] or "")
+    except ValueError as exc:
+        module.fail_json(msg=f"index_url is not a URL: {exc}")
+    # A token can stand alone where a user name would; beside a password the name is no secret.
+    secret = parts.password or parts.username
+    if secret:
+        module.no_log_values.add(secret)
+
+
 class Pip:
     """pip of one virtualenv, with the operator's options.
 
@@ -80,12 +95,6 @@ class Pip:
         if self.index_url:
             # By the environment, not as an argument: a URL may carry a password, and arguments are public.
             self.environment["PIP_INDEX_URL"] = self.index_url
-            try:
-                password = urlsplit(self.index_url).password
-            except ValueError as exc:
-                raise RollingError(f"index_url is not a URL: {exc}") from exc
-            if password:
-                module.no_log_values.add(password)
 
     def install(self, arguments):
         """C(pip install) with a report.

@@ -121,6 +121,7 @@ from ansible_collections.shakenfist.rolling.plugins.module_utils._common import 
 from ansible_collections.shakenfist.rolling.plugins.module_utils._release import (
     PIP_OPTIONS,
     Pip,
+    hide_credentials,
     inspect,
     installed,
     pick,
@@ -319,6 +320,7 @@ def main():
         required_if=[("state", "staged", ("version", "sha256"))],
         supports_check_mode=True,
     )
+    hide_credentials(module)
     # With a slash at its end a link would look like the directory that it leads to.
     module.params["path"] = module.params["path"].rstrip("/")
     name = module.params["name"]

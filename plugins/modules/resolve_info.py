@@ -77,6 +77,7 @@ from ansible_collections.shakenfist.rolling.plugins.module_utils._common import 
 from ansible_collections.shakenfist.rolling.plugins.module_utils._release import (
     PIP_OPTIONS,
     Pip,
+    hide_credentials,
     inspect,
     installed,
     pick,
@@ -117,6 +118,7 @@ def main():
         ),
         supports_check_mode=True,
     )
+    hide_credentials(module)
     wanted = f"{module.params['distribution']} {module.params['version'] or '(the newest release)'}"
     try:
         result = resolve(module)

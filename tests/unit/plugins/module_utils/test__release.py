@@ -4,10 +4,13 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError
 from ansible_collections.shakenfist.rolling.plugins.module_utils._release import (
     canonical,
+    hide_credentials,
     inspect,
     installed,
     pick,
@@ -71,3 +74,16 @@ def test_pick():
     packages = [{"name": "jinja2"}, {"name": "Shaken_Fist"}]
     assert pick(packages, "shaken-fist") is packages[1]
     assert pick(packages, "absent") is None
+
+
+@pytest.mark.parametrize("url, hidden", [
+    (None, set()),
+    ("", set()),
+    ("http://db:8080/simple/", set()),
+    ("http://me:hunter2@db/simple/", {"hunter2"}),
+    ("https://a-token@db/simple/", {"a-token"}),
+])
+def test_credentials_of_an_index_are_hidden(url, hidden):
+    module = SimpleNamespace(params=dict(index_url=url), no_log_values=set())
+    hide_credentials(module)
+    assert module.no_log_values == hidden
