@@ -59,7 +59,7 @@ def ask_once(url, connections=1, timeout=5.0):
         for connection in opened:
             try:
                 response = connection.getresponse()
-                response.read()
+                response.read()  # to its end, which closes: until then gunicorn's worker may wait for us
                 answers.append(response.status)
             except (OSError, http.client.HTTPException) as exc:
                 answers.append(_reason(exc))

@@ -421,7 +421,10 @@ def readiness(address, connections=12):
         time.sleep(0.05)
         for connection in opened:
             connection.request("GET", "/readyz")
-        answers = {connection.getresponse().status for connection in opened}
+        answers = set()
+        for connection in opened:
+            answers.add(connection.getresponse().status)
+            connection.close()  # at once, gunicorn's worker waits for it
     except (OSError, http.client.HTTPException) as exc:
         return str(exc) or type(exc).__name__
     finally:

@@ -121,7 +121,8 @@ class Prober:
 
         self.jobs = queue.SimpleQueue()
         self.workers = []
-        self.stopping = threading.Event()
+        # No Event: a signal's handler sets it in the thread that looks at it, and an Event's lock would be held.
+        self.stopping = False
         self.lock = threading.Lock()
         self.idle = collections.deque()
         self.kept = 0
@@ -304,7 +305,7 @@ class Prober:
         for number in itertools.count():
             due = start + number / self.rate
             # A clock, not a pause between requests: whatever stalls, the next request is due when it is due.
-            while not self.stopping.is_set():
+            while not self.stopping:
                 now = time.monotonic()
                 for entry in slow:
                     if entry[0] <= min(now, start + duration):
@@ -317,8 +318,8 @@ class Prober:
                         tick(now)
                 if due <= now:
                     break
-                self.stopping.wait(min(due - now, 0.5))
-            if self.stopping.is_set() or number / self.rate >= duration:
+                time.sleep(min(due - now, 0.5))
+            if self.stopping or number / self.rate >= duration:
                 break
             self.offer(self.plan(number, due, mix))
         self.ended = time.monotonic()
@@ -508,8 +509,12 @@ def main(argv=None):
                         dict(args.header), args.insecure)
     except ValueError as error:
         parser.error(str(error))
+
+    def stop(*dummy):
+        prober.stopping = True
+
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *dummy: prober.stopping.set())
+        signal.signal(number, stop)
 
     try:
         prober.ask(Job(time.monotonic(), prober.gets[0][0], prober.gets[0][1]))
