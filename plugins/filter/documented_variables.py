@@ -12,18 +12,19 @@ from ansible.errors import AnsibleFilterError
 
 
 def documented_variables(roles):
-    """The names of all options in the argument specs of the roles in the directory C(roles)."""
-    names = set()
+    """All options in the argument specs of the roles in the directory C(roles), by name."""
+    options = {}
     for path in sorted(glob.glob(os.path.join(roles, "*", "meta", "argument_specs.yml"))):
         try:
             with open(path, encoding="utf-8") as handle:
                 specs = yaml.safe_load(handle)["argument_specs"]
         except (OSError, yaml.YAMLError, KeyError, TypeError) as exc:
             raise AnsibleFilterError(f"cannot read argument specs from {path}: {exc}") from exc
-        names.update(name for spec in specs.values() for name in spec.get("options", {}))
-    if not names:
+        for spec in specs.values():
+            options.update(spec.get("options", {}))
+    if not options:
         raise AnsibleFilterError(f"no role in {roles} documents its variables")
-    return sorted(names)
+    return options
 
 
 class FilterModule:

@@ -33,10 +33,13 @@ class Systemd:
             raise RollingError(f"systemctl {' '.join(arguments)} failed (rc {rc}): {(err or out).strip()}")
         return out
 
-    def installed(self, pattern):
-        """The names of the installed service units that match C(pattern), without templates and the C(.service)."""
-        out = self._systemctl("list-unit-files", "--type=service", "--plain", "--no-legend", "--no-pager", pattern,
-                              check=False)
+    def installed(self, patterns):
+        """The names of the installed service units that match C(patterns), without templates and the C(.service)."""
+        rc, out, err = self.run(["systemctl", "list-unit-files", "--plain", "--no-legend", "--no-pager",
+                                 *[f"{short(pattern)}.service" for pattern in patterns]])
+        # Where nothing matches, some versions of systemd return 1 and say nothing.
+        if rc != 0 and err.strip():
+            raise RollingError(f"systemctl list-unit-files failed (rc {rc}): {err.strip()}")
         units = [line.split()[0] for line in out.splitlines() if line.strip()]
         return sorted(short(unit) for unit in units if "@" not in unit)
 

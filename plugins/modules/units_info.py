@@ -89,8 +89,6 @@ units:
       returned: always
 """
 
-from fnmatch import fnmatch
-
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError
 from ansible_collections.shakenfist.rolling.plugins.module_utils._systemd import Systemd, describe, short, started
@@ -121,11 +119,9 @@ def main():
         supports_check_mode=True,
     )
     systemd = Systemd(module.run_command)
-    patterns = [short(pattern) for pattern in module.params["patterns"]]
     exclude = [short(name) for name in module.params["exclude"]]
     try:
-        names = [name for name in systemd.installed("*") if name not in exclude
-                 and any(fnmatch(name, pattern) for pattern in patterns)]
+        names = [name for name in systemd.installed(module.params["patterns"]) if name not in exclude]
         units = {name: look(state) for name, state in systemd.show(names).items()}
     except RollingError as exc:
         module.fail_json(msg=exc.message)

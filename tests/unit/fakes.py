@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import socket
+from fnmatch import fnmatch
 from threading import Barrier, BrokenBarrierError, Thread
 
 # A virtualenv's python, as far as modules ask it: the probe of module_utils/_release.py, and pip install --report.
@@ -96,7 +97,7 @@ class FakeSystemd:
         if command[0] == "journalctl":
             return 0, self.journal, ""
         assert command[0] == "systemctl", command
-        if self.broken and command[1] != "list-unit-files":
+        if self.broken:
             return 1, "", self.broken
         names = [word[:-len(".service")] for word in command if word.endswith(".service")]
         verb = command[1]
@@ -104,7 +105,8 @@ class FakeSystemd:
             blocks = ["\n".join(f"{key}={value}" for key, value in self._look(name).items()) for name in names]
             return 0, "\n\n".join(blocks) + "\n", ""
         if verb == "list-unit-files":
-            return 0, "".join(f"{name}.service enabled enabled\n" for name in self.units), ""
+            found = [name for name in self.units if any(fnmatch(name, pattern) for pattern in names)]
+            return 0 if found else 1, "".join(f"{name}.service enabled enabled\n" for name in found), ""
         self.orders.append(" ".join([verb, *names]))
         if verb in ("stop", "restart"):
             self.units.update({name: list(self.then[name]) for name in names if name in self.then})

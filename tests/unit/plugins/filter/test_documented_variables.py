@@ -24,7 +24,7 @@ def test_all_entry_points_of_all_roles(roles):
     assert documented_variables(roles(
         drain="argument_specs: {main: {options: {drain_url: {}, drain_unit: {}}}, other: {options: {drain_x: {}}}}",
         verify="argument_specs: {main: {}}",
-    )) == ["drain_unit", "drain_url", "drain_x"]
+    )) == {"drain_unit": {}, "drain_url": {}, "drain_x": {}}
 
 
 @pytest.mark.parametrize("text", ["{", "other: {}", "[]", "argument_specs: {main: {}}"])

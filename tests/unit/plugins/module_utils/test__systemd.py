@@ -52,7 +52,15 @@ def test_show_knows_units_by_their_short_names(fake):
 
 def test_installed_leaves_out_templates(fake):
     fake.units = {"sf-net": [], "sf-api": [], "sf-x@": []}
-    assert Systemd(fake).installed("sf-*") == ["sf-api", "sf-net"]
+    assert Systemd(fake).installed(["sf-*"]) == ["sf-api", "sf-net"]
+    assert Systemd(fake).installed(["sf-api", "sf-none"]) == ["sf-api"]
+    assert Systemd(fake).installed(["sf-none"]) == []
+
+
+def test_installed_does_not_hide_a_failure(fake):
+    fake.broken = "Failed to connect to bus"
+    with pytest.raises(RollingError, match="list-unit-files failed .*Failed to connect to bus"):
+        Systemd(fake).installed(["sf-*"])
 
 
 def test_orders(fake):
