@@ -73,15 +73,19 @@ def preflight_verdict(nodes, database, target, allow_degraded=False, allow_downg
         raise AnsibleFilterError("the controller lacks the Python library packaging, which comes with ansible-core")
     begun = [name for name, seen in nodes.items() if seen["node"] and _unfinished(seen["node"], target)]
     excused = [nodes[name]["node"]["gateway"] for name in begun]
+    serving = {gateway for seen in nodes.values()
+               for gateway, status in seen["gateways"].items() if status == "SERVING"}
     verdict = {}
     for name, seen in nodes.items():
         node = seen["node"]
+        gateway_down = bool(node) and name in database and node["gateway"] not in serving
         on_target = bool(target and node) and node["release"].get("version") == target["version"]
         verdict[name] = {
             "database": name in database,
             "version": node["release"].get("version", "") if node else "",
             "ready": seen["ready"],
-            "done": on_target and seen["ready"] and not node["behind"],
+            "gateway_down": gateway_down,
+            "done": on_target and seen["ready"] and not gateway_down and not node["behind"],
             "problems": _problems(seen, name in database, excused, target, allow_degraded, allow_downgrade),
         }
     return verdict

@@ -18,6 +18,7 @@ def roll_plan(verdict, serial=1):
     plan["schema"] = [name for name, node in verdict.items() if node["database"]][:1]
     plan["done"] = [name for name, node in verdict.items() if node["done"]]
     plan["serving"] = [name for name, node in verdict.items() if node["ready"]]
+    plan["gateways_down"] = [name for name, node in verdict.items() if node["gateway_down"]]
     plan["alone"] = bool(plan["order"]) and len(plan["serving"]) < 2
     return plan
 

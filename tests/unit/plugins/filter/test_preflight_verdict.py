@@ -36,7 +36,8 @@ def verdict(node, database=("a",), target=None, **options):
 
 
 def test_a_fit_node():
-    assert verdict(seen()) == {"database": True, "version": "0.8.0", "ready": True, "done": False, "problems": []}
+    assert verdict(seen()) == {
+        "database": True, "version": "0.8.0", "ready": True, "gateway_down": False, "done": False, "problems": []}
     assert verdict(other(), database=[])["problems"] == []
 
 
@@ -102,7 +103,8 @@ def test_the_gateway_of_a_begun_node_is_excused():
 @pytest.mark.parametrize("failure, problem", [("unreachable", "unreachable"), ("", "it could not be examined")])
 def test_a_node_that_could_not_be_examined(failure, problem):
     result = verdict(dict(seen(ready=False, failure=failure), node={}))
-    assert result == {"database": True, "version": "", "ready": False, "done": False, "problems": [problem]}
+    assert result == {"database": True, "version": "", "ready": False, "gateway_down": False, "done": False,
+                      "problems": [problem]}
 
 
 def test_versions_that_cannot_be_compared():
@@ -114,3 +116,10 @@ def test_without_packaging(monkeypatch):
     monkeypatch.setattr(plugin, "Version", None)
     with pytest.raises(AnsibleFilterError, match="lacks the Python library packaging"):
         verdict(seen())
+
+
+@pytest.mark.parametrize("status, down", [("SERVING", False), ("NOT_SERVING", True)])
+def test_a_gateway_that_nobody_sees_serve(status, down):
+    nodes = {"a": seen(gateway="a:1", gateways={"a:1": "UNAVAILABLE"}), "b": other(gateways={"a:1": status})}
+    result = preflight_verdict(nodes, ["a"], None)
+    assert (result["a"]["gateway_down"], result["b"]["gateway_down"]) == (down, False)

@@ -8,8 +8,8 @@ import pytest
 from ansible_collections.shakenfist.rolling.plugins.filter.roll_plan import roll_plan
 
 
-def node(database=False, ready=True, done=False):
-    return dict(database=database, ready=ready, done=done)
+def node(database=False, ready=True, done=False, gateway_down=False):
+    return dict(database=database, ready=ready, done=done, gateway_down=gateway_down)
 
 
 @pytest.mark.parametrize("verdict, expected", [
@@ -23,6 +23,7 @@ def node(database=False, ready=True, done=False):
     ({"a": node(True, done=True)}, dict(order=[], done=["a"], alone=False)),
     ({"a": node(True)}, dict(order=["a"], alone=True)),
     ({"a": node(True), "b": node(ready=False)}, dict(order=["a", "b"], alone=True)),
+    ({"a": node(True, gateway_down=True), "b": node(True)}, dict(gateways_down=["a"])),
     ({}, dict(order=[], schema=[], alone=False)),
 ])
 def test_roll_plan(verdict, expected):
