@@ -164,9 +164,11 @@ class Watch:
 def complaint(watch):
     """What is wrong, in words."""
     waiting = [f"{url} answered {answers['answers']}" for url, answers in watch.seen().items() if not answers["ready"]]
-    return (f"expected 200 from {watch.minimum} of {len(watch.streak)} URLs, {watch.params['rounds']} rounds in a row "
-            f"over {watch.connections} connections at once, within {watch.params['timeout']:g} s; last seen: "
-            + "; ".join(waiting))
+    how = ""
+    if watch.params["rounds"] > 1 or watch.connections > 1:
+        how = f", {watch.params['rounds']} times in a row over {watch.connections} connections at once,"
+    return (f"expected 200 from {watch.minimum} of {len(watch.streak)} URLs{how} within {watch.params['timeout']:g} s; "
+            "last seen: " + "; ".join(waiting))
 
 
 def main():

@@ -34,7 +34,7 @@ attributes:
   check_mode:
     support: full
   diff_mode:
-    support: none
+    support: full
   idempotent:
     support: none
     details:
@@ -63,6 +63,12 @@ import time
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError, wait_for
 from ansible_collections.shakenfist.rolling.plugins.module_utils._systemd import Systemd, describe, short
+
+
+def difference(runs):
+    """The change for diff mode: a restart is a new run."""
+    return dict(before="".join(f"{name}: run {run['before'] or '(none)'}\n" for name, run in runs.items()),
+                after="".join(f"{name}: run {run.get('after', '(new)')}\n" for name, run in runs.items()))
 
 
 class Restart:
@@ -130,7 +136,7 @@ def main():
                 restart.restart()
     except RollingError as exc:
         module.fail_json(msg=exc.message, **result)
-    module.exit_json(**result)
+    module.exit_json(diff=difference(result["units"]), **result)
 
 
 if __name__ == "__main__":

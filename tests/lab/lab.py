@@ -571,24 +571,30 @@ def ssh_arguments():
             "-o", "LogLevel=ERROR"]
 
 
+def known(lab, machine):
+    if machine not in lab.machines:
+        raise LabError(f"there is no machine {machine}; there are: {', '.join(lab.machines)}")
+
+
 def ssh(options):
     lab = load()
+    known(lab, options.node)
     os.execvp("ssh", ["ssh", *ssh_arguments(), f"operator@{lab.address(options.node)}", *options.command])
 
 
 def execute_command(options):
-    load()
+    known(load(), options.node)
     command = ["podman", "exec", "-i", f"{PREFIX}{options.node}", *options.command]
     sys.exit(subprocess.run(command, check=False).returncode)
 
 
 def stop_machine(options):
-    load()
+    known(load(), options.node)
     podman("stop", "--time", "0", f"{PREFIX}{options.node}")
 
 
 def start_machine(options):
-    load()
+    known(load(), options.node)
     podman("start", f"{PREFIX}{options.node}")
 
 

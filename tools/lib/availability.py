@@ -522,7 +522,7 @@ def main(argv=None):
         if not prober.answered:
             say('%s does not answer: %s' % (args.url, error))
             return 2
-    say('%s at %g requests a second' % (args.url, args.rate))
+    say('%s at %g requests a second; Ctrl-C ends it and reports' % (args.url, args.rate))
 
     shown = [time.monotonic()]
 

@@ -59,7 +59,7 @@ def test_time_runs_out(run_module, serve):
     url = serve(503)
     result = run_module(ready_info, urls=[serve(200), url], timeout=0.05, interval=0.01)
     assert result["failed"] and not result["ready"]
-    assert result["msg"] == (f"expected 200 from 2 of 2 URLs, 1 rounds in a row over 1 connections at once, within "
+    assert result["msg"] == (f"expected 200 from 2 of 2 URLs within "
                              f"0.05 s; last seen: {url} answered 503")
 
 
