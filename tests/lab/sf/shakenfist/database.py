@@ -117,8 +117,49 @@ if SCHEMA >= 2:
     METHODS += [set_colour, list_colours]
 
 
+class Traffic:
+    """The RPCs under way, so that a stop takes no new ones and lets those in flight end.
+
+    grpc's own server.stop() cannot be left with that alone: in Python a call that arrives in the moment of the stop is
+    sometimes answered with CANCELLED, which no client retries, instead of UNAVAILABLE.
+    """
+
+    def __init__(self):
+        self.lock = threading.Lock()
+        self.stopping = False
+        self.under_way = 0
+        self.last = 0.0
+
+    def enter(self):
+        with self.lock:
+            self.last = time.monotonic()
+            self.under_way += not self.stopping
+            return not self.stopping
+
+    def leave(self):
+        with self.lock:
+            self.under_way -= 1
+
+    def drain(self, limit, quiet=0.2):
+        """Refuse what is new, until nothing is under way and nobody has asked for a moment; clients skip us then."""
+        with self.lock:
+            self.stopping = True
+            self.last = time.monotonic()
+        end = time.monotonic() + limit
+        while time.monotonic() < end:
+            with self.lock:
+                if not self.under_way and time.monotonic() - self.last > quiet:
+                    return
+            time.sleep(0.02)
+
+
+TRAFFIC = Traffic()
+
+
 def handler(method):
     def handle(request, context):
+        if not TRAFFIC.enter():
+            context.abort(grpc.StatusCode.UNAVAILABLE, 'sf-database is stopping')
         try:
             return method(request)
         except (pymysql.OperationalError, pymysql.InterfaceError) as e:
@@ -126,6 +167,8 @@ def handler(method):
         except Exception as e:  # noqa: BLE001, the caller is told
             process.log(f'{method.__name__}: {e!r}')
             context.abort(grpc.StatusCode.INTERNAL, repr(e))
+        finally:
+            TRAFFIC.leave()
 
     return grpc.unary_unary_rpc_method_handler(
         handle, request_deserializer=json.loads, response_serializer=lambda m: json.dumps(m).encode())
@@ -179,6 +222,7 @@ def main():
     process.wait(stop, POLL, poll)
 
     servicer.enter_graceful_shutdown()
+    TRAFFIC.drain(STOP_GRACE)
     server.stop(STOP_GRACE).wait()
     return 0
 

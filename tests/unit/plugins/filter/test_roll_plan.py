@@ -23,7 +23,9 @@ def node(database=False, ready=True, done=False, gateway_down=False):
     ({"a": node(True, done=True)}, dict(order=[], done=["a"], alone=False)),
     ({"a": node(True)}, dict(order=["a"], alone=True)),
     ({"a": node(True), "b": node(ready=False)}, dict(order=["a", "b"], alone=True)),
-    ({"a": node(True, gateway_down=True), "b": node(True)}, dict(gateways_down=["a"])),
+    ({"a": node(True, gateway_down=True), "b": node(True)}, dict(gateways_down=["a"], serving=["a", "b"])),
+    # Ready for the moment only: there is no gateway left.
+    ({"a": node(True, gateway_down=True), "b": node()}, dict(gateways_down=["a"], serving=[], alone=True)),
     ({}, dict(order=[], schema=[], alone=False)),
 ])
 def test_roll_plan(verdict, expected):
