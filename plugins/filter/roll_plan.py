@@ -18,7 +18,7 @@ def roll_plan(verdict, serial=1):
     plan["schema"] = [name for name, node in verdict.items() if node["database"]][:1]
     plan["done"] = [name for name, node in verdict.items() if node["done"]]
     plan["gateways_down"] = [name for name, node in verdict.items() if node["gateway_down"]]
-    # Without any gateway a node stays ready for some 10 to 15 seconds more; to count on it would be to wait for nothing.
+    # Without any gateway a node stays ready for some 10 to 15 seconds more: it is not to be counted on.
     lost = plan["gateways_down"] and all(node["gateway_down"] for node in verdict.values() if node["database"])
     plan["serving"] = [] if lost else [name for name, node in verdict.items() if node["ready"]]
     plan["alone"] = bool(plan["order"]) and len(plan["serving"]) < 2

@@ -35,6 +35,8 @@ class Systemd:
 
     def installed(self, patterns):
         """The names of the installed service units that match C(patterns), without templates and the C(.service)."""
+        if not patterns:
+            return []  # systemctl would list everything
         rc, out, err = self.run(["systemctl", "list-unit-files", "--plain", "--no-legend", "--no-pager",
                                  *[f"{short(pattern)}.service" for pattern in patterns]])
         # Where nothing matches, some versions of systemd return 1 and say nothing.

@@ -105,7 +105,8 @@ class FakeSystemd:
             blocks = ["\n".join(f"{key}={value}" for key, value in self._look(name).items()) for name in names]
             return 0, "\n\n".join(blocks) + "\n", ""
         if verb == "list-unit-files":
-            found = [name for name in self.units if any(fnmatch(name, pattern) for pattern in names)]
+            # As systemctl does: without a pattern it lists everything.
+            found = [name for name in self.units if not names or any(fnmatch(name, pattern) for pattern in names)]
             return 0 if found else 1, "".join(f"{name}.service enabled enabled\n" for name in found), ""
         self.orders.append(" ".join([verb, *names]))
         if verb in ("stop", "restart"):

@@ -55,6 +55,7 @@ def test_installed_leaves_out_templates(fake):
     assert Systemd(fake).installed(["sf-*"]) == ["sf-api", "sf-net"]
     assert Systemd(fake).installed(["sf-api", "sf-none"]) == ["sf-api"]
     assert Systemd(fake).installed(["sf-none"]) == []
+    assert Systemd(fake).installed([]) == []
 
 
 def test_installed_does_not_hide_a_failure(fake):

@@ -17,6 +17,7 @@ from ansible_collections.shakenfist.rolling.tests.unit.fakes import unit
     (["sf-*.service"], ["sf-sentinel-first.service"], ["sf-api", "sf-net"]),
     (["sf-api", "cron"], [], ["cron", "sf-api"]),
     (["sf-none"], [], []),
+    ([], [], []),
 ])
 def test_which_units(run_module, systemd, check, patterns, exclude, expected):
     systemd.units = {name: [unit()] for name in ("cron", "sf-api", "sf-net", "sf-sentinel-first")}
