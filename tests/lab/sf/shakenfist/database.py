@@ -117,48 +117,34 @@ if SCHEMA >= 2:
     METHODS += [set_colour, list_colours]
 
 
-class Traffic:
-    """The RPCs under way, so that a stop takes no new ones and lets those in flight end.
+class Door:
+    """Closed before a stop: calls are refused with UNAVAILABLE until nobody asks any more, clients skip us by then.
 
     grpc's own server.stop() cannot be left with that alone: in Python a call that arrives in the moment of the stop is
-    sometimes answered with CANCELLED, which no client retries, instead of UNAVAILABLE.
+    sometimes answered with CANCELLED, which no client retries.
     """
 
     def __init__(self):
-        self.lock = threading.Lock()
-        self.stopping = False
-        self.under_way = 0
+        self.closed = False
         self.last = 0.0
 
     def enter(self):
-        with self.lock:
-            self.last = time.monotonic()
-            self.under_way += not self.stopping
-            return not self.stopping
+        self.last = time.monotonic()
+        return not self.closed
 
-    def leave(self):
-        with self.lock:
-            self.under_way -= 1
-
-    def drain(self, limit, quiet=0.2):
-        """Refuse what is new, until nothing is under way and nobody has asked for a moment; clients skip us then."""
-        with self.lock:
-            self.stopping = True
-            self.last = time.monotonic()
-        end = time.monotonic() + limit
-        while time.monotonic() < end:
-            with self.lock:
-                if not self.under_way and time.monotonic() - self.last > quiet:
-                    return
+    def close(self, quiet=0.2, limit=1.0):
+        self.closed = True
+        self.last = begin = time.monotonic()
+        while time.monotonic() < min(self.last + quiet, begin + limit):
             time.sleep(0.02)
 
 
-TRAFFIC = Traffic()
+DOOR = Door()
 
 
 def handler(method):
     def handle(request, context):
-        if not TRAFFIC.enter():
+        if not DOOR.enter():
             context.abort(grpc.StatusCode.UNAVAILABLE, 'sf-database is stopping')
         try:
             return method(request)
@@ -167,8 +153,6 @@ def handler(method):
         except Exception as e:  # noqa: BLE001, the caller is told
             process.log(f'{method.__name__}: {e!r}')
             context.abort(grpc.StatusCode.INTERNAL, repr(e))
-        finally:
-            TRAFFIC.leave()
 
     return grpc.unary_unary_rpc_method_handler(
         handle, request_deserializer=json.loads, response_serializer=lambda m: json.dumps(m).encode())
@@ -222,7 +206,7 @@ def main():
     process.wait(stop, POLL, poll)
 
     servicer.enter_graceful_shutdown()
-    TRAFFIC.drain(STOP_GRACE)
+    DOOR.close()
     server.stop(STOP_GRACE).wait()
     return 0
 
