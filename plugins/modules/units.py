@@ -105,6 +105,9 @@ class Restart:
         return f" Its last words:\n{words}" if words else ""
 
     def restart(self):
+        # An earlier tier may have taken these units along: such a run is not the one that is witnessed here.
+        for name, state in self.systemd.show(self.names).items():
+            self.runs[name]["before"] = state.get("InvocationID", "")
         self.begin = time.monotonic()
         self.systemd.restart(self.names)
         if not wait_for(self.look, self.params["timeout"], self.params["interval"]):

@@ -24,6 +24,16 @@ def test_tiers_one_after_the_other(run_module, systemd):
     assert sorted(result["units"]) == sorted(systemd.units)
     for run in result["units"].values():
         assert (run["before"], run["after"]) == ("run1", "run2") and run["active_after"] >= 0
+    assert result["diff"]["before"] == "sf-privexec: run run1\nsf-api: run run1\nsf-net: run run1\n"
+    assert result["diff"]["after"] == "sf-privexec: run run2\nsf-api: run run2\nsf-net: run run2\n"
+
+
+def test_a_run_that_an_earlier_tier_began_is_no_restart(run_module, systemd):
+    systemd.units = {"sf-privexec": [OLD], "sf-api": [OLD, NEW]}
+    systemd.then = {"sf-privexec": [NEW], "sf-api": [NEW, unit(InvocationID="run3")]}
+    result = run_module(units, tiers=[["sf-privexec"], ["sf-api"]], interval=0.01, timeout=5)
+    assert not result["failed"]
+    assert (result["units"]["sf-api"]["before"], result["units"]["sf-api"]["after"]) == ("run2", "run3")
 
 
 def test_a_stopped_unit_is_started(run_module, systemd):
@@ -31,6 +41,7 @@ def test_a_stopped_unit_is_started(run_module, systemd):
     systemd.then = {"sf-api": [NEW]}
     result = run_module(units, tiers=[["sf-api"]], interval=0.01)
     assert result["changed"] and result["units"]["sf-api"]["before"] == ""
+    assert result["diff"] == {"before": "sf-api: run (none)\n", "after": "sf-api: run run2\n"}
 
 
 @pytest.mark.parametrize("tiers", [[], [[]]])
@@ -43,6 +54,7 @@ def test_check_mode_restarts_nothing(run_module, systemd):
     systemd.units = {"sf-api": [OLD]}
     result = run_module(units, True, tiers=[["sf-api"]])
     assert result["changed"] and result["units"] == {"sf-api": {"before": "run1"}}
+    assert result["diff"] == {"before": "sf-api: run run1\n", "after": "sf-api: run (new)\n"}
     assert not systemd.orders
 
 
