@@ -36,13 +36,20 @@ def _reason(exc):
 def ask_once(url, connections=1, timeout=5.0):
     """Ask C(url) over several fresh connections that are all open before the first request is sent.
 
+    :arg timeout: for how many seconds to wait for all of them together, however many there are.
     :returns: a list with what each connection got: an HTTP status (int), or why there was none (str).
     """
     host, port, path = split_url(url)
     answers, opened = [], []
+    deadline = time.monotonic() + timeout
+
+    def left():
+        # Never 0, which would mean not to wait at all: what has come already is still to be read.
+        return max(0.01, deadline - time.monotonic())
+
     try:
         for dummy in range(connections):
-            connection = http.client.HTTPConnection(host, port, timeout=timeout)
+            connection = http.client.HTTPConnection(host, port, timeout=left())
             try:
                 connection.connect()
             except OSError as exc:
@@ -58,6 +65,7 @@ def ask_once(url, connections=1, timeout=5.0):
                 pass  # getresponse says why
         for connection in opened:
             try:
+                connection.sock.settimeout(left())
                 response = connection.getresponse()
                 response.read()  # to its end, which closes: until then gunicorn's worker may wait for us
                 answers.append(response.status)

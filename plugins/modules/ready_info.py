@@ -50,7 +50,7 @@ options:
     type: float
     default: 0.2
   request_timeout:
-    description: For how many seconds one connection may keep the module waiting.
+    description: For how many seconds the connections of a round to one URL, all together, may keep the module waiting.
     type: float
     default: 5
 extends_documentation_fragment:

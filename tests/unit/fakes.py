@@ -119,7 +119,10 @@ class FakeSystemd:
 
 
 class Workers:
-    """An HTTP server of workers that each accept one connection at a time and answer with a status of their own."""
+    """An HTTP server of workers that each accept one connection at a time and answer with a status of their own.
+
+    A worker whose status is None says nothing until the other side gives up.
+    """
 
     def __init__(self, statuses):
         self.listener = socket.create_server(("127.0.0.1", 0), backlog=64)
@@ -140,7 +143,11 @@ class Workers:
                     self.all_busy.wait(timeout=3)
                 except BrokenBarrierError:
                     pass
-                if connection.recv(4096):
+                if not connection.recv(4096):
+                    continue
+                if status is None:
+                    connection.recv(1)
+                else:
                     connection.sendall(b"HTTP/1.1 %d X\r\nContent-Length: 0\r\nConnection: close\r\n\r\n" % status)
 
     def close(self):

@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 import socket
+import struct
+import time
 from threading import Thread
 
 import pytest
@@ -63,7 +65,28 @@ def test_nobody_listens():
 def test_a_server_that_is_silent():
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
-        assert ask_once(url, timeout=0.1) == ["no answer in time"]
+        begin = time.monotonic()
+        assert ask_once(url, connections=20, timeout=0.2) == ["no answer in time"] * 20
+    assert time.monotonic() - begin < 2  # the connections share the time, one after the other would take 4 s
+
+
+def test_what_came_in_time_counts_when_another_worker_is_silent(serve_workers):
+    answers = ask_once(serve_workers(200, None, 200), connections=3, timeout=0.5)
+    assert sorted(map(str, answers)) == ["200", "200", "no answer in time"]
+
+
+def test_a_server_that_cuts_the_connection():
+    """The connection is reset while the others are being opened, so that already the request cannot be sent."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def cut():
+            for dummy in range(2):
+                with listener.accept()[0] as connection:
+                    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+        Thread(target=cut, daemon=True).start()
+        answers = ask_once(f"http://127.0.0.1:{listener.getsockname()[1]}/", connections=2, timeout=2)
+    assert len(answers) == 2 and all(isinstance(answer, str) and answer for answer in answers)
 
 
 def test_a_server_that_talks_something_else():

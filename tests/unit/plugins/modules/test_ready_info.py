@@ -55,6 +55,24 @@ def test_one_worker_of_many_is_not_ready(run_module, serve_workers):
                     list(result["seen"].values())[0]["answers"])
 
 
+@pytest.mark.parametrize("connections, rounds, how", [
+    (1, 2, ", 2 times in a row over 1 connections at once,"),
+    (3, 1, ", 1 times in a row over 3 connections at once,"),
+])
+def test_the_failure_says_how_it_asked(run_module, serve, connections, rounds, how):
+    url = serve(503)
+    result = run_module(ready_info, urls=[url], connections=connections, rounds=rounds, timeout=0.05, interval=0.01)
+    assert result["failed"]
+    assert result["msg"] == f"expected 200 from 1 of 1 URLs{how} within 0.05 s; last seen: {url} answered 503"
+
+
+def test_workers_that_stall_hold_the_module_once(run_module, serve_workers):
+    url = serve_workers(*[None] * 8)
+    result = run_module(ready_info, urls=[url], connections=8, timeout=0.1, request_timeout=0.3)
+    assert result["failed"] and result["seen"][url]["answers"] == "no answer in time"
+    assert result["waited"] < 2
+
+
 def test_time_runs_out(run_module, serve):
     url = serve(503)
     result = run_module(ready_info, urls=[serve(200), url], timeout=0.05, interval=0.01)
@@ -86,6 +104,21 @@ def test_systemctl_fails(run_module, systemd):
     systemd.broken = "Access denied"
     result = run_module(ready_info, urls=[NOBODY], unit="sf-api")
     assert result["failed"] and result["msg"].endswith("Access denied")
+
+
+@pytest.mark.parametrize("stat", [None, "", "7 (sh", "7 (a) b) S x"])
+def test_a_process_that_ends_while_it_is_looked_at_is_no_worker(tmp_path, monkeypatch, stat):
+    path = tmp_path / "stat"
+    if stat is not None:
+        path.write_text(stat)
+    monkeypatch.setattr(ready_info.glob, "glob", lambda dummy: [str(path)])
+    assert ready_info.worker_count(7) == 0
+
+
+def test_the_name_of_a_process_may_hold_anything(tmp_path, monkeypatch):
+    (tmp_path / "stat").write_text("8 (a) S 1) S 7 8 8 0")
+    monkeypatch.setattr(ready_info.glob, "glob", lambda dummy: [str(tmp_path / "stat")])
+    assert ready_info.worker_count(7) == 1
 
 
 def test_worker_count():
