@@ -48,3 +48,69 @@ def read_environment_file(path):
     except (OSError, UnicodeDecodeError) as exc:
         raise RollingError(f"cannot read {path}: {getattr(exc, 'strerror', None) or exc}") from exc
     return parse_environment_file(text, path)
+
+
+def settings(variables, prefix=""):
+    """The variables by name without the prefix. With both spellings present the prefixed one counts."""
+    found = {key: value for key, value in variables.items() if not (prefix and key.startswith(prefix))}
+    found.update({key[len(prefix):]: value for key, value in variables.items() if prefix and key.startswith(prefix)})
+    return found
+
+
+NO_ANSWER = ("no answer", "see that MariaDB runs there and that no firewall is between; the address is {key}HOST and "
+                          "{key}PORT in {config}")
+DENIED = ("access denied", "correct {key}USER and {key}PASSWORD in {config}")
+# What the numbers of MariaDB's errors mean when a connection fails, and what to do then.
+UNREACHABLE = {
+    1040: ("too many connections", "wait until fewer are open, or raise max_connections"),
+    1044: ("no access to the database {name}", "correct {key}DATABASE in {config}, or grant access to it"),
+    1045: DENIED,
+    1049: ("there is no database {name}", "correct {key}DATABASE in {config}"),
+    1130: ("it lets nobody in from here", "create that user for the address of this node, too"),
+    1698: DENIED,
+    2002: NO_ANSWER,
+    2003: NO_ANSWER,
+    2005: NO_ANSWER,
+    2013: NO_ANSWER,
+    2026: ("no TLS", "if the server has none, put disable-ssl-verify-server-cert under [client] in "
+                     "/etc/mysql/mariadb.conf.d/50-client.cnf"),
+}
+
+
+class Database:
+    """How the services of a node reach MariaDB, by its configuration file.
+
+    :raises RollingError: if the file cannot be read or names no MariaDB, as on a node that is no database node.
+    """
+
+    def __init__(self, config, prefix=""):
+        found = settings(read_environment_file(config), prefix)
+        self.config = config
+        self.key = prefix + "MARIADB_"
+        self.host = found.get("MARIADB_HOST")
+        if not self.host:
+            raise RollingError(f"{config} does not set {self.key}HOST, so this is no database node: run this on a node "
+                               "of the database tier")
+        port = found.get("MARIADB_PORT") or "3306"
+        if not re.match(r"[0-9]{1,5}$", port) or not 0 < int(port) < 65536:
+            raise RollingError(f"{self.key}PORT in {config} is {port!r}, which is no port: correct it")
+        self.port = int(port)
+        self.user = found.get("MARIADB_USER") or "shakenfist"
+        self.password = found.get("MARIADB_PASSWORD") or ""
+        self.name = found.get("MARIADB_DATABASE") or "shakenfist"
+
+    def unreachable(self, code, words):
+        """The error for a connection that failed.
+
+        :arg code: the number of MariaDB's error, None if there is none.
+        :arg words: what the library or program said.
+        """
+        reason, mend = UNREACHABLE.get(code, ("failed", "look at {key}* in {config}"))
+        facts = dict(key=self.key, config=self.config, name=self.name)
+        return RollingError(f"cannot reach MariaDB at {self.host}:{self.port} as {self.user}: "
+                            f"{reason.format(**facts)}: {self.hide(words)}. To mend it: {mend.format(**facts)}")
+
+    def hide(self, words):
+        """The words of others, without the password should it be among them."""
+        words = words.strip()
+        return words.replace(self.password, "********") if self.password else words

@@ -1,0 +1,364 @@
+#!/usr/bin/python
+# Copyright (c) 2026, the shakenfist.rolling authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: dump
+short_description: Back up the database of a cluster, and see that the backup can be restored
+version_added: 0.1.0
+description:
+  - Dumps the database with C(mariadb-dump) into a file that only the user who runs this can read, and checks that the
+    dump is whole. The services go on working meanwhile.
+  - With O(scratch) it restores the dump into a scratch schema, compares the number of tables, and drops the scratch
+    schema again.
+  - Reaches MariaDB with the address and the credentials of the node's configuration file. Only a node of the database
+    tier has them. No program gets the password as an argument.
+  - Tables, views, triggers and stored routines are dumped, as far as the user of the configuration may see them. Events
+    of MariaDB's scheduler are not.
+requirements:
+  - C(mariadb-dump) and C(mariadb), or C(mysqldump) and C(mysql), on the node
+options:
+  config:
+    description: The C(EnvironmentFile) with the database's address and credentials.
+    type: path
+    required: true
+  prefix:
+    description: The prefix that settings may carry in the file. With both spellings present the prefixed one counts.
+    type: str
+    default: ""
+  directory:
+    description:
+      - Where to put the dump. It is created, with mode C(0700), if it does not exist.
+      - It must have as much free space as the database takes.
+    type: path
+    required: true
+  name:
+    description: What the name of the file begins with. The time in UTC and C(.sql) follow.
+    type: str
+    required: true
+  scratch:
+    description:
+      - Whether to try to restore the dump.
+      - This needs a user who may create further schemas, and for its time as much space on the database server as the
+        database takes. Where the user may not, the dump is kept unchecked, and RV(verified) says so.
+    type: bool
+    default: true
+extends_documentation_fragment:
+  - shakenfist.rolling.attributes
+attributes:
+  check_mode:
+    support: full
+    details:
+      - In check mode it asks for the size of the database and looks for the space, but dumps nothing.
+  diff_mode:
+    support: none
+  idempotent:
+    support: none
+    details:
+      - Every run makes a dump.
+author: The shakenfist.rolling authors (@shakenfist)
+"""
+
+EXAMPLES = r"""
+- name: Back up the database before its schema is migrated
+  shakenfist.rolling.dump:
+    config: /etc/sf/config
+    prefix: SHAKENFIST_
+    directory: /var/backups/shakenfist
+    name: before-0.8.1
+  register: backup
+"""
+
+RETURN = r"""
+path:
+  description: The file. In check mode, the one that would have been made.
+  returned: success
+  type: str
+  sample: /var/backups/shakenfist/before-0.8.1-20261121T081500Z.sql
+size:
+  description: Its size in bytes.
+  returned: success, not in check mode
+  type: int
+  sample: 182044
+seconds:
+  description: How long dumping and checking took.
+  returned: success, not in check mode
+  type: float
+  sample: 1.93
+verified:
+  description: In words, how far the dump was checked.
+  returned: success, not in check mode
+  type: str
+  sample: complete, and restored into a scratch schema with all 5 tables
+restore:
+  description:
+    - The command for a person to restore it. It asks for the password. Stop C(sf-database) on all nodes before.
+    - It brings back the tables that are in the dump. Tables that were added since stay.
+  returned: success, not in check mode
+  type: str
+  sample: >-
+    mariadb --host 10.0.0.9 --port 3306 --user shakenfist --password shakenfist
+    < /var/backups/shakenfist/before-0.8.1-20261121T081500Z.sql
+"""
+
+import os
+import re
+import shlex
+import shutil
+import time
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError, last_lines
+from ansible_collections.shakenfist.rolling.plugins.module_utils._environment import Database
+
+OTHERWISE = "take a backup yourself and pass -e schema_backup=never"
+LAST_LINE = b"-- Dump completed"
+SIZE = ("SELECT COUNT(*), CAST(IFNULL(SUM(data_length + index_length), 0) AS UNSIGNED) "
+        "FROM information_schema.tables WHERE table_schema = DATABASE()")
+# The server's numbers for: you may not do that here. The last is of servers with a binary log, for triggers.
+DENIED = (1044, 1045, 1142, 1227, 1370, 1419)
+NAME_LENGTH = 64
+# For how many seconds to wait for a connection.
+ANSWER_WITHIN = 10
+# How much of a program's complaint is passed on.
+WORDS = 400
+
+
+class ClientError(Exception):
+    """A program failed; C(code) is the number of MariaDB's error, None if there is none."""
+
+    def __init__(self, words):
+        super().__init__(words)
+        found = re.search(r"\b(?:ERROR|error:?) (\d{4})\b", words)
+        self.code = int(found.group(1)) if found else None
+
+
+def complaint(words):
+    """What a program complains of, on one line.
+
+    The client repeats the statement that failed before it says ERROR: that can be long, and holds data of the cluster.
+    """
+    error = re.search(r"^ERROR \d+(?!.*^ERROR \d+)", words, re.DOTALL | re.MULTILINE)
+    words = words[error.start():] if error else last_lines(words)
+    return " ".join(words.split())[:WORDS]
+
+
+def option(name, value):
+    """One line of an option file."""
+    escaped = str(value).replace("\\", "\\\\").replace('"', '\\"')
+    return f'{name}="{escaped}"\n'
+
+
+class Client:
+    """The programs of MariaDB. They find the credentials in a file that exists as long as this is entered."""
+
+    def __init__(self, module, database):
+        self.module = module
+        self.database = database
+        self.dump = self.find("mariadb-dump", "mysqldump")
+        self.client = self.find("mariadb", "mysql")
+        self.options = os.path.join(module.tmpdir, "client.cnf")
+
+    def find(self, *names):
+        for name in names:
+            path = self.module.get_bin_path(name)
+            if path:
+                return path
+        raise RollingError(f"{names[0]} is not installed on this node: apt-get install mariadb-client, or {OTHERWISE}")
+
+    def __enter__(self):
+        database = self.database
+        handle = os.open(self.options, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with open(handle, "w", encoding="utf-8") as options:
+            # By TCP as the services do: for localhost the programs would take a socket, whatever the port.
+            options.write(f"[mysql]\nconnect-timeout={ANSWER_WITHIN}\n"
+                          "[client]\nprotocol=tcp\ndefault-character-set=utf8mb4\n"
+                          + option("host", database.host) + option("port", database.port)
+                          + option("user", database.user) + option("password", database.password))
+        return self
+
+    def __exit__(self, *dummy):
+        os.unlink(self.options)
+
+    def run(self, program, *arguments, source=None):
+        """Run a program, with the file C(source) as its input. Returns its output, raises ClientError if it fails."""
+        command = [program, f"--defaults-extra-file={self.options}", *arguments]
+        if source:
+            command = ["/bin/sh", "-c", 'source=$1; shift; exec "$@" <"$source"', "sh", source] + command
+        # Another HOME: a .my.cnf there would be read after our file, and count.
+        rc, out, err = self.module.run_command(command, environ_update={"HOME": self.module.tmpdir}, cwd="/",
+                                               expand_user_and_vars=False)
+        if rc:
+            raise ClientError(complaint(self.database.hide(err)) or f"it ended with {rc} and said nothing")
+        return out
+
+    def sql(self, statement, schema=None):
+        """Run a statement, in the database or in none. Returns the rows as lists of strings."""
+        arguments = ["--batch", "--skip-column-names", "--execute", statement]
+        out = self.run(self.client, *arguments, *([schema] if schema else []))
+        return [line.split("\t") for line in out.splitlines()]
+
+    def look(self):
+        """The number of tables and the size of the database."""
+        try:
+            tables, size = self.sql(SIZE, self.database.name)[0]
+        except ClientError as exc:
+            raise self.database.unreachable(exc.code, str(exc)) from None
+        return int(tables), int(size)
+
+    def restore_command(self, path):
+        """What a person types to restore the dump."""
+        database = self.database
+        words = [os.path.basename(self.client), "--host", database.host, "--port", str(database.port),
+                 "--user", database.user, "--password", database.name]
+        if database.host == "localhost":
+            words[1:1] = ["--protocol", "tcp"]
+        return f"{' '.join(map(shlex.quote, words))} < {shlex.quote(path)}"
+
+
+def megabytes(size):
+    return f"{size / 1e6:.1f} MB"
+
+
+def check_space(directory, size, name):
+    """Refuse if the directory, or the one that it will be created in, has less room than the database takes."""
+    place = directory
+    while not os.path.exists(place):
+        place = os.path.dirname(place)
+    if not os.path.isdir(place):
+        raise RollingError(f"{place} is no directory: choose another one for the dump")
+    free = shutil.disk_usage(place).free
+    if free < size:
+        raise RollingError(f"the database {name} takes {megabytes(size)}, and {directory} has only {megabytes(free)} "
+                           "free: make room there, or choose another directory for the dump")
+
+
+def last_line(path):
+    with open(path, "rb") as handle:
+        handle.seek(max(0, os.path.getsize(path) - 4096))
+        lines = handle.read().strip().splitlines()
+    return lines[-1] if lines else b""
+
+
+def write_dump(client, path):
+    """Dump into a file beside C(path), which gets that name once it is whole and on disk."""
+    partial = path + ".partial"
+    # Created here, so that nobody else can read it while it grows.
+    os.close(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+    try:
+        try:
+            # Nothing that needs more than rights on the database itself. --comments are what the last line is one of.
+            client.run(client.dump, "--single-transaction", "--quick", "--routines", "--triggers", "--no-tablespaces",
+                       "--comments", f"--result-file={partial}", client.database.name)
+        except ClientError as exc:
+            raise RollingError(f"{os.path.basename(client.dump)} of the database {client.database.name} failed: {exc}. "
+                               f"No dump was kept. Mend that, or {OTHERWISE}") from None
+        if not last_line(partial).startswith(LAST_LINE):
+            raise RollingError(f"the dump of the database {client.database.name} is cut off: its last line should "
+                               f"begin with {LAST_LINE.decode()!r}. No dump was kept. Try again, or {OTHERWISE}")
+        os.chmod(partial, 0o600)
+        with open(partial, "rb") as handle:
+            os.fsync(handle.fileno())
+        os.rename(partial, path)
+    except BaseException:
+        os.unlink(partial)
+        raise
+
+
+def unusable(path, reason):
+    """Set a dump aside that cannot be restored, and say so."""
+    os.rename(path, path + ".unusable")
+    return RollingError(f"the dump {path}.unusable cannot be restored: {reason}. Mend that, or {OTHERWISE}",
+                        path=path + ".unusable")
+
+
+def identifier(name):
+    return "`" + name.replace("`", "``") + "`"
+
+
+def try_restore(client, path, tables):
+    """Restore the dump into a scratch schema.
+
+    :returns: in words, how far that got; without the right to do it the dump stays unchecked.
+    :raises RollingError: if the dump cannot be restored, or nothing can be said because MariaDB failed.
+    """
+    suffix = f"_rolling_check_{os.getpid()}"
+    scratch = client.database.name[:NAME_LENGTH - len(suffix)] + suffix
+    unchecked = f"complete; not restored to check it, user {client.database.user} may not"
+    try:
+        client.sql(f"CREATE DATABASE {identifier(scratch)}")
+    except ClientError as exc:
+        if exc.code in DENIED:
+            return f"{unchecked} create a scratch schema"
+        raise RollingError(f"the dump {path} is complete, but a scratch schema to check it in could not be created: "
+                           f"{exc}", path=path) from None
+    try:
+        client.run(client.client, scratch, source=path)
+        restored = int(client.sql(SIZE, scratch)[0][0])
+    except ClientError as exc:
+        if exc.code in DENIED:
+            return f"{unchecked} create all of it in a scratch schema ({exc})"
+        raise unusable(path, str(exc)) from None
+    finally:
+        try:
+            client.sql(f"DROP DATABASE {identifier(scratch)}")
+        except ClientError as exc:
+            client.module.warn(f"the scratch schema {scratch} could not be dropped: {exc}. Drop it by hand: "
+                               f"DROP DATABASE {identifier(scratch)}")
+    if restored != tables:
+        raise unusable(path, f"expected {tables} tables, {restored} came back")
+    return f"complete, and restored into a scratch schema with all {tables} tables"
+
+
+def back_up(module):
+    params = module.params
+    directory, name = params["directory"], params["name"]
+    if not name.strip(". ") or "/" in name:
+        raise RollingError(f"name is {name!r}, which cannot begin the name of a file: give one without a slash")
+    if not os.path.isabs(directory):
+        raise RollingError(f"directory is {directory!r}: give an absolute path")
+    database = Database(params["config"], params["prefix"])
+    path = os.path.join(directory, f"{name}-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}.sql")
+    begin = time.monotonic()
+    with Client(module, database) as client:
+        tables, size = client.look()
+        check_space(directory, size, database.name)
+        if module.check_mode:
+            then = " and restore it into a scratch schema to check it" if params["scratch"] else ""
+            return dict(changed=True, path=path, msg=f"would dump the database {database.name} ({tables} tables, "
+                                                     f"{megabytes(size)}) to {path}{then}")
+        os.makedirs(directory, mode=0o700, exist_ok=True)
+        write_dump(client, path)
+        size = os.path.getsize(path)
+        verified = "complete; not restored to check it"
+        if params["scratch"]:
+            verified = try_restore(client, path, tables)
+        return dict(changed=True, path=path, size=size, seconds=round(time.monotonic() - begin, 3), verified=verified,
+                    restore=client.restore_command(path))
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec=dict(
+            config=dict(type="path", required=True),
+            prefix=dict(type="str", default=""),
+            directory=dict(type="path", required=True),
+            name=dict(type="str", required=True),
+            scratch=dict(type="bool", default=True),
+        ),
+        supports_check_mode=True,
+    )
+    try:
+        result = back_up(module)
+    except RollingError as exc:
+        module.fail_json(msg=exc.message, **exc.details)
+    except OSError as exc:
+        module.fail_json(msg=f"cannot write the dump: {exc.filename or module.params['directory']}: {exc.strerror}")
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()

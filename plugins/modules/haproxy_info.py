@@ -1,0 +1,285 @@
+#!/usr/bin/python
+# Copyright (c) 2026, the shakenfist.rolling authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: haproxy_info
+short_description: Ask HAProxy what it thinks of the servers of a backend
+version_added: 0.1.0
+description:
+  - Asks an HAProxy over its statistics page or its stats socket, and returns what it says of the servers of a backend.
+  - A node whose readiness URL says C(200) does not serve before the balancer has taken it back, some checks later. This
+    module waits for that, and tells before an upgrade whether HAProxy asks the readiness URL at all.
+options:
+  address:
+    description:
+      - V(http://HOST:PORT/PATH) is its statistics page, as in C(stats uri). V(http://USER:PASSWORD@HOST:PORT/PATH)
+        where C(stats auth) wants it; user and password are kept out of the result.
+      - V(HOST:PORT) is a stats socket over TCP.
+      - V(/PATH) is a stats socket on the machine that the module runs on.
+    type: str
+    required: true
+  backend:
+    description: The name of the backend.
+    type: str
+    required: true
+  servers:
+    description: The names of the servers to look at. All servers of the backend if it is not given.
+    type: list
+    elements: str
+  expect:
+    description:
+      - What every one of the servers is expected to be.
+      - V(up) means that HAProxy sends it requests, its status is C(UP) or, unless O(checked), C(no check).
+      - V(down) means that HAProxy sends it none, its status is another one, such as C(DOWN), C(DRAIN), C(MAINT) or
+        C(NOLB).
+    type: str
+    choices: [any, up, down]
+    default: any
+  checked:
+    description:
+      - Whether the health check of every one of the servers must be one of layer 7, such as C(option httpchk GET
+        /readyz). No other check sees the C(503) of a node that is about to stop.
+      - While a server is in maintenance, or is down because it takes no connection, its check cannot be told and is not
+        a problem.
+    type: bool
+    default: false
+  timeout:
+    description:
+      - For how many seconds to wait for what is expected; the module fails when they run out. An unknown backend or
+        server is not waited for.
+      - V(0) looks once, never fails for what it saw, and returns it.
+    type: float
+    default: 0
+  interval:
+    description: Seconds between two looks.
+    type: float
+    default: 0.2
+extends_documentation_fragment:
+  - shakenfist.rolling.attributes
+  - shakenfist.rolling.attributes.info
+seealso:
+  - module: shakenfist.rolling.haproxy_server
+  - module: shakenfist.rolling.drain
+author: The shakenfist.rolling authors (@shakenfist)
+"""
+
+EXAMPLES = r"""
+- name: Does HAProxy ask the readiness URL of every node?
+  shakenfist.rolling.haproxy_info:
+    address: http://10.0.0.9:8404/stats
+    backend: sf-api
+    checked: true
+
+- name: Wait until HAProxy has taken this node back
+  shakenfist.rolling.haproxy_info:
+    address: 10.0.0.9:9999
+    backend: sf-api
+    servers: [sf-2]
+    expect: up
+    timeout: 30
+"""
+
+RETURN = r"""
+reachable:
+  description: Whether HAProxy gave its statistics at the last look.
+  returned: always
+  type: bool
+  sample: true
+problems:
+  description: What was not as expected at the last look, one sentence each.
+  returned: always
+  type: list
+  elements: str
+  sample: ["HAProxy http://10.0.0.9:8404/stats says DOWN (L7STS 503) for sf-api/sf-2, expected UP"]
+servers:
+  description: The servers that were asked for, by name.
+  returned: always
+  type: dict
+  sample:
+    sf-2:
+      status: UP
+      sessions: 1
+      check_status: L7OK
+      check_code: "200"
+      last_check: Layer7 check passed
+      weight: 1
+      mode: http
+      tracks: ""
+      errors: 0
+  contains:
+    status:
+      description: As HAProxy says it, such as C(UP), C(UP 2/3), C(DOWN), C(DRAIN), C(MAINT), C(NOLB) or C(no check).
+      type: str
+    sessions:
+      description: How many sessions it has now.
+      type: int
+    check_status:
+      description:
+        - The last check, such as C(L7OK) or C(L4CON), with C(* ) before it while the next one is under way. Empty if
+          the server has no check.
+        - This and the next two are those of the tracked server where RV(servers.tracks) is one.
+      type: str
+    check_code:
+      description: The status of HTTP that the check got, or an empty string.
+      type: str
+    last_check:
+      description: The last check in words.
+      type: str
+    weight:
+      description: Its weight.
+      type: int
+    mode:
+      description: C(http) or C(tcp).
+      type: str
+    tracks:
+      description: The server that this one tracks, V(BACKEND/SERVER), or an empty string.
+      type: str
+    errors:
+      description:
+        - How many requests failed at the server since HAProxy was started, that is, had no connection, no answer, or
+          one that broke off.
+        - V(null) where HAProxy does not count them.
+      type: int
+waited:
+  description: How long that took, in seconds.
+  returned: always
+  type: float
+  sample: 2.41
+"""
+
+import time
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError, wait_for
+from ansible_collections.shakenfist.rolling.plugins.module_utils._haproxy import (
+    Haproxy,
+    UnknownName,
+    asks_http,
+    check_of,
+    describe_server,
+    hide_credentials,
+    is_up,
+)
+
+# How long one look may wait for an answer.
+ANSWER_WITHIN = 5.0
+
+
+class Watch:
+    """Looks at the servers, and what was wrong at the last one."""
+
+    def __init__(self, haproxy, params):
+        self.haproxy = haproxy
+        self.params = params
+        self.reachable = False
+        self.servers = {}
+        self.error = None
+
+    def look(self):
+        """Ask HAProxy once; tell whether everything is as expected, or never will be."""
+        self.reachable, self.servers, self.error = False, {}, None
+        try:
+            servers = self.haproxy.servers(self.params["backend"])
+            self.reachable = True
+            names = self.params["servers"] or list(servers)
+            self.servers = {name: servers[name] for name in names if name in servers}
+            self.haproxy.require(self.params["backend"], servers, names)
+            if not names:
+                raise UnknownName(f"the backend {self.params['backend']} of HAProxy {self.haproxy.shown} has no server")
+        except RollingError as exc:
+            self.error = exc
+            self.reachable = self.reachable or isinstance(exc, UnknownName)
+        return isinstance(self.error, UnknownName) or not self.problems()
+
+    def place(self, name):
+        return f"{self.params['backend']}/{name}"
+
+    def wrong_state(self):
+        """The names of the servers that are not as expected."""
+        expect = self.params["expect"]
+        return [name for name, server in self.servers.items()
+                if expect != "any" and self._up(server) != (expect == "up")]
+
+    def _up(self, server):
+        # For those that are expected to be down, no check is not an excuse: they still get requests.
+        if self.params["checked"] and self.params["expect"] == "up" and server["status"] == "no check":
+            return False
+        return is_up(server)
+
+    def wrong_check(self):
+        """What is wrong with the checks, one sentence for each server."""
+        words = []
+        for name, server in self.servers.items() if self.params["checked"] else ():
+            asks = asks_http(server)
+            if asks is None and is_up(server):
+                words.append(f"the check of {self.place(name)} is {check_of(server)}, which does not tell whether it "
+                             "asks /readyz")
+            elif asks is False:
+                kind = f"is {check_of(server)}, it does not ask /readyz" if check_of(server) else "is none"
+                words.append(f"the check of {self.place(name)} {kind}: use `option httpchk GET /readyz` in the backend "
+                             "and `check` in the line of the server")
+        return words
+
+    def problems(self):
+        words = [f"HAProxy {self.haproxy.shown} says {describe_server(self.servers[name])} for {self.place(name)}, "
+                 f"expected {self.wanted()}" for name in self.wrong_state()]
+        words += self.wrong_check()
+        return ([self.error.message] if self.error else []) + words
+
+    def wanted(self):
+        return "UP" if self.params["expect"] == "up" else "DOWN or DRAIN"
+
+    def complaint(self):
+        """What is wrong, in words, after waiting for it."""
+        within = f"within {self.params['timeout']:g} s"
+        if isinstance(self.error, UnknownName):
+            return self.error.message
+        if self.error:
+            return f"expected HAProxy {self.haproxy.shown} to answer {within}; last seen: {self.error.message}"
+        wrong, checks = self.wrong_state(), self.wrong_check()
+        if not wrong:
+            return f"expected checks of layer 7 from HAProxy {self.haproxy.shown} {within}: {'; '.join(checks)}"
+        seen = "; ".join((f"{self.place(name)} " if len(wrong) > 1 else "") + describe_server(self.servers[name])
+                         for name in wrong)
+        words = (f"expected HAProxy {self.haproxy.shown} to say {self.wanted()} for "
+                 f"{', '.join(self.place(name) for name in wrong)} {within}; last seen: {seen}")
+        return ". And ".join([words, *checks])
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec=dict(
+            address=dict(type="str", required=True),
+            backend=dict(type="str", required=True),
+            servers=dict(type="list", elements="str"),
+            expect=dict(type="str", choices=["any", "up", "down"], default="any"),
+            checked=dict(type="bool", default=False),
+            timeout=dict(type="float", default=0),
+            interval=dict(type="float", default=0.2),
+        ),
+        supports_check_mode=True,
+    )
+    params = module.params
+    begin = time.monotonic()
+    hide_credentials(module, params["address"])
+    try:
+        haproxy = Haproxy(params["address"], min(ANSWER_WITHIN, params["timeout"] or ANSWER_WITHIN))
+    except RollingError as exc:
+        module.fail_json(msg=exc.message)
+    watch = Watch(haproxy, params)
+    wait_for(watch.look, params["timeout"], params["interval"])
+
+    problems = watch.problems()
+    result = dict(changed=False, reachable=watch.reachable, problems=problems, servers=watch.servers,
+                  waited=round(time.monotonic() - begin, 3))
+    if params["timeout"] and problems:
+        module.fail_json(msg=watch.complaint(), **result)
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()

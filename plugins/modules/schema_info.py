@@ -1,0 +1,218 @@
+#!/usr/bin/python
+# Copyright (c) 2026, the shakenfist.rolling authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: schema_info
+short_description: Look at the database schema of a cluster
+version_added: 0.1.0
+description:
+  - Returns the versions of the tables and the values of the C(ENUM) columns that the database has, and what release
+    directories have recorded of the schema that they want.
+  - Reaches MariaDB as the services of the node do, with the address and the credentials of its configuration file. Only
+    a node of the database tier has them.
+  - Runs under a Python that has C(PyMySQL) or C(mysqlclient), as the virtualenv of Shaken Fist has. Set
+    C(ansible_python_interpreter) on the task.
+requirements:
+  - PyMySQL, or mysqlclient
+options:
+  config:
+    description: The C(EnvironmentFile) with the database's address and credentials.
+    type: path
+    required: true
+  prefix:
+    description: The prefix that settings may carry in the file. With both spellings present the prefixed one counts.
+    type: str
+    default: ""
+  releases:
+    description: The release directories whose C(.rolling-schema.json) to read.
+    type: list
+    elements: path
+    default: []
+  connect_timeout:
+    description:
+      - For how many seconds to wait for a connection, rounded up to whole ones.
+      - On a connection, MariaDB has 30 seconds for each answer.
+    type: float
+    default: 5
+extends_documentation_fragment:
+  - shakenfist.rolling.attributes
+  - shakenfist.rolling.attributes.info
+author: The shakenfist.rolling authors (@shakenfist)
+"""
+
+EXAMPLES = r"""
+- name: Look at the schema of the database
+  shakenfist.rolling.schema_info:
+    config: /etc/sf/config
+    prefix: SHAKENFIST_
+    releases: [/srv/shakenfist/releases/0.8.0-5f6e7d8c]
+  vars:
+    ansible_python_interpreter: /srv/shakenfist/venv/bin/python
+  register: schema
+"""
+
+RETURN = r"""
+tables:
+  description: The version of each table that C(schema_versions) lists. Empty if there is no such table.
+  returned: success
+  type: dict
+  sample: {"nodes": 1, "notes": 2}
+enums:
+  description: The values of each C(ENUM) column of the database, by V(TABLE.COLUMN), in their order.
+  returned: success
+  type: dict
+  sample: {"object_states.object_type": ["node", "instance", "network"]}
+schema:
+  description: RV(tables) and RV(enums) in one, as it is recorded.
+  returned: success
+  type: dict
+  sample: {"tables": {"nodes": 1}, "enums": {"object_states.object_type": ["node", "instance"]}}
+recorded:
+  description:
+    - For each of O(releases), the schema that is recorded in it, like RV(schema). V(null) if none is, or if it cannot
+      be read.
+  returned: success
+  type: dict
+  sample:
+    /srv/shakenfist/releases/0.8.0-5f6e7d8c: {"tables": {"nodes": 1}, "enums": {}}
+    /srv/shakenfist/releases/0.8.1-0a1b2c3d: null
+server:
+  description: The version of the server, in its own words.
+  returned: success
+  type: str
+  sample: 10.11.14-MariaDB-0+deb12u2
+"""
+
+import json
+import math
+import os
+import re
+import traceback
+
+from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError
+from ansible_collections.shakenfist.rolling.plugins.module_utils._environment import Database
+
+DRIVER_ERROR = None
+try:
+    import pymysql as driver
+except ImportError:
+    try:
+        import MySQLdb as driver
+    except ImportError:
+        driver = None
+        DRIVER_ERROR = traceback.format_exc()
+
+RECORD = ".rolling-schema.json"
+# How long one answer may take. A migration that is under way can lock a table for a while.
+ANSWER_WITHIN = 30
+NO_SUCH_TABLE = 1146
+ENUM_VALUE = re.compile(r"'((?:[^'\\]|''|\\.)*)'", re.DOTALL)
+ESCAPED = {"''": "'", "\\0": "\0", "\\n": "\n", "\\r": "\r", "\\t": "\t"}
+
+
+def number_of(exc):
+    """The number of MariaDB's error, None if it has none."""
+    return exc.args[0] if exc.args and isinstance(exc.args[0], int) else None
+
+
+def words_of(exc):
+    return str(exc.args[1]) if number_of(exc) is not None and len(exc.args) > 1 else str(exc)
+
+
+def connect(database, timeout):
+    try:
+        return driver.connect(host=database.host, port=database.port, user=database.user, password=database.password,
+                              database=database.name, charset="utf8mb4", connect_timeout=math.ceil(timeout),
+                              read_timeout=ANSWER_WITHIN, write_timeout=ANSWER_WITHIN)
+    # Besides its own errors PyMySQL raises these: a password that latin-1 lacks, a login method that it cannot do.
+    except (driver.MySQLError, RuntimeError, ValueError, OSError) as exc:
+        raise database.unreachable(number_of(exc), words_of(exc)) from None
+
+
+def query(connection, statement):
+    cursor = connection.cursor()
+    try:
+        cursor.execute(statement)
+        return cursor.fetchall()
+    finally:
+        cursor.close()
+
+
+def versions(connection):
+    """The version of each table; nothing in a database that was never brought to a schema."""
+    try:
+        return {table: int(version) for table, version in
+                query(connection, "SELECT table_name, version FROM schema_versions")}
+    except driver.MySQLError as exc:
+        if number_of(exc) != NO_SUCH_TABLE:
+            raise
+        return {}
+
+
+def enum_values(column_type):
+    """The values of C(enum('a','b')): quotes are doubled, some characters escaped."""
+    return [re.sub(r"''|\\.", lambda match: ESCAPED.get(match.group(), match.group()[1:]), value, flags=re.DOTALL)
+            for value in ENUM_VALUE.findall(column_type)]
+
+
+def enums(connection):
+    found = query(connection, "SELECT table_name, column_name, column_type FROM information_schema.columns "
+                              "WHERE table_schema = DATABASE() AND data_type = 'enum' "
+                              "ORDER BY table_name, ordinal_position")
+    return {f"{table}.{column}": enum_values(column_type) for table, column, column_type in found}
+
+
+def recorded(release):
+    """What a release directory has recorded of its schema, None if nothing that can be read."""
+    try:
+        with open(os.path.join(release, RECORD), encoding="utf-8") as handle:
+            record = json.load(handle)
+    except (OSError, ValueError):
+        return None
+    whole = isinstance(record, dict) and all(isinstance(record.get(part), dict) for part in ("tables", "enums"))
+    return record if whole else None
+
+
+def look(database, timeout):
+    """The versions, the ENUM columns and the server's version."""
+    connection = connect(database, timeout)
+    try:
+        return versions(connection), enums(connection), query(connection, "SELECT VERSION()")[0][0]
+    except (driver.MySQLError, OSError) as exc:
+        raise RollingError(f"MariaDB at {database.host}:{database.port} let {database.user} in, but did not answer "
+                           f"about the schema of {database.name}: {database.hide(words_of(exc))}") from None
+    finally:
+        connection.close()
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec=dict(
+            config=dict(type="path", required=True),
+            prefix=dict(type="str", default=""),
+            releases=dict(type="list", elements="path", default=[]),
+            connect_timeout=dict(type="float", default=5),
+        ),
+        supports_check_mode=True,
+    )
+    params = module.params
+    if driver is None:
+        module.fail_json(msg=missing_required_lib("PyMySQL"), exception=DRIVER_ERROR)
+    if not params["connect_timeout"] > 0:
+        module.fail_json(msg=f"connect_timeout is {params['connect_timeout']:g}, it must be more than 0")
+    try:
+        found = look(Database(params["config"], params["prefix"]), params["connect_timeout"])
+    except RollingError as exc:
+        module.fail_json(msg=exc.message)
+    schema = dict(zip(("tables", "enums"), found))
+    module.exit_json(changed=False, schema=schema, server=found[2],
+                     recorded={release: recorded(release) for release in params["releases"]}, **schema)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,149 @@
+# Copyright (c) 2026, the shakenfist.rolling authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from ansible_collections.shakenfist.rolling.plugins.modules import haproxy_server
+from ansible_collections.shakenfist.rolling.tests.unit.fake_haproxy import (
+    DOWN,
+    DRAINED,
+    MAINT,
+    UP,
+    FakeHaproxy,
+    server,
+)
+
+PLACE = ("sf-api", "sf-2")
+
+
+@pytest.fixture
+def haproxy():
+    """Start a HAProxy; sf-2 has these looks and this srv_admin_state."""
+    fakes = []
+
+    def start(*looks, bits=0, kind="tcp"):
+        fakes.append(FakeHaproxy(kind, [{"sf-2": look} if isinstance(look, dict) else look for look in looks]))
+        fakes[-1].admin[PLACE] = bits
+        return fakes[-1]
+
+    yield start
+    for fake in fakes:
+        fake.close()
+
+
+@pytest.fixture
+def run(run_module):
+    def start(fake, state, check=False, **arguments):
+        return run_module(haproxy_server, check, **dict(
+            dict(address=fake.address, backend="sf-api", server="sf-2", state=state), **arguments))
+
+    return start
+
+
+@pytest.mark.parametrize("look, bits, state, was, after", [
+    (UP, 0, "drain", "ready", DRAINED),
+    (DOWN, 0, "drain", "ready", DOWN),
+    (DRAINED, 8, "ready", "drain", UP),
+    (DOWN, 8, "ready", "drain", DOWN),
+    (MAINT, 1, "ready", "maint", UP),
+])
+@pytest.mark.parametrize("check", [True, False])
+def test_a_state_is_set(haproxy, run, look, bits, state, was, after, check):
+    fake = haproxy(look, after, bits=bits)
+    result = run(fake, state, check)
+    assert not result["failed"] and result["changed"] and result["was"] == was
+    assert result["diff"] == {"before": f"sf-api/sf-2: {was}\n", "after": f"sf-api/sf-2: {state}\n"}
+    assert fake.orders == ([] if check else [f"set server sf-api/sf-2 state {state}"])
+    assert result["status"] == (look if check else after)["status"] and result["sessions"] == 0
+    if not check:
+        again = run(fake, state)
+        assert not again["failed"] and not again["changed"] and again["was"] == state and len(fake.orders) == 1
+
+
+@pytest.mark.parametrize("look, bits, state, was", [
+    (DRAINED, 8, "drain", "drain"),
+    (DRAINED, 16, "drain", "drain"),
+    (MAINT, 1, "drain", "maint"),
+    (UP, 0, "ready", "ready"),
+    (DOWN, 0, "ready", "ready"),
+])
+def test_nothing_to_do(haproxy, run, look, bits, state, was):
+    fake = haproxy(look, bits=bits)
+    result = run(fake, state)
+    assert not result["failed"] and not result["changed"] and result["was"] == was
+    assert result["diff"]["before"] == result["diff"]["after"] and fake.orders == []
+
+
+def test_it_waits_for_sessions(haproxy, run):
+    fake = haproxy(server(sessions=3), server("DRAIN", 3), server("DRAIN", 1), DRAINED)
+    result = run(fake, "drain", sessions_timeout=5)
+    assert not result["failed"] and result["changed"] and result["sessions"] == 0
+
+
+def test_it_waits_for_sessions_of_an_earlier_drain(haproxy, run):
+    result = run(haproxy(server("DRAIN", 3), server("DRAIN", 1), DRAINED, bits=8), "drain", sessions_timeout=5)
+    assert not result["failed"] and not result["changed"] and result["sessions"] == 0
+
+
+def test_sessions_are_left(haproxy, run):
+    result = run(haproxy(UP, server("DRAIN", 2)), "drain", sessions_timeout=0.1)
+    assert result["failed"] and result["changed"] and result["was"] == "ready" and result["sessions"] == 2
+    assert re.match(r"expected sf-api/sf-2 of HAProxy 127\S* to have no session within 0.1 s of its drain; 2 left$",
+                    result["msg"])
+
+
+def test_nobody_waits_for_sessions_unasked(haproxy, run):
+    for arguments in (dict(state="drain"), dict(state="drain", check=True, sessions_timeout=9)):
+        result = run(haproxy(UP, server("DRAIN", 2)), **arguments)
+        assert not result["failed"] and result["changed"]
+
+
+@pytest.mark.parametrize("fields, hint", [({}, r"DRAIN \(L7OK 200\)$"),
+                                          (dict(tracked="a/b"), "it tracks a/b: set that one$")])
+def test_the_order_had_no_effect(haproxy, run, monkeypatch, fields, hint):
+    monkeypatch.setattr(haproxy_server, "SET_WITHIN", 0.1)
+    fake = haproxy(server("DRAIN", **fields), bits=16)
+    fake.obeys = False
+    result = run(fake, "ready")
+    assert result["failed"] and not result["changed"] and result["was"] == "drain"
+    assert re.search(f"expected HAProxy .* to have sf-api/sf-2 as ready; last seen: drain, .*{hint}", result["msg"])
+
+
+def test_haproxy_ends_after_the_order(haproxy, run):
+    result = run(haproxy(UP, ""), "drain")
+    assert result["failed"] and result["changed"] and result["was"] == "ready" and "it said nothing" in result["msg"]
+
+
+def test_a_socket_without_rights(haproxy, run):
+    fake = haproxy(UP)
+    fake.says["set server"] = "Permission denied\n\n"
+    result = run(fake, "drain")
+    assert result["failed"] and not result["changed"] and "needs `level admin`" in result["msg"]
+
+
+@pytest.mark.parametrize("check", [True, False])
+def test_a_page_sets_nothing(haproxy, run, check):
+    result = run(haproxy(UP, kind="http"), "drain", check)
+    assert result["failed"] and not result["changed"] and "give its socket" in result["msg"]
+
+
+def test_a_page_can_tell_that_all_is_well(haproxy, run):
+    result = run(haproxy(DRAINED, kind="http"), "drain")
+    assert not result["failed"] and not result["changed"] and result["was"] == "drain"
+
+
+@pytest.mark.parametrize("arguments, message", [
+    (dict(backend="nope"), "has no backend nope; it has sf-api$"),
+    (dict(server="sf-9"), "has no server sf-9 in backend sf-api; it has sf-2$"),
+    (dict(address="127.0.0.1:1"), "cannot be asked: Connection refused"),
+    (dict(address="http://joe:s3cret@127.0.0.1:1/"), "cannot be asked: Connection refused"),
+    (dict(address="lb"), "is no address of an HAProxy"),
+])
+def test_failures(haproxy, run, arguments, message):
+    result = run(haproxy(UP), "drain", **arguments)
+    assert result["failed"] and not result["changed"] and "was" not in result
+    assert re.search(message, result["msg"]) and "s3cret" not in str(result)
