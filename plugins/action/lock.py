@@ -1,0 +1,81 @@
+# Copyright (c) 2026, the shakenfist.rolling authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Says on the controller who asks for the lock, and whether a holder on this same controller is gone.
+
+from __future__ import annotations
+
+import getpass
+import hashlib
+import os
+import socket
+
+from ansible.plugins.action import ActionBase
+
+
+def boot_id():
+    try:
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as handle:
+            return handle.read().strip()
+    except OSError:
+        return ""
+
+
+def started(pid):
+    """When a process started, in clock ticks since the boot; empty if it does not run or this is not Linux."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as handle:
+            # After the command in parentheses, which may contain anything, this is the 20th field.
+            state, *fields = handle.read().rpartition(")")[2].split()
+    except OSError:
+        return ""
+    return "" if state == "Z" else fields[18]
+
+
+def user():
+    try:
+        return os.environ.get("SUDO_USER") or getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())
+
+
+def myself(pid):
+    """Who asks: the run of C(ansible-playbook) with this process id."""
+    holder = dict(user=user(), host=socket.gethostname(), boot=boot_id(), pid=pid, started=started(pid))
+    identity = "\0".join(str(holder[key]) for key in ("host", "boot", "pid", "started"))
+    holder["run"] = hashlib.sha256(identity.encode()).hexdigest()[:8]
+    return holder
+
+
+def is_dead(lock, mine):
+    """Whether a holder ran on this very machine, and does not any more.
+
+    Containers share a boot id but not their name, other machines may share the name: both must be ours.
+    """
+    if not lock or not mine["boot"] or any(lock.get(key) != mine[key] for key in ("host", "boot")):
+        return False
+    return started(lock.get("pid")) != lock.get("started")
+
+
+class ActionModule(ActionBase):
+    """The module, with C(holder) and C(dead) filled in."""
+
+    _supports_check_mode = True
+
+    def run(self, tmp=None, task_vars=None):
+        result = super().run(tmp, task_vars)
+        # Tasks run in processes that ansible-playbook forks.
+        mine = myself(os.getppid())
+        arguments = dict(self._task.args, holder=mine, dead="")
+
+        def ask():
+            return self._execute_module(module_args=arguments, task_vars=task_vars)
+
+        answer = ask()
+        lock = answer.get("lock")
+        if answer.get("failed") and lock and arguments.get("state", "held") == "held" and is_dead(lock, mine):
+            arguments["dead"] = lock["run"]
+            answer = ask()
+        result.update(answer)
+        return result

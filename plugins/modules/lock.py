@@ -1,0 +1,279 @@
+#!/usr/bin/python
+# Copyright (c) 2026, the shakenfist.rolling authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: lock
+short_description: Let only one roll at a time touch a cluster
+version_added: 0.1.0
+description:
+  - The lock is a file on one node that all operators agree on. It says who holds it, since when, and what the roll is
+    doing.
+  - A lock has a lease. One that was not renewed within it is taken over, and so is one whose process is known to be
+    gone, because it ran on the same controller. Both give a warning.
+  - A module of the controller goes with it, which fills in O(holder) and O(dead).
+options:
+  path:
+    description: The file. Its directory must exist.
+    type: path
+    required: true
+  state:
+    description:
+      - V(held) takes the lock, or renews it if it is ours.
+      - V(renewed) renews it, and fails if it is not ours any more.
+      - V(free) removes it if it is ours; the lock of another run is left alone.
+    type: str
+    choices: [held, renewed, free]
+    default: held
+  doing:
+    description: What the roll is doing now, in words for people.
+    type: str
+    default: ""
+  lease:
+    description: For how many seconds the lock holds without being renewed, by the clock of the node that has it.
+    type: float
+    default: 1800
+  takeover:
+    description: Take the lock, whoever holds it.
+    type: bool
+    default: false
+  holder:
+    description: Who asks. Filled in on the controller; what is given here is not used.
+    type: dict
+    suboptions:
+      user:
+        description: The person.
+        type: str
+      host:
+        description: The name of the controller.
+        type: str
+      boot:
+        description: The id of its boot, empty where it has none.
+        type: str
+      pid:
+        description: The process id of C(ansible-playbook).
+        type: int
+      started:
+        description: When that process started, in clock ticks since the boot, empty where that is not known.
+        type: str
+      run:
+        description: The id of the run, made from the others.
+        type: str
+  dead:
+    description: The id of a run that is known to be gone. Filled in on the controller.
+    type: str
+    default: ""
+extends_documentation_fragment:
+  - shakenfist.rolling.attributes
+attributes:
+  check_mode:
+    support: full
+    details:
+      - In check mode a lock of another run still fails the module.
+  diff_mode:
+    support: none
+  idempotent:
+    support: full
+author: The shakenfist.rolling authors (@shakenfist)
+"""
+
+EXAMPLES = r"""
+- name: Take the lock
+  shakenfist.rolling.lock:
+    path: /srv/shakenfist/rolling.lock
+    doing: staging the release
+
+- name: Free it
+  shakenfist.rolling.lock:
+    path: /srv/shakenfist/rolling.lock
+    state: free
+"""
+
+RETURN = r"""
+lock:
+  description: The lock as it is now, V(null) if nobody holds it.
+  returned: always
+  type: dict
+  sample:
+    user: alice
+    host: admin
+    boot: 0f4d3c2b-1111-2222-3333-444455556666
+    pid: 4711
+    started: "123456"
+    run: 1a2b3c4d
+    since: 1763700000.0
+    renewed: 1763700120.0
+    lease: 1800.0
+    doing: rolling sf-2
+taken_over:
+  description: The lock that was taken over, with C(why). V(null) if none was.
+  returned: when O(state=held)
+  type: dict
+  sample: null
+"""
+
+import fcntl
+import json
+import os
+import time
+from contextlib import contextmanager
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError
+
+WHO = ("user", "host", "boot", "pid", "started", "run")
+TIMES = ("since", "renewed", "lease")
+
+
+@contextmanager
+def alone(path):
+    """Nobody else reads or writes the lock meanwhile."""
+    directory = os.path.dirname(path)
+    try:
+        handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError as exc:
+        raise RollingError(f"cannot keep the lock in {directory}: {exc.strerror}. Does the node have Shaken Fist? Name "
+                           "another file with -e lock_path=...") from exc
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+def read(path):
+    """The lock in the file, None if there is none, an empty dict if it cannot be read."""
+    try:
+        with open(path, encoding="utf-8") as handle:
+            lock = json.load(handle)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError):
+        return {}
+    whole = (isinstance(lock, dict) and all(key in lock for key in WHO)
+             and all(isinstance(lock.get(key), (int, float)) for key in TIMES))
+    return lock if whole else {}
+
+
+def write(path, lock):
+    part = f"{path}.{os.getpid()}"
+    try:
+        with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as handle:
+            json.dump(lock, handle, indent=2)
+            handle.flush()
+            os.fsync(handle.fileno())
+        os.replace(part, path)
+    except OSError as exc:
+        try:
+            os.unlink(part)
+        except OSError:
+            pass
+        raise RollingError(f"cannot write the lock {path}: {exc.strerror}") from exc
+
+
+def ago(seconds):
+    """A time span in words."""
+    seconds = max(0, round(seconds))
+    for unit, name in ((86400, "days"), (3600, "hours"), (60, "minutes")):
+        if seconds >= 2 * unit:
+            return f"{seconds // unit} {name}"
+    return f"{seconds} s"
+
+
+def who(lock):
+    return f"{lock['user']}@{lock['host']}, pid {lock['pid']}, run {lock['run']}"
+
+
+def ran_out(lock, now):
+    """Whether the lease is over. A lock from the future, of a clock that was set back, does not hold for ever."""
+    return not -lock["lease"] <= now - lock["renewed"] <= lock["lease"]
+
+
+def conflict(path, lock, now):
+    """Why we cannot have the lock, for a person who wonders what to do."""
+    if not lock:
+        return (f"the cluster is locked, but {path} cannot be read, so nobody knows by whom. If no other roll is under "
+                "way: add -e lock_takeover=true")
+    since = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(lock["since"]))
+    return (f"the cluster is locked: {who(lock)}, since {since} UTC ({ago(now - lock['since'])} ago), doing: "
+            f"{lock['doing'] or 'not said'}, last renewed {ago(now - lock['renewed'])} ago. "
+            "Wait until that run has ended. If it is certain that it is gone: add -e lock_takeover=true")
+
+
+def may_take(lock, params, now):
+    """Whether the lock of another run may be taken, and why."""
+    if params["takeover"]:
+        return "lock_takeover was set"
+    if lock and lock["run"] == params["dead"]:
+        return f"its process {lock['pid']} on {lock['host']} is gone"
+    if lock and ran_out(lock, now):
+        return f"its lease ran out, it was renewed {ago(now - lock['renewed'])} ago and holds {ago(lock['lease'])}"
+    return ""
+
+
+def hold(module, lock, now):
+    """Take or renew the lock."""
+    params = module.params
+    mine = bool(lock) and lock["run"] == params["holder"]["run"]
+    taken_over = None
+    if params["state"] == "renewed" and not mine:
+        raise RollingError("the lock was lost: " + (conflict(params["path"], lock, now) if lock is not None else
+                           f"{params['path']} is gone. Run the command again"), lock=lock)
+    if lock is not None and not mine:
+        why = may_take(lock, params, now)
+        if not why:
+            raise RollingError(conflict(params["path"], lock, now), lock=lock)
+        taken_over = dict(lock, why=why)
+        module.warn(f"The lock of {who(lock) if lock else 'somebody unknown'} was taken over: {why}.")
+    new = {key: params["holder"][key] for key in WHO}
+    new.update(since=lock["since"] if mine else now, renewed=now, lease=params["lease"],
+               doing=params["doing"] or (lock["doing"] if mine else ""))
+    if not module.check_mode:
+        write(params["path"], new)
+    return dict(changed=not mine, lock=new, taken_over=taken_over)
+
+
+def free(module, lock):
+    """Remove the lock if it is ours."""
+    if not lock or lock["run"] != module.params["holder"]["run"]:
+        return dict(changed=False, lock=lock)
+    if not module.check_mode:
+        try:
+            os.unlink(module.params["path"])
+        except OSError as exc:
+            raise RollingError(f"cannot remove the lock {module.params['path']}: {exc.strerror}") from exc
+    return dict(changed=True, lock=None)
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec=dict(
+            path=dict(type="path", required=True),
+            state=dict(type="str", choices=["held", "renewed", "free"], default="held"),
+            doing=dict(type="str", default=""),
+            lease=dict(type="float", default=1800),
+            takeover=dict(type="bool", default=False),
+            holder=dict(type="dict", options=dict(
+                user=dict(type="str"), host=dict(type="str"), boot=dict(type="str"), pid=dict(type="int"),
+                started=dict(type="str"), run=dict(type="str"))),
+            dead=dict(type="str", default=""),
+        ),
+        supports_check_mode=True,
+    )
+    if not (module.params["holder"] or {}).get("run"):
+        module.fail_json(msg="nobody said who asks for the lock: call shakenfist.rolling.lock as a task of a playbook")
+    path = module.params["path"]
+    try:
+        with alone(path):
+            lock = read(path)
+            result = free(module, lock) if module.params["state"] == "free" else hold(module, lock, time.time())
+    except RollingError as exc:
+        module.fail_json(msg=exc.message, **exc.details)
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,153 @@
+# Copyright (c) 2026, the shakenfist.rolling authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import json
+import os
+import time
+
+import pytest
+from ansible_collections.shakenfist.rolling.plugins.modules import lock
+
+
+def holder(run="1a2b3c4d", user="alice"):
+    return dict(user=user, host="admin", boot="b", pid=4711, started="9", run=run)
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "rolling.lock"
+
+
+@pytest.fixture
+def ask(run_module, path):
+    def run(run="1a2b3c4d", **options):
+        return run_module(lock, path=str(path), holder=holder(run), **options)
+    return run
+
+
+@pytest.fixture(autouse=True)
+def warned(monkeypatch):
+    said = []
+    monkeypatch.setattr(lock.AnsibleModule, "warn", lambda dummy, words: said.append(words))
+    return said
+
+
+def written(path):
+    return json.loads(path.read_text())
+
+
+def put(path, **changes):
+    now = time.time()
+    path.write_text(json.dumps(dict(holder("99999999", "bob"), since=now - 720, renewed=now - 8, lease=1800.0,
+                                    doing="rolling sf-2") | changes))
+
+
+def test_take_renew_free(ask, path):
+    taken = ask(doing="staging")
+    assert taken["changed"] and taken["lock"]["doing"] == "staging" and taken["taken_over"] is None
+    assert written(path) == taken["lock"] and path.stat().st_mode & 0o777 == 0o600
+    renewed = ask(state="renewed", doing="rolling sf-1", lease=60)
+    assert not renewed["changed"] and renewed["lock"]["since"] == taken["lock"]["since"]
+    assert renewed["lock"]["renewed"] > taken["lock"]["renewed"]
+    assert written(path)["doing"] == "rolling sf-1" and written(path)["lease"] == 60
+    held = ask()
+    assert not held["changed"] and held["lock"]["doing"] == "rolling sf-1"  # what it was doing is not forgotten
+    freed = ask(state="free")
+    assert freed["changed"] and freed["lock"] is None and not path.exists()
+    assert not ask(state="free")["changed"]
+    assert os.listdir(path.parent) == []
+
+
+def test_check_mode(ask, path):
+    taken = ask(check=True)
+    assert taken["changed"] and not path.exists()
+    ask()
+    assert ask(state="free", check=True)["changed"] and path.exists()
+    put(path)
+    assert ask(check=True)["failed"]
+
+
+@pytest.mark.parametrize("state", ["held", "renewed"])
+def test_somebody_else_holds_it(ask, path, state):
+    put(path)
+    before = path.read_text()
+    result = ask(state=state)
+    assert result["failed"] and result["lock"]["run"] == "99999999" and path.read_text() == before
+    for word in ("bob@admin, pid 4711, run 99999999", "(12 minutes ago)", "doing: rolling sf-2", "renewed 8 s ago",
+                 "-e lock_takeover=true"):
+        assert word in result["msg"]
+    assert ("the lock was lost" in result["msg"]) == (state == "renewed")
+
+
+def test_somebody_elses_lock_is_not_freed(ask, path):
+    put(path)
+    result = ask(state="free")
+    assert not result["changed"] and result["lock"]["user"] == "bob" and path.exists()
+
+
+def test_a_lock_that_is_gone_cannot_be_renewed(ask, path):
+    result = ask(state="renewed")
+    assert result["failed"] and "is gone" in result["msg"] and not path.exists()
+
+
+@pytest.mark.parametrize("changes, options, why", [
+    (dict(), dict(takeover=True), "lock_takeover was set"),
+    (dict(), dict(dead="99999999"), "its process 4711 on admin is gone"),
+    (dict(renewed=time.time() - 7200), dict(), "its lease ran out, it was renewed 2 hours ago and holds 30 minutes"),
+    (dict(renewed=time.time() + 7200), dict(), "its lease ran out"),
+])
+def test_taken_over(ask, path, warned, changes, options, why):
+    put(path, **changes)
+    result = ask(**options)
+    assert result["changed"] and result["taken_over"]["run"] == "99999999" and why in result["taken_over"]["why"]
+    assert "bob@admin" in warned[0] and why in warned[0]
+    assert written(path)["run"] == "1a2b3c4d"
+
+
+def test_another_dead_run_does_not_matter(ask, path):
+    put(path)
+    assert ask(dead="00000000")["failed"]
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"run": "1a2b3c4d"}'])
+def test_a_lock_that_cannot_be_read(ask, path, warned, text):
+    path.write_text(text)
+    result = ask()
+    assert result["failed"] and f"{path} cannot be read" in result["msg"]
+    assert not ask(state="free")["changed"]
+    result = ask(takeover=True)
+    assert result["changed"] and "somebody unknown" in warned[0]
+
+
+def test_the_directory_is_missing(run_module, tmp_path):
+    result = run_module(lock, path=str(tmp_path / "none" / "lock"), holder=holder())
+    assert result["failed"] and f"cannot keep the lock in {tmp_path}/none" in result["msg"]
+
+
+def test_it_cannot_be_written(ask, path, monkeypatch):
+    def refuse(*dummy):
+        raise OSError(30, "Read-only file system")
+    monkeypatch.setattr(lock.os, "replace", refuse)
+    result = ask()
+    assert result["failed"] and "Read-only file system" in result["msg"] and os.listdir(path.parent) == []
+
+
+def test_it_cannot_be_removed(ask, path, monkeypatch):
+    def refuse(*dummy):
+        raise OSError(30, "Read-only file system")
+    ask()
+    monkeypatch.setattr(lock.os, "unlink", refuse)
+    assert "cannot remove the lock" in ask(state="free")["msg"]
+
+
+def test_nobody_asks(run_module, path):
+    assert "nobody said who asks" in run_module(lock, path=str(path))["msg"]
+
+
+@pytest.mark.parametrize("seconds, words", [(-3, "0 s"), (8.4, "8 s"), (119, "119 s"), (120, "2 minutes"),
+                                            (7200, "2 hours"), (3 * 86400, "3 days")])
+def test_ago(seconds, words):
+    assert lock.ago(seconds) == words
