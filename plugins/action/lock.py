@@ -15,9 +15,10 @@ from ansible.plugins.action import ActionBase
 
 
 def boot_id():
+    """The id of the boot, and of the namespace that counts the process ids: containers may share boot and name."""
     try:
         with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as handle:
-            return handle.read().strip()
+            return f"{handle.read().strip()} {os.readlink('/proc/self/ns/pid')}"
     except OSError:
         return ""
 
@@ -49,13 +50,20 @@ def myself(pid):
 
 
 def is_dead(lock, mine):
-    """Whether a holder ran on this very machine, and does not any more.
-
-    Containers share a boot id but not their name, other machines may share the name: both must be ours.
-    """
+    """Whether a holder ran on this very machine, and does not any more. In doubt it lives."""
     if not lock or not mine["boot"] or any(lock.get(key) != mine[key] for key in ("host", "boot")):
         return False
-    return started(lock.get("pid")) != lock.get("started")
+    pid = lock.get("pid")
+    if not isinstance(pid, int) or pid <= 0:
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        # Somebody else's: a /proc that is mounted with hidepid does not show it.
+        return started(pid) not in ("", lock.get("started"))
+    return started(pid) != lock.get("started")
 
 
 class ActionModule(ActionBase):

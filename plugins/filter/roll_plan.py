@@ -15,7 +15,9 @@ def roll_plan(verdict, serial=1):
     """Put the nodes into the order in which they are rolled."""
     plan = {"database": _tier(verdict, True), "others": _tier(verdict, False), "serial": serial}
     plan["order"] = plan["database"] + plan["others"]
-    plan["schema"] = [name for name, node in verdict.items() if node["database"]][:1]
+    plan["schema"] = [name for name, node in verdict.items() if node["database"]]
+    # Sorted, so that operators whose inventories differ in their order agree on it.
+    plan["lock"] = min(plan["schema"], default="")
     plan["done"] = [name for name, node in verdict.items() if node["done"]]
     plan["gateways_down"] = [name for name, node in verdict.items() if node["gateway_down"]]
     # Without any gateway a node stays ready for some 10 to 15 seconds more: it is not to be counted on.

@@ -6,8 +6,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+from contextlib import contextmanager
 from urllib.parse import urlsplit
 
 from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError
@@ -32,6 +34,9 @@ print(json.dumps({
 PIP_ENVIRONMENT = dict(PIP_DISABLE_PIP_VERSION_CHECK="1", PIP_NO_INPUT="1", PIP_NO_COLOR="1", LC_ALL="C.UTF-8")
 # pip install --dry-run --report came with this one.
 PIP_MINIMUM = (22, 2)
+
+# The link beside the release directories that leads to the one that was active before.
+PREVIOUS = ".previous"
 
 PIP_OPTIONS = dict(
     index_url=dict(type="str"),
@@ -78,6 +83,17 @@ def hide_credentials(module):
     secret = parts.password or parts.username
     if secret:
         module.no_log_values.add(secret)
+
+
+@contextmanager
+def exclusively(directory):
+    """Nobody else stages or prunes in C(directory) meanwhile; waits until the one who does has ended."""
+    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 class Pip:

@@ -33,7 +33,8 @@ options:
     type: str
     default: ""
   lease:
-    description: For how many seconds the lock holds without being renewed, by the clock of the node that has it.
+    description:
+      - For how many seconds the lock holds without being renewed, by the clock of the node that has it. More than 0.
     type: float
     default: 1800
   takeover:
@@ -51,7 +52,7 @@ options:
         description: The name of the controller.
         type: str
       boot:
-        description: The id of its boot, empty where it has none.
+        description: The id of its boot and of its process namespace, empty where it has none.
         type: str
       pid:
         description: The process id of C(ansible-playbook).
@@ -100,7 +101,7 @@ lock:
   sample:
     user: alice
     host: admin
-    boot: 0f4d3c2b-1111-2222-3333-444455556666
+    boot: 0f4d3c2b-1111-2222-3333-444455556666 pid:[4026531836]
     pid: 4711
     started: "123456"
     run: 1a2b3c4d
@@ -126,6 +127,8 @@ from ansible_collections.shakenfist.rolling.plugins.module_utils._common import 
 
 WHO = ("user", "host", "boot", "pid", "started", "run")
 TIMES = ("since", "renewed", "lease")
+# Seconds that no clock and no lease reaches; infinity and not-a-number are not below it either.
+LATEST = 1e11
 
 
 @contextmanager
@@ -153,8 +156,8 @@ def read(path):
         return None
     except (OSError, ValueError):
         return {}
-    whole = (isinstance(lock, dict) and all(key in lock for key in WHO)
-             and all(isinstance(lock.get(key), (int, float)) for key in TIMES))
+    whole = (isinstance(lock, dict) and all(key in lock for key in (*WHO, "doing")) and lock["run"]
+             and all(isinstance(lock.get(key), (int, float)) and 0 <= lock[key] < LATEST for key in TIMES))
     return lock if whole else {}
 
 
@@ -207,8 +210,10 @@ def may_take(lock, params, now):
     """Whether the lock of another run may be taken, and why."""
     if params["takeover"]:
         return "lock_takeover was set"
-    if lock and lock["run"] == params["dead"]:
+    if lock and params["dead"] and lock["run"] == params["dead"]:
         return f"its process {lock['pid']} on {lock['host']} is gone"
+    if lock and ran_out(lock, now) and lock["renewed"] > now:
+        return f"its clock was set back: it was renewed {ago(lock['renewed'] - now)} in the future"
     if lock and ran_out(lock, now):
         return f"its lease ran out, it was renewed {ago(now - lock['renewed'])} ago and holds {ago(lock['lease'])}"
     return ""
@@ -266,6 +271,8 @@ def main():
     if not (module.params["holder"] or {}).get("run"):
         module.fail_json(msg="nobody said who asks for the lock: call shakenfist.rolling.lock as a task of a playbook")
     path = module.params["path"]
+    if not 0 < module.params["lease"] < LATEST:
+        module.fail_json(msg=f"lease is {module.params['lease']}: give seconds, more than 0, such as 1800")
     try:
         with alone(path):
             lock = read(path)

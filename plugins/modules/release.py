@@ -17,6 +17,8 @@ description:
     release directory is always whole.
   - Activating swaps the link by one rename. If O(path) is still a plain directory, it is adopted, that is, in the same
     atomic step it moves to O(releases) and becomes the first release there.
+  - The link C(.previous) in O(releases) leads to the release that was active before. Activating that one again removes
+    the link.
 options:
   name:
     description: The name of the release directory, as RV(shakenfist.rolling.resolve_info#module:name) gives it.
@@ -120,6 +122,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError, last_lines
 from ansible_collections.shakenfist.rolling.plugins.module_utils._release import (
     PIP_OPTIONS,
+    PREVIOUS,
     Pip,
     hide_credentials,
     inspect,
@@ -194,6 +197,18 @@ def adopt(run, params, target):
     return adopted
 
 
+def remember(releases, previous, target):
+    """Keep in C(.previous) where to go back to. Going back there forgets it: it leads nowhere from then on.
+
+    :returns: what to do once the swap is done.
+    """
+    path = os.path.join(releases, PREVIOUS)
+    if os.path.islink(path) and os.path.realpath(path) == target:
+        return lambda: os.unlink(path)
+    link(previous, path)
+    return lambda: None
+
+
 def activate(module, target):
     """Make C(path) a link to C(target)."""
     params = module.params
@@ -212,8 +227,12 @@ def activate(module, target):
         raise RollingError(f"there is no virtualenv at {path}")
     if plain:
         result["previous"] = adopt(module.run_command, params, target)
+        # Before, it had no name yet.
+        remember(os.path.dirname(target), result["previous"], target)
     else:
+        done = remember(os.path.dirname(target), previous, target)
         link(target, path)
+        done()
     # The link's own time says since when the release is active. It must not be before the swap.
     os.utime(path, follow_symlinks=False)
     return result

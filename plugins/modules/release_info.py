@@ -93,6 +93,12 @@ staged:
   type: list
   elements: str
   sample: [0.8.0-99aabbcc, 0.8.1-0a1b2c3d]
+previous:
+  description:
+    - The release that was active before, with C(path), C(name) and C(version). Empty if there is none that works.
+  returned: success
+  type: dict
+  sample: {"path": "/srv/shakenfist/releases/0.8.0-99aabbcc", "name": "0.8.0-99aabbcc", "version": "0.8.0"}
 problem:
   description: What is wrong with the virtualenv, in words. Empty if nothing is.
   returned: success
@@ -104,7 +110,7 @@ import os
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError
-from ansible_collections.shakenfist.rolling.plugins.module_utils._release import inspect
+from ansible_collections.shakenfist.rolling.plugins.module_utils._release import PREVIOUS, inspect
 
 
 def active_release(run, path, distribution):
@@ -118,6 +124,19 @@ def active_release(run, path, distribution):
     real = os.path.realpath(path)
     return dict(path=real, name=os.path.basename(real) if os.path.islink(path) else None, version=found["version"],
                 since=max(stamps, default=0.0), python=found["python"], pip=found["pip"])
+
+
+def previous_release(run, releases, distribution, active):
+    """The release that was active before, if it could be active again."""
+    link = os.path.join(releases, PREVIOUS)
+    path = os.path.realpath(link)
+    if not os.path.islink(link) or path == active:
+        return {}
+    try:
+        version = inspect(run, path, distribution)["version"]
+    except RollingError:
+        return {}
+    return dict(path=path, name=os.path.basename(path), version=version)
 
 
 def staged_releases(releases):
@@ -150,7 +169,9 @@ def main():
                    if not os.access(os.path.join(path, "bin", name), os.X_OK)]
         if missing:
             problem = f"{', '.join(missing)} missing in {path}/bin"
-    module.exit_json(changed=False, active=active, staged=staged_releases(module.params["releases"]), problem=problem)
+    releases = module.params["releases"]
+    previous = previous_release(module.run_command, releases, module.params["distribution"], active.get("path"))
+    module.exit_json(changed=False, active=active, previous=previous, staged=staged_releases(releases), problem=problem)
 
 
 if __name__ == "__main__":

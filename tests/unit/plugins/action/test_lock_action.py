@@ -70,6 +70,29 @@ def test_is_dead(changes, dead):
     assert lock.is_dead(dict(mine, **changes), mine) is dead
 
 
+@pytest.mark.parametrize("shown, dead", [("", False), ("9", False), ("10", True)])
+def test_the_process_of_somebody_else(monkeypatch, shown, dead):
+    """A hidden one lives; one that shows another start is another one."""
+    def refuse(*dummy):
+        raise PermissionError()
+    mine = lock.myself(os.getpid())
+    monkeypatch.setattr(lock.os, "kill", refuse)
+    monkeypatch.setattr(lock, "started", lambda pid: shown)
+    assert lock.is_dead(dict(mine, started="9"), mine) is dead
+
+
+@pytest.mark.parametrize("pid", [None, "4711", 0, -1])
+def test_a_holder_without_a_process_is_not_dead(pid):
+    mine = lock.myself(os.getpid())
+    assert not lock.is_dead(dict(mine, pid=pid), mine)
+
+
+def test_process_ids_of_another_namespace_say_nothing(monkeypatch, gone):
+    theirs = lock.myself(os.getpid())
+    monkeypatch.setattr(lock.os, "readlink", lambda path: "pid:[1]")
+    assert not lock.is_dead(dict(theirs, pid=gone), lock.myself(os.getpid()))
+
+
 def test_is_dead_where_nothing_is_known(gone):
     mine = lock.myself(os.getpid())
     assert lock.is_dead(dict(mine, pid=gone), mine)

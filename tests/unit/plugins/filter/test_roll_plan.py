@@ -14,8 +14,9 @@ def node(database=False, ready=True, done=False, gateway_down=False):
 
 @pytest.mark.parametrize("verdict, expected", [
     ({"a": node(), "b": node(True), "c": node(), "d": node(True)},
-     dict(order=["b", "d", "a", "c"], database=["b", "d"], others=["a", "c"], schema=["b"], done=[], alone=False,
-          serving=["a", "b", "c", "d"])),
+     dict(order=["b", "d", "a", "c"], database=["b", "d"], others=["a", "c"], schema=["b", "d"], lock="b", done=[],
+          alone=False, serving=["a", "b", "c", "d"])),
+    ({"z": node(True), "y": node(True)}, dict(schema=["z", "y"], lock="y")),
     # Those that serve nobody go first within their tier.
     ({"a": node(True), "b": node(True, ready=False), "c": node(), "d": node(ready=False)},
      dict(order=["b", "a", "d", "c"], serving=["a", "c"], alone=False)),
@@ -26,7 +27,7 @@ def node(database=False, ready=True, done=False, gateway_down=False):
     ({"a": node(True, gateway_down=True), "b": node(True)}, dict(gateways_down=["a"], serving=["a", "b"])),
     # Ready for the moment only: there is no gateway left.
     ({"a": node(True, gateway_down=True), "b": node()}, dict(gateways_down=["a"], serving=[], alone=True)),
-    ({}, dict(order=[], schema=[], alone=False)),
+    ({}, dict(order=[], schema=[], lock="", alone=False)),
 ])
 def test_roll_plan(verdict, expected):
     plan = roll_plan(verdict, "50%")

@@ -41,8 +41,8 @@ def written(path):
 
 def put(path, **changes):
     now = time.time()
-    path.write_text(json.dumps(dict(holder("99999999", "bob"), since=now - 720, renewed=now - 8, lease=1800.0,
-                                    doing="rolling sf-2") | changes))
+    lock_file = dict(holder("99999999", "bob"), since=now - 720, renewed=now - 8, lease=1800.0, doing="rolling sf-2")
+    path.write_text(json.dumps(dict(lock_file, **changes)))
 
 
 def test_take_renew_free(ask, path):
@@ -97,7 +97,7 @@ def test_a_lock_that_is_gone_cannot_be_renewed(ask, path):
     (dict(), dict(takeover=True), "lock_takeover was set"),
     (dict(), dict(dead="99999999"), "its process 4711 on admin is gone"),
     (dict(renewed=time.time() - 7200), dict(), "its lease ran out, it was renewed 2 hours ago and holds 30 minutes"),
-    (dict(renewed=time.time() + 7200), dict(), "its lease ran out"),
+    (dict(renewed=time.time() + 7300), dict(), "it was renewed 2 hours in the future"),
 ])
 def test_taken_over(ask, path, warned, changes, options, why):
     put(path, **changes)
@@ -120,6 +120,26 @@ def test_a_lock_that_cannot_be_read(ask, path, warned, text):
     assert not ask(state="free")["changed"]
     result = ask(takeover=True)
     assert result["changed"] and "somebody unknown" in warned[0]
+
+
+@pytest.mark.parametrize("changes", [dict(run=""), dict(since=1e300), dict(renewed=float("nan")),
+                                     dict(lease=float("inf"), renewed=1.0)])
+def test_a_lock_with_impossible_values(ask, path, changes):
+    put(path, **changes)
+    assert "cannot be read" in ask()["msg"]
+
+
+def test_a_lock_that_does_not_say_what_it_does(ask, path):
+    put(path)
+    lock_file = written(path)
+    del lock_file["doing"]
+    path.write_text(json.dumps(lock_file))
+    assert "cannot be read" in ask()["msg"]
+
+
+@pytest.mark.parametrize("lease", ["inf", "nan", 0, -5])
+def test_a_lease_that_is_none(ask, path, lease):
+    assert "more than 0" in ask(lease=lease)["msg"] and not path.exists()
 
 
 def test_the_directory_is_missing(run_module, tmp_path):

@@ -185,7 +185,9 @@ def test_a_plain_directory_is_adopted(run, venv, staged, releases, tmp_path, mon
     adopted = result["previous"]
     assert os.path.isdir(adopted) and not os.path.islink(adopted)
     assert os.path.basename(adopted).startswith("0.8.0-") and len(os.path.basename(adopted)) == len("0.8.0-12345678")
-    assert sorted(path.name for path in releases.iterdir()) == sorted([NAME, os.path.basename(adopted)])
+    assert sorted(path.name for path in releases.iterdir()) == sorted(
+        [".previous", NAME, os.path.basename(adopted)])
+    assert os.path.realpath(releases / ".previous") == adopted
     assert not run("active")["changed"]
 
 

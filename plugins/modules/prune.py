@@ -1,0 +1,132 @@
+#!/usr/bin/python
+# Copyright (c) 2026, the shakenfist.rolling authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: prune
+short_description: Remove old release directories
+version_added: 0.1.0
+description:
+  - Keeps the active release, the one that was active before, and beside these the newest, until O(keep) are kept. The
+    others are removed, and so is what an interrupted staging has left.
+options:
+  path:
+    description: The link to the active release.
+    type: path
+    required: true
+  releases:
+    description: The directory of the release directories.
+    type: path
+    required: true
+  keep:
+    description:
+      - How many release directories to keep in all. The active one and the one before it are kept even if that is more.
+    type: int
+    default: 2
+extends_documentation_fragment:
+  - shakenfist.rolling.attributes
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: full
+  idempotent:
+    support: full
+author: The shakenfist.rolling authors (@shakenfist)
+"""
+
+EXAMPLES = r"""
+- name: Remove old releases
+  shakenfist.rolling.prune:
+    path: /srv/shakenfist/venv
+    releases: /srv/shakenfist/releases
+"""
+
+RETURN = r"""
+removed:
+  description: The names of the directories that were removed.
+  returned: success
+  type: list
+  elements: str
+  sample: [0.7.9-11223344]
+kept:
+  description: The names of the release directories that are left.
+  returned: success
+  type: list
+  elements: str
+  sample: [0.8.0-99aabbcc, 0.8.1-0a1b2c3d]
+"""
+
+import os
+import shutil
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError
+from ansible_collections.shakenfist.rolling.plugins.module_utils._release import PREVIOUS, exclusively
+
+
+def directories(releases):
+    """The real directories, whole releases and left-overs, by name."""
+    return {entry.name: entry.path for entry in os.scandir(releases)
+            if entry.is_dir(follow_symlinks=False)}
+
+
+def named_at(path):
+    """When a directory got its name: a rename changes this time, and what runs in it does not."""
+    return os.stat(path).st_ctime
+
+
+def choose(params):
+    """The names of the directories to keep, and of those to remove."""
+    releases = os.path.realpath(params["releases"])
+    found = directories(releases)
+    whole = [name for name in found if not name.startswith(".")]
+    newest = sorted(whole, key=lambda name: named_at(found[name]), reverse=True)
+    in_use = {os.path.realpath(params["path"]), os.path.realpath(os.path.join(releases, PREVIOUS))}
+    kept = [name for name in newest if found[name] in in_use]
+    kept += [name for name in newest if name not in kept][:max(0, params["keep"] - len(kept))]
+    partial = [name for name in found if name.startswith(".") and name.endswith(".partial")]
+    return kept, [name for name in newest if name not in kept] + partial
+
+
+def prune(module):
+    params = module.params
+    if not os.path.isdir(params["path"]):
+        raise RollingError(f"there is no virtualenv at {params['path']}, so nobody knows which release is in use")
+    if not os.path.isdir(params["releases"]):
+        return dict(changed=False, kept=[], removed=[])
+    with exclusively(params["releases"]):
+        kept, removed = choose(params)
+        if not module.check_mode:
+            for name in removed:
+                shutil.rmtree(os.path.join(params["releases"], name))
+
+    def lines(names):
+        return "".join(f"{name}\n" for name in sorted(names))
+    return dict(changed=bool(removed), kept=sorted(kept), removed=sorted(removed),
+                diff=dict(before=lines(kept + removed), after=lines(kept)))
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec=dict(
+            path=dict(type="path", required=True),
+            releases=dict(type="path", required=True),
+            keep=dict(type="int", default=2),
+        ),
+        supports_check_mode=True,
+    )
+    if module.params["keep"] < 1:
+        module.fail_json(msg=f"keep must be 1 or more, not {module.params['keep']}")
+    try:
+        result = prune(module)
+    except (RollingError, OSError) as exc:
+        module.fail_json(msg=f"cannot remove old releases: {exc}")
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()
