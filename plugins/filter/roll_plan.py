@@ -11,10 +11,11 @@ def _tier(verdict, database):
     return sorted(left, key=lambda name: verdict[name]["ready"])
 
 
-def roll_plan(verdict, serial=1):
+def roll_plan(verdict, serial=1, back=False):
     """Put the nodes into the order in which they are rolled."""
     plan = {"database": _tier(verdict, True), "others": _tier(verdict, False), "serial": serial}
-    plan["order"] = plan["database"] + plan["others"]
+    # A new sf-api needs a new sf-database, so going back the tier comes last.
+    plan["order"] = plan["others"] + plan["database"] if back else plan["database"] + plan["others"]
     plan["schema"] = [name for name, node in verdict.items() if node["database"]]
     # Sorted, so that operators whose inventories differ in their order agree on it.
     plan["lock"] = min(plan["schema"], default="")
