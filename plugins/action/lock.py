@@ -11,7 +11,7 @@ import hashlib
 import os
 import socket
 
-from ansible.plugins.action import ActionBase
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._persistent import PersistentAction
 
 
 def boot_id():
@@ -66,24 +66,16 @@ def is_dead(lock, mine):
     return started(pid) != lock.get("started")
 
 
-class ActionModule(ActionBase):
+class ActionModule(PersistentAction):
     """The module, with C(holder) and C(dead) filled in."""
 
-    _supports_check_mode = True
-
-    def run(self, tmp=None, task_vars=None):
-        result = super().run(tmp, task_vars)
+    def ask(self, task_vars):
         # Tasks run in processes that ansible-playbook forks.
         mine = myself(os.getppid())
         arguments = dict(self._task.args, holder=mine, dead="")
-
-        def ask():
-            return self._execute_module(module_args=arguments, task_vars=task_vars)
-
-        answer = ask()
+        answer = self._execute_module(module_args=arguments, task_vars=task_vars)
         lock = answer.get("lock")
         if answer.get("failed") and lock and arguments.get("state", "held") == "held" and is_dead(lock, mine):
             arguments["dead"] = lock["run"]
-            answer = ask()
-        result.update(answer)
-        return result
+            answer = self._execute_module(module_args=arguments, task_vars=task_vars)
+        return answer

@@ -10,6 +10,7 @@ import sys
 from types import SimpleNamespace
 
 import pytest
+from ansible.plugins.action import ActionBase
 from ansible_collections.shakenfist.rolling.plugins.action import lock
 
 
@@ -111,7 +112,7 @@ def action(monkeypatch):
             asked.append(dict(module_args))
             return answers[len(asked) - 1]
         plugin._execute_module = execute
-        monkeypatch.setattr(lock.ActionBase, "run", lambda self, tmp, task_vars: {})
+        monkeypatch.setattr(ActionBase, "run", lambda self, tmp, task_vars: {})
         return plugin.run(), asked
     return make
 

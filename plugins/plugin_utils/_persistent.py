@@ -1,0 +1,69 @@
+# Copyright (c) 2026, the shakenfist.rolling authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This plugin_util is private to the collection: it may change at any time, use it only from shakenfist.rolling.
+
+from __future__ import annotations
+
+import time
+
+from ansible.errors import AnsibleConnectionFailure
+from ansible.plugins.action import ActionBase
+
+# Seconds between two tries. A refused connection answers at once, a silent one takes ansible's own timeout.
+INTERVAL = 2
+
+
+class PersistentAction(ActionBase):
+    """A module whose node may be lost for a while in the middle of a roll, because it reboots, for example.
+
+    A lost node ends the run of Ansible for that host: no rescue, and no word on what comes next. With the variable
+    C(roll_reconnect_timeout) the node is waited for, for so many seconds, and the module is run once more, so only for
+    modules that may be run twice. When time runs out the task fails, as any other one does, with C(lost).
+    """
+
+    _supports_check_mode = True
+
+    def run(self, tmp=None, task_vars=None):
+        result = super().run(tmp, task_vars)
+        result.update(self.persist(lambda: self.ask(task_vars), task_vars or {}))
+        return result
+
+    def ask(self, task_vars):
+        """Run the module."""
+        return self._execute_module(task_vars=task_vars)
+
+    def persist(self, ask, task_vars):
+        """What C(ask) returns, as soon as the node is there to answer."""
+        patience = self.patience(task_vars)
+        if patience is None:
+            return ask()
+        deadline = time.monotonic() + patience
+        while True:
+            try:
+                return ask()
+            except AnsibleConnectionFailure as exc:
+                words = str(exc).strip()
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return dict(failed=True, changed=False, lost=True, msg=(
+                    f"the node cannot be reached by ssh any more, and did not come back within {patience:g} s: "
+                    f"{words}"))
+            self._display.warning(f"{task_vars.get('inventory_hostname', 'the node')} is lost, waiting for it for "
+                                  f"{left:.0f} s more: {words}")
+            self.forget_connection()
+            time.sleep(min(INTERVAL, left))
+
+    def patience(self, task_vars):
+        """For how many seconds to wait for a lost node, None to leave that to Ansible."""
+        if "roll_reconnect_timeout" not in task_vars:
+            return None
+        return float(self._templar.template(task_vars["roll_reconnect_timeout"]))
+
+    def forget_connection(self):
+        """Do not use what is left of the connection again."""
+        try:
+            self._connection.reset()
+        except (AnsibleConnectionFailure, AttributeError, NotImplementedError):
+            pass

@@ -1,0 +1,82 @@
+# Copyright (c) 2026, the shakenfist.rolling authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+from ansible.errors import AnsibleConnectionFailure
+from ansible.plugins.action import ActionBase
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils import _persistent
+
+LOST = AnsibleConnectionFailure("Failed to connect to the host via ssh")
+
+
+class Clock:
+    """Time that passes while somebody sleeps."""
+
+    def __init__(self):
+        self.now = 0.0
+
+    def monotonic(self):
+        return self.now
+
+    def sleep(self, seconds):
+        assert seconds > 0
+        self.now += seconds
+
+
+@pytest.fixture
+def run(monkeypatch):
+    """Run an action whose module gives these answers, one after the other, the last one for ever."""
+    def run(answers, reset=lambda: None, **variables):
+        clock = Clock()
+        monkeypatch.setattr(_persistent, "time", clock)
+        monkeypatch.setattr(ActionBase, "run", lambda self, tmp, task_vars: {})
+        action = _persistent.PersistentAction.__new__(_persistent.PersistentAction)
+        action.warned, asked = [], []
+        action._templar = SimpleNamespace(template=lambda value: value)
+        action._display = SimpleNamespace(warning=action.warned.append)
+        action._connection = SimpleNamespace(reset=reset)
+
+        def execute(task_vars):
+            asked.append(clock.now)
+            answer = answers[min(len(asked), len(answers)) - 1]
+            if isinstance(answer, Exception):
+                raise answer
+            return answer
+        action._execute_module = execute
+        return action.run(task_vars=dict(variables, inventory_hostname="sf-2")), asked, action.warned
+    return run
+
+
+def test_a_node_that_answers(run):
+    assert run([dict(changed=True)]) == (dict(changed=True), [0.0], [])
+    assert run([dict(changed=True)], roll_reconnect_timeout=300) == (dict(changed=True), [0.0], [])
+
+
+def test_without_the_variable_it_is_as_ever(run):
+    with pytest.raises(AnsibleConnectionFailure):
+        run([LOST])
+
+
+def test_a_node_that_comes_back(run):
+    result, asked, warned = run([LOST, LOST, dict(changed=True)], roll_reconnect_timeout="300")
+    assert result == dict(changed=True) and len(asked) == 3
+    assert warned[0] == "sf-2 is lost, waiting for it for 300 s more: Failed to connect to the host via ssh"
+
+
+@pytest.mark.parametrize("patience, tries", [(0, 1), (5, 4)])
+def test_a_node_that_does_not_come_back(run, patience, tries):
+    result, asked, dummy = run([LOST], roll_reconnect_timeout=patience)
+    assert result["failed"] and result["lost"] and not result["changed"] and len(asked) == tries
+    assert f"did not come back within {patience} s: Failed to connect" in result["msg"]
+
+
+@pytest.mark.parametrize("problem", [LOST, AttributeError("reset"), NotImplementedError()])
+def test_a_connection_that_cannot_be_reset(run, problem):
+    def reset():
+        raise problem
+    assert run([LOST, dict(changed=False)], reset=reset, roll_reconnect_timeout=9)[0] == dict(changed=False)
