@@ -14,16 +14,11 @@ options:
   index_url:
     description:
       - The package index to use instead of the one that pip is configured for on the node.
-      - Handed to pip in its environment. A password in the URL is kept out of output and logs.
+      - Handed to pip in its environment. Credentials in the URL are kept out of output, and the URL out of logs.
     type: str
-  packages:
-    description: Further requirements to install or upgrade with the release, such as V(shakenfist-client>=0.8).
-    type: list
-    elements: str
-    default: []
   extra_args:
     description:
-      - Further arguments of C(pip install), such as V(--pre). Do not put a secret here, arguments are public.
+      - Further arguments of pip, such as V(--pre). Do not put a secret here, arguments are public.
     type: list
     elements: str
     default: []

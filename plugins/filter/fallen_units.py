@@ -10,10 +10,11 @@ def fallen_units(units, runs=None):
     runs = runs or {}
     fallen = []
     for name, unit in sorted(units.items()):
-        began = runs.get(name, {}).get("after")
+        # What a restart of the units returned, or an earlier look at them.
+        began = runs.get(name, {}).get("after") or runs.get(name, {}).get("invocation")
         if not unit["active"]:
             fallen.append(f"{name} is {unit['state']}")
-        elif began and (unit["invocation"] != began or unit["restarts"] > 0):
+        elif began and (unit["invocation"] != began or unit["restarts"] > runs[name].get("restarts", 0)):
             fallen.append(f"{name} is {unit['state']}, but was started again, by systemd {unit['restarts']} times")
     return fallen
 

@@ -11,13 +11,16 @@ try:
 except ImportError:
     Version = None
 
+# What may differ between two looks at a disk that nobody fills on purpose, and what a release grows.
+ROOM = 1.2
+MIB = 2 ** 20
 
-def _older(one, other):
-    """Whether release C(one) is older than C(other)."""
+
+def _parse(version):
     try:
-        return Version(one) < Version(other)
+        return Version(version)
     except InvalidVersion as exc:
-        raise AnsibleFilterError(f"cannot compare the releases {one} and {other}: {exc}") from exc
+        raise AnsibleFilterError(f"cannot compare releases, {version} is no version: {exc}") from exc
 
 
 def _unfinished(node, target):
@@ -25,45 +28,138 @@ def _unfinished(node, target):
     return bool(target) and (node["release"].get("version") == target["version"] or target["name"] in node["staged"])
 
 
-def _gateway_problems(seen, excused):
-    return [f"the gateway {gateway} is {status}, expected SERVING: see journalctl -u sf-database there"
-            for gateway, status in sorted(seen.items()) if status != "SERVING" and gateway not in excused]
+class Findings:
+    """What the checks of one node have found: each passes, warns, or fails, with its mend."""
+
+    def __init__(self):
+        self.found = []
+
+    def add(self, check, level, words=""):
+        self.found.append(dict(check=check, level=level, words=words))
+
+    def judge(self, check, problems, level="fail"):
+        """A check passes without problems."""
+        for words in problems:
+            self.add(check, level, words)
+        if not problems:
+            self.add(check, "pass")
 
 
-def _problems(seen, in_tier, excused, target, allow_degraded, allow_downgrade):
-    """What makes one node unfit to be rolled, each with its mend."""
-    node = seen["node"]
-    if seen["failure"] or not node:
-        return [seen["failure"] or "it could not be examined"]
+def _configuration(node, in_tier):
     problems = []
-    if node["problem"]:
-        problems.append(f"{node['problem']}. Repair it: reinstall the release that the node ran before")
     if in_tier and not node["has_database_credentials"]:
         problems.append(f"it is in the database tier, but {node['config']} has no MARIADB_HOST: add it, or take the "
                         "node out of the database group")
-    if not in_tier and node["has_database_credentials"]:
-        problems.append(f"it is not in the database tier, but {node['config']} has a MARIADB_HOST: add the node to the "
-                        "database group, or remove the MARIADB_ settings")
     if in_tier and node["database_unit"] not in node["units"]:
         problems.append(f"it is in the database tier, but has no unit {node['database_unit']}")
     if node["api_unit"] not in node["units"]:
         problems.append(f"it has no unit {node['api_unit']}")
     if not node["gateways"]:
         problems.append(f"{node['config']} names no gateway (MARIADB_GATEWAY_HOSTS)")
-    version = node["release"].get("version")
-    if target and version and not allow_downgrade and _older(target["version"], version):
-        problems.append(f"it runs {version}, newer than {target['version']}. To go back on purpose, pass "
-                        "-e preflight_allow_downgrade=true")
-    if not allow_degraded and not _unfinished(node, target):
-        if not seen["ready"]:
-            problems.append(f"{node['ready_url']} answers {seen['answers']}, expected 200 from every worker: see "
-                            f"journalctl -u {node['api_unit']}, or pass -e preflight_allow_degraded=true to roll the "
-                            "nodes that are down first")
-        problems += _gateway_problems(seen["gateways"], excused)
     return problems
 
 
-def preflight_verdict(nodes, database, target, allow_degraded=False, allow_downgrade=False):
+def _credentials(node, in_tier):
+    if in_tier or not node["has_database_credentials"]:
+        return []
+    return [f"it is not in the database tier, but {node['config']} has a MARIADB_HOST: add the node to the database "
+            "group if it runs a gateway, or remove the MARIADB_ settings, they are a secret that it does not need"]
+
+
+def _release(node, target, options):
+    """Whether the way from the release that runs to the target may be gone."""
+    version = node["release"].get("version")
+    if not target or not version:
+        return []
+    old, new = _parse(version), _parse(target["version"])
+    if new < old and not options["allow_downgrade"]:
+        return [f"it runs {version}, newer than {target['version']}. To go back on purpose, pass "
+                "-e preflight_allow_downgrade=true"]
+    if (new.major, new.minor) > (old.major, old.minor + 1) and not options["allow_skip"]:
+        return [f"it runs {version}, and {target['version']} skips a minor release: upgrade to {old.major}."
+                f"{old.minor + 1} first, or pass -e preflight_allow_skip=true"]
+    return []
+
+
+def _readiness(seen):
+    node = seen["node"]
+    if seen["ready"]:
+        return []
+    return [f"{node['ready_url']} answers {seen['answers']}, expected 200 from every worker: see journalctl -u "
+            f"{node['api_unit']}, or pass -e preflight_allow_degraded=true to roll the nodes that are down first"]
+
+
+def _gateways(seen, excused):
+    unit = seen["node"]["database_unit"]
+    return [f"the gateway {gateway} is {status}, expected SERVING: see journalctl -u {unit} there"
+            for gateway, status in sorted(seen["gateways"].items()) if status != "SERVING" and gateway not in excused]
+
+
+def _drain(node, options):
+    """The times of a drain must be in their order, or requests are cut."""
+    grace, detection = node["drain_grace"], options["balancer_detection"]
+    unit = node["units"].get(node["api_unit"], {})
+    stop = unit.get("stop_timeout")
+    # A value that systemd fills in later, ${...}, is not known here.
+    given = str(unit.get("arguments", {}).get("--graceful-timeout") or "")
+    graceful = float(given) if given.replace(".", "", 1).isdigit() else 0.0
+    problems = []
+    if graceful and graceful <= grace:
+        problems.append(f"{node['api_unit']}'s graceful timeout ({graceful:g} s) is not more than its drain grace "
+                        f"({grace:g} s), requests would be cut: raise --graceful-timeout, or lower API_DRAIN_GRACE")
+    if stop and stop <= max(graceful, grace):
+        problems.append(f"TimeoutStopSec of {node['api_unit']} ({stop:g} s) is not more than its graceful timeout and "
+                        f"drain grace ({max(graceful, grace):g} s), systemd would kill it: raise TimeoutStopSec")
+    if detection and detection >= grace:
+        problems.append(f"the balancer takes {detection:g} s to let go of a node, the drain grace is {grace:g} s, "
+                        "requests would fail: raise API_DRAIN_GRACE, or let the balancer probe more often")
+    return problems
+
+
+def _room(seen, target):
+    host, node = seen.get("host") or {}, seen["node"]
+    if not host or not target or _unfinished(node, target):
+        return []  # nothing is left to be built
+    problems = []
+    if not host["same_file_system"]:
+        problems.append(f"{node['releases']} is on another file system than {node['venv']}, so activating could not be "
+                        "one rename: choose a directory beside it (cluster_releases)")
+    if host["free"] < host["needed"] * ROOM:
+        problems.append(f"{node['releases']} has {host['free'] // MIB} MiB free, a release takes "
+                        f"{int(host['needed'] * ROOM) // MIB} MiB: make room, old releases there are safe to remove "
+                        "but the active and the previous one")
+    return problems
+
+
+def _begun(problems, seen, target, options):
+    """What rolling the node mends, or the operator has accepted, is no reason to refuse."""
+    if not problems:
+        return "pass"
+    return "warn" if options["allow_degraded"] or _unfinished(seen["node"], target) else "fail"
+
+
+def _findings(seen, in_tier, excused, target, options):
+    """All checks of one node."""
+    node, findings = seen["node"], Findings()
+    if seen["failure"] or not node:
+        findings.add("reached", "fail", seen["failure"] or "it could not be examined")
+        return findings.found
+    findings.add("reached", "pass")
+    findings.judge("virtualenv", [f"{node['problem']}. Repair it: reinstall the release that the node ran before"]
+                   if node["problem"] else [])
+    findings.judge("release", _release(node, target, options))
+    findings.judge("configuration", _configuration(node, in_tier))
+    findings.judge("credentials", _credentials(node, in_tier), "warn")
+    for check, problems in (("readiness", _readiness(seen)), ("gateways", _gateways(seen, excused))):
+        findings.judge(check, problems, _begun(problems, seen, target, options))
+    findings.judge("drain", _drain(node, options))
+    findings.judge("room", _room(seen, target))
+    findings.judge("owner", (seen.get("host") or {}).get("unsafe", []))
+    return findings.found
+
+
+def preflight_verdict(nodes, database, target, allow_degraded=False, allow_downgrade=False, allow_skip=False,
+                      balancer_detection=0.0):
     """Judge each node from what was seen of it.
 
     A node that an earlier roll to the same release has begun is not required to be ready, nor its gateway to be
@@ -71,6 +167,8 @@ def preflight_verdict(nodes, database, target, allow_degraded=False, allow_downg
     """
     if Version is None:
         raise AnsibleFilterError("the controller lacks the Python library packaging, which comes with ansible-core")
+    options = dict(allow_degraded=allow_degraded, allow_downgrade=allow_downgrade, allow_skip=allow_skip,
+                   balancer_detection=float(balancer_detection or 0))
     begun = [name for name, seen in nodes.items() if seen["node"] and _unfinished(seen["node"], target)]
     excused = [nodes[name]["node"]["gateway"] for name in begun]
     serving = {gateway for seen in nodes.values()
@@ -80,13 +178,17 @@ def preflight_verdict(nodes, database, target, allow_degraded=False, allow_downg
         node = seen["node"]
         gateway_down = bool(node) and name in database and node["gateway"] not in serving
         on_target = bool(target and node) and node["release"].get("version") == target["version"]
+        findings = _findings(seen, name in database, excused, target, options)
         verdict[name] = {
+            "name": node["name"] if node else name,
             "database": name in database,
             "version": node["release"].get("version", "") if node else "",
+            "zone": seen.get("zone") or "",
             "ready": seen["ready"],
             "gateway_down": gateway_down,
             "done": on_target and seen["ready"] and not gateway_down and not node["behind"],
-            "problems": _problems(seen, name in database, excused, target, allow_degraded, allow_downgrade),
+            "findings": findings,
+            "problems": [finding["words"] for finding in findings if finding["level"] == "fail"],
         }
     return verdict
 

@@ -9,14 +9,15 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 from contextlib import contextmanager
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError
 
 # Run by the virtualenv's own Python: what it really imports counts, not what a folder's name says.
 PROBE = """
-import importlib.metadata as metadata, json, os, platform, sys
+import importlib.metadata as metadata, json, os, platform, sys, sysconfig
 def distribution(name):
     try:
         return metadata.distribution(name)
@@ -29,7 +30,18 @@ print(json.dumps({
     "record": str(wanted.locate_file(record[0])) if record else None,
     "pip": pip and pip.version,
     "python": platform.python_version(),
+    "platform": sysconfig.get_platform(),
 }))
+"""
+# The first distribution of a name on the path is the one that is imported.
+DISTRIBUTIONS = """
+import importlib.metadata as metadata, json
+found = {}
+for one in metadata.distributions():
+    name = one.metadata["Name"]
+    if name and one.version:
+        found.setdefault(name, {"version": one.version, "requires": one.requires or []})
+print(json.dumps(found))
 """
 PIP_ENVIRONMENT = dict(PIP_DISABLE_PIP_VERSION_CHECK="1", PIP_NO_INPUT="1", PIP_NO_COLOR="1", LC_ALL="C.UTF-8")
 # pip install --dry-run --report came with this one.
@@ -39,10 +51,15 @@ PIP_MINIMUM = (22, 2)
 PREVIOUS = ".previous"
 
 PIP_OPTIONS = dict(
-    index_url=dict(type="str"),
-    packages=dict(type="list", elements="str", default=[]),
+    # no_log: what a module is called with goes to the journal before any line of the module runs.
+    index_url=dict(type="str", no_log=True),
     extra_args=dict(type="list", elements="str", default=[]),
 )
+LOCK = dict(type="list", elements="dict", options=dict(
+    name=dict(type="str", required=True),
+    version=dict(type="str", required=True),
+    sha256=dict(type="str", required=True),
+))
 
 
 def python_of(root):
@@ -50,39 +67,53 @@ def python_of(root):
     return os.path.join(root, "bin", "python")
 
 
-def inspect(run, root, distribution):
-    """What the virtualenv C(root) holds: versions of C(distribution), pip and Python, and the RECORD file.
-
-    :raises RollingError: when its Python does not run, or C(distribution) is not installed in it.
-    """
+def ask(run, root, code):
+    """What the Python of the virtualenv C(root) prints as JSON."""
     python = python_of(root)
     if not os.access(python, os.X_OK):
         raise RollingError(f"the virtualenv {root} is broken: {python} is missing or does not run")
-    rc, out, err = run([python, "-I", "-c", PROBE, distribution])
+    rc, out, err = run([python, "-I", "-c", *code])
     if rc != 0:
         raise RollingError(f"the virtualenv {root} is broken: its python failed (rc {rc}): {(err or out).strip()}")
     try:
-        found = json.loads(out)
+        return json.loads(out)
     except ValueError as exc:
         raise RollingError(f"the virtualenv {root} is broken: its python printed {out.strip()[:200]!r}") from exc
+
+
+def distributions(run, root):
+    """What the virtualenv C(root) sees: by normalized name the C(version) of each and what it C(requires)."""
+    return {canonical(name): facts for name, facts in ask(run, root, [DISTRIBUTIONS]).items()}
+
+
+def inspect(run, root, distribution):
+    """What the virtualenv C(root) holds: versions of C(distribution), pip and Python, the platform, the RECORD file.
+
+    :raises RollingError: when its Python does not run, or C(distribution) is not installed in it.
+    """
+    found = ask(run, root, [PROBE, distribution])
     if not found["version"]:
         raise RollingError(f"{distribution} is not installed in the virtualenv {root}")
     return found
 
 
 def hide_credentials(module):
-    """Keep the credentials of an index URL out of everything that the module returns.
+    """Keep the credentials of an index URL, and only these, out of everything that the module returns.
 
     Call it first of all: what the module was called with is returned, too.
     """
+    url = module.params["index_url"] or ""
     try:
-        parts = urlsplit(module.params["index_url"] or "")
+        parts = urlsplit(url)
     except ValueError as exc:
         module.fail_json(msg=f"index_url is not a URL: {exc}")
-    # A token can stand alone where a user name would; beside a password the name is no secret.
-    secret = parts.password or parts.username
-    if secret:
-        module.no_log_values.add(secret)
+    # Hidden as a whole it would take the index from every message, too, where it is what the operator has to see.
+    module.no_log_values.discard(url)
+    # A token can stand alone where a user name would; beside a password a name as long as no person's is one, too.
+    if parts.username and (not parts.password or len(parts.username) >= 16):
+        module.no_log_values.update({parts.username, unquote(parts.username)})
+    if parts.password:
+        module.no_log_values.update({parts.password, unquote(parts.password)})
 
 
 @contextmanager
@@ -91,7 +122,7 @@ def exclusively(directory):
     handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
+        yield handle
     finally:
         os.close(handle)
 
@@ -101,35 +132,86 @@ class Pip:
 
     :arg module: the AnsibleModule; its parameters hold PIP_OPTIONS.
     :arg root: the virtualenv.
+    :arg options: further arguments for AnsibleModule.run_command.
     """
 
-    def __init__(self, module, root):
+    def __init__(self, module, root, **options):
         self.module = module
         self.root = root
+        self.options = options
         self.index_url = module.params["index_url"]
         self.environment = dict(PIP_ENVIRONMENT)
         if self.index_url:
             # By the environment, not as an argument: a URL may carry a password, and arguments are public.
             self.environment["PIP_INDEX_URL"] = self.index_url
 
+    def run(self, verb, arguments):
+        """Run pip.
+
+        :raises RollingError: with C(pip_output), all that pip said.
+        """
+        rc, out, err = self.module.run_command(
+            [python_of(self.root), "-m", "pip", verb, "--quiet", *arguments], cwd="/", umask=0o022,
+            environ_update=self.environment, **self.options)
+        if rc != 0:
+            output = (out + err).strip()
+            raise RollingError(explain(output, self.module.params["path"]) or "pip failed", pip_output=output)
+
     def install(self, arguments):
         """C(pip install) with a report.
 
         :returns: the parsed report: what was, or with C(--dry-run) would be, installed.
-        :raises RollingError: with pip's own last lines.
         """
         report = os.path.join(self.module.tmpdir, "pip-report.json")
-        command = [python_of(self.root), "-m", "pip", "install", "--quiet", "--report", report]
-        rc, out, err = self.module.run_command(
-            command + self.module.params["extra_args"] + arguments, cwd="/", umask=0o022,
-            environ_update=self.environment)
-        if rc != 0:
-            raise RollingError("pip failed", pip_output=(out + err).strip())
+        self.run("install", ["--report", report, *self.module.params["extra_args"], *arguments])
         try:
             with open(report, encoding="utf-8") as handle:
                 return json.load(handle)
         except (OSError, ValueError) as exc:
             raise RollingError(f"pip wrote no report that can be read: {exc}") from exc
+
+    def locked(self, lock):
+        """The arguments that make pip take exactly what C(lock) says, from a file that they name."""
+        requirements = os.path.join(self.module.tmpdir, "lock.txt")
+        with open(requirements, "w", encoding="utf-8") as handle:
+            handle.writelines(f"{one['name']}=={one['version']} --hash=sha256:{one['sha256']}\n" for one in lock)
+        return ["--require-hashes", "-r", requirements]
+
+
+def explain(output, root):
+    """What pip's words mean for a roll, None if that is not known. C(root) is the node's virtualenv."""
+    found = re.search(r"^ +([A-Za-z0-9._-]+).*:\n +Expected sha256 +(\w+)\n(?: +Expected.*\n| +or .*\n)* +Got +(\w+)",
+                      output, re.MULTILINE)
+    if found:
+        name, expected, got = found.groups()
+        return (f"the wheel of {name} that this node was given is not the one that was resolved for the cluster "
+                f"(expected sha256 {expected}, got {got}): the index or a cache in between has changed or damaged it")
+    found = re.search(r"In --require-hashes mode, all requirements must have their versions pinned.*\n +(\S.*?)"
+                      r"(?: from .*| \(from .*)?$", output, re.MULTILINE) or re.search(
+                          r"Hashes are required in --require-hashes mode.*\n +(\S+)", output)
+    if found:
+        return (f"this node needs {found.group(1)}, which the release's lock does not have: its virtualenv differs "
+                "from the one that was resolved on another node; install it by hand into that one and resolve again, "
+                f"or into this one: {python_of(root)} -m pip install '{found.group(1)}'")
+    found = re.search(r"Wheel '(\S+)' located at \S+ is invalid|(BadZipFile|has an invalid wheel)", output)
+    if found:
+        return (f"the wheel{' of ' + found.group(1) if found.group(1) else ''} that this node was given is damaged: "
+                "look at the index and at a cache in between, or remove pip's own with "
+                f"{python_of(root)} -m pip cache purge")
+    return None
+
+
+def check_lock(lock):
+    """Refuse a lock that is none: its words become lines of a requirements file.
+
+    :raises RollingError: naming the first entry that is wrong.
+    """
+    for one in lock:
+        if not (re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?", one["name"])
+                and re.fullmatch(r"[A-Za-z0-9.+!_-]+", one["version"])
+                and re.fullmatch(r"[0-9a-f]{64}", one["sha256"])):
+            raise RollingError(f"the lock holds {one['name']!r} {one['version']!r} with sha256 {one['sha256']!r}, "
+                               "which cannot be a package with its version and digest: resolve the release again")
 
 
 def require_pip(found, root):
@@ -155,7 +237,7 @@ def installed(report):
 
 def canonical(name):
     """The normalized name of a distribution (PEP 503)."""
-    return name.lower().replace("_", "-").replace(".", "-")
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def pick(packages, distribution):

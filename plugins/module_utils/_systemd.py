@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 
 from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError
@@ -16,6 +17,12 @@ PROPERTIES = (
 )
 # systemd's ExecMainCode is the si_code of the SIGCHLD: 2 is CLD_KILLED, 3 is CLD_DUMPED.
 KILLED = ("2", "3")
+# The time units that systemctl show prints, in seconds. As in systemd, a month is 30.44 days and a year 365.25 days.
+SECONDS = {"us": 1e-6, "ms": 1e-3, "s": 1, "min": 60, "h": 3600, "d": 86400, "w": 604800, "month": 2629800,
+           "y": 31557600}
+SPAN = re.compile(r"([0-9]+(?:\.[0-9]+)?)(us|ms|s|min|h|d|w|month|y)$")
+# Words of the command line may hold " ; " themselves, so this looks for what systemd prints after them.
+COMMAND_LINE = re.compile(r"argv\[\]=(.*?) ; (?:ignore_errors|flags)=")
 
 
 class Systemd:
@@ -45,12 +52,15 @@ class Systemd:
         units = [line.split()[0] for line in out.splitlines() if line.strip()]
         return sorted(short(unit) for unit in units if "@" not in unit)
 
-    def show(self, names):
-        """The state of each named unit, as a dict by name (without C(.service))."""
+    def show(self, names, more=()):
+        """The state of each named unit, as a dict by name (without C(.service)).
+
+        :arg more: further properties to ask for.
+        """
         if not names:
             return {}
         units = [f"{short(name)}.service" for name in names]
-        out = self._systemctl("show", "--no-pager", f"--property={','.join(PROPERTIES)}", *units)
+        out = self._systemctl("show", "--no-pager", f"--property={','.join([*PROPERTIES, *more])}", *units)
         states = {}
         for name, block in zip(names, out.strip().split("\n\n")):
             states[short(name)] = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
@@ -99,3 +109,26 @@ def describe(state):
         kind = "signal" if state.get("ExecMainCode") in KILLED else "status"
         words += f", result {state['Result']}, {kind} {state.get('ExecMainStatus', '?')}"
     return words
+
+
+def seconds(span):
+    """A time span as systemctl prints it, C(1min 10s), in seconds; None for C(infinity) and what is no time span."""
+    parts = [SPAN.match(word) for word in (span or "").split()]
+    if not parts or not all(parts):
+        return 0.0 if span == "0" else None
+    return float(sum(float(part.group(1)) * SECONDS[part.group(2)] for part in parts))
+
+
+def command_arguments(exec_start, names):
+    """The values of the named options on a command line, as C(systemctl show --property=ExecStart) prints it.
+
+    As in most programs the last one counts. An option without a value has an empty one.
+    """
+    found = {}
+    match = COMMAND_LINE.search(exec_start or "")
+    words = match.group(1).split() if match else []
+    for word, following in zip(words, [*words[1:], ""]):
+        name, equals, value = word.partition("=")
+        if name in names:
+            found[name] = value if equals else "" if re.match(r"-[^0-9.]", following) else following
+    return found

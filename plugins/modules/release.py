@@ -7,7 +7,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: release
-short_description: Stage or activate a release directory
+short_description: Stage or activate a release directory, or upgrade in place
 version_added: 0.1.0
 description:
   - A release is a directory, a whole virtualenv of its own under O(releases). The path that the services run from,
@@ -15,6 +15,8 @@ description:
   - Staging clones the active virtualenv, with the plugins that the operator has added to it, and upgrades the clone
     with its own pip. The running services see nothing of it. Until the clone is complete it has another name, so a
     release directory is always whole.
+  - What is installed, and from which wheel, is in O(lock). Nothing else is, whatever the index offers meanwhile.
+  - Two that stage in the same O(releases) at the same time wait for each other.
   - Activating swaps the link by one rename. If O(path) is still a plain directory, it is adopted, that is, in the same
     atomic step it moves to O(releases) and becomes the first release there.
   - The link C(.previous) in O(releases) leads to the release that was active before. Activating that one again removes
@@ -22,14 +24,16 @@ description:
 options:
   name:
     description: The name of the release directory, as RV(shakenfist.rolling.resolve_info#module:name) gives it.
+      Required for O(state=staged) and O(state=active).
     type: str
-    required: true
   state:
     description:
       - V(staged) makes sure that the release directory is there.
       - V(active) makes sure that O(path) is a link to it.
+      - V(in_place) makes sure that O(path) itself holds what O(lock) says, by its own pip, without a copy. The running
+        services see their files change, and there is nothing to go back to.
     type: str
-    choices: [staged, active]
+    choices: [staged, active, in_place]
     required: true
   path:
     description: The virtualenv that the services run from.
@@ -37,24 +41,38 @@ options:
     required: true
   releases:
     description: The directory that holds the release directories. It must be on the file system of O(path).
+      Required for O(state=staged) and O(state=active).
     type: path
-    required: true
   distribution:
     description: The Python distribution whose version is the release.
     type: str
     required: true
   version:
-    description: The exact version to install. Required for O(state=staged).
+    description: The exact version to install. Required for O(state=staged) and O(state=in_place).
     type: str
-  sha256:
+  lock:
     description:
-      - The digest that the wheel of O(distribution) must have. Required for O(state=staged).
-    type: str
-  constraints:
-    description: Exact versions of packages that come with the release, as pip constraints.
+      - What to install, as RV(shakenfist.rolling.resolve_info#module:lock) gives it. Required for O(state=staged) and
+        O(state=in_place).
+      - What it does not name stays as it is.
     type: list
-    elements: str
-    default: []
+    elements: dict
+    suboptions:
+      name:
+        description: The name of a package.
+        type: str
+        required: true
+      version:
+        description: Its exact version.
+        type: str
+        required: true
+      sha256:
+        description: The digest of its wheel.
+        type: str
+        required: true
+  wheelhouse:
+    description: A directory of wheels on the node to install from. No index is asked then.
+    type: path
 extends_documentation_fragment:
   - shakenfist.rolling.attributes
   - shakenfist.rolling.pip
@@ -76,8 +94,8 @@ EXAMPLES = r"""
     path: /srv/shakenfist/venv
     releases: /srv/shakenfist/releases
     distribution: shakenfist
-    version: 0.8.1
-    sha256: 0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f9
+    version: "{{ resolved.version }}"
+    lock: "{{ resolved.lock }}"
 
 - name: Activate it
   shakenfist.rolling.release:
@@ -90,13 +108,13 @@ EXAMPLES = r"""
 
 RETURN = r"""
 release:
-  description: The release directory.
+  description: The release directory, or O(path) for O(state=in_place).
   returned: success
   type: str
   sample: /srv/shakenfist/releases/0.8.1-0a1b2c3d
 packages:
-  description: What pip installed into the clone.
-  returned: when O(state=staged) and changed
+  description: What pip installed.
+  returned: when O(state=staged) or O(state=in_place), and changed
   type: list
   elements: dict
   sample: [{"name": "shakenfist", "version": "0.8.1", "sha256": "0a1b2c3d"}]
@@ -117,13 +135,19 @@ import errno
 import hashlib
 import os
 import shutil
+import tempfile
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError, last_lines
 from ansible_collections.shakenfist.rolling.plugins.module_utils._release import (
+    LOCK,
     PIP_OPTIONS,
     PREVIOUS,
     Pip,
+    canonical,
+    check_lock,
+    distributions,
+    exclusively,
     hide_credentials,
     inspect,
     installed,
@@ -133,6 +157,9 @@ from ansible_collections.shakenfist.rolling.plugins.module_utils._release import
 
 AT_FDCWD = -100
 RENAME_EXCHANGE = 2
+FULL = "No space left on device"
+# What another part keeps about the release that it lies in.
+NOT_CLONED = [".rolling-schema.json"]
 
 
 def exchange(one, other):
@@ -265,45 +292,93 @@ def check_file_system(path, releases):
                            "choose a directory beside it (cluster_releases)")
 
 
-def build(module, clone):
-    """Clone the active virtualenv to C(clone) and upgrade the clone with its own pip.
+def used(root):
+    """How many bytes a directory takes on its disk."""
+    return sum(os.lstat(os.path.join(where, name)).st_blocks * 512
+               for where, directories, files in os.walk(root) for name in directories + files)
+
+
+def no_space(params):
+    """What to know about a full disk, after what was begun is gone."""
+    staging = params["state"] == "staged"
+    needs = used(os.path.realpath(params["path"])) if staging else 0
+    where = params["releases"] if staging and os.path.isdir(params["releases"]) else os.path.dirname(params["path"])
+    folders = [where]
+    # pip unpacks there.
+    if os.stat(tempfile.gettempdir()).st_dev != os.stat(where).st_dev:
+        folders.append(tempfile.gettempdir())
+    free = " and ".join(f"{shutil.disk_usage(folder).free // 2**20} MB are free in {folder}" for folder in folders)
+    return (f"the disk is full: {free}"
+            + (f", a clone of {params['path']} needs {needs // 2**20 + 1} MB and then its upgrade" if needs else "")
+            + ": remove old releases, or make room")
+
+
+def check_request(params):
+    """Refuse a lock that is not one of the release."""
+    check_lock(params["lock"])
+    wanted = pick(params["lock"], params["distribution"])
+    if not wanted or wanted["version"] != params["version"]:
+        held = wanted["version"] if wanted else "(not at all)"
+        raise RollingError(f"the lock holds {params['distribution']} {held}, not {params['version']}: "
+                           "resolve the release again")
+
+
+def install(module, root, **options):
+    """Install what the lock says into the virtualenv C(root), with its own pip.
 
     :returns: what pip installed.
     """
     params = module.params
-    rc, out, err = module.run_command(["cp", "-a", "--reflink=auto", os.path.realpath(params["path"]), clone])
+    pip = Pip(module, root, **options)
+    source = ["--no-index", "--find-links", params["wheelhouse"]] if params["wheelhouse"] else []
+    if source and not os.path.isdir(params["wheelhouse"]):
+        raise RollingError(f"there is no wheelhouse {params['wheelhouse']}")
+    # What is installed and good enough stays, whether the lock names it or not.
+    report = pip.install(["--upgrade-strategy", "only-if-needed", *source, *pip.locked(params["lock"])])
+    found = inspect(module.run_command, root, params["distribution"])
+    if found["version"] != params["version"]:
+        raise RollingError(f"{root} holds {params['distribution']} {found['version']} after pip, "
+                           f"not {params['version']}")
+    return installed(report)
+
+
+def build(module, clone, **options):
+    """Clone the active virtualenv to C(clone) and upgrade the clone.
+
+    :returns: what pip installed.
+    """
+    params = module.params
+    active = os.path.realpath(params["path"])
+    rc, out, err = module.run_command(["cp", "-a", "--reflink=auto", active, clone], **options)
     if rc != 0:
         raise RollingError(f"cannot clone {params['path']}", pip_output=(out + err).strip())
-    constraints = os.path.join(module.tmpdir, "constraints.txt")
-    with open(constraints, "w", encoding="utf-8") as handle:
-        handle.write("".join(f"{line}\n" for line in params["constraints"]))
-    report = Pip(module, clone).install(
-        ["--upgrade", "--constraint", constraints, f"{params['distribution']}=={params['version']}",
-         *params["packages"]])
-    packages = installed(report)
-    wheel = pick(packages, params["distribution"])
-    if wheel and wheel["sha256"] != params["sha256"]:
-        raise RollingError(
-            f"the wheel of {params['distribution']} {params['version']} that this node was given has sha256 "
-            f"{wheel['sha256']}, resolved for the cluster was {params['sha256']}: the index does not give all nodes "
-            "the same, or has changed it meanwhile")
+    for name in NOT_CLONED:
+        if os.path.lexists(os.path.join(clone, name)):
+            os.unlink(os.path.join(clone, name))
+    packages = install(module, clone, **options)
     correct_shebangs(os.path.join(clone, "bin"), clone, params["path"])
-    found = inspect(module.run_command, clone, params["distribution"])
-    if found["version"] != params["version"]:
-        raise RollingError(f"the clone holds {params['distribution']} {found['version']}, not {params['version']}")
     return packages
+
+
+def staged_already(module, target):
+    """Whether the release directory is there. It is always whole, but may be of another release."""
+    params = module.params
+    if not os.path.isdir(target):
+        return False
+    staged = inspect(module.run_command, target, params["distribution"])
+    if staged["version"] != params["version"]:
+        raise RollingError(f"it holds {params['distribution']} {staged['version']}, not {params['version']}: "
+                           f"remove it with rm -r {target}")
+    return True
 
 
 def stage(module, target):
     """Make sure that the release directory C(target) is there."""
     params = module.params
+    check_request(params)
     found = inspect(module.run_command, params["path"], params["distribution"])
     before = f"{params['distribution']} {found['version']}\n"
-    if os.path.isdir(target):
-        staged = inspect(module.run_command, target, params["distribution"])
-        if staged["version"] != params["version"]:
-            raise RollingError(f"it holds {params['distribution']} {staged['version']}, not {params['version']}: "
-                               f"remove it with rm -r {target}")
+    if staged_already(module, target):
         return dict(changed=False, release=target)
     require_pip(found, params["path"])
     result = dict(changed=True, release=target, packages=[],
@@ -314,47 +389,77 @@ def stage(module, target):
     os.makedirs(params["releases"], mode=0o755, exist_ok=True)
     check_file_system(params["path"], params["releases"])
     clone = os.path.join(params["releases"], f".{params['name']}.partial")
-    shutil.rmtree(clone, ignore_errors=True)
-    try:
-        result["packages"] = build(module, clone)
-        os.rename(clone, target)
-    finally:
+    with exclusively(params["releases"]) as handle:
+        # Another one may have staged it while this one waited.
+        if staged_already(module, target):
+            return dict(changed=False, release=target)
         shutil.rmtree(clone, ignore_errors=True)
+        try:
+            # With the lock's handle: should this process be killed, its pip still holds the lock while it goes on.
+            result["packages"] = build(module, clone, pass_fds=[handle])
+            os.rename(clone, target)
+        finally:
+            shutil.rmtree(clone, ignore_errors=True)
+    return result
+
+
+def upgrade(module):
+    """Make sure that the active virtualenv itself holds what the lock says."""
+    params = module.params
+    check_request(params)
+    path = params["path"]
+    found = inspect(module.run_command, path, params["distribution"])
+    require_pip(found, path)
+    present = distributions(module.run_command, path)
+    before = {one["name"]: present.get(canonical(one["name"]), {}).get("version") for one in params["lock"]}
+    other = [one for one in params["lock"] if before[one["name"]] != one["version"]]
+    result = dict(changed=bool(other), release=path, diff=dict(
+        before="".join(f"{one['name']} {before[one['name']] or '(absent)'}\n" for one in other),
+        after="".join(f"{one['name']} {one['version']}\n" for one in other)))
+    if other and not module.check_mode:
+        result["packages"] = install(module, path)
     return result
 
 
 def main():
     module = AnsibleModule(
         argument_spec=dict(
-            name=dict(type="str", required=True),
-            state=dict(type="str", choices=["staged", "active"], required=True),
+            name=dict(type="str"),
+            state=dict(type="str", choices=["staged", "active", "in_place"], required=True),
             path=dict(type="path", required=True),
-            releases=dict(type="path", required=True),
+            releases=dict(type="path"),
             distribution=dict(type="str", required=True),
             version=dict(type="str"),
-            sha256=dict(type="str"),
-            constraints=dict(type="list", elements="str", default=[]),
+            lock=LOCK,
+            wheelhouse=dict(type="path"),
             **PIP_OPTIONS,
         ),
-        required_if=[("state", "staged", ("version", "sha256"))],
+        required_if=[("state", "staged", ("name", "releases", "version", "lock")),
+                     ("state", "active", ("name", "releases")),
+                     ("state", "in_place", ("version", "lock"))],
         supports_check_mode=True,
     )
     hide_credentials(module)
     # With a slash at its end a link would look like the directory that it leads to.
     module.params["path"] = module.params["path"].rstrip("/")
-    name = module.params["name"]
-    if not name or name.startswith(".") or "/" in name:
-        module.fail_json(msg=f"{name!r} cannot be the name of a release directory")
-    target = os.path.join(os.path.realpath(module.params["releases"]), name)
-    staging = module.params["state"] == "staged"
+    state, name = module.params["state"], module.params["name"]
+    if state == "in_place":
+        target, act = module.params["path"], lambda: upgrade(module)
+    else:
+        if not name or name.startswith(".") or "/" in name:
+            module.fail_json(msg=f"{name!r} cannot be the name of a release directory")
+        target = os.path.join(os.path.realpath(module.params["releases"]), name)
+        act = (lambda: stage(module, target)) if state == "staged" else (lambda: activate(module, target))
+    intent = f"cannot {dict(staged='stage', active='activate', in_place='upgrade')[state]} {target}"
     try:
-        result = stage(module, target) if staging else activate(module, target)
+        result = act()
     except RollingError as exc:
         output = exc.details.get("pip_output", "")
-        module.fail_json(msg=f"cannot {'stage' if staging else 'activate'} {target}: {exc.message}"
-                             + (f":\n{last_lines(output)}" if output else ""), pip_output=output)
+        message = no_space(module.params) if FULL in output else exc.message
+        module.fail_json(msg=f"{intent}: {message}" + (f":\n{last_lines(output)}" if output else ""), pip_output=output)
     except OSError as exc:
-        module.fail_json(msg=f"cannot {'stage' if staging else 'activate'} {target}: {exc}")
+        full = exc.errno == errno.ENOSPC and state != "active"
+        module.fail_json(msg=f"{intent}: " + (f"{no_space(module.params)} ({exc})" if full else str(exc)))
     module.exit_json(**result)
 
 

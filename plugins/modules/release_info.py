@@ -59,6 +59,7 @@ active:
     version: 0.8.1
     since: 1763700000.25
     python: 3.11.2
+    platform: linux-x86_64
     pip: 23.0.1
   contains:
     path:
@@ -81,6 +82,10 @@ active:
       returned: always
     python:
       description: The version of Python.
+      type: str
+      returned: always
+    platform:
+      description: The platform that this Python was built for.
       type: str
       returned: always
     pip:
@@ -123,7 +128,7 @@ def active_release(run, path, distribution):
         stamps.append(os.stat(found["record"]).st_mtime)
     real = os.path.realpath(path)
     return dict(path=real, name=os.path.basename(real) if os.path.islink(path) else None, version=found["version"],
-                since=max(stamps, default=0.0), python=found["python"], pip=found["pip"])
+                since=max(stamps, default=0.0), python=found["python"], platform=found["platform"], pip=found["pip"])
 
 
 def previous_release(run, releases, distribution, active):

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: resolve_info
-short_description: Resolve a release on the package index into one exact version
+short_description: Resolve a release on the package index into a lock of exact versions with digests
 version_added: 0.1.0
 description:
   - Asks pip of a virtualenv which wheel of a distribution it would install, and which other packages would change with
     it. Nothing is installed.
-  - Done once for a whole cluster, it makes all nodes install the same, whatever appears on the index meanwhile.
+  - Done once for a whole cluster, it makes all nodes of the same Python and platform install the same, whatever appears
+    on the index meanwhile.
+  - The lock holds the whole closure of the release, with what is installed already at the version that is installed, so
+    that a node where something is missing gets that, too.
 options:
   path:
     description: The virtualenv whose pip to ask, and whose installed packages count.
@@ -26,6 +29,11 @@ options:
     description: The version wanted. The newest one that the index offers if it is empty.
     type: str
     default: ""
+  packages:
+    description: Further requirements to install or upgrade with the release, such as V(shakenfist-client>=0.8).
+    type: list
+    elements: str
+    default: []
 extends_documentation_fragment:
   - shakenfist.rolling.attributes
   - shakenfist.rolling.attributes.info
@@ -64,25 +72,97 @@ packages:
   type: list
   elements: dict
   sample: [{"name": "shakenfist", "version": "0.8.1", "sha256": "0a1b2c3d"}]
-constraints:
-  description: RV(packages) as pip constraints, for the other nodes.
+lock:
+  description: Every package that the release needs, for O(shakenfist.rolling.release#module:lock).
+  returned: success
+  type: list
+  elements: dict
+  sample: [{"name": "shakenfist", "version": "0.8.1", "sha256": "0a1b2c3d"}]
+unpinned:
+  description:
+    - What the release needs and the lock does not hold, because the index no longer has one of the installed versions.
+    - The lock is then only what changes on this node, and other nodes have to have these installed already.
   returned: success
   type: list
   elements: str
-  sample: ["shakenfist==0.8.1"]
+  sample: []
+python:
+  description: The version of the virtualenv's Python that the lock is for.
+  returned: success
+  type: str
+  sample: "3.11"
+platform:
+  description: The platform that the lock is for.
+  returned: success
+  type: str
+  sample: linux-x86_64
 """
+
+import os
+import re
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError, last_lines
 from ansible_collections.shakenfist.rolling.plugins.module_utils._release import (
     PIP_OPTIONS,
     Pip,
+    canonical,
+    distributions,
     hide_credentials,
     inspect,
     installed,
     pick,
     require_pip,
 )
+
+# What pip compares by meaning (PEP 440). Distributions of the operating system may have versions of another kind.
+PLAIN_VERSION = r"(\d+!)?\d+(\.\d+)*((a|b|rc)\d+)?(\.post\d+)?(\.dev\d+)?(\+[a-z0-9.]+)?"
+# How pip says that there is no solution. Anything else, a silent index for example, is no reason to lock less.
+NO_SOLUTION = ("No matching distribution found", "ResolutionImpossible", "metadata-generation-failed")
+
+
+def by_name(packages):
+    return {canonical(package["name"]): package for package in packages}
+
+
+def names_in(requirements):
+    """The normalized names of requirements, without those that only an extra asks for."""
+    matches = [re.match(r"[A-Za-z0-9][A-Za-z0-9._-]*", line.strip()) for line in requirements
+               if not re.search(r";.*\bextra\b", line)]
+    return {canonical(match.group()) for match in matches if match}
+
+
+def needed(present, report, packages):
+    """The installed distributions that the release needs, however indirectly, and that pip would leave as they are."""
+    changing = {canonical(item["metadata"]["name"]): item["metadata"].get("requires_dist", [])
+                for item in report.get("install", [])}
+    left, seen = {canonical(name) for name in packages} | set(changing), set()
+    while left:
+        name = left.pop()
+        seen.add(name)
+        requires = changing[name] if name in changing else present.get(name, {}).get("requires", [])
+        left |= names_in(requires) - seen
+    return sorted(name for name in seen if name in present and name not in changing)
+
+
+def closure(module, pip, requirements, changing, present):
+    """The packages that the release needs, all of them, if the index has them at the versions that are installed.
+
+    :returns: them, or None if there is no such solution.
+    """
+    versions = {name: facts["version"] for name, facts in present.items()}
+    versions.update({name: package["version"] for name, package in changing.items()})
+    constraints = os.path.join(module.tmpdir, "constraints.txt")
+    with open(constraints, "w", encoding="utf-8") as handle:
+        for name, version in sorted(versions.items()):
+            same = "==" if re.fullmatch(PLAIN_VERSION, version) else "==="
+            handle.write(f"{name}{same}{version}\n")
+    try:
+        return installed(pip.install(["--dry-run", "--ignore-installed", "--constraint", constraints, *requirements]))
+    except RollingError as exc:
+        if any(words in exc.details.get("pip_output", "") for words in NO_SOLUTION):
+            return None
+        raise
 
 
 def resolve(module):
@@ -93,19 +173,49 @@ def resolve(module):
     pip = Pip(module, path)
     version = module.params["version"]
     # Alone and as if nothing were installed, so that a node which already has it tells its wheel, too.
-    report = pip.install(["--dry-run", "--no-deps", "--ignore-installed",
-                          f"{distribution}=={version}" if version else distribution])
+    try:
+        report = pip.install(["--dry-run", "--no-deps", "--ignore-installed",
+                              f"{distribution}=={version}" if version else distribution])
+    except RollingError as exc:
+        raise RollingError(other_python(exc.details.get("pip_output", ""), distribution, version, found["python"])
+                           or exc.message, **exc.details) from exc
     wheel = pick(installed(report), distribution)
-    if not wheel or not wheel["sha256"]:
+    if not wheel:
         raise RollingError(f"pip did not say which wheel of {distribution} it would install")
-    packages = []
-    if found["version"] != wheel["version"] or module.params["packages"]:
-        report = pip.install(["--dry-run", "--upgrade", f"{distribution}=={wheel['version']}",
-                              *module.params["packages"]])
-        packages = installed(report)
+    requirements = [f"{distribution}=={wheel['version']}", *module.params["packages"]]
+    report = pip.install(["--dry-run", "--upgrade", *requirements])
+    packages = installed(report)
+    changing = by_name(packages)
+    present = distributions(module.run_command, path)
+    lock, unpinned = closure(module, pip, requirements, changing, present), []
+    if lock is None:
+        lock = packages
+        asked = names_in(requirements) - {canonical(distribution)}
+        unpinned = needed(present, report, {distribution} | asked)
+        unpinned = [name for name in unpinned if name != canonical(distribution)]
+    lock = dict(by_name(lock), **{canonical(distribution): wheel})
+    for package in lock.values():
+        if not package["sha256"]:
+            raise RollingError(f"pip did not say which wheel of {package['name']} it would install, with its sha256: "
+                               "only what comes from an index can be locked")
     return dict(
         version=wheel["version"], sha256=wheel["sha256"], name=f"{wheel['version']}-{wheel['sha256'][:8]}",
-        packages=packages, constraints=[f"{package['name']}=={package['version']}" for package in packages])
+        packages=packages, lock=[lock[name] for name in sorted(lock)], unpinned=unpinned,
+        python=".".join(found["python"].split(".")[:2]), platform=found["platform"])
+
+
+def other_python(output, distribution, version, python):
+    """Words for a release that does not support the node's Python, None if pip complains of something else."""
+    ignored = dict(re.findall(r"(\S+) Requires-Python ([^;\n]+)", output))
+    newest = version or next(reversed(list(ignored)), "")
+    wanted = ignored.get(newest)
+    if not wanted:
+        # From a folder of wheels; an index tells it beforehand.
+        match = re.search(r"Package '\S+' requires a different Python: \S+ not in '([^']+)'", output)
+        wanted = match and match.group(1)
+    if not wanted:
+        return None
+    return f"{' '.join(filter(None, [distribution, newest]))} needs Python {wanted.strip()}, this node has {python}"
 
 
 def main():
@@ -114,6 +224,7 @@ def main():
             path=dict(type="path", required=True),
             distribution=dict(type="str", required=True),
             version=dict(type="str", default=""),
+            packages=dict(type="list", elements="str", default=[]),
             **PIP_OPTIONS,
         ),
         supports_check_mode=True,

@@ -25,6 +25,13 @@ options:
     type: list
     elements: str
     default: []
+  arguments:
+    description:
+      - Options on the command lines of the units, such as V(--graceful-timeout), whose values to return.
+      - A command line can hold secrets. Only the options that are named here leave the node.
+    type: list
+    elements: str
+    default: []
 extends_documentation_fragment:
   - shakenfist.rolling.attributes
   - shakenfist.rolling.attributes.info
@@ -37,6 +44,12 @@ EXAMPLES = r"""
     patterns: [sf-*]
     exclude: [sf-sentinel-first, sf-sentinel-last]
   register: daemons
+
+- name: Learn how long the API takes to stop
+  shakenfist.rolling.units_info:
+    patterns: [sf-api]
+    arguments: [--graceful-timeout]
+  register: api
 """
 
 RETURN = r"""
@@ -54,6 +67,8 @@ units:
       restarts: 0
       started: 1763700000.25
       state: active (running)
+      stop_timeout: 70.0
+      arguments: {"--graceful-timeout": "55"}
   contains:
     active:
       description: Whether the unit is active.
@@ -87,14 +102,35 @@ units:
       description: The state in words.
       type: str
       returned: always
+    stop_timeout:
+      description:
+        - After how many seconds systemd kills what does not stop by itself, C(TimeoutStopSec).
+        - V(null) if systemd waits for ever, or does not say.
+      type: float
+      returned: always
+    arguments:
+      description:
+        - The value of each of O(arguments) on the command line, whether it is written C(--x 55) or C(--x=55).
+        - An option that is not there is missing here, one without a value has an empty one.
+      type: dict
+      returned: always
 """
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError
-from ansible_collections.shakenfist.rolling.plugins.module_utils._systemd import Systemd, describe, short, started
+from ansible_collections.shakenfist.rolling.plugins.module_utils._systemd import (
+    Systemd,
+    command_arguments,
+    describe,
+    seconds,
+    short,
+    started,
+)
+
+MORE = ("TimeoutStopUSec", "ExecStart")
 
 
-def look(state):
+def look(state, arguments=()):
     """What a roll wants to know of one unit, from what systemd says of it."""
     active = state.get("ActiveState") in ("active", "reloading")
     enabled = state.get("UnitFileState") in ("enabled", "enabled-runtime")
@@ -107,6 +143,8 @@ def look(state):
         restarts=int(state.get("NRestarts") or 0),
         started=started(state),
         state=describe(state),
+        stop_timeout=seconds(state.get("TimeoutStopUSec")),
+        arguments=command_arguments(state.get("ExecStart"), arguments),
     )
 
 
@@ -115,6 +153,7 @@ def main():
         argument_spec=dict(
             patterns=dict(type="list", elements="str", required=True),
             exclude=dict(type="list", elements="str", default=[]),
+            arguments=dict(type="list", elements="str", default=[]),
         ),
         supports_check_mode=True,
     )
@@ -122,7 +161,7 @@ def main():
     exclude = [short(name) for name in module.params["exclude"]]
     try:
         names = [name for name in systemd.installed(module.params["patterns"]) if name not in exclude]
-        units = {name: look(state) for name, state in systemd.show(names).items()}
+        units = {name: look(state, module.params["arguments"]) for name, state in systemd.show(names, MORE).items()}
     except RollingError as exc:
         module.fail_json(msg=exc.message)
     module.exit_json(changed=False, units=units)

@@ -13,7 +13,7 @@ from threading import Barrier, BrokenBarrierError, Thread
 PYTHON = """#!/bin/sh
 root=$(dirname "$(dirname "$0")")
 case "$1 $2" in
-  "-I -c") cat "$root/probe.json" ;;
+  "-I -c") if [ -n "${4:-}" ]; then cat "$root/probe.json"; else cat "$root/distributions.json"; fi ;;
   "-m pip")
     printf '%s\\n' "$*" "index=${PIP_INDEX_URL:-}" >>"LOG"
     if [ -e "$root/pip-fails" ]; then
@@ -54,8 +54,9 @@ def make_venv(root, version="0.8.0", pip="23.0.1", offers=None, becomes=None, pi
     script.chmod(0o755)
     record = root / "RECORD"
     record.write_text(f"shakenfist {version}\n")
-    probe = {"version": version, "record": str(record), "pip": pip, "python": "3.11.2"}
+    probe = {"version": version, "record": str(record), "pip": pip, "python": "3.11.2", "platform": "linux-x86_64"}
     (root / "probe.json").write_text(json.dumps(probe))
+    (root / "distributions.json").write_text(json.dumps({"shakenfist": {"version": version, "requires": []}}))
     if becomes:
         (root / "after.json").write_text(json.dumps(dict(probe, version=becomes)))
     if offers is not None:

@@ -22,6 +22,10 @@ def unit(active=True, invocation="run2", restarts=0, state="active (running)"):
      ["sf-api is active (running), but was started again, by systemd 2 times"]),
     ({"sf-api": unit(invocation="run3")}, {"sf-api": {"after": "run2"}},
      ["sf-api is active (running), but was started again, by systemd 0 times"]),
+    # Between two looks only what is new counts.
+    ({"sf-api": unit(restarts=2)}, {"sf-api": unit(restarts=2)}, []),
+    ({"sf-api": unit(restarts=3)}, {"sf-api": unit(restarts=2)},
+     ["sf-api is active (running), but was started again, by systemd 3 times"]),
     ({"sf-net": unit(False, state="failed (failed)"), "sf-api": unit(False, state="inactive (dead)")}, {},
      ["sf-api is inactive (dead)", "sf-net is failed (failed)"]),
 ])

@@ -21,9 +21,19 @@ def seen(ready=True, failure="", gateways=None, **node):
             problem="", has_database_credentials=True, config="/etc/sf/config", database_unit="sf-database",
             api_unit="sf-api", units={"sf-api": {}, "sf-database": {}}, gateways=["10.0.0.1:13005"],
             gateway="10.0.0.1:13005", ready_url="http://10.0.0.1:13000/readyz", release={"version": "0.8.0"},
-            staged=[], behind=[]), **node),
+            staged=[], behind=[], name="n", drain_grace=25.0, venv="/v", releases="/r"), **node),
         failure=failure, ready=ready, answers="200" if ready else "503",
         gateways={"10.0.0.1:13005": "SERVING"} if gateways is None else gateways)
+
+
+def unit(**sf_api):
+    """A node with this unit sf-api."""
+    return seen(units={"sf-api": sf_api, "sf-database": {}})
+
+
+def host(**changes):
+    """A node with this host."""
+    return dict(seen(), host=dict(dict(needed=200 * 2**20, free=2**40, same_file_system=True, unsafe=[]), **changes))
 
 
 def other(**changes):
@@ -36,8 +46,10 @@ def verdict(node, database=("a",), target=None, **options):
 
 
 def test_a_fit_node():
-    assert verdict(seen()) == {
-        "database": True, "version": "0.8.0", "ready": True, "gateway_down": False, "done": False, "problems": []}
+    result = verdict(seen())
+    assert {finding["level"] for finding in result.pop("findings")} == {"pass"}
+    assert result == {"name": "n", "database": True, "version": "0.8.0", "zone": "", "ready": True,
+                      "gateway_down": False, "done": False, "problems": []}
     assert verdict(other(), database=[])["problems"] == []
 
 
@@ -45,7 +57,6 @@ def test_a_fit_node():
     (dict(seen(), failure="unreachable", node={}), ["a"], "^unreachable$"),
     (seen(problem="it is broken"), ["a"], "^it is broken. Repair it: reinstall the release that the node ran before"),
     (seen(has_database_credentials=False), ["a"], "in the database tier, but /etc/sf/config has no MARIADB_HOST"),
-    (other(has_database_credentials=True), [], "not in the database tier, but /etc/sf/config has a MARIADB_HOST"),
     (seen(units={"sf-api": {}}), ["a"], "in the database tier, but has no unit sf-database"),
     (seen(units={"sf-database": {}}), ["a"], "^it has no unit sf-api$"),
     (dict(seen(), node=dict(seen()["node"], gateways=[])), ["a"], "^/etc/sf/config names no gateway"),
@@ -53,6 +64,13 @@ def test_a_fit_node():
     (seen(gateways={"10.0.0.2:13005": "NOT_SERVING"}), ["a"],
      "the gateway 10.0.0.2:13005 is NOT_SERVING, expected SERVING"),
     (seen(release={"version": "0.9.0"}), ["a"], "it runs 0.9.0, newer than 0.8.1.*preflight_allow_downgrade=true"),
+    (seen(release={"version": "0.6.3"}), ["a"], "0.8.1 skips a minor release: upgrade to 0.7 first"),
+    (unit(stop_timeout=20.0), ["a"], r"TimeoutStopSec of sf-api \(20 s\) is not more than .* \(25 s\)"),
+    (unit(stop_timeout=70.0, arguments={"--graceful-timeout": "80"}), ["a"], r"\(80 s\), systemd would kill it"),
+    (unit(stop_timeout=70.0, arguments={"--graceful-timeout": "25"}), ["a"], "graceful timeout .* is not more than"),
+    (host(free=100 * 2**20), ["a"], "/r has 100 MiB free, a release takes 240 MiB"),
+    (host(same_file_system=False), ["a"], "/r is on another file system than /v"),
+    (host(unsafe=["/srv is writable by others: chmod go-w /srv"]), ["a"], "^/srv is writable by others"),
 ])
 def test_each_problem(node, database, message):
     problems = verdict(node, database)["problems"]
@@ -66,7 +84,28 @@ def test_all_problems_are_told_at_once():
     assert len(verdict(node)["problems"]) == 7
 
 
+def test_a_warning_is_no_problem():
+    result = verdict(other(has_database_credentials=True), [])
+    assert result["problems"] == []
+    warnings = [finding for finding in result["findings"] if finding["level"] == "warn"]
+    assert len(warnings) == 1
+    assert "is not in the database tier, but /etc/sf/config has a MARIADB_HOST" in warnings[0]["words"]
+
+
+@pytest.mark.parametrize("detection, problems", [(0, 0), (24.9, 0), (25, 1)])
+def test_the_balancer_must_be_faster_than_the_drain(detection, problems):
+    result = verdict(seen(), balancer_detection=detection)["problems"]
+    assert len(result) == problems and all("takes 25 s to let go" in problem for problem in result)
+
+
 @pytest.mark.parametrize("node, options", [
+    (host(), {}),
+    (dict(host(free=0), node=dict(seen()["node"], staged=["0.8.1-aa"])), {}),
+    (unit(stop_timeout=70.0, arguments={"--graceful-timeout": "55"}), {}),
+    (unit(stop_timeout=None), {}),
+    (unit(stop_timeout=70.0, arguments={"--graceful-timeout": "${GRACE}"}), {}),
+    (seen(release={"version": "0.6.3"}), dict(allow_skip=True)),
+    (seen(release={"version": "0.7.9"}), {}),
     (seen(ready=False), dict(allow_degraded=True)),
     (seen(gateways={"10.0.0.2:13005": "UNAVAILABLE"}), dict(allow_degraded=True)),
     (seen(release={"version": "0.9.0"}), dict(allow_downgrade=True)),
@@ -103,12 +142,13 @@ def test_the_gateway_of_a_begun_node_is_excused():
 @pytest.mark.parametrize("failure, problem", [("unreachable", "unreachable"), ("", "it could not be examined")])
 def test_a_node_that_could_not_be_examined(failure, problem):
     result = verdict(dict(seen(ready=False, failure=failure), node={}))
-    assert result == {"database": True, "version": "", "ready": False, "gateway_down": False, "done": False,
-                      "problems": [problem]}
+    assert result == {"name": "a", "database": True, "version": "", "zone": "", "ready": False, "gateway_down": False,
+                      "done": False, "problems": [problem],
+                      "findings": [{"check": "reached", "level": "fail", "words": problem}]}
 
 
 def test_versions_that_cannot_be_compared():
-    with pytest.raises(AnsibleFilterError, match="cannot compare the releases 0.8.1 and what"):
+    with pytest.raises(AnsibleFilterError, match="cannot compare releases, what is no version"):
         verdict(seen(release={"version": "what"}))
 
 

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import pytest
+from ansible.errors import AnsibleFilterError
 from ansible_collections.shakenfist.rolling.plugins.filter.roll_plan import roll_plan
 
 
@@ -30,6 +31,50 @@ def node(database=False, ready=True, done=False, gateway_down=False):
     ({}, dict(order=[], schema=[], lock="", alone=False)),
 ])
 def test_roll_plan(verdict, expected):
-    plan = roll_plan(verdict, "50%")
+    plan = roll_plan(verdict)
     assert {key: plan[key] for key in expected} == expected
-    assert plan["serial"] == "50%"
+    assert plan["serial"] == [1] * len(plan["others"] or [""])
+
+
+def test_the_way_back_ends_with_the_database_tier():
+    assert roll_plan({"a": node(True), "b": node()}, back=True)["order"] == ["b", "a"]
+
+
+def test_the_leader_is_last_in_its_tier():
+    verdict = {"a": node(True), "b": node(True), "c": node(), "d": node(ready=False)}
+    verdict["a"]["name"] = "alpha"
+    assert roll_plan(verdict, api=dict(leader="alpha"))["order"] == ["b", "a", "d", "c"]
+    assert roll_plan(verdict, api=dict(leader="alpha"))["leader"] == "a"
+    assert roll_plan(verdict, api=dict(leader="c"))["order"] == ["a", "b", "d", "c"]
+    assert roll_plan(verdict, api=dict(leader="d"))["order"] == ["a", "b", "d", "c"]  # it is down, so it comes first
+    assert roll_plan(verdict, api=dict(leader="nobody"))["leader"] == ""
+
+
+@pytest.mark.parametrize("serial, sizes", [
+    (1, [1] * 8), ("3", [3, 3, 2]), ("50%", [4, 4]), ("10%", [1] * 8), (["1", "50%"], [1, 4, 3]), ([], None), (0, None),
+    ("0%", None), ("x", None), (-1, None), ("1.5", None),
+])
+def test_batches(serial, sizes):
+    verdict = {str(number): node() for number in range(8)}
+    if sizes:
+        assert roll_plan(verdict, serial)["serial"] == sizes
+    else:
+        with pytest.raises(AnsibleFilterError, match="rolling_serial must be"):
+            roll_plan(verdict, serial)
+
+
+def test_a_batch_is_of_one_zone():
+    verdict = {name: dict(node(), zone=zone) for name, zone in zip("abcdef", ["x", "y", "x", "", "y", "x"])}
+    assert roll_plan(verdict, 2)["batches"] == [["a", "c"], ["f"], ["b", "e"], ["d"]]
+
+
+def test_a_batch_is_never_all_of_a_kind():
+    verdict = {name: node() for name in "abcd"} | {"e": node(True)}
+    api = dict(nodes=[dict(name=name, is_hypervisor=name in hypervisors, is_network_node=name == "d")
+                      for hypervisors in ["abc"] for name in "abcde"])
+    # The only network node has nobody to stand in for it.
+    assert roll_plan(verdict, "100%", api=api)["batches"] == [["a", "b"], ["c", "d"]]
+    api["nodes"][4]["is_hypervisor"] = True
+    assert roll_plan(verdict, "100%", api=api)["batches"] == [["a", "b", "c", "d"]]
+    verdict["e"]["ready"] = False
+    assert roll_plan(verdict, "100%", api=api)["batches"] == [["a", "b"], ["c", "d"]]

@@ -4,12 +4,20 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
+import re
+import subprocess
 from types import SimpleNamespace
 
 import pytest
 from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError
 from ansible_collections.shakenfist.rolling.plugins.module_utils._release import (
     canonical,
+    check_lock,
+    distributions,
+    exclusively,
+    explain,
     hide_credentials,
     inspect,
     installed,
@@ -65,7 +73,8 @@ def test_installed():
     assert installed({}) == []
 
 
-@pytest.mark.parametrize("name, expected", [("Shaken_Fist", "shaken-fist"), ("a.b", "a-b"), ("a-b", "a-b")])
+@pytest.mark.parametrize("name, expected", [("Shaken_Fist", "shaken-fist"), ("a.b", "a-b"), ("a-b", "a-b"),
+                                            ("a-_.b", "a-b")])
 def test_canonical(name, expected):
     assert canonical(name) == expected
 
@@ -82,8 +91,75 @@ def test_pick():
     ("http://db:8080/simple/", set()),
     ("http://me:hunter2@db/simple/", {"hunter2"}),
     ("https://a-token@db/simple/", {"a-token"}),
+    ("https://a-token:@db/simple/", {"a-token"}),
+    ("https://a-token-as-the-name:x-oauth-basic@db/simple/", {"a-token-as-the-name", "x-oauth-basic"}),
+    ("http://me:hunter%402@db/simple/", {"hunter%402", "hunter@2"}),
 ])
 def test_credentials_of_an_index_are_hidden(url, hidden):
-    module = SimpleNamespace(params=dict(index_url=url), no_log_values=set())
+    # Of an option with no_log, AnsibleModule hides the whole value.
+    module = SimpleNamespace(params=dict(index_url=url), no_log_values={url} - {None, ""})
     hide_credentials(module)
     assert module.no_log_values == hidden
+
+
+def free(directory):
+    handle = os.open(directory, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    finally:
+        os.close(handle)
+    return True
+
+
+def test_exclusively(tmp_path):
+    with pytest.raises(ValueError), exclusively(tmp_path):
+        assert not free(tmp_path)
+        raise ValueError
+    assert free(tmp_path)
+
+
+def test_a_command_that_outlives_its_module_keeps_others_out(tmp_path):
+    with exclusively(tmp_path) as handle:
+        command = subprocess.Popen(["sleep", "60"], pass_fds=[handle])
+    assert not free(tmp_path)
+    command.kill()
+    command.wait()
+    assert free(tmp_path)
+
+
+@pytest.mark.parametrize("entry_of", [
+    dict(name="-r x"), dict(name="a b"), dict(name=""), dict(name="a\n--index-url"), dict(version=""),
+    dict(version="1 --pre"), dict(sha256="AB"), dict(sha256="a" * 63),
+])
+def test_a_lock_that_is_none(entry_of):
+    good = dict(name="Shaken_Fist.2", version="1!1.0rc1+local-2", sha256="a" * 64)
+    check_lock([good])
+    with pytest.raises(RollingError, match="which cannot be a package with its version and digest"):
+        check_lock([good, dict(good, **entry_of)])
+
+
+def test_distributions(tmp_path):
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "python").symlink_to("/bin/sh")
+    run = answer(out='{"Shaken_Fist": {"version": "1", "requires": ["flask"]}}')
+    assert distributions(run, str(tmp_path)) == {"shaken-fist": {"version": "1", "requires": ["flask"]}}
+
+
+# What pip says in most cases is tried with a real one, in the tests of the modules.
+@pytest.mark.parametrize("output, words", [
+    ("ERROR: something else", None),
+    ("ERROR: THESE PACKAGES DO NOT MATCH THE HASHES\n    flask from http://db/flask.whl:\n"
+     "        Expected sha256 aa\n        Expected     or bb\n             Got        cc\n",
+     r"the wheel of flask .* \(expected sha256 aa, got cc\)"),
+    ("ERROR: In --require-hashes mode, all requirements must have their versions pinned with ==. These do not:\n"
+     "    flask<4,>=3 (from shakenfist==0.8.1)\n", r"needs flask<4,>=3, which .* /venv/bin/python -m pip install"),
+    ("Traceback\nzipfile.BadZipFile: File is not a zip file", "the wheel that this node was given is damaged"),
+    ("ERROR: flask has an invalid wheel, could not read", "the wheel that this node was given is damaged"),
+])
+def test_explain(output, words):
+    if words:
+        assert re.search(words, explain(output, "/venv"))
+    else:
+        assert explain(output, "/venv") is None

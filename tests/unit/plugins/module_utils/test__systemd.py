@@ -8,7 +8,14 @@ import time
 
 import pytest
 from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError
-from ansible_collections.shakenfist.rolling.plugins.module_utils._systemd import Systemd, describe, short, started
+from ansible_collections.shakenfist.rolling.plugins.module_utils._systemd import (
+    Systemd,
+    command_arguments,
+    describe,
+    seconds,
+    short,
+    started,
+)
 from ansible_collections.shakenfist.rolling.tests.unit.fakes import MISSING, FakeSystemd, unit
 
 
@@ -80,3 +87,35 @@ def test_a_failure_of_systemctl_is_told(fake):
 def test_journal(fake):
     fake.journal = "one\ntwo\n"
     assert Systemd(fake).journal("sf-api") == "one\ntwo"
+
+
+@pytest.mark.parametrize("span, expected", [
+    ("30s", 30), ("1min 10s", 70), ("1min 30.500s", 90.5), ("1h 1min", 3660), ("2d", 172800), ("1w", 604800),
+    ("1month", 2629800), ("1y", 31557600), ("500ms", 0.5), ("1s 250us", 1.00025), ("0", 0),
+    ("infinity", None), ("", None), (None, None), ("soon", None), ("1min soon", None), ("[not set]", None),
+])
+def test_seconds(span, expected):
+    assert seconds(span) == (expected if expected is None else pytest.approx(expected))
+
+
+EXEC_START = ("{ path=/srv/shakenfist/venv/bin/gunicorn ; argv[]=%s ; ignore_errors=no ; start_time=[n/a] ; "
+              "stop_time=[n/a] ; pid=0 ; code=(null) ; status=0/0 }")
+
+
+@pytest.mark.parametrize("line, expected", [
+    ("gunicorn --graceful-timeout 55 app", {"--graceful-timeout": "55"}),
+    ("gunicorn --graceful-timeout=55 app", {"--graceful-timeout": "55"}),
+    ("gunicorn --graceful-timeout 30 --graceful-timeout=55 -w 4", {"--graceful-timeout": "55", "-w": "4"}),
+    ("gunicorn --graceful-timeout -w -1", {"--graceful-timeout": "", "-w": "-1"}),
+    ("gunicorn --graceful-timeout", {"--graceful-timeout": ""}),
+    ("gunicorn --graceful-timeout-x 55 --password=s", {}),
+    ("sh -c a ; b -w 2", {"-w": "2"}),
+    ("gunicorn -w a=b", {"-w": "a=b"}),
+])
+def test_command_arguments(line, expected):
+    assert command_arguments(EXEC_START % line, ["--graceful-timeout", "-w"]) == expected
+
+
+@pytest.mark.parametrize("exec_start", [None, "", "nonsense"])
+def test_command_arguments_of_no_command(exec_start):
+    assert command_arguments(exec_start, ["-w"]) == {}

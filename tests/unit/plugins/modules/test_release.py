@@ -6,16 +6,27 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import fcntl
 import json
 import os
 import subprocess
+import time
+from threading import Thread
 
 import pytest
 from ansible_collections.shakenfist.rolling.plugins.modules import release
 from ansible_collections.shakenfist.rolling.tests.unit.fakes import entry
+from ansible_collections.shakenfist.rolling.tests.unit.wheels import (
+    locked,
+    make_wheel,
+    pip_environment,
+    real_venv,
+    run_pip,
+)
 
 SHA = "0a1b2c3d" * 8
 NAME = "0.8.1-0a1b2c3d"
+LOCK = [dict(name="shakenfist", version="0.8.1", sha256=SHA), dict(name="flask", version="3.0", sha256="0f" * 32)]
 OFFERS = [entry("shakenfist", "0.8.1", SHA)]
 
 
@@ -24,7 +35,7 @@ def run(run_module, tmp_path):
     """Run the module for the virtualenv and the releases of the test."""
     return lambda state, **arguments: run_module(release, **dict(dict(
         name=NAME, state=state, path=str(tmp_path / "venv"), releases=str(tmp_path / "releases"),
-        distribution="shakenfist", version="0.8.1", sha256=SHA), **arguments))
+        distribution="shakenfist", version="0.8.1", lock=LOCK), **arguments))
 
 
 @pytest.fixture
@@ -37,17 +48,18 @@ def releases(tmp_path):
 def test_stage(run, venv, releases, tmp_path):
     active = venv("venv", offers=OFFERS, becomes="0.8.1")
     (active / "plugin").write_text("an operator's own")
-    result = run("staged", constraints=["flask==3.0"], packages=["extra"], extra_args=["--pre"],
-                 index_url="http://me:hunter2@db/simple/")
+    (active / ".rolling-schema.json").write_text("about the active release")
+    result = run("staged", extra_args=["--pre"], index_url="http://me:hunter2@db/simple/")
     staged = releases / NAME
     assert not result["failed"] and result["changed"] and result["release"] == str(staged)
     assert result["packages"] == [{"name": "shakenfist", "version": "0.8.1", "sha256": SHA}]
     assert result["diff"]["after"] == f"{staged}: shakenfist 0.8.1\n"
-    assert (staged / "plugin").exists()
+    assert (staged / "plugin").exists() and not (staged / ".rolling-schema.json").exists()
     assert [path.name for path in releases.iterdir()] == [NAME]
     command, index = (tmp_path / "pip.log").read_text().splitlines()
-    assert "--pre --upgrade --constraint" in command and command.endswith("shakenfist==0.8.1 extra")
+    assert "--pre --upgrade-strategy only-if-needed --require-hashes -r " in command and "--no-index" not in command
     assert index == "index=http://me:hunter2@db/simple/"
+    assert "hunter2" not in json.dumps(result)
 
 
 def test_scripts_of_a_clone_point_to_where_it_will_run(run, venv, releases, tmp_path):
@@ -95,9 +107,7 @@ def test_check_mode_stages_nothing(run, venv, releases):
 
 @pytest.mark.parametrize("facts, message", [
     (dict(pip_fails="Looking\nERROR: hash mismatch"), "pip failed:\nLooking\nERROR: hash mismatch"),
-    (dict(offers=[entry("shakenfist", "0.8.1", "bad")], becomes="0.8.1"),
-     f"was given has sha256 bad, resolved for the cluster was {SHA}"),
-    (dict(offers=OFFERS, becomes="0.8.2"), "the clone holds shakenfist 0.8.2, not 0.8.1"),
+    (dict(offers=OFFERS, becomes="0.8.2"), ".partial holds shakenfist 0.8.2 after pip, not 0.8.1"),
     (dict(), "pip wrote no report that can be read"),
     (dict(pip="21.0"), "has pip 21.0; 22.2 or later is needed"),
     (dict(version=None), "shakenfist is not installed in the virtualenv"),
@@ -138,18 +148,218 @@ def test_releases_that_are_a_file(run, venv, releases):
     assert result["failed"] and result["msg"].startswith("cannot stage ") and "exists" in result["msg"]
 
 
-def test_a_clone_that_fails(run, venv, releases, tmp_path, monkeypatch):
+@pytest.mark.parametrize("words, message", [
+    ("Input/output error", "cannot clone {tmp}/venv:\ncp: Input/output error"),
+    ("error writing 'x': No space left on device",
+     "MB: remove old releases, or make room:\ncp: error writing 'x': No space left on device"),
+])
+def test_a_clone_that_fails(run, venv, releases, tmp_path, monkeypatch, words, message):
     # Copies half of it, as on a full disk.
     (tmp_path / "commands").mkdir()
     cp = tmp_path / "commands" / "cp"
-    cp.write_text('#!/bin/sh\nmkdir -p "$4/bin"\necho "cp: no space left on device" >&2\nexit 1\n')
+    cp.write_text(f'#!/bin/sh\nmkdir -p "$4/bin"\necho "cp: {words}" >&2\nexit 1\n')
     cp.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}/commands:{os.environ['PATH']}")
     venv("venv")
     result = run("staged")
     assert result["failed"]
-    assert result["msg"].endswith(f"cannot clone {tmp_path}/venv:\ncp: no space left on device")
+    assert result["msg"].endswith(message.format(tmp=tmp_path).replace("MB: r", "MB and then its upgrade: r"))
     assert list(releases.iterdir()) == []
+
+
+@pytest.mark.parametrize("free", ["disk", "two disks"])
+@pytest.mark.parametrize("state, where", [("staged", "releases"), ("in_place", "")])
+def test_a_full_disk(run, venv, tmp_path, monkeypatch, state, where, free):
+    venv("venv", pip_fails="ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device")
+    monkeypatch.setattr(release.tempfile, "gettempdir", lambda: "/proc" if free == "two disks" else str(tmp_path))
+    result = run(state)
+    assert result["failed"] and ": the disk is full: " in result["msg"]
+    assert f" MB are free in {tmp_path / where}" in result["msg"]
+    assert (" and 0 MB are free in /proc" in result["msg"]) == (free == "two disks")
+    assert (f"a clone of {tmp_path}/venv needs 1 MB" in result["msg"]) == (state == "staged")
+    assert result["msg"].endswith("[Errno 28] No space left on device")
+    assert not where or list((tmp_path / where).iterdir()) == []
+
+
+def test_a_disk_that_is_full_for_the_module_itself(run, venv, releases, monkeypatch):
+    venv("venv")
+
+    def makedirs(*dummy, **kwargs):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(release.os, "makedirs", makedirs)
+    result = run("staged")
+    assert ": the disk is full: " in result["msg"] and result["msg"].endswith("([Errno 28] No space left on device)")
+
+
+@pytest.mark.parametrize("lock, message", [
+    ([], "the lock holds shakenfist (not at all), not 0.8.1: resolve the release again"),
+    ([dict(LOCK[0], version="0.8.0")], "the lock holds shakenfist 0.8.0, not 0.8.1: resolve the release again"),
+    ([dict(LOCK[0], sha256="0a1b")], "the lock holds 'shakenfist' '0.8.1' with sha256 '0a1b', which cannot be"),
+])
+@pytest.mark.parametrize("state", ["staged", "in_place"])
+def test_a_lock_that_is_not_of_the_release(run, venv, tmp_path, state, lock, message):
+    venv("venv")
+    result = run(state, lock=lock)
+    assert result["failed"] and message in result["msg"]
+    assert not (tmp_path / "pip.log").exists()
+
+
+def test_two_that_stage_at_once(run, venv, releases, tmp_path):
+    """The second one waits, then finds it staged."""
+    venv("venv", offers=OFFERS, becomes="0.8.1")
+    releases.mkdir()
+    first = os.open(releases, os.O_RDONLY)
+    fcntl.flock(first, fcntl.LOCK_EX)
+
+    def finish():
+        time.sleep(0.5)
+        assert not (releases / f".{NAME}.partial").exists()
+        venv(f"releases/{NAME}", version="0.8.1")
+        os.close(first)
+
+    thread = Thread(target=finish)
+    thread.start()
+    result = run("staged")
+    thread.join()
+    assert not result["failed"] and not result["changed"] and result["release"] == str(releases / NAME)
+    assert not (tmp_path / "pip.log").exists()
+
+
+def test_what_staging_runs_holds_the_lock(run, venv, releases, tmp_path, monkeypatch):
+    """A cp or pip that outlives its module must not meet a second one in the same clone."""
+    (tmp_path / "commands").mkdir()
+    cp = tmp_path / "commands" / "cp"
+    cp.write_text(f'#!/bin/sh\nreadlink /proc/$$/fd/* >"{tmp_path}/open"\nexec /bin/cp "$@"\n')
+    cp.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}/commands:{os.environ['PATH']}")
+    venv("venv", offers=OFFERS, becomes="0.8.1")
+    assert run("staged")["changed"]
+    assert str(releases) in (tmp_path / "open").read_text().splitlines()
+
+
+# ---- staging and upgrading with a real pip
+
+@pytest.fixture
+def wheels(tmp_path, monkeypatch):
+    folder = tmp_path / "wheels"
+    make_wheel(folder, "shakenfist", "0.8.0", ["flask>=1", "attrs"])
+    make_wheel(folder, "shakenfist", "0.8.1", ["flask>=1", "attrs", "grpcio==1.5"])
+    for name in ("flask-1.0", "flask-2.0", "attrs-1.0", "attrs-2.0", "grpcio-1.5"):
+        make_wheel(folder, *name.split("-"))
+    pip_environment(monkeypatch, folder)
+    return folder
+
+
+@pytest.fixture
+def node(wheels, tmp_path):
+    return lambda *more: real_venv(tmp_path / "venv", wheels, "shakenfist==0.8.0", "attrs==1.0", *more)
+
+
+def packages_of(root):
+    lines = run_pip(root, "list", "--format", "freeze").split()
+    return [line for line in lines if not line.startswith("pip==")]
+
+
+@pytest.mark.parametrize("state, where", [("staged", f"releases/{NAME}"), ("in_place", "venv")])
+def test_what_is_installed_and_not_in_the_lock_stays(run, node, wheels, tmp_path, state, where):
+    node("flask==1.0")
+    result = run(state, lock=locked(wheels, "shakenfist-0.8.1", "grpcio-1.5"))
+    assert not result["failed"] and result["changed"]
+    assert sorted(package["name"] for package in result["packages"]) == ["grpcio", "shakenfist"]
+    assert packages_of(tmp_path / where) == ["attrs==1.0", "flask==1.0", "grpcio==1.5", "shakenfist==0.8.1"]
+
+
+@pytest.mark.parametrize("state, where", [("staged", f"releases/{NAME}"), ("in_place", "venv")])
+def test_the_lock_decides(run, node, wheels, tmp_path, state, where):
+    """Another version that is installed is replaced, a missing one comes, whatever newer is on offer."""
+    node("flask==2.0")
+    lock = locked(wheels, "shakenfist-0.8.1", "grpcio-1.5", "flask-1.0", "attrs-1.0")
+    assert run(state, lock=lock)["changed"]
+    assert packages_of(tmp_path / where) == ["attrs==1.0", "flask==1.0", "grpcio==1.5", "shakenfist==0.8.1"]
+    assert not run(state, lock=lock)["changed"]
+
+
+def test_from_a_wheelhouse(run, node, wheels, tmp_path, monkeypatch):
+    node("flask==1.0")
+    pip_environment(monkeypatch)
+    result = run("staged", lock=locked(wheels, "shakenfist-0.8.1", "grpcio-1.5"), wheelhouse=str(wheels),
+                 index_url="http://127.0.0.1:1/simple/")
+    assert not result["failed"] and result["changed"]
+
+
+def test_a_wheelhouse_that_is_not_there(run, venv, tmp_path):
+    venv("venv")
+    result = run("staged", wheelhouse=str(tmp_path / "nowhere"))
+    assert result["failed"] and result["msg"].endswith(f": there is no wheelhouse {tmp_path}/nowhere")
+
+
+@pytest.mark.parametrize("state", ["staged", "in_place"])
+@pytest.mark.parametrize("present, names, spoil, message", [
+    (["flask==1.0"], ["shakenfist-0.8.1", "grpcio-1.5"], "other",
+     "the wheel of shakenfist that this node was given is not the one that was resolved for the cluster (expected "
+     "sha256 {expected}, got {got}): the index or a cache in between has changed or damaged it:\nERROR: THESE PACK"),
+    ([], ["shakenfist-0.8.1", "grpcio-1.5"], None,
+     "this node needs flask>=1, which the release's lock does not have: its virtualenv differs from the one that was "
+     "resolved on another node; install it by hand into that one and resolve again, or into this one: "
+     "{root}/bin/python -m pip install 'flask>=1':\nERROR: In --require-hashes"),
+    (["flask==1.0"], ["shakenfist-0.8.1"], None,
+     "this node needs grpcio==1.5, which the release's lock does not have"),
+    (["flask==1.0"], ["shakenfist-0.8.1", "grpcio-1.5"], "damaged",
+     "the wheel of shakenfist that this node was given is damaged: look at the index and at a cache in between, or "
+     "remove pip's own with {root}/bin/python -m pip cache purge:\n"),
+    (["flask==1.0"], ["shakenfist-0.8.1", "grpcio-1.5"], "gone",
+     "pip failed:\nERROR: Could not find a version that satisfies the requirement shakenfist==0.8.1"),
+])
+def test_pips_failures(run, node, wheels, releases, tmp_path, state, present, names, spoil, message):
+    root = node(*present)
+    before = packages_of(root)
+    wheel = wheels / "shakenfist-0.8.1-py3-none-any.whl"
+    lock, got = locked(wheels, *names), ""
+    if spoil == "other":
+        got = make_wheel(wheels, "shakenfist", "0.8.1", ["grpcio==1.5"])
+    elif spoil == "damaged":
+        wheel.write_bytes(wheel.read_bytes()[:300])
+        lock = locked(wheels, *names)
+    elif spoil == "gone":
+        wheel.unlink()
+    result = run(state, lock=lock)
+    assert result["failed"]
+    assert message.format(root=root, expected=lock[0]["sha256"], got=got) in result["msg"], result["msg"]
+    assert packages_of(root) == before
+    assert state == "in_place" or list(releases.iterdir()) == []
+
+
+# ---- upgrading in place
+
+def test_check_mode_upgrades_nothing(run, node, wheels):
+    root = node("flask==1.0")
+    before = packages_of(root)
+    lock = locked(wheels, "shakenfist-0.8.1", "grpcio-1.5", "attrs-1.0")
+    result = run("in_place", lock=lock, check=True)
+    assert result["changed"] and result["release"] == str(root)
+    assert result["diff"] == {"before": "shakenfist 0.8.0\ngrpcio (absent)\n",
+                              "after": "shakenfist 0.8.1\ngrpcio 1.5\n"}
+    assert packages_of(root) == before
+
+
+def test_in_place_needs_neither_a_name_nor_releases(run_module, venv, tmp_path):
+    root = venv("venv", version="0.8.1")
+    result = run_module(release, state="in_place", path=f"{root}/", distribution="shakenfist", version="0.8.1",
+                        lock=LOCK[:1])
+    assert not result["failed"] and not result["changed"] and "packages" not in result
+    assert not (tmp_path / "pip.log").exists()
+
+
+@pytest.mark.parametrize("facts, message", [
+    (dict(pip="21.0"), "has pip 21.0; 22.2 or later is needed"),
+    (dict(offers=OFFERS, becomes="0.8.2"), "holds shakenfist 0.8.2 after pip, not 0.8.1"),
+])
+def test_in_place_fails(run, venv, tmp_path, facts, message):
+    venv("venv", **facts)
+    result = run("in_place")
+    assert result["failed"] and message in result["msg"]
+    assert result["msg"].startswith(f"cannot upgrade {tmp_path}/venv: ")
 
 
 # ---- activating
@@ -297,6 +507,9 @@ def test_names(run, name):
     assert result["failed"] and result["msg"] == f"{name!r} cannot be the name of a release directory"
 
 
-def test_staging_needs_an_exact_version(run_module, tmp_path):
-    result = run_module(release, name=NAME, state="staged", path="/a", releases="/b", distribution="shakenfist")
-    assert result["failed"] and "version, sha256" in result["msg"]
+@pytest.mark.parametrize("state, missing", [
+    ("staged", "name, releases, version, lock"), ("active", "name, releases"), ("in_place", "version, lock"),
+])
+def test_what_a_state_needs(run_module, state, missing):
+    result = run_module(release, state=state, path="/a", distribution="shakenfist")
+    assert result["failed"] and result["msg"].endswith(f"the following are missing: {missing}")

@@ -5,10 +5,21 @@
 from __future__ import annotations
 
 import json
+import platform
+import sysconfig
 
 import pytest
+from ansible.module_utils import basic
 from ansible_collections.shakenfist.rolling.plugins.modules import resolve_info
 from ansible_collections.shakenfist.rolling.tests.unit.fakes import entry
+from ansible_collections.shakenfist.rolling.tests.unit.wheels import (
+    index,
+    locked,
+    make_wheel,
+    pip_environment,
+    real_venv,
+    run_pip,
+)
 
 SHA = "0a1b2c3d" * 8
 OFFERS = [entry("shakenfist", "0.8.1", SHA), entry("flask", "3.0", "ff")]
@@ -25,29 +36,186 @@ def resolve(run_module, tmp_path):
     return run
 
 
-@pytest.mark.parametrize("check", [False, True])
-def test_the_newest(resolve, venv, check):
-    venv("venv", offers=OFFERS)
-    result = resolve(check=check)
+# ---- with a real pip
+
+@pytest.fixture
+def wheels(tmp_path, monkeypatch):
+    """What is offered: two releases, and their dependencies in more than one version."""
+    folder = tmp_path / "wheels"
+    make_wheel(folder, "shakenfist", "0.8.0", ["flask>=1", "attrs"])
+    make_wheel(folder, "shakenfist", "0.8.1", ["flask>=1", "attrs", "grpcio==1.5"])
+    for name, version, requires in [("flask", "1.0", ["Jinja-2"]), ("flask", "2.0", ["jinja.2"]), ("attrs", "1.0", []),
+                                    ("attrs", "2.0", []), ("jinja_2", "1.0", []), ("grpcio", "1.5", []),
+                                    ("plugin", "1.0", ["attrs", "unused; extra == 'all'"]), ("plugin", "2.0", []),
+                                    ("unused", "1.0", []), ("other", "1.0", [])]:
+        make_wheel(folder, name, version, requires)
+    pip_environment(monkeypatch, folder)
+    return folder
+
+
+PRESENT = ["shakenfist==0.8.0", "flask==1.0", "attrs==1.0", "jinja_2==1.0", "other==1.0"]
+
+
+@pytest.fixture
+def node(wheels, tmp_path):
+    return lambda *requirements: real_venv(tmp_path / "venv", wheels, *(requirements or PRESENT))
+
+
+def names(packages):
+    return [f"{package['name']}-{package['version']}" for package in packages]
+
+
+def test_the_whole_closure_is_locked_at_what_is_installed(resolve, node, wheels):
+    before = run_pip(node(), "list")
+    result = resolve()
     assert not result["failed"] and not result["changed"]
-    assert (result["version"], result["sha256"], result["name"]) == ("0.8.1", SHA, "0.8.1-0a1b2c3d")
-    assert result["constraints"] == ["shakenfist==0.8.1", "flask==3.0"]
-    assert [package["name"] for package in result["packages"]] == ["shakenfist", "flask"]
-    first, dummy, second, dummy = result["calls"]
-    assert first.endswith("--dry-run --no-deps --ignore-installed shakenfist")
-    assert second.endswith("--dry-run --upgrade shakenfist==0.8.1")
+    assert sorted(names(result["packages"])) == ["grpcio-1.5", "shakenfist-0.8.1"]
+    expected = ["attrs-1.0", "flask-1.0", "grpcio-1.5", "jinja_2-1.0", "shakenfist-0.8.1"]
+    assert result["lock"] == locked(wheels, *expected)
+    assert result["unpinned"] == []
+    assert result["version"] == "0.8.1" and result["name"] == f"0.8.1-{result['sha256'][:8]}"
+    assert result["python"] == ".".join(platform.python_version_tuple()[:2])
+    assert result["platform"] == sysconfig.get_platform()
+    assert run_pip(wheels.parent / "venv", "list") == before
 
 
-def test_options_reach_pip(resolve, venv):
-    venv("venv", offers=OFFERS)
-    result = resolve(version="0.8.1", index_url="http://me:hunter2@db/simple/", packages=["extra>=1"],
-                     extra_args=["--pre"])
-    first, index, second, dummy = result["calls"]
+def test_a_release_that_is_installed_already(resolve, node, wheels):
+    node("shakenfist==0.8.1", *PRESENT[1:], "grpcio==1.5")
+    result = resolve(version="0.8.1")
+    assert result["packages"] == []
+    assert names(result["lock"]) == ["attrs-1.0", "flask-1.0", "grpcio-1.5", "jinja_2-1.0", "shakenfist-0.8.1"]
+
+
+def test_further_requirements_are_in_the_lock(resolve, node):
+    node(*PRESENT, "plugin==1.0")
+    result = resolve(packages=["plugin>=2", "other"])
+    assert names(result["lock"]) == ["attrs-1.0", "flask-1.0", "grpcio-1.5", "jinja_2-1.0", "other-1.0", "plugin-2.0",
+                                     "shakenfist-0.8.1"]
+
+
+@pytest.mark.parametrize("gone", ["flask-1.0", "jinja_2-1.0"])
+def test_an_installed_version_that_the_index_no_longer_has(resolve, node, wheels, gone):
+    node(*PRESENT, "plugin==1.0")
+    (wheels / f"{gone}-py3-none-any.whl").unlink()
+    result = resolve(packages=["plugin==1.0"])
+    assert not result["failed"]
+    assert names(result["lock"]) == ["grpcio-1.5", "shakenfist-0.8.1"]
+    assert result["unpinned"] == ["attrs", "flask", "jinja-2", "plugin"]
+
+
+def test_installed_already_and_no_longer_on_the_index(resolve, node, wheels):
+    node("shakenfist==0.8.1", *PRESENT[1:], "grpcio==1.5")
+    (wheels / "flask-1.0-py3-none-any.whl").unlink()
+    result = resolve()
+    assert names(result["lock"]) == ["shakenfist-0.8.1"]
+    assert result["unpinned"] == ["attrs", "flask", "grpcio", "jinja-2"]
+
+
+@pytest.mark.parametrize("version", ["0.9.0", ""])
+def test_another_python_is_needed_says_an_index(resolve, node, wheels, tmp_path, monkeypatch, version):
+    node()
+    pip_environment(monkeypatch)
+    offered = tmp_path / "offered"
+    make_wheel(offered, "shakenfist", "0.9.0", python=">=3.99")
+    with index(offered, {"shakenfist-0.9.0-py3-none-any.whl": "&gt;=3.99"}) as url:
+        result = resolve(version=version, index_url=f"http://me:hunter2@{url}")
+    assert result["failed"]
+    assert (f": shakenfist 0.9.0 needs Python >=3.99, this node has {platform.python_version()}:\nERROR: "
+            in result["msg"])
+
+
+def test_another_python_is_needed_says_a_wheel(resolve, node, wheels, monkeypatch):
+    node()
+    make_wheel(wheels, "shakenfist", "0.9.0", python=">=3.99")
+    result = resolve(version="0.9.0")
+    assert result["failed"] and "shakenfist 0.9.0 needs Python >=3.99, this node has " in result["msg"]
+
+
+def test_an_index_with_a_password(resolve, node, wheels, tmp_path, monkeypatch):
+    """Neither in the journal nor in what is returned; the rest of the URL is to be seen."""
+    node()
+    pip_environment(monkeypatch)
+    journal = []
+    monkeypatch.setattr(basic.AnsibleModule, "log", lambda dummy, message, log_args=None: journal.append(
+        f"{message} {log_args}"))
+    with index(wheels) as url:
+        result = resolve(index_url=f"http://a-secret-token@{url}")
+        assert names(result["lock"])[-1] == "shakenfist-0.8.1"
+        failed = resolve(index_url=f"http://a-secret-token@{url}", version="7")
+    assert failed["failed"] and "shakenfist==7" in failed["msg"]
+    text = json.dumps([result, failed])
+    assert "a-secret-token" not in text and f"@{url}" in text
+    assert journal and "a-secret-token" not in "".join(journal) and "distribution=shakenfist" in journal[0]
+
+
+def test_a_url_without_credentials_stays_readable(resolve, venv):
+    venv("venv", offers=OFFERS[:1])
+    result = resolve(index_url="http://mirror/simple/")
+    assert result["invocation"]["module_args"]["index_url"] == "http://mirror/simple/"
+
+
+# ---- with a pip that does what a test tells it to
+
+@pytest.mark.parametrize("check", [False, True])
+def test_options_reach_pip(resolve, venv, check):
+    venv("venv", offers=OFFERS[:1])
+    result = resolve(version="0.8.1", packages=["extra>=1"], extra_args=["--pre"], check=check,
+                     index_url="http://me:hunter2@db/simple/")
+    first, address, second, dummy, third, dummy = result["calls"]
     assert first.endswith("--pre --dry-run --no-deps --ignore-installed shakenfist==0.8.1")
-    assert index == "index=http://me:hunter2@db/simple/"
-    assert second.endswith("--upgrade shakenfist==0.8.1 extra>=1")
+    assert address == "index=http://me:hunter2@db/simple/"
+    assert second.endswith("--pre --dry-run --upgrade shakenfist==0.8.1 extra>=1")
+    assert "--pre --dry-run --ignore-installed --constraint " in third
+    assert third.endswith("constraints.txt shakenfist==0.8.1 extra>=1")
     result.pop("calls")
     assert "hunter2" not in json.dumps(result)
+
+
+def test_versions_of_another_kind(resolve, venv, monkeypatch):
+    """Such as the operating system's: they must not make the file of constraints a bad one."""
+    root = venv("venv", offers=OFFERS[:1])
+    (root / "distributions.json").write_text(json.dumps({
+        "Debian_Thing": {"version": "1.1build1", "requires": []},
+        "fine": {"version": "1.2.post1+local.1", "requires": []}}))
+    seen = []
+    monkeypatch.setattr(resolve_info, "Pip", lambda module, root: SeeConstraints(module, root, seen))
+    assert not resolve()["failed"]
+    assert seen == ["debian-thing===1.1build1\nfine==1.2.post1+local.1\nshakenfist==0.8.1\n"]
+
+
+class SeeConstraints(resolve_info.Pip):
+    def __init__(self, module, root, seen):
+        super().__init__(module, root)
+        self.seen = seen
+
+    def install(self, arguments):
+        if "--constraint" in arguments:
+            with open(arguments[arguments.index("--constraint") + 1], encoding="utf-8") as handle:
+                self.seen.append(handle.read())
+        return super().install(arguments)
+
+
+def test_an_index_that_goes_silent_is_no_reason_to_lock_less(resolve, venv, monkeypatch):
+    venv("venv", offers=OFFERS[:1])
+
+    class Silent(resolve_info.Pip):
+        def install(self, arguments):
+            if "--constraint" in arguments:
+                raise resolve_info.RollingError("pip failed", pip_output="ERROR: Max retries exceeded")
+            return super().install(arguments)
+
+    monkeypatch.setattr(resolve_info, "Pip", Silent)
+    result = resolve()
+    assert result["failed"] and result["msg"].endswith("pip failed:\nERROR: Max retries exceeded")
+
+
+@pytest.mark.parametrize("requirements, expected", [
+    (["Flask[async]>=1; python_version > '3'", "a.b"], {"flask", "a-b"}),
+    (["x; extra == 'all'", "y ; python_version<'4' and extra=='z'", "extra"], {"extra"}),
+    (["./folder", "", "(odd)"], set()),
+])
+def test_names_in_requirements(requirements, expected):
+    assert resolve_info.names_in(requirements) == expected
 
 
 def test_an_index_that_is_no_url(resolve, venv):
@@ -55,14 +223,6 @@ def test_an_index_that_is_no_url(resolve, venv):
     result = resolve(index_url="http://[::1/simple/")
     assert result["failed"] and not result["calls"]
     assert result["msg"].startswith("index_url is not a URL: ")
-
-
-@pytest.mark.parametrize("packages, calls", [([], 1), (["extra"], 2)])
-def test_a_node_that_has_it(resolve, venv, packages, calls):
-    venv("venv", version="0.8.1", offers=OFFERS[:1])
-    result = resolve(packages=packages)
-    assert result["name"] == "0.8.1-0a1b2c3d" and len(result["calls"]) == 2 * calls
-    assert bool(result["packages"]) == bool(packages)
 
 
 def test_pip_fails(resolve, venv):
@@ -76,7 +236,8 @@ def test_pip_fails(resolve, venv):
 
 @pytest.mark.parametrize("facts, message", [
     (dict(offers=[entry("flask", "3.0", "ff")]), "pip did not say which wheel of shakenfist it would install"),
-    (dict(offers=[entry("shakenfist", "0.8.1", "")]), "pip did not say which wheel of shakenfist it would install"),
+    (dict(offers=[entry("shakenfist", "0.8.1", "")]), "which wheel of shakenfist it would install, with its sha256"),
+    (dict(offers=[OFFERS[0], entry("git", "1", "")]), "which wheel of git it would install, with its sha256: only"),
     (dict(), "pip wrote no report that can be read"),
     (dict(pip="20.3"), "has pip 20.3; 22.2 or later is needed"),
     (dict(version=None), "shakenfist is not installed"),

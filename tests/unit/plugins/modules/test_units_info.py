@@ -7,6 +7,7 @@ from __future__ import annotations
 import time
 
 import pytest
+from ansible.module_utils import basic
 from ansible_collections.shakenfist.rolling.plugins.modules import units_info
 from ansible_collections.shakenfist.rolling.tests.unit.fakes import unit
 
@@ -48,6 +49,24 @@ def test_started(run_module, systemd):
     seen = run_module(units_info, patterns=["sf-*"])["units"]
     assert seen["sf-api"]["started"] == pytest.approx(time.time() - 100, abs=2)
     assert seen["sf-net"]["started"] is None
+
+
+def test_how_it_stops(run_module, systemd, monkeypatch):
+    exec_start = "{ path=/x ; argv[]=/x --graceful-timeout 55 --password secret ; ignore_errors=no ; pid=0 }"
+    systemd.units = {"sf-api": [unit(TimeoutStopUSec="1min 10s", ExecStart=exec_start)],
+                     "sf-net": [unit(TimeoutStopUSec="infinity")]}
+    commands = []
+    monkeypatch.setattr(basic.AnsibleModule, "run_command",
+                        lambda dummy, command, **kwargs: commands.append(command) or systemd(command))
+    result = run_module(units_info, patterns=["sf-*"], arguments=["--graceful-timeout"])
+    units = result["units"]
+    assert units["sf-api"]["stop_timeout"] == 70 and units["sf-net"]["stop_timeout"] is None
+    assert units["sf-api"]["arguments"] == {"--graceful-timeout": "55"} and units["sf-net"]["arguments"] == {}
+    assert "secret" not in str(result)
+    assert [command[1] for command in commands] == ["list-unit-files", "show"]
+    asked = next(word for word in commands[1] if word.startswith("--property="))
+    assert {"TimeoutStopUSec", "ExecStart"} <= set(asked.partition("=")[2].split(","))
+    assert run_module(units_info, patterns=["sf-api"])["units"]["sf-api"]["arguments"] == {}
 
 
 def test_systemctl_fails(run_module, systemd):

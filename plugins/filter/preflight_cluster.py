@@ -1,0 +1,58 @@
+# Copyright (c) 2026, the shakenfist.rolling authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+
+def _listed(verdict, api):
+    """Who is in the API's list and not in the inventory, and the reverse."""
+    ours = {node["name"]: name for name, node in verdict.items()}
+    theirs = {node["name"]: node for node in api["nodes"] if node["state"] != "deleted"}
+    return (sorted(name for name in theirs if name not in ours), sorted(set(ours) - set(theirs)), theirs)
+
+
+def _stale(name, node, url):
+    return (f"the API's node {name} is {node['state']} and runs {node['release'] or 'nothing that is known'}: until it "
+            f"is deleted, no object is upgraded online. If it is gone for good: sf-client node delete {name}  "
+            f"(or DELETE {url}/nodes/{name})")
+
+
+def preflight_cluster(verdict, api, offsets=None, limit=5.0):
+    """Judge the cluster as a whole: the API's list of nodes against the inventory, and the clocks."""
+    findings = []
+
+    def judge(check, problems, level="fail"):
+        findings.extend(dict(check=check, level=level, words=words) for words in problems)
+        if not problems:
+            findings.append(dict(check=check, level="pass", words=""))
+
+    if not api.get("known"):
+        judge("nodes", [f"the API's list of nodes is not known, so stale nodes and the leader are not seen: "
+                        f"{api.get('problem') or 'no node could ask'}"], "warn")
+    else:
+        strangers, missing, theirs = _listed(verdict, api)
+        judge("stale nodes", [_stale(name, theirs[name], api.get("url") or "the API") for name in strangers
+                              if theirs[name]["state"] in ("error", "missing")])
+        judge("nodes", [f"the API knows a node {name} ({theirs[name]['state']}, {theirs[name]['release']}) that the "
+                        "inventory lacks: add it, it would be left on its old release" for name in strangers
+                        if theirs[name]["state"] not in ("error", "missing")]
+              + [f"the API does not know {name}, which the inventory has: has it ever started? Take it out of the "
+                 "inventory if it is no node of this cluster" for name in missing])
+        ill = [name for name in sorted(theirs)
+               if name not in strangers and theirs[name]["state"] in ("error", "missing")]
+        judge("states", [f"the API says that {name} is {theirs[name]['state']}: it is in the inventory, so it is "
+                         "rolled; see that it recovers" for name in ill], "warn")
+    clocks = {name: offset for name, offset in (offsets or {}).items() if offset is not None}
+    apart = max(clocks.values()) - min(clocks.values()) if clocks else 0
+    judge("clocks", [f"the clocks are {apart:.0f} s apart, at most {limit:g} s are allowed ("
+                     + ", ".join(f"{name} {offset:+.0f} s" for name, offset in sorted(clocks.items()))
+                     + "): let a time service set them"] if apart > limit else [])
+    return findings
+
+
+class FilterModule:
+    """The filter of this file."""
+
+    def filters(self):
+        return {"preflight_cluster": preflight_cluster}

@@ -1,0 +1,97 @@
+#!/usr/bin/python
+# Copyright (c) 2026, the shakenfist.rolling authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: exceptions_info
+short_description: Look for new exceptions on a node
+version_added: 0.1.0
+description:
+  - Shaken Fist writes a file for each unhandled exception of a daemon. This module returns the files that are newer
+    than a moment, such as the restart of the daemons.
+  - Only names are returned, the files are not read.
+options:
+  path:
+    description: The directory with the exceptions. One that is not there has none.
+    type: path
+    required: true
+  since:
+    description: The moment after which a file was changed to be new, in seconds since the epoch.
+    type: float
+    required: true
+extends_documentation_fragment:
+  - shakenfist.rolling.attributes
+  - shakenfist.rolling.attributes.info
+author: The shakenfist.rolling authors (@shakenfist)
+"""
+
+EXAMPLES = r"""
+- name: Look for exceptions since the daemons were restarted
+  shakenfist.rolling.exceptions_info:
+    path: /srv/shakenfist/exceptions
+    since: 1763700000.25
+  register: exceptions
+"""
+
+RETURN = r"""
+files:
+  description: The names of the new files, the newest first, 20 of them at most.
+  returned: success
+  type: list
+  elements: str
+  sample: ["sf-net-1763700012.txt"]
+count:
+  description: How many new files there are.
+  returned: success
+  type: int
+  sample: 1
+"""
+
+import os
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError
+
+AT_MOST = 20
+
+
+def new_files(path, since):
+    """The names of the files that were changed after a moment, the newest first."""
+    found = []
+    try:
+        with os.scandir(path) as entries:
+            for entry in entries:
+                try:
+                    changed = entry.stat(follow_symlinks=False).st_mtime
+                except FileNotFoundError:
+                    continue  # cleaned up meanwhile
+                if changed > since and not entry.is_dir(follow_symlinks=False):
+                    found.append((changed, entry.name))
+    except FileNotFoundError:
+        return []
+    except OSError as exc:
+        raise RollingError(f"cannot look for exceptions in {path}: {exc.strerror}. It must be a directory that root "
+                           f"can read: ls -ld {path}") from exc
+    return [name for dummy, name in sorted(found, reverse=True)]
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec=dict(
+            path=dict(type="path", required=True),
+            since=dict(type="float", required=True),
+        ),
+        supports_check_mode=True,
+    )
+    try:
+        files = new_files(module.params["path"], module.params["since"])
+    except RollingError as exc:
+        module.fail_json(msg=exc.message)
+    module.exit_json(changed=False, files=files[:AT_MOST], count=len(files))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,336 @@
+#!/usr/bin/python
+# Copyright (c) 2026, the shakenfist.rolling authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: nodes_info
+short_description: Ask the API of a Shaken Fist cluster for its nodes
+version_added: 0.1.0
+description:
+  - Logs in to the cluster's API and returns what it knows of the nodes, which of them leads the cluster, and which are
+    lost.
+  - Can wait until every node reports a release.
+  - The key of the credentials is only sent to the API. It is not in the result.
+options:
+  credentials:
+    description:
+      - The JSON file with the API's credentials, C(namespace), C(key) and C(apiurl), such as
+        C(/etc/sf/shakenfist.json).
+    type: path
+    required: true
+  url:
+    description:
+      - The base URL of an C(sf-api) to ask before the C(apiurl) of O(credentials), such as V(http://10.0.0.1:13000).
+      - The C(apiurl) is asked if this one gives no nodes. If it is empty, only the C(apiurl) is asked.
+    type: str
+    default: ""
+  request_timeout:
+    description: For how many seconds to wait for an answer.
+    type: float
+    default: 5
+  release:
+    description: The release that every one of O(names) is expected to report. Any if it is empty.
+    type: str
+    default: ""
+  names:
+    description: The nodes that are expected to report O(release). All that are not in state C(deleted) if it is empty.
+    type: list
+    elements: str
+    default: []
+  timeout:
+    description:
+      - For how many seconds to wait for the API to answer and, with O(release), for the nodes to report it. The module
+        fails when they run out.
+      - A credentials file that cannot be used is not waited for.
+      - V(0) looks once, never fails for what it saw, and returns it.
+    type: float
+    default: 0
+extends_documentation_fragment:
+  - shakenfist.rolling.attributes
+  - shakenfist.rolling.attributes.info
+author: The shakenfist.rolling authors (@shakenfist)
+"""
+
+EXAMPLES = r"""
+- name: Which node leads the cluster, and which are lost?
+  shakenfist.rolling.nodes_info:
+    credentials: /etc/sf/shakenfist.json
+    url: http://10.0.0.1:13000
+  register: cluster
+
+- name: Wait until every node reports the new release
+  shakenfist.rolling.nodes_info:
+    credentials: /etc/sf/shakenfist.json
+    release: 0.8.1
+    timeout: 60
+"""
+
+RETURN = r"""
+nodes:
+  description: The nodes as the API knows them, deleted ones too. What the API does not say is V(null).
+  returned: always
+  type: list
+  elements: dict
+  sample:
+    - name: sf-1
+      ip: 10.0.0.1
+      state: created
+      lastseen: 1763700000.25
+      release: 0.8.0
+      is_hypervisor: false
+      is_network_node: true
+      is_etcd_master: true
+      is_cluster_maintainer: true
+leader:
+  description: The name of the node that holds the lease of the cluster's leader, an empty string if none does.
+  returned: always
+  type: str
+  sample: sf-1
+stale:
+  description: The names of the nodes in state C(error) or C(missing).
+  returned: always
+  type: list
+  elements: str
+  sample: [sf-9]
+known:
+  description: Whether the API gave its nodes at the last look.
+  returned: always
+  type: bool
+  sample: true
+problem:
+  description:
+    - Why the API did not give its nodes, and what to do, or who does not report O(release). An empty string if all is
+      fine.
+  returned: always
+  type: str
+  sample: ""
+"""
+
+import json
+import re
+import time
+from http.client import HTTPException
+from urllib.error import HTTPError
+
+from ansible.module_utils import urls
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError, wait_for
+
+KEYS = ("name", "ip", "state", "lastseen", "release", "is_hypervisor", "is_network_node", "is_etcd_master",
+        "is_cluster_maintainer")
+STALE = ("error", "missing")
+INTERVAL = 0.5
+# An answer longer than this is no list of nodes.
+AT_MOST = 16 * 1024 * 1024
+
+
+def shown(url):
+    """The URL without a password that may be in it."""
+    return re.sub(r"//[^/@]*@", "//", url)
+
+
+def read_credentials(path):
+    """The namespace, the key and the URL of the API, by the names that they have in the file."""
+    try:
+        with open(path, encoding="utf-8") as handle:
+            found = json.load(handle)
+    except OSError as exc:
+        raise RollingError(f"cannot read the API's credentials in {path}: {exc.strerror}. Copy the file from a node "
+                           "that has it, or correct the path") from None
+    except ValueError:  # without its words: they may quote the key
+        found = None
+    if not isinstance(found, dict):
+        raise RollingError(f"{path} is no JSON object: expected namespace, key and apiurl in it. Copy the file from a "
+                           "node where it is right")
+    for name in ("namespace", "key"):
+        if not isinstance(found.get(name), str) or not found[name]:
+            raise RollingError(f"{path} has no {name}: add the {name} that the API knows")
+    return found
+
+
+class Api:
+    """One address of the API."""
+
+    def __init__(self, url, credentials, path, timeout):
+        self.url = url
+        self.shown = shown(url)
+        self.credentials = credentials
+        self.path = path
+        self.timeout = timeout
+        self.token = None
+
+    def _ask(self, method, place, data=None, headers=None):
+        """The answer, decoded.
+
+        :raises HTTPError: for a status that is not one of success.
+        """
+        try:
+            # A redirect must not take the credentials elsewhere, nor a .netrc replace them.
+            response = urls.open_url(
+                f"{self.url}{place}", method=method, data=data, headers=headers, timeout=self.timeout,
+                use_proxy=False, follow_redirects="none", use_netrc=False)
+            return json.loads(response.read(AT_MOST))
+        except HTTPError:
+            raise
+        except (OSError, HTTPException, urls.ConnectionError) as exc:
+            words = getattr(exc, "reason", None) or exc
+            words = getattr(words, "strerror", None) or str(words) or type(words).__name__
+            raise RollingError(f"the API at {self.shown} does not answer ({words}): see that sf-api runs there "
+                               "(systemctl status sf-api), and that no firewall is between") from None
+        except ValueError:
+            raise self._strange(f"{method} {place}") from None
+
+    def _strange(self, question):
+        return RollingError(f"{self.shown} answers {question} with something else than Shaken Fist's API does: correct "
+                            "the URL")
+
+    def _status(self, question, exc):
+        return RollingError(f"the API at {self.shown} answers {question} with {exc.code}: look at journalctl -u sf-api "
+                            "on that node, and correct the URL if it is not the API's")
+
+    def _log_in(self):
+        namespace = self.credentials["namespace"]
+        data = json.dumps(dict(namespace=namespace, key=self.credentials["key"])).encode()
+        try:
+            answer = self._ask("POST", "/auth", data, {"Content-Type": "application/json"})
+        except HTTPError as exc:
+            if exc.code in (401, 403):
+                raise RollingError(f"the API at {self.shown} refuses the credentials of the namespace {namespace} "
+                                   f"({exc.code}): correct the key in {self.path}") from None
+            raise self._status("POST /auth", exc) from None
+        token = answer.get("access_token") if isinstance(answer, dict) else None
+        if not isinstance(token, str) or not token:
+            raise self._strange("POST /auth")
+        return token
+
+    def nodes(self):
+        """The nodes as the API knows them."""
+        self.token = self.token or self._log_in()
+        token, self.token = self.token, None
+        try:
+            answer = self._ask("GET", "/nodes", headers={"Authorization": f"Bearer {token}"})
+        except HTTPError as exc:
+            if exc.code in (401, 403):
+                raise RollingError(f"the API at {self.shown} takes the credentials, but does not list the nodes for "
+                                   f"the namespace {self.credentials['namespace']} ({exc.code}): put credentials of "
+                                   f"the namespace system into {self.path}") from None
+            raise self._status("GET /nodes", exc) from None
+        if not isinstance(answer, list) or not all(
+                isinstance(node, dict) and isinstance(node.get("name"), str) for node in answer):
+            raise self._strange("GET /nodes")
+        self.token = token
+        return [{key: node.get(key) for key in KEYS} for node in answer]
+
+
+def addresses(params, credentials):
+    """Where to ask, in this order."""
+    apiurl = credentials.get("apiurl")
+    found = [url.rstrip("/") for url in (params["url"], apiurl) if isinstance(url, str) and url]
+    if not found:
+        raise RollingError(f"{params['credentials']} has no apiurl: add the URL of the API, such as "
+                           "http://10.0.0.1:13000")
+    for url in found:
+        if not re.match(r"https?://[^/]", url):
+            raise RollingError(f"{shown(url)} is no URL of an API: expected one such as http://10.0.0.1:13000, in "
+                               f"{params['credentials']} or in url")
+    return list(dict.fromkeys(found))
+
+
+def describe_node(node):
+    """What a node reports, in words."""
+    seen = node["lastseen"]
+    ago = f"last seen {max(0.0, time.time() - seen):.0f} s ago" if isinstance(seen, (int, float)) else "never seen"
+    return f"{node['name']} reports {node['release'] or 'no release'} ({node['state']}, {ago})"
+
+
+def wrong_release(nodes, names, release):
+    """Who does not report the release, in words."""
+    known = {node["name"]: node for node in nodes}
+    names = names or [name for name, node in known.items() if node["state"] != "deleted"]
+    if not names:
+        return ["the API knows no node"]
+    return [describe_node(known[name]) if name in known else f"the API does not know {name}"
+            for name in names if name not in known or known[name]["release"] != release]
+
+
+class Watch:
+    """Looks at the nodes, and what was wrong at the last look."""
+
+    def __init__(self, apis, params):
+        self.apis = apis
+        self.params = params
+        self.nodes = []
+        self.known = False
+        self.problem = ""
+
+    def look(self):
+        """Ask once; tell whether everything is as expected."""
+        self.nodes, self.known, problems = [], False, []
+        for api in self.apis:
+            try:
+                self.nodes = api.nodes()
+                self.known = True
+                break
+            except RollingError as exc:
+                problems.append(exc.message)
+        self.problem = "" if self.known else "; ".join(problems)
+        if self.known and self.params["release"]:
+            wrong = wrong_release(self.nodes, self.params["names"], self.params["release"])
+            self.problem = f"{self.expected()}; {'; '.join(wrong)}" if wrong else ""
+        return not self.problem
+
+    def expected(self):
+        within = f" within {self.params['timeout']:g} s" if self.params["timeout"] else ""
+        if self.params["release"]:
+            return f"expected release {self.params['release']} from every node{within}"
+        return f"expected the API to list its nodes{within}"
+
+    def complaint(self):
+        """What is wrong, in words, after waiting for it."""
+        return self.problem if self.known else f"{self.expected()}; last seen: {self.problem}"
+
+    def result(self):
+        return dict(
+            nodes=self.nodes,
+            leader=next((node["name"] for node in self.nodes if node["is_cluster_maintainer"]), ""),
+            stale=[node["name"] for node in self.nodes if node["state"] in STALE],
+            known=self.known,
+            problem=self.problem,
+        )
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec=dict(
+            credentials=dict(type="path", required=True),
+            url=dict(type="str", default=""),
+            request_timeout=dict(type="float", default=5),
+            release=dict(type="str", default=""),
+            names=dict(type="list", elements="str", default=[]),
+            timeout=dict(type="float", default=0),
+        ),
+        supports_check_mode=True,
+    )
+    params = module.params
+    if not params["request_timeout"] > 0:
+        module.fail_json(msg=f"request_timeout is {params['request_timeout']:g}, it must be more than 0")
+    watch = Watch([], params)
+    request_timeout = min(params["request_timeout"], params["timeout"] or params["request_timeout"])
+    try:
+        credentials = read_credentials(params["credentials"])
+        watch.apis = [Api(url, credentials, params["credentials"], request_timeout)
+                      for url in addresses(params, credentials)]
+    except RollingError as exc:
+        watch.problem = exc.message
+    else:
+        wait_for(watch.look, params["timeout"], INTERVAL)
+    if params["timeout"] and watch.problem:
+        module.fail_json(msg=watch.complaint() if watch.apis else watch.problem, **watch.result())
+    module.exit_json(changed=False, **watch.result())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,252 @@
+#!/usr/bin/python
+# Copyright (c) 2026, the shakenfist.rolling authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: wheelhouse
+short_description: Carry the wheels of a release to nodes that do not reach the package index
+version_added: 0.1.0
+description:
+  - On a node that reaches the index, packs the wheels of a lock into one tar file. On the other nodes, unpacks that
+    file into a directory, which O(shakenfist.rolling.release#module:wheelhouse) installs from.
+  - Every file is held against the digests in O(lock), when it is packed and when it is unpacked.
+options:
+  state:
+    description:
+      - V(packed) makes sure that O(dest) is a tar file of exactly what O(lock) names.
+      - V(unpacked) makes sure that the directory O(dest) holds what O(lock) names. Other files there are left alone.
+    type: str
+    choices: [packed, unpacked]
+    required: true
+  lock:
+    description: What to carry, as RV(shakenfist.rolling.resolve_info#module:lock) gives it.
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      name:
+        description: The name of a package.
+        type: str
+        required: true
+      version:
+        description: Its exact version.
+        type: str
+        required: true
+      sha256:
+        description: The digest of its wheel.
+        type: str
+        required: true
+  dest:
+    description: The tar file, or the directory, to make. The directory above it must be there.
+    type: path
+    required: true
+  path:
+    description:
+      - The virtualenv whose pip downloads, of the Python and platform that the lock is for.
+      - Required for O(state=packed).
+    type: path
+  src:
+    description: The tar file to unpack. Required for O(state=unpacked), but not read if all is there already.
+    type: path
+extends_documentation_fragment:
+  - shakenfist.rolling.attributes
+  - shakenfist.rolling.pip
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: none
+  idempotent:
+    support: full
+author: The shakenfist.rolling authors (@shakenfist)
+"""
+
+EXAMPLES = r"""
+- name: Pack the wheels of the release on a node that reaches the index
+  shakenfist.rolling.wheelhouse:
+    state: packed
+    path: /srv/shakenfist/venv
+    lock: "{{ resolved.lock }}"
+    dest: /root/0.8.1-0a1b2c3d.tar
+
+- name: Unpack them on a node that does not
+  shakenfist.rolling.wheelhouse:
+    state: unpacked
+    lock: "{{ resolved.lock }}"
+    src: /root/0.8.1-0a1b2c3d.tar
+    dest: /srv/shakenfist/wheelhouse
+"""
+
+RETURN = r"""
+files:
+  description: The names of the files, in order. Empty in check mode when they are not there yet.
+  returned: success
+  type: list
+  elements: str
+  sample: [flask-3.0.3-py3-none-any.whl, shakenfist-0.8.1-py3-none-any.whl]
+"""
+
+import hashlib
+import os
+import shutil
+import tarfile
+import tempfile
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError, last_lines
+from ansible_collections.shakenfist.rolling.plugins.module_utils._release import (
+    LOCK,
+    PIP_OPTIONS,
+    Pip,
+    check_lock,
+    hide_credentials,
+    inspect,
+    require_pip,
+)
+
+
+def digest_of(handle):
+    """The sha256 of what is left to read."""
+    digest = hashlib.sha256()
+    for block in iter(lambda: handle.read(2**20), b""):
+        digest.update(block)
+    return digest.hexdigest()
+
+
+def digests_in_folder(folder):
+    """By name the digests of the files in a directory."""
+    found = {}
+    for one in os.scandir(folder):
+        if one.is_file(follow_symlinks=False):
+            with open(one.path, "rb") as handle:
+                found[one.name] = digest_of(handle)
+    return found
+
+
+def digests_in_tar(path):
+    """By name the digests of the members of a tar file, which must all be plain files with plain names."""
+    found = {}
+    with tarfile.open(path, "r:") as tar:
+        for member in tar:
+            name = member.name
+            if not member.isreg() or not name or "/" in name or name.startswith(".") or name in found:
+                raise RollingError(f"{path} holds {name!r}, which is no plain file with a name of its own: "
+                                   "pack it again")
+            found[name] = digest_of(tar.extractfile(member))
+    return found
+
+
+def check(digests, lock, where):
+    """Refuse files that are not the ones of the lock."""
+    wanted = {one["sha256"]: f"{one['name']} {one['version']}" for one in lock}
+    for name in sorted(digests):
+        if digests[name] not in wanted:
+            raise RollingError(f"{where} holds {name} with sha256 {digests[name]}, which is not in the lock: it is of "
+                               "another release, or was damaged on its way")
+    missing = [wanted[digest] for digest in wanted if digest not in digests.values()]
+    if missing:
+        raise RollingError(f"{where} lacks {', '.join(sorted(missing))}: it is of another release, pack it again")
+
+
+def packed_already(path, lock):
+    """The names in the tar file if it holds exactly what the lock names, None otherwise."""
+    try:
+        found = digests_in_tar(path)
+        check(found, lock, path)
+    except (RollingError, OSError, tarfile.TarError):
+        return None
+    return sorted(found)
+
+
+def write_tar(folder, path):
+    """Pack the files of a directory, so that the same files always give the same tar file."""
+    with tarfile.open(path, "w", format=tarfile.PAX_FORMAT) as tar:
+        for name in sorted(os.listdir(folder)):
+            with open(os.path.join(folder, name), "rb") as handle:
+                member = tarfile.TarInfo(name)
+                member.size, member.mode = os.fstat(handle.fileno()).st_size, 0o644
+                tar.addfile(member, handle)
+
+
+def pack(module):
+    params = module.params
+    lock, dest = params["lock"], params["dest"]
+    files = packed_already(dest, lock)
+    if files is not None or module.check_mode:
+        return dict(changed=files is None, files=files or [])
+    require_pip(inspect(module.run_command, params["path"], "pip"), params["path"])
+    pip = Pip(module, params["path"])
+    # Beside dest: the wheels are large, and it has to have room for them anyway.
+    folder = tempfile.mkdtemp(prefix=".wheels.", dir=os.path.dirname(dest))
+    try:
+        wheels, made = os.path.join(folder, "wheels"), os.path.join(folder, "tar")
+        pip.run("download", [*params["extra_args"], "--no-deps", "--dest", wheels, *pip.locked(lock)])
+        found = digests_in_folder(wheels)
+        check(found, lock, "what pip downloaded")
+        write_tar(wheels, made)
+        os.chmod(made, 0o644)
+        os.replace(made, dest)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    return dict(changed=True, files=sorted(found))
+
+
+def unpack(module):
+    params = module.params
+    lock, dest = params["lock"], params["dest"]
+    wanted = {one["sha256"] for one in lock}
+    present = digests_in_folder(dest) if os.path.isdir(dest) else {}
+    if wanted <= set(present.values()):
+        return dict(changed=False, files=sorted(name for name in present if present[name] in wanted))
+    # Every member is looked at before the first one is written.
+    found = digests_in_tar(params["src"])
+    check(found, lock, params["src"])
+    if not module.check_mode:
+        os.makedirs(dest, mode=0o755, exist_ok=True)
+        with tarfile.open(params["src"], "r:") as tar:
+            for name in sorted(found):
+                if present.get(name) == found[name]:
+                    continue
+                partial = os.path.join(dest, f".{name}.partial")
+                with open(partial, "wb") as handle:
+                    shutil.copyfileobj(tar.extractfile(name), handle)
+                os.chmod(partial, 0o644)
+                os.replace(partial, os.path.join(dest, name))
+    return dict(changed=True, files=sorted(found))
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec=dict(
+            state=dict(type="str", choices=["packed", "unpacked"], required=True),
+            lock=dict(LOCK, required=True),
+            dest=dict(type="path", required=True),
+            path=dict(type="path"),
+            src=dict(type="path"),
+            **PIP_OPTIONS,
+        ),
+        required_if=[("state", "packed", ("path",)), ("state", "unpacked", ("src",))],
+        supports_check_mode=True,
+    )
+    hide_credentials(module)
+    packing = module.params["state"] == "packed"
+    intent = f"cannot {'pack' if packing else 'unpack'} the wheels into {module.params['dest']}"
+    try:
+        check_lock(module.params["lock"])
+        result = pack(module) if packing else unpack(module)
+    except RollingError as exc:
+        output = exc.details.get("pip_output", "")
+        module.fail_json(msg=f"{intent}: {exc.message}" + (f":\n{last_lines(output)}" if output else ""),
+                         pip_output=output)
+    except tarfile.TarError as exc:
+        module.fail_json(msg=f"{intent}: {module.params['src']} is no tar file that can be read ({exc}): pack it again")
+    except OSError as exc:
+        module.fail_json(msg=f"{intent}: {exc}")
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()

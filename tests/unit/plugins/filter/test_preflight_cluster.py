@@ -1,0 +1,52 @@
+# Copyright (c) 2026, the shakenfist.rolling authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import pytest
+from ansible_collections.shakenfist.rolling.plugins.filter.preflight_cluster import preflight_cluster
+
+VERDICT = {"one": {"name": "sf-1", "findings": []}, "two": {"name": "sf-2", "findings": []}}
+
+
+def api(**states):
+    """The API's word on nodes, of which C(sf_1) and C(sf_2) are as they should be."""
+    states = dict(dict(sf_1="created", sf_2="created"), **states)
+    return dict(known=True, url="http://api", nodes=[
+        dict(name=name.replace("_", "-"), state=state, release="0.8.0") for name, state in states.items() if state])
+
+
+def judge(*arguments):
+    found = preflight_cluster(VERDICT, *arguments)
+    return [(finding["level"], finding["check"]) for finding in found if finding["level"] != "pass"], " ".join(
+        finding["words"] for finding in found)
+
+
+@pytest.mark.parametrize("nodes, found, words", [
+    (api(), [], []),
+    (api(sf_9="deleted"), [], []),
+    (api(sf_9="missing"), [("fail", "stale nodes")], [
+        "node sf-9 is missing and runs 0.8.0", "sf-client node delete sf-9",
+        "DELETE http://api/nodes/sf-9"]),
+    (api(sf_9="error"), [("fail", "stale nodes")], ["sf-9 is error"]),
+    (api(sf_9="created"), [("fail", "nodes")], ["knows a node sf-9 (created, 0.8.0) that the inventory lacks"]),
+    (api(sf_2=None), [("fail", "nodes")], ["does not know sf-2"]),
+    (api(sf_2="missing"), [("warn", "states")], ["sf-2 is missing: it is in the inventory"]),
+    (dict(known=False, problem="no credentials"), [("warn", "nodes")], ["is not known", "no credentials"]),
+    ({}, [("warn", "nodes")], ["no node could ask"]),
+])
+def test_nodes(nodes, found, words):
+    levels, text = judge(nodes)
+    assert levels == found
+    assert [word for word in words if word not in text] == []
+
+
+@pytest.mark.parametrize("offsets, apart", [
+    ({}, False), ({"one": 2.6, "two": -2.3}, False), ({"one": 100.0, "two": 101.0}, False),
+    ({"one": 2.6, "two": -2.6}, True), ({"one": None, "two": 99.0}, False),
+])
+def test_clocks(offsets, apart):
+    levels, text = judge(api(), offsets)
+    assert levels == ([("fail", "clocks")] if apart else [])
+    assert ("the clocks are 5 s apart" in text) == apart

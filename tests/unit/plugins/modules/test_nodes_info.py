@@ -1,0 +1,324 @@
+# Copyright (c) 2026, the shakenfist.rolling authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import json
+import socket
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+
+import pytest
+from ansible_collections.shakenfist.rolling.plugins.modules import nodes_info
+
+KEY = "the=key#1"
+TOKEN = "header.body.signature"
+
+
+def node(name, release="0.8.1", state="created", **more):
+    return dict(dict(name=name, ip="10.0.0.1", state=state, lastseen=time.time() - 12, release=release,
+                     is_hypervisor=True, is_network_node=False, is_etcd_master=False, is_cluster_maintainer=False),
+                **more)
+
+
+class Api:
+    """An API over a real socket.
+
+    :ivar nodes: what it lists, one list for each request; the last one stays.
+    :ivar auth: the status and the body of an answer to POST /auth that is not the usual one.
+    :ivar list: the same for GET /nodes.
+    :ivar asked: the requests.
+    """
+
+    def __init__(self):
+        self.nodes = [[node("sf-1")]]
+        self.auth = self.list = None
+        self.headers = {}
+        self.asked = []
+        api = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self):
+                api.asked.append("POST " + self.path)
+                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                right = body == {"namespace": "system", "key": KEY} and self.path.endswith("/auth")
+                right = right and self.headers["Content-Type"] == "application/json"
+                self.answer(*(api.auth or ((200, {"access_token": TOKEN}) if right else (401, {"error": KEY}))))
+
+            def do_GET(self):
+                api.asked.append("GET " + self.path)
+                if api.list or self.headers["Authorization"] != f"Bearer {TOKEN}" or not self.path.endswith("/nodes"):
+                    return self.answer(*(api.list or (401, {"error": TOKEN})))
+                return self.answer(200, api.nodes.pop(0) if len(api.nodes) > 1 else api.nodes[0])
+
+            def answer(self, status, body):
+                data = body if isinstance(body, bytes) else json.dumps(body).encode()
+                self.send_response(status)
+                for name, value in api.headers.items():
+                    self.send_header(name, value)
+                self.send_header("Content-Length", str(len(data)))
+                self.end_headers()
+                self.wfile.write(data)
+
+            def log_message(self, *dummy):
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+        Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+
+    def close(self):
+        self.server.shutdown()
+        self.server.server_close()
+
+
+@pytest.fixture
+def apis(monkeypatch):
+    """Two APIs, behind a proxy that must not be asked."""
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    monkeypatch.setattr(nodes_info, "INTERVAL", 0.02)
+    found = [Api(), Api()]
+    yield found
+    for api in found:
+        api.close()
+
+
+@pytest.fixture
+def api(apis):
+    return apis[0]
+
+
+@pytest.fixture
+def credentials(tmp_path, api):
+    path = tmp_path / "shakenfist.json"
+    path.write_text(json.dumps({"namespace": "system", "key": KEY, "apiurl": api.url + "/api/"}))
+    return path
+
+
+@pytest.fixture
+def run(run_module, credentials):
+    def start(check=False, **arguments):
+        arguments = dict(dict(credentials=str(credentials)), **arguments)
+        result = run_module(nodes_info, check, **arguments)
+        assert KEY not in str(result) and TOKEN not in str(result) and not result.get("changed")
+        return result
+    return start
+
+
+@pytest.fixture
+def closed():
+    """A URL where nobody answers."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+
+def silence(url):
+    return (f"the API at {url} does not answer (Connection refused): see that sf-api runs there "
+            "(systemctl status sf-api), and that no firewall is between")
+
+
+@pytest.mark.parametrize("check", [False, True])
+def test_the_nodes_of_a_cluster(run, api, check):
+    nodes = [node("sf-1", is_cluster_maintainer=True), node("sf-2"), node("sf-8", state="error"),
+             node("sf-9", state="missing"), node("sf-10", state="deleted")]
+    api.nodes = [[dict(found, secret="s3cret") for found in nodes]]
+    result = run(check)
+    assert not result["failed"] and result["known"] is True and result["problem"] == ""
+    assert result["nodes"] == nodes
+    assert result["leader"] == "sf-1" and result["stale"] == ["sf-8", "sf-9"]
+    assert api.asked == ["POST /api/auth", "GET /api/nodes"]
+
+
+def test_an_api_that_says_less(run, api):
+    api.nodes = [[{"name": "sf-1"}]]
+    result = run()
+    assert result["nodes"] == [dict(dict.fromkeys(nodes_info.KEYS), name="sf-1")]
+    assert result["leader"] == "" and result["stale"] == []
+
+
+def test_the_url_comes_first(run, apis):
+    apis[1].nodes = [[node("sf-2")]]
+    result = run(url=apis[1].url + "/")
+    assert [found["name"] for found in result["nodes"]] == ["sf-2"]
+    assert apis[1].asked == ["POST /auth", "GET /nodes"] and apis[0].asked == []
+
+
+def test_the_file_s_url_comes_second(run, api, closed):
+    result = run(url=closed)
+    assert result["known"] is True and result["problem"] == "" and api.asked
+
+
+def test_the_same_url_is_asked_once(run, api):
+    api.auth = (401, {})
+    run(url=api.url + "/api")
+    assert api.asked == ["POST /api/auth"]
+
+
+def test_nobody_answers(run, credentials, closed):
+    credentials.write_text(json.dumps({"namespace": "system", "key": KEY, "apiurl": closed + "/api"}))
+    result = run(url=closed)
+    assert not result["failed"] and result["known"] is False
+    assert (result["nodes"], result["leader"], result["stale"]) == ([], "", [])
+    assert result["problem"] == f"{silence(closed)}; {silence(closed + '/api')}"
+
+
+def test_an_api_that_says_nothing(run, credentials):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        credentials.write_text(json.dumps({"namespace": "system", "key": KEY, "apiurl": url}))
+        begin = time.monotonic()
+        result = run(request_timeout=0.2)
+    assert not result["failed"] and "does not answer (timed out)" in result["problem"]
+    assert time.monotonic() - begin < 3
+
+
+@pytest.mark.parametrize("auth, listing, problem", [
+    ((401, {"error": KEY}), None,
+     "the API at {url} refuses the credentials of the namespace system (401): correct the key in {path}"),
+    ((403, {}), None,
+     "the API at {url} refuses the credentials of the namespace system (403): correct the key in {path}"),
+    (None, (401, {"error": TOKEN}),
+     "the API at {url} takes the credentials, but does not list the nodes for the namespace system (401): put "
+     "credentials of the namespace system into {path}"),
+    ((502, b"Bad Gateway"), None,
+     "the API at {url} answers POST /auth with 502: look at journalctl -u sf-api on that node, and correct the URL if "
+     "it is not the API's"),
+    (None, (404, b""),
+     "the API at {url} answers GET /nodes with 404: look at journalctl -u sf-api on that node, and correct the URL if "
+     "it is not the API's"),
+    ((200, b"<html>the=key#1"), None,
+     "{url} answers POST /auth with something else than Shaken Fist's API does: correct the URL"),
+    ((200, b"\xff"), None,
+     "{url} answers POST /auth with something else than Shaken Fist's API does: correct the URL"),
+    ((200, []), None, "{url} answers POST /auth with something else than Shaken Fist's API does: correct the URL"),
+    ((200, {"access_token": ""}), None,
+     "{url} answers POST /auth with something else than Shaken Fist's API does: correct the URL"),
+    ((200, {"access_token": "a\nb"}), None,
+     "{url} answers GET /nodes with something else than Shaken Fist's API does: correct the URL"),
+    (None, (200, {"nodes": []}),
+     "{url} answers GET /nodes with something else than Shaken Fist's API does: correct the URL"),
+    (None, (200, [{"state": "created"}]),
+     "{url} answers GET /nodes with something else than Shaken Fist's API does: correct the URL"),
+    (None, (200, ["sf-1"]),
+     "{url} answers GET /nodes with something else than Shaken Fist's API does: correct the URL"),
+])
+def test_an_api_that_does_not_do(run, api, credentials, auth, listing, problem):
+    api.auth, api.list = auth, listing
+    result = run()
+    assert not result["failed"] and result["known"] is False and result["nodes"] == []
+    assert result["problem"] == problem.format(url=api.url + "/api", path=credentials)
+
+
+@pytest.mark.parametrize("status", [302, 307])
+@pytest.mark.parametrize("which", ["auth", "list"])
+def test_a_redirect_does_not_get_the_credentials(run, apis, which, status):
+    setattr(apis[0], which, (status, b""))
+    apis[0].headers = {"Location": apis[1].url + "/nodes"}
+    result = run()
+    assert result["known"] is False and f"with {status}" in result["problem"] and apis[1].asked == []
+
+
+@pytest.mark.parametrize("text, problem", [
+    (None, "cannot read the API's credentials in {path}: No such file or directory. Copy the file from a node that has "
+           "it, or correct the path"),
+    ('{"key": "the=key#1', "{path} is no JSON object: expected namespace, key and apiurl in it. Copy the file from a "
+                           "node where it is right"),
+    ('["the=key#1"]', "{path} is no JSON object: expected namespace, key and apiurl in it. Copy the file from a node "
+                      "where it is right"),
+    ('{"key": "the=key#1"}', "{path} has no namespace: add the namespace that the API knows"),
+    ('{"namespace": "system", "key": ""}', "{path} has no key: add the key that the API knows"),
+    ('{"namespace": "system", "key": "the=key#1"}',
+     "{path} has no apiurl: add the URL of the API, such as http://10.0.0.1:13000"),
+    ('{"namespace": "system", "key": "the=key#1", "apiurl": "sf-1:13000"}',
+     "sf-1:13000 is no URL of an API: expected one such as http://10.0.0.1:13000, in {path} or in url"),
+])
+@pytest.mark.parametrize("timeout", [0, 30])
+def test_credentials_that_do_not_do(run, credentials, text, problem, timeout):
+    if text is None:
+        credentials.unlink()
+    else:
+        credentials.write_text(text)
+    begin = time.monotonic()
+    result = run(timeout=timeout)
+    assert result["failed"] is bool(timeout) and result["known"] is False
+    assert result["problem"] == problem.format(path=credentials)
+    assert result.get("msg", result["problem"]) == result["problem"]
+    assert time.monotonic() - begin < 5
+
+
+def test_a_url_does_for_a_file_without_one(run, api, credentials):
+    credentials.write_text(json.dumps({"namespace": "system", "key": KEY}))
+    assert run(url=api.url)["known"] is True
+
+
+def test_a_password_in_the_url(run, credentials, closed):
+    url = closed.replace("//", "//operator:pa55@")
+    credentials.write_text(json.dumps({"namespace": "system", "key": KEY, "apiurl": url}))
+    assert run()["problem"] == silence(closed)
+
+
+@pytest.mark.parametrize("names, last", [
+    ([], [node("sf-1"), node("sf-2")]),
+    ([], [node("sf-1"), node("sf-2"), node("sf-9", "0.7.2", "deleted")]),
+    (["sf-1"], [node("sf-1"), node("sf-2", "0.8.0")]),
+])
+def test_wait_for_a_release(run, api, names, last):
+    api.nodes = [[node("sf-1", "0.8.0")], [], last]
+    result = run(release="0.8.1", names=names, timeout=10)
+    assert not result["failed"] and result["problem"] == "" and result["known"] is True
+    # It logs in once.
+    assert api.asked == ["POST /api/auth"] + ["GET /api/nodes"] * 3
+
+
+@pytest.mark.parametrize("names, nodes, words", [
+    ([], [node("sf-1"), node("sf-3", "0.8.0")], "sf-3 reports 0.8.0 (created, last seen {ago} s ago)"),
+    ([], [node("sf-1", ""), node("sf-9", "0.7.2", "missing", lastseen=None)],
+     "sf-1 reports no release (created, last seen {ago} s ago); sf-9 reports 0.7.2 (missing, never seen)"),
+    (["sf-1", "sf-7"], [node("sf-1"), node("sf-3", "0.8.0")], "the API does not know sf-7"),
+    (["sf-9"], [node("sf-9", "0.7.2", "deleted", lastseen=None)], "sf-9 reports 0.7.2 (deleted, never seen)"),
+    ([], [], "the API knows no node"),
+    ([], [node("sf-9", "0.7.2", "deleted")], "the API knows no node"),
+])
+@pytest.mark.parametrize("timeout, within", [(0, ""), (0.3, " within 0.3 s")])
+def test_a_release_that_does_not_come(run, api, names, nodes, words, timeout, within):
+    seen = time.time() - 100
+    api.nodes = [[dict(found, lastseen=found["lastseen"] and seen) for found in nodes]]
+    result = run(release="0.8.1", names=names, timeout=timeout)
+    assert result["failed"] is bool(timeout) and result["known"] is True
+    expected = [f"expected release 0.8.1 from every node{within}; {words.format(ago=ago)}" for ago in range(100, 110)]
+    assert result["problem"] in expected
+    assert result.get("msg", result["problem"]) == result["problem"]
+
+
+def test_wait_for_an_api(run, api):
+    api.auth = (502, b"")
+    Thread(target=lambda: (time.sleep(0.3), setattr(api, "auth", None)), daemon=True).start()
+    result = run(timeout=10)
+    assert not result["failed"] and result["known"] is True and result["problem"] == ""
+
+
+def test_a_token_that_has_run_out(run, api):
+    api.nodes = [[node("sf-1", "0.8.0")]]
+    api.list = (401, {})
+    Thread(target=lambda: (time.sleep(0.3), setattr(api, "list", None), api.nodes.append([node("sf-1")])),
+           daemon=True).start()
+    assert not run(release="0.8.1", timeout=10)["failed"]
+
+
+@pytest.mark.parametrize("release, expected", [
+    ("", "expected the API to list its nodes within 0.2 s"),
+    ("0.8.1", "expected release 0.8.1 from every node within 0.2 s"),
+])
+def test_an_api_that_does_not_come(run, credentials, closed, release, expected):
+    credentials.write_text(json.dumps({"namespace": "system", "key": KEY, "apiurl": closed}))
+    result = run(release=release, timeout=0.2)
+    assert result["failed"] and result["msg"] == f"{expected}; last seen: {silence(closed)}"
+    assert result["problem"] == silence(closed) and result["known"] is False
+
+
+def test_no_time_for_a_request(run):
+    result = run(request_timeout=0)
+    assert result["failed"] and result["msg"] == "request_timeout is 0, it must be more than 0"

@@ -1,0 +1,113 @@
+# Copyright (c) 2026, the shakenfist.rolling authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Tiny wheels, an index of them and virtualenvs with a real pip, for what depends on pip's own behaviour.
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import importlib.metadata
+import os
+import subprocess
+import venv
+import zipfile
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+
+import pytest
+
+
+def make_wheel(folder, name, version, requires=(), python="", body=""):
+    """Make a wheel of one module, always the same bytes.
+
+    :returns: its digest.
+    """
+    folder.mkdir(exist_ok=True)
+    info = f"{name}-{version}.dist-info"
+    lines = ["Metadata-Version: 2.1", f"Name: {name}", f"Version: {version}"]
+    lines += [f"Requires-Python: {python}"] if python else []
+    lines += [f"Requires-Dist: {one}" for one in requires]
+    files = {f"{name}.py": f"VERSION = {version!r}\n{body}", f"{info}/METADATA": "\n".join(lines) + "\n",
+             f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"}
+    files[f"{info}/RECORD"] = "".join(f"{path},,\n" for path in [*files, f"{info}/RECORD"])
+    path = folder / f"{name}-{version}-py3-none-any.whl"
+    with zipfile.ZipFile(path, "w") as archive:
+        for member, content in files.items():
+            archive.writestr(zipfile.ZipInfo(member), content)
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def locked(folder, *names):
+    """A lock of wheels in C(folder), each named as C(name-version)."""
+    return [dict(name=name.rsplit("-", 1)[0], version=name.rsplit("-", 1)[1],
+                 sha256=hashlib.sha256((folder / f"{name}-py3-none-any.whl").read_bytes()).hexdigest())
+            for name in names]
+
+
+def real_venv(root, folder, *requirements):
+    """A virtualenv with the pip that the tests themselves run with, and what is to be installed from C(folder)."""
+    try:
+        pip = importlib.metadata.distribution("pip")
+    except importlib.metadata.PackageNotFoundError:
+        pytest.skip("the tests run without pip")
+    venv.EnvBuilder(symlinks=True).create(root)
+    site = next(root.glob("lib/python3*/site-packages"))
+    for name in ("pip", os.path.basename(next(path for path in pip.files if path.name == "METADATA").parent)):
+        (site / name).symlink_to(pip.locate_file(name))
+    if requirements:
+        run_pip(root, "install", "--no-deps", "--no-index", "--find-links", str(folder), *requirements)
+    return root
+
+
+def run_pip(root, *arguments):
+    return subprocess.run([str(root / "bin" / "python"), "-m", "pip", *arguments], check=True, capture_output=True,
+                          text=True).stdout
+
+
+def pip_environment(monkeypatch, folder=None):
+    """Nothing of the machine that the tests run on: no configuration, no proxy, and no index but C(folder)."""
+    for name in [name for name in os.environ if name.startswith("PIP_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("PIP_NO_CACHE_DIR", "1")
+    monkeypatch.setenv("NO_PROXY", "*")
+    if folder:
+        monkeypatch.setenv("PIP_NO_INDEX", "1")
+        monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
+
+
+@contextlib.contextmanager
+def index(folder, python=None):
+    """A package index of the wheels in C(folder).
+
+    :arg python: by file name the Pythons that a wheel is for.
+    """
+    class Handler(SimpleHTTPRequestHandler):
+        def __init__(self, *arguments):
+            super().__init__(*arguments, directory=str(folder))
+
+        def do_GET(self):
+            if not self.path.startswith("/simple/"):
+                super().do_GET()
+                return
+            wanted = self.path.split("/")[2]
+            page = "".join(
+                f'<a href="/{path.name}" data-requires-python="{(python or {}).get(path.name, "")}">{path.name}</a>'
+                for path in sorted(folder.glob(f"{wanted}-*")))
+            self.send_response(200 if page else 404)
+            self.send_header("Content-Type", "text/html")
+            self.end_headers()
+            self.wfile.write(page.encode())
+
+        def log_message(self, *dummy):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+    try:
+        yield f"127.0.0.1:{server.server_port}/simple/"
+    finally:
+        server.shutdown()
+        server.server_close()
