@@ -18,9 +18,36 @@ def _stale(name, node, url):
             f"(or DELETE {url}/nodes/{name})")
 
 
-def preflight_cluster(verdict, api, offsets=None, limit=5.0):
+def _left_out(verdict, hidden, unseen, database, target, back):
+    """What speaks against rolling only the nodes that --limit names: one list that refuses, and one that warns."""
+    if not target:
+        return [], []
+    old = {name: node["version"] for name, node in unseen.items() if node["version"] != target}
+    tier = [f"{name} is on {old[name]}" for name in old if name in database]
+    others = [f"{name} is on {old[name]}" for name in old if name not in database]
+    rolled = [name for name, node in verdict.items() if not node["done"]]
+    rolled_tier = [name for name in rolled if name in database]
+    rolled_others = [name for name in rolled if name not in database]
+    blind = sorted(set(hidden) - set(unseen))
+    refusals = [f"--limit hides {', '.join(blind)}, and the API knows nothing of them: run without --limit, the nodes "
+                "that are done are passed over anyway"] if blind else []
+    if not back and tier and rolled_others:
+        refusals.append(f"{', '.join(rolled_others)} would run {target} before the database tier does "
+                        f"({', '.join(tier)}): a new sf-api needs a new sf-database. Roll the tier first, or run "
+                        "without --limit")
+    if back and others and rolled_tier:
+        refusals.append(f"{', '.join(rolled_tier)} would go back to {target} before the other nodes do "
+                        f"({', '.join(others)}): a new sf-api needs a new sf-database. Run without --limit")
+    warnings = [f"after this roll {', '.join(tier)} still: if the schema moves, its sf-database does not start again. "
+                "Roll it soon"] if not back and tier and rolled_tier else []
+    return refusals, warnings
+
+
+def preflight_cluster(verdict, api, offsets=None, limit=5.0, hidden=(), unseen=None, database=(), target="",
+                      back=False):
     """Judge the cluster as a whole: the API's list of nodes against the inventory, and the clocks."""
     findings = []
+    unseen = unseen or {}
 
     def judge(check, problems, level="fail"):
         findings.extend(dict(check=check, level=level, words=words) for words in problems)
@@ -31,7 +58,7 @@ def preflight_cluster(verdict, api, offsets=None, limit=5.0):
         judge("nodes", [f"the API's list of nodes is not known, so stale nodes and the leader are not seen: "
                         f"{api.get('problem') or 'no node could ask'}"], "warn")
     else:
-        strangers, missing, theirs = _listed(verdict, api)
+        strangers, missing, theirs = _listed({**unseen, **verdict}, api)
         judge("stale nodes", [_stale(name, theirs[name], api.get("url") or "the API") for name in strangers
                               if theirs[name]["state"] in ("error", "missing")])
         judge("nodes", [f"the API knows a node {name} ({theirs[name]['state']}, {theirs[name]['release']}) that the "
@@ -43,6 +70,11 @@ def preflight_cluster(verdict, api, offsets=None, limit=5.0):
                if name not in strangers and theirs[name]["state"] in ("error", "missing")]
         judge("states", [f"the API says that {name} is {theirs[name]['state']}: it is in the inventory, so it is "
                          "rolled; see that it recovers" for name in ill], "warn")
+    if hidden:
+        refusals, warnings = _left_out(verdict, hidden, unseen, database, target, back)
+        judge("limit", refusals)
+        if warnings:
+            judge("limit", warnings, "warn")
     clocks = {name: offset for name, offset in (offsets or {}).items() if offset is not None}
     apart = max(clocks.values()) - min(clocks.values()) if clocks else 0
     judge("clocks", [f"the clocks are {apart:.0f} s apart, at most {limit:g} s are allowed ("

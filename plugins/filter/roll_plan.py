@@ -58,7 +58,7 @@ def _batches(names, verdict, serial, kinds):
     return batches
 
 
-def roll_plan(verdict, serial=1, back=False, api=None):
+def roll_plan(verdict, serial=1, back=False, api=None, unseen_ready=(), database=()):
     """Put the nodes into the order in which they are rolled."""
     api = api or {}
     leader = api.get("leader") or ""
@@ -69,15 +69,16 @@ def roll_plan(verdict, serial=1, back=False, api=None):
     # A new sf-api needs a new sf-database, so going back the tier comes last.
     plan["order"] = others + plan["database"] if back else plan["database"] + others
     plan["schema"] = [name for name, node in verdict.items() if node["database"]]
-    # Sorted, so that operators whose inventories differ in their order agree on it.
-    plan["lock"] = min(plan["schema"], default="")
+    # Sorted, and of all the tier, so that operators agree on it whatever the order of their inventory and their limit.
+    plan["lock"] = min([*plan["schema"], *database], default="")
+    plan["first"] = next(iter(verdict), "")
     plan["api"] = bool(api.get("known"))
     plan["leader"] = next((name for name, node in verdict.items() if node.get("name", name) == leader), "")
     plan["done"] = [name for name, node in verdict.items() if node["done"]]
     plan["gateways_down"] = [name for name, node in verdict.items() if node["gateway_down"]]
     # Without any gateway a node stays ready for some 10 to 15 seconds more: it is not to be counted on.
     lost = plan["gateways_down"] and all(node["gateway_down"] for node in verdict.values() if node["database"])
-    plan["serving"] = [] if lost else [name for name, node in verdict.items() if node["ready"]]
+    plan["serving"] = [] if lost else [name for name, node in verdict.items() if node["ready"]] + list(unseen_ready)
     plan["alone"] = bool(plan["order"]) and len(plan["serving"]) < 2
     return plan
 

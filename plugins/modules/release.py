@@ -403,11 +403,10 @@ def stage(module, target):
     return result
 
 
-def upgrade(module):
-    """Make sure that the active virtualenv itself holds what the lock says."""
+def upgrade(module, path):
+    """Make sure that the active virtualenv C(path) itself holds what the lock says."""
     params = module.params
     check_request(params)
-    path = params["path"]
     found = inspect(module.run_command, path, params["distribution"])
     require_pip(found, path)
     present = distributions(module.run_command, path)
@@ -443,16 +442,14 @@ def main():
     # With a slash at its end a link would look like the directory that it leads to.
     module.params["path"] = module.params["path"].rstrip("/")
     state, name = module.params["state"], module.params["name"]
-    if state == "in_place":
-        target, act = module.params["path"], lambda: upgrade(module)
-    else:
+    target = module.params["path"]
+    if state != "in_place":
         if not name or name.startswith(".") or "/" in name:
             module.fail_json(msg=f"{name!r} cannot be the name of a release directory")
         target = os.path.join(os.path.realpath(module.params["releases"]), name)
-        act = (lambda: stage(module, target)) if state == "staged" else (lambda: activate(module, target))
     intent = f"cannot {dict(staged='stage', active='activate', in_place='upgrade')[state]} {target}"
     try:
-        result = act()
+        result = dict(staged=stage, active=activate, in_place=upgrade)[state](module, target)
     except RollingError as exc:
         output = exc.details.get("pip_output", "")
         message = no_space(module.params) if FULL in output else exc.message

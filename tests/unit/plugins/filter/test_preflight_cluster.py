@@ -50,3 +50,29 @@ def test_clocks(offsets, apart):
     levels, text = judge(api(), offsets)
     assert levels == ([("fail", "clocks")] if apart else [])
     assert ("the clocks are 5 s apart" in text) == apart
+
+
+@pytest.mark.parametrize("rolled, others, back, level, words", [
+    ("one", dict(two="0.8.1"), False, None, ""),
+    ("two", dict(one="0.8.1"), False, None, ""),
+    ("two", dict(one="0.8.0"), False, "fail", "two would run 0.8.1 before the database tier does (one is on 0.8.0)"),
+    ("one", dict(two="0.8.0"), False, None, ""),
+    ("one", dict(tier="0.8.0"), False, "warn", "after this roll tier is on 0.8.0 still"),
+    ("two", {}, False, "fail", "--limit hides one, and the API knows nothing of them"),
+    ("one", dict(two="0.8.2"), True, "fail", "one would go back to 0.8.1 before the other nodes do (two is on 0.8.2)"),
+    ("two", dict(one="0.8.2"), True, None, ""),
+])
+def test_a_limit(rolled, others, back, level, words):
+    verdict = {rolled: dict(name=rolled, done=False, findings=[])}
+    unseen = {name: dict(name=name, version=version) for name, version in others.items()}
+    nodes = [dict(name=name, state="created", release="") for name in [rolled, *unseen]]
+    found = [finding for finding in preflight_cluster(
+        verdict, dict(known=True, nodes=nodes), hidden=list(unseen) or ["one"], unseen=unseen,
+        database=["one", "tier"], target="0.8.1", back=back) if finding["level"] != "pass"]
+    assert [finding["level"] for finding in found] == ([level] if level else [])
+    assert words in "".join(finding["words"] for finding in found)
+
+
+def test_a_limit_without_a_target():
+    found = preflight_cluster(VERDICT, api(), hidden=["x"])
+    assert {finding["level"] for finding in found} == {"pass"}

@@ -36,6 +36,12 @@ def test_roll_plan(verdict, expected):
     assert plan["serial"] == [1] * len(plan["others"] or [""])
 
 
+def test_nodes_that_are_left_out():
+    plan = roll_plan({"c": node()}, unseen_ready=["a", "b"], database=["b", "a"])
+    assert (plan["lock"], plan["first"], plan["schema"], plan["serving"]) == ("a", "c", [], ["c", "a", "b"])
+    assert not plan["alone"]
+
+
 def test_the_way_back_ends_with_the_database_tier():
     assert roll_plan({"a": node(True), "b": node()}, back=True)["order"] == ["b", "a"]
 

@@ -131,7 +131,8 @@ def test_another_python_is_needed_says_a_wheel(resolve, node, wheels, monkeypatc
     assert result["failed"] and "shakenfist 0.9.0 needs Python >=3.99, this node has " in result["msg"]
 
 
-def test_an_index_with_a_password(resolve, node, wheels, tmp_path, monkeypatch):
+@pytest.mark.parametrize("credentials", ["a-secret-token", "a-secret-token:", "a-secret-token-as-name:x-oauth-basic"])
+def test_an_index_with_credentials(credentials, resolve, node, wheels, tmp_path, monkeypatch):
     """Neither in the journal nor in what is returned; the rest of the URL is to be seen."""
     node()
     pip_environment(monkeypatch)
@@ -139,9 +140,9 @@ def test_an_index_with_a_password(resolve, node, wheels, tmp_path, monkeypatch):
     monkeypatch.setattr(basic.AnsibleModule, "log", lambda dummy, message, log_args=None: journal.append(
         f"{message} {log_args}"))
     with index(wheels) as url:
-        result = resolve(index_url=f"http://a-secret-token@{url}")
+        result = resolve(index_url=f"http://{credentials}@{url}")
         assert names(result["lock"])[-1] == "shakenfist-0.8.1"
-        failed = resolve(index_url=f"http://a-secret-token@{url}", version="7")
+        failed = resolve(index_url=f"http://{credentials}@{url}", version="7")
     assert failed["failed"] and "shakenfist==7" in failed["msg"]
     text = json.dumps([result, failed])
     assert "a-secret-token" not in text and f"@{url}" in text

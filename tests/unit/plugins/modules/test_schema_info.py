@@ -35,9 +35,9 @@ class FakeDriver:
 
     def connect(self, **arguments):
         self.arguments = arguments
-        if self.refusal:
+        if isinstance(self.refusal, Exception):
             raise self.refusal
-        return SimpleNamespace(cursor=lambda: self.cursor(), close=self.close)
+        return SimpleNamespace(cursor=self.cursor, close=self.close)
 
     def cursor(self):
         return SimpleNamespace(execute=self.execute, fetchall=lambda: self.rows, close=lambda: None)
