@@ -116,6 +116,16 @@ def _drain(node, options):
     return problems
 
 
+def _strategy(node):
+    """What pip in the running virtualenv costs, and where it must not run."""
+    name = node["release"].get("name")
+    if name:
+        return "fail", (f"rolling_strategy is in_place, but {node['venv']} leads to the release {name}, which would no "
+                        "longer be what its name says: leave rolling_strategy out")
+    return "warn", ("rolling_strategy is in_place: pip runs while the node is out of rotation, under daemons that still "
+                    "run what it replaces, and if that fails there is nothing to go back to")
+
+
 def _room(seen, target):
     host, node = seen.get("host") or {}, seen["node"]
     if not host or not target or _unfinished(node, target):
@@ -153,13 +163,15 @@ def _findings(seen, in_tier, excused, target, options):
     for check, problems in (("readiness", _readiness(seen)), ("gateways", _gateways(seen, excused))):
         findings.judge(check, problems, _begun(problems, seen, target, options))
     findings.judge("drain", _drain(node, options))
+    if options["strategy"] == "in_place":
+        findings.add("strategy", *_strategy(node))
     findings.judge("room", _room(seen, target))
     findings.judge("owner", (seen.get("host") or {}).get("unsafe", []))
     return findings.found
 
 
 def preflight_verdict(nodes, database, target, allow_degraded=False, allow_downgrade=False, allow_skip=False,
-                      balancer_detection=0.0):
+                      balancer_detection=0.0, strategy="clone"):
     """Judge each node from what was seen of it.
 
     A node that an earlier roll to the same release has begun is not required to be ready, nor its gateway to be
@@ -168,7 +180,7 @@ def preflight_verdict(nodes, database, target, allow_degraded=False, allow_downg
     if Version is None:
         raise AnsibleFilterError("the controller lacks the Python library packaging, which comes with ansible-core")
     options = dict(allow_degraded=allow_degraded, allow_downgrade=allow_downgrade, allow_skip=allow_skip,
-                   balancer_detection=float(balancer_detection or 0))
+                   balancer_detection=float(balancer_detection or 0), strategy=strategy)
     begun = [name for name, seen in nodes.items() if seen["node"] and _unfinished(seen["node"], target)]
     excused = [nodes[name]["node"]["gateway"] for name in begun]
     serving = {gateway for seen in nodes.values()

@@ -342,6 +342,13 @@ def install(module, root, **options):
     return installed(report)
 
 
+def forget(root):
+    """Remove what only holds for the release that the virtualenv C(root) held before."""
+    for name in NOT_CLONED:
+        if os.path.lexists(os.path.join(root, name)):
+            os.unlink(os.path.join(root, name))
+
+
 def build(module, clone, **options):
     """Clone the active virtualenv to C(clone) and upgrade the clone.
 
@@ -352,9 +359,7 @@ def build(module, clone, **options):
     rc, out, err = module.run_command(["cp", "-a", "--reflink=auto", active, clone], **options)
     if rc != 0:
         raise RollingError(f"cannot clone {params['path']}", pip_output=(out + err).strip())
-    for name in NOT_CLONED:
-        if os.path.lexists(os.path.join(clone, name)):
-            os.unlink(os.path.join(clone, name))
+    forget(clone)
     packages = install(module, clone, **options)
     correct_shebangs(os.path.join(clone, "bin"), clone, params["path"])
     return packages
@@ -417,6 +422,7 @@ def upgrade(module, path):
         after="".join(f"{one['name']} {one['version']}\n" for one in other)))
     if other and not module.check_mode:
         result["packages"] = install(module, path)
+        forget(path)
     return result
 
 

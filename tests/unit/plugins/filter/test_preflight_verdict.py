@@ -98,6 +98,16 @@ def test_the_balancer_must_be_faster_than_the_drain(detection, problems):
     assert len(result) == problems and all("takes 25 s to let go" in problem for problem in result)
 
 
+@pytest.mark.parametrize("name, level, words", [
+    (None, "warn", "there is nothing to go back to"),
+    ("0.8.0-aa", "fail", "leads to the release 0.8.0-aa, which would no longer be"),
+])
+def test_in_place(name, level, words):
+    result = verdict(seen(release={"version": "0.8.0", "name": name}), strategy="in_place")
+    found = [finding for finding in result["findings"] if finding["check"] == "strategy"]
+    assert found[0]["level"] == level and words in found[0]["words"] and len(found) == 1
+
+
 @pytest.mark.parametrize("node, options", [
     (host(), {}),
     (dict(host(free=0), node=dict(seen()["node"], staged=["0.8.1-aa"])), {}),

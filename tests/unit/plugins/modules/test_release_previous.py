@@ -60,3 +60,11 @@ def test_one_that_is_of_no_use_is_not_told(activate, look, tmp_path, target):
     (tmp_path / "releases" / ".previous").unlink()
     (tmp_path / "releases" / ".previous").symlink_to(tmp_path / "releases" / target)
     assert look() == {}
+
+
+@pytest.mark.parametrize("names", [[], [".rolling-schema.json"]])
+def test_what_is_recorded_of_another_release_is_forgotten(tmp_path, names):
+    for name in [*names, "plugin"]:
+        (tmp_path / name).write_text("{}")
+    release.forget(str(tmp_path))
+    assert os.listdir(tmp_path) == ["plugin"]
