@@ -73,8 +73,8 @@ def _release(node, target, options):
         return []
     old, new = _parse(version), _parse(target["version"])
     if new < old and not options["allow_downgrade"]:
-        return [f"it runs {version}, newer than {target['version']}. To go back on purpose, pass "
-                "-e preflight_allow_downgrade=true"]
+        return [f"it runs {version}, newer than {target['version']}. To go back, run the playbook "
+                "shakenfist.rolling.rollback; to roll there all the same, pass -e preflight_allow_downgrade=true"]
     if (new.major, new.minor) > (old.major, old.minor + 1) and not options["allow_skip"]:
         return [f"it runs {version}, and {target['version']} skips a minor release: upgrade to {old.major}."
                 f"{old.minor + 1} first, or pass -e preflight_allow_skip=true"]
@@ -122,8 +122,8 @@ def _strategy(node):
     if name:
         return "fail", (f"rolling_strategy is in_place, but {node['venv']} leads to the release {name}, which would no "
                         "longer be what its name says: leave rolling_strategy out")
-    return "warn", ("rolling_strategy is in_place: pip runs while the node is out of rotation, under daemons that still "
-                    "run what it replaces, and if that fails there is nothing to go back to")
+    return "warn", ("rolling_strategy is in_place: pip runs while the node is out of rotation, under daemons that "
+                    "still run what it replaces, and if that fails there is nothing to go back to")
 
 
 def _room(seen, target):

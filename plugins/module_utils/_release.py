@@ -13,7 +13,7 @@ import re
 from contextlib import contextmanager
 from urllib.parse import unquote, urlsplit
 
-from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError
+from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError, wait_for
 
 # Run by the virtualenv's own Python: what it really imports counts, not what a folder's name says.
 PROBE = """
@@ -49,6 +49,9 @@ PIP_MINIMUM = (22, 2)
 
 # The link beside the release directories that leads to the one that was active before.
 PREVIOUS = ".previous"
+
+# For how many seconds to wait for another one who stages or prunes on this node.
+TURN_WITHIN = 1800
 
 PIP_OPTIONS = dict(
     # no_log: what a module is called with goes to the journal before any line of the module runs.
@@ -120,8 +123,18 @@ def hide_credentials(module):
 def exclusively(directory):
     """Nobody else stages or prunes in C(directory) meanwhile; waits until the one who does has ended."""
     handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+
+    def take():
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+        if not wait_for(take, TURN_WITHIN):
+            raise RollingError(f"another one has been staging or pruning in {directory} for {TURN_WITHIN} s: see which "
+                               f"process it is with fuser -v {directory}, end it, and start again")
         yield handle
     finally:
         os.close(handle)
@@ -139,6 +152,7 @@ class Pip:
         self.module = module
         self.root = root
         self.options = options
+        self.lock = None
         self.index_url = module.params["index_url"]
         self.environment = dict(PIP_ENVIRONMENT)
         if self.index_url:
@@ -155,7 +169,8 @@ class Pip:
             environ_update=self.environment, **self.options)
         if rc != 0:
             output = (out + err).strip()
-            raise RollingError(explain(output, self.module.params["path"]) or "pip failed", pip_output=output)
+            raise RollingError(explain(output, self.module.params["path"], self.lock) or "pip failed",
+                               pip_output=output)
 
     def install(self, arguments):
         """C(pip install) with a report.
@@ -172,33 +187,67 @@ class Pip:
 
     def locked(self, lock):
         """The arguments that make pip take exactly what C(lock) says, from a file that they name."""
+        self.lock = lock
         requirements = os.path.join(self.module.tmpdir, "lock.txt")
         with open(requirements, "w", encoding="utf-8") as handle:
             handle.writelines(f"{one['name']}=={one['version']} --hash=sha256:{one['sha256']}\n" for one in lock)
         return ["--require-hashes", "-r", requirements]
 
 
-def explain(output, root):
-    """What pip's words mean for a roll, None if that is not known. C(root) is the node's virtualenv."""
+def explain(output, root, lock=None):
+    """What pip's words mean for a roll, None if that is not known.
+
+    :arg root: the node's virtualenv.
+    :arg lock: what pip was to install; None where it only looks.
+    """
     found = re.search(r"^ +([A-Za-z0-9._-]+).*:\n +Expected sha256 +(\w+)\n(?: +Expected.*\n| +or .*\n)* +Got +(\w+)",
                       output, re.MULTILINE)
     if found:
         name, expected, got = found.groups()
+        if lock is None:
+            return (f"the wheel of {name} is not the one that the index itself names (expected sha256 {expected}, got "
+                    f"{got}): it is damaged on the index, or in a cache in between")
         return (f"the wheel of {name} that this node was given is not the one that was resolved for the cluster "
                 f"(expected sha256 {expected}, got {got}): the index or a cache in between has changed or damaged it")
     found = re.search(r"In --require-hashes mode, all requirements must have their versions pinned.*\n +(\S.*?)"
                       r"(?: from .*| \(from .*)?$", output, re.MULTILINE) or re.search(
                           r"Hashes are required in --require-hashes mode.*\n +(\S+)", output)
     if found:
-        return (f"this node needs {found.group(1)}, which the release's lock does not have: its virtualenv differs "
-                "from the one that was resolved on another node; install it by hand into that one and resolve again, "
-                f"or into this one: {python_of(root)} -m pip install '{found.group(1)}'")
+        return not_locked(found.group(1), root)
     found = re.search(r"Wheel '(\S+)' located at \S+ is invalid|(BadZipFile|has an invalid wheel)", output)
     if found:
         return (f"the wheel{' of ' + found.group(1) if found.group(1) else ''} that this node was given is damaged: "
                 "look at the index and at a cache in between, or remove pip's own with "
                 f"{python_of(root)} -m pip cache purge")
-    return None
+    return explain_absence(output, root, lock) if lock is not None else None
+
+
+def explain_absence(output, root, lock):
+    """What it means that pip does not find, or may not use, what the lock says; None if it does not say that."""
+    found = re.search(r"Package '(\S+)' requires a different Python: (\S+) not in '([^']+)'", output)
+    if found:
+        name, python, wanted = found.groups()
+        return (f"{name} needs Python {wanted}, this node has {python}: the lock was resolved on a node with another "
+                "Python")
+    found = re.search(r"No matching distribution found for (([A-Za-z0-9._-]+).*)", output)
+    if not found:
+        return None
+    wanted, name = found.group(1).strip(), found.group(2)
+    locked = pick(lock, name)
+    if not locked:
+        return not_locked(wanted, root)
+    other = re.search(rf"(?:^|\s){re.escape(locked['version'])} Requires-Python ([^;\n]+)", output)
+    if other:
+        return (f"{name} {locked['version']} needs Python {other.group(1).strip()}, this node has another: the lock "
+                "was resolved on a node with another Python")
+    return (f"{wanted} was resolved for the cluster, but this node does not find it where it looks: the index or the "
+            "wheelhouse does not have it, or cannot be reached")
+
+
+def not_locked(requirement, root):
+    return (f"this node needs {requirement}, which the release's lock does not have: its virtualenv differs from the "
+            "one that was resolved on another node; install it by hand into that one and resolve again, or into this "
+            f"one: {python_of(root)} -m pip install '{requirement}'")
 
 
 def check_lock(lock):

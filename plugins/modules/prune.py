@@ -12,6 +12,7 @@ version_added: 0.1.0
 description:
   - Keeps the active release, the one that was active before, and beside these the newest, until O(keep) are kept. The
     others are removed, and so is what an interrupted staging has left.
+  - A directory that holds no virtualenv is no release, and is left alone.
 options:
   path:
     description: The link to the active release.
@@ -65,7 +66,7 @@ import shutil
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError
-from ansible_collections.shakenfist.rolling.plugins.module_utils._release import PREVIOUS, exclusively
+from ansible_collections.shakenfist.rolling.plugins.module_utils._release import PREVIOUS, exclusively, python_of
 
 
 def directories(releases):
@@ -83,13 +84,23 @@ def choose(params):
     """The names of the directories to keep, and of those to remove."""
     releases = os.path.realpath(params["releases"])
     found = directories(releases)
-    whole = [name for name in found if not name.startswith(".")]
+    whole = [name for name in found if not name.startswith(".") and os.path.lexists(python_of(found[name]))]
     newest = sorted(whole, key=lambda name: named_at(found[name]), reverse=True)
     in_use = {os.path.realpath(params["path"]), os.path.realpath(os.path.join(releases, PREVIOUS))}
     kept = [name for name in newest if found[name] in in_use]
     kept += [name for name in newest if name not in kept][:max(0, params["keep"] - len(kept))]
     partial = [name for name in found if name.startswith(".") and name.endswith(".partial")]
     return kept, [name for name in newest if name not in kept] + partial
+
+
+def remove(path):
+    """Remove a directory. Its name goes first: a release directory is whole, even if this is interrupted."""
+    folder, name = os.path.split(path)
+    if not name.startswith("."):
+        path = os.path.join(folder, f".{name}.partial")
+        shutil.rmtree(path, ignore_errors=True)
+        os.rename(os.path.join(folder, name), path)
+    shutil.rmtree(path)
 
 
 def prune(module):
@@ -102,7 +113,7 @@ def prune(module):
         kept, removed = choose(params)
         if not module.check_mode:
             for name in removed:
-                shutil.rmtree(os.path.join(params["releases"], name))
+                remove(os.path.join(params["releases"], name))
 
     def lines(names):
         return "".join(f"{name}\n" for name in sorted(names))

@@ -136,6 +136,7 @@ import hashlib
 import os
 import shutil
 import tempfile
+from contextlib import contextmanager
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError, last_lines
@@ -206,34 +207,43 @@ def adopt(run, params, target):
     """
     path = params["path"]
     adopted = free_name(run, params)
-    os.symlink(target, adopted)
-    try:
-        swapped = exchange(adopted, path)
-    except OSError:
-        os.unlink(adopted)
-        raise
-    if not swapped:
-        # Two renames: for some microseconds there is no virtualenv at all.
-        os.unlink(adopted)
-        os.rename(path, adopted)
+    with remembered(os.path.dirname(target), adopted, None):
+        os.symlink(target, adopted)
         try:
-            link(target, path)
+            swapped = exchange(adopted, path)
         except OSError:
-            os.rename(adopted, path)
+            os.unlink(adopted)
             raise
+        if not swapped:
+            # Two renames: for some microseconds there is no virtualenv at all.
+            os.unlink(adopted)
+            os.rename(path, adopted)
+            try:
+                link(target, path)
+            except OSError:
+                os.rename(adopted, path)
+                raise
     return adopted
 
 
-def remember(releases, previous, target):
-    """Keep in C(.previous) where to go back to. Going back there forgets it: it leads nowhere from then on.
-
-    :returns: what to do once the swap is done.
-    """
+@contextmanager
+def remembered(releases, previous, target):
+    """Keep in C(.previous) where to go back to, around the swap to C(target). Going back there forgets it."""
     path = os.path.join(releases, PREVIOUS)
-    if os.path.islink(path) and os.path.realpath(path) == target:
-        return lambda: os.unlink(path)
-    link(previous, path)
-    return lambda: None
+    before = os.readlink(path) if os.path.islink(path) else None
+    going_back = before is not None and os.path.realpath(path) == target
+    if not going_back:
+        link(previous, path)
+    try:
+        yield
+    except OSError:
+        if before is None:
+            os.unlink(path)
+        elif not going_back:
+            link(before, path)
+        raise
+    if going_back:
+        os.unlink(path)
 
 
 def activate(module, target):
@@ -254,12 +264,9 @@ def activate(module, target):
         raise RollingError(f"there is no virtualenv at {path}")
     if plain:
         result["previous"] = adopt(module.run_command, params, target)
-        # Before, it had no name yet.
-        remember(os.path.dirname(target), result["previous"], target)
     else:
-        done = remember(os.path.dirname(target), previous, target)
-        link(target, path)
-        done()
+        with remembered(os.path.dirname(target), previous, target):
+            link(target, path)
     # The link's own time says since when the release is active. It must not be before the swap.
     os.utime(path, follow_symlinks=False)
     return result
@@ -416,7 +423,9 @@ def upgrade(module, path):
     require_pip(found, path)
     present = distributions(module.run_command, path)
     before = {one["name"]: present.get(canonical(one["name"]), {}).get("version") for one in params["lock"]}
-    other = [one for one in params["lock"] if before[one["name"]] != one["version"]]
+    # As pip sees it: 6.0+debian1 is good enough for ==6.0.
+    other = [one for one in params["lock"]
+             if one["version"] not in (before[one["name"]], (before[one["name"]] or "").split("+")[0])]
     result = dict(changed=bool(other), release=path, diff=dict(
         before="".join(f"{one['name']} {before[one['name']] or '(absent)'}\n" for one in other),
         after="".join(f"{one['name']} {one['version']}\n" for one in other)))

@@ -80,8 +80,8 @@ lock:
   sample: [{"name": "shakenfist", "version": "0.8.1", "sha256": "0a1b2c3d"}]
 unpinned:
   description:
-    - What the release needs and the lock does not hold, because the index no longer has one of the installed versions.
-    - The lock is then only what changes on this node, and other nodes have to have these installed already.
+    - What the release needs and the lock does not hold, because the index no longer has the installed version.
+    - Other nodes have to have these installed already.
   returned: success
   type: list
   elements: str
@@ -119,6 +119,8 @@ from ansible_collections.shakenfist.rolling.plugins.module_utils._release import
 PLAIN_VERSION = r"(\d+!)?\d+(\.\d+)*((a|b|rc)\d+)?(\.post\d+)?(\.dev\d+)?(\+[a-z0-9.]+)?"
 # How pip says that there is no solution. Anything else, a silent index for example, is no reason to lock less.
 NO_SOLUTION = ("No matching distribution found", "ResolutionImpossible", "metadata-generation-failed")
+# An index that it cannot reach has no versions for pip, in the same words. These come before them.
+SILENT = "after connection broken by"
 
 
 def by_name(packages):
@@ -155,14 +157,39 @@ def closure(module, pip, requirements, changing, present):
     constraints = os.path.join(module.tmpdir, "constraints.txt")
     with open(constraints, "w", encoding="utf-8") as handle:
         for name, version in sorted(versions.items()):
-            same = "==" if re.fullmatch(PLAIN_VERSION, version) else "==="
-            handle.write(f"{name}{same}{version}\n")
+            handle.write(f"{pin(name, version)}\n")
     try:
         return installed(pip.install(["--dry-run", "--ignore-installed", "--constraint", constraints, *requirements]))
     except RollingError as exc:
-        if any(words in exc.details.get("pip_output", "") for words in NO_SOLUTION):
+        if no_solution(exc.details.get("pip_output", "")):
             return None
         raise
+
+
+def pin(name, version):
+    """A requirement of one version. The index has it without what the operating system added, as in 6.0+debian1."""
+    return f"{name}=={version.split('+')[0]}" if re.fullmatch(PLAIN_VERSION, version) else f"{name}==={version}"
+
+
+def no_solution(output):
+    return SILENT not in output and any(words in output for words in NO_SOLUTION)
+
+
+def one_by_one(pip, present, names):
+    """Of some installed packages, those that the index has at the versions that are installed."""
+    left = {name: pin(name, present[name]["version"]) for name in names}
+    while left:
+        try:
+            return installed(pip.install(["--dry-run", "--no-deps", "--ignore-installed", *left.values()]))
+        except RollingError as exc:
+            output = exc.details.get("pip_output", "")
+            match = re.search(r"No matching distribution found for ([A-Za-z0-9._-]+?)==", output)
+            if SILENT in output or not match or left.pop(canonical(match.group(1)), None) is None:
+                # It cannot be told which one it is.
+                if no_solution(output):
+                    return []
+                raise
+    return []
 
 
 def resolve(module):
@@ -185,14 +212,18 @@ def resolve(module):
     requirements = [f"{distribution}=={wheel['version']}", *module.params["packages"]]
     report = pip.install(["--dry-run", "--upgrade", *requirements])
     packages = installed(report)
+    for item in report.get("install", []):
+        if item.get("is_direct"):
+            raise RollingError(f"pip would take {item['metadata']['name']} from an address of its own, where other "
+                               "nodes would not look for it: put it on the index, and name it with a version")
     changing = by_name(packages)
     present = distributions(module.run_command, path)
     lock, unpinned = closure(module, pip, requirements, changing, present), []
     if lock is None:
-        lock = packages
         asked = names_in(requirements) - {canonical(distribution)}
         unpinned = needed(present, report, {distribution} | asked)
-        unpinned = [name for name in unpinned if name != canonical(distribution)]
+        lock = packages + one_by_one(pip, present, [name for name in unpinned if name != canonical(distribution)])
+        unpinned = [name for name in unpinned if name not in by_name(lock) and name != canonical(distribution)]
     lock = dict(by_name(lock), **{canonical(distribution): wheel})
     for package in lock.values():
         if not package["sha256"]:

@@ -13,6 +13,8 @@ from ansible.plugins.action import ActionBase
 
 # Seconds between two tries. A refused connection answers at once, a silent one takes ansible's own timeout.
 INTERVAL = 2
+# Seconds between two words about it.
+NEWS = 30
 
 
 class PersistentAction(ActionBase):
@@ -40,6 +42,7 @@ class PersistentAction(ActionBase):
         if patience is None:
             return ask()
         deadline = time.monotonic() + patience
+        news = deadline - patience
         while True:
             try:
                 return ask()
@@ -50,8 +53,10 @@ class PersistentAction(ActionBase):
                 return dict(failed=True, changed=False, lost=True, msg=(
                     f"the node cannot be reached by ssh any more, and did not come back within {patience:g} s: "
                     f"{words}"))
-            self._display.warning(f"{task_vars.get('inventory_hostname', 'the node')} is lost, waiting for it for "
-                                  f"{left:.0f} s more: {words}")
+            if time.monotonic() >= news:
+                news = time.monotonic() + NEWS
+                self._display.warning(f"{task_vars.get('inventory_hostname', 'the node')} is lost, waiting for it for "
+                                      f"{left:.0f} s more: {words}")
             self.forget_connection()
             time.sleep(min(INTERVAL, left))
 

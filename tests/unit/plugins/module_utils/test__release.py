@@ -163,3 +163,21 @@ def test_explain(output, words):
         assert re.search(words, explain(output, "/venv"))
     else:
         assert explain(output, "/venv") is None
+
+
+@pytest.mark.parametrize("output, lock, words", [
+    ("ERROR: THESE PACKAGES DO NOT MATCH\n    flask==3 from http://i/flask.whl#sha256=aa (from shakenfist==1):\n"
+     "        Expected sha256 aa\n             Got        bb\n", None,
+     r"the wheel of flask is not the one that the index itself names \(expected sha256 aa, got bb\)"),
+    ("ERROR: Ignored the following versions that require a different python version: 2.9 Requires-Python >=3.1; 3 "
+     "Requires-Python >=3.15; 30 Requires-Python >=3.16\nERROR: No matching distribution found for flask==3",
+     [dict(name="Flask", version="3")], "^flask 3 needs Python >=3.15, this node has another: the lock was"),
+    ("ERROR: No matching distribution found for flask==3", [dict(name="Flask", version="3")], "^flask==3 was resolved"),
+    ("ERROR: No matching distribution found for flask>=3", [], "^this node needs flask>=3, which the release's lock"),
+    ("ERROR: Package 'flask' requires a different Python: 3.11.2 not in '>=3.15'", [],
+     "^flask needs Python >=3.15, this node has 3.11.2: the lock was"),
+    ("ERROR: something else", [], None),
+])
+def test_explain_what_was_to_be_installed(output, lock, words):
+    found = explain(output, "/venv", lock)
+    assert re.search(words, found) if words else found is None

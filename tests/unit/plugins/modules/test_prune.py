@@ -16,7 +16,8 @@ def releases(tmp_path, monkeypatch):
     folder = tmp_path / "releases"
     folder.mkdir()
     for name in "abcde":
-        (folder / name).mkdir()
+        (folder / name / "bin").mkdir(parents=True)
+        (folder / name / "bin" / "python").write_text("")
     (folder / "a file").write_text("")
     monkeypatch.setattr(prune, "named_at", lambda path: ord(os.path.basename(path)))
     return folder
@@ -90,8 +91,31 @@ def test_a_plain_virtualenv(run_module, releases, tmp_path):
 def test_it_cannot_be_removed(run, monkeypatch):
     def refuse(path):
         raise OSError(30, "Read-only file system", path)
-    monkeypatch.setattr(prune.shutil, "rmtree", refuse)
+    monkeypatch.setattr(prune.os, "rename", lambda dummy, path: refuse(path))
     assert "Read-only file system" in run()["msg"]
+
+
+def test_an_interruption_leaves_no_half_release(run, run_module, releases, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(prune.shutil, "rmtree", lambda *dummy, **more: (_ for _ in ()).throw(OSError("stopped")))
+        assert run(keep=4)["failed"]
+    assert left(releases) == "abcde"
+    with monkeypatch.context() as patch:
+        def stop(path, ignore_errors=False):
+            if not ignore_errors:
+                raise OSError("stopped")
+        patch.setattr(prune.shutil, "rmtree", stop)
+        arguments = dict(path=str(tmp_path / "venv"), releases=str(releases), keep=4)
+        assert run_module(prune, **arguments)["failed"]
+    assert sorted(path.name for path in releases.iterdir() if path.is_dir()) == [".a.partial", *"bcde"]
+    assert run_module(prune, **arguments)["removed"] == [".a.partial"]
+    assert left(releases) == "bcde"
+
+
+def test_what_is_no_release_is_left_alone(run, releases):
+    (releases / "backups").mkdir()
+    assert run(keep=1)["removed"] == ["a", "b", "c", "d"]
+    assert left(releases) == "backupse"
 
 
 def test_keep_nothing(run):

@@ -14,6 +14,7 @@ import time
 from threading import Thread
 
 import pytest
+from ansible_collections.shakenfist.rolling.plugins.module_utils import _release
 from ansible_collections.shakenfist.rolling.plugins.modules import release
 from ansible_collections.shakenfist.rolling.tests.unit.fakes import entry
 from ansible_collections.shakenfist.rolling.tests.unit.wheels import (
@@ -226,6 +227,17 @@ def test_two_that_stage_at_once(run, venv, releases, tmp_path):
     assert not (tmp_path / "pip.log").exists()
 
 
+def test_a_lock_that_is_never_freed(run, venv, releases, monkeypatch):
+    monkeypatch.setattr(_release, "TURN_WITHIN", 0.3)
+    venv("venv", offers=OFFERS, becomes="0.8.1")
+    releases.mkdir()
+    first = os.open(releases, os.O_RDONLY)
+    fcntl.flock(first, fcntl.LOCK_EX)
+    result = run("staged")
+    os.close(first)
+    assert result["failed"] and f"has been staging or pruning in {releases} for 0.3 s" in result["msg"]
+
+
 def test_what_staging_runs_holds_the_lock(run, venv, releases, tmp_path, monkeypatch):
     """A cp or pip that outlives its module must not meet a second one in the same clone."""
     (tmp_path / "commands").mkdir()
@@ -309,7 +321,12 @@ def test_a_wheelhouse_that_is_not_there(run, venv, tmp_path):
      "the wheel of shakenfist that this node was given is damaged: look at the index and at a cache in between, or "
      "remove pip's own with {root}/bin/python -m pip cache purge:\n"),
     (["flask==1.0"], ["shakenfist-0.8.1", "grpcio-1.5"], "gone",
-     "pip failed:\nERROR: Could not find a version that satisfies the requirement shakenfist==0.8.1"),
+     "shakenfist==0.8.1 was resolved for the cluster, but this node does not find it where it looks: the index or the "
+     "wheelhouse does not have it, or cannot be reached:\nERROR: Could not find a version that satisfies"),
+    ([], ["shakenfist-0.8.1", "grpcio-1.5"], "no flask",
+     "this node needs flask>=1, which the release's lock does not have"),
+    (["flask==1.0"], ["shakenfist-0.8.1", "grpcio-1.5"], "another Python",
+     "shakenfist needs Python >=3.99, this node has "),
 ])
 def test_pips_failures(run, node, wheels, releases, tmp_path, state, present, names, spoil, message):
     root = node(*present)
@@ -323,6 +340,12 @@ def test_pips_failures(run, node, wheels, releases, tmp_path, state, present, na
         lock = locked(wheels, *names)
     elif spoil == "gone":
         wheel.unlink()
+    elif spoil == "no flask":
+        for path in wheels.glob("flask-*"):
+            path.unlink()
+    elif spoil == "another Python":
+        make_wheel(wheels, "shakenfist", "0.8.1", ["grpcio==1.5"], python=">=3.99")
+        lock = locked(wheels, *names)
     result = run(state, lock=lock)
     assert result["failed"]
     assert message.format(root=root, expected=lock[0]["sha256"], got=got) in result["msg"], result["msg"]
@@ -331,6 +354,12 @@ def test_pips_failures(run, node, wheels, releases, tmp_path, state, present, na
 
 
 # ---- upgrading in place
+
+def test_what_the_operating_system_added_to_a_version_is_no_difference(run, venv):
+    root = venv("venv", version="0.8.1")
+    (root / "distributions.json").write_text(json.dumps({"shakenfist": {"version": "0.8.1+debian1", "requires": []}}))
+    assert not run("in_place", lock=LOCK[:1])["changed"]
+
 
 def test_check_mode_upgrades_nothing(run, node, wheels):
     root = node("flask==1.0")
@@ -455,18 +484,42 @@ def break_exchange(dummy, path):
     raise OSError(errno.EPERM, "not permitted", path)
 
 
+def break_link(target, path, link=release.link):
+    """The virtualenv's link cannot be made; .previous can."""
+    if os.path.basename(path) == "venv":
+        break_exchange(target, path)
+    link(target, path)
+
+
+@pytest.mark.parametrize("previous", [None, "0.7.0-dd"])
 @pytest.mark.parametrize("broken", [
     {"exchange": break_exchange},
-    {"exchange": lambda *dummy: False, "link": break_exchange},
+    {"exchange": lambda *dummy: False, "link": break_link},
 ])
-def test_a_failed_adoption_leaves_the_virtualenv(run, venv, staged, releases, monkeypatch, broken):
+def test_a_failed_adoption_leaves_the_virtualenv(run, venv, staged, releases, monkeypatch, broken, previous):
     for name, function in broken.items():
         monkeypatch.setattr(release, name, function)
     root = venv("venv")
+    if previous:
+        (releases / ".previous").symlink_to(releases / previous)
     result = run("active")
     assert result["failed"] and "not permitted" in result["msg"]
     assert root.is_dir() and not root.is_symlink() and (root / "bin" / "python").exists()
-    assert [path.name for path in releases.iterdir()] == [NAME]
+    assert sorted(path.name for path in releases.iterdir()) == [".previous"] * bool(previous) + [NAME]
+    assert not previous or os.readlink(releases / ".previous") == str(releases / previous)
+
+
+@pytest.mark.parametrize("previous", [None, "0.7.0-dd", NAME])
+def test_a_failed_swap_leaves_what_to_go_back_to(run, venv, staged, releases, tmp_path, monkeypatch, previous):
+    monkeypatch.setattr(release, "link", break_link)
+    old = venv("releases/0.8.0-cc")
+    (tmp_path / "venv").symlink_to(old)
+    if previous:
+        (releases / ".previous").symlink_to(releases / previous)
+    assert run("active")["failed"]
+    assert os.path.realpath(tmp_path / "venv") == str(old)
+    assert os.path.lexists(releases / ".previous") == bool(previous)
+    assert not previous or os.readlink(releases / ".previous") == str(releases / previous)
 
 
 @pytest.mark.parametrize("plain", [True, False])

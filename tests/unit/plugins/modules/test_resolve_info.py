@@ -99,16 +99,32 @@ def test_an_installed_version_that_the_index_no_longer_has(resolve, node, wheels
     (wheels / f"{gone}-py3-none-any.whl").unlink()
     result = resolve(packages=["plugin==1.0"])
     assert not result["failed"]
-    assert names(result["lock"]) == ["grpcio-1.5", "shakenfist-0.8.1"]
-    assert result["unpinned"] == ["attrs", "flask", "jinja-2", "plugin"]
+    expected = ["attrs-1.0", "flask-1.0", "grpcio-1.5", "jinja_2-1.0", "plugin-1.0", "shakenfist-0.8.1"]
+    assert names(result["lock"]) == [name for name in expected if name != gone]
+    assert result["unpinned"] == [gone.split("-")[0].replace("_", "-")]
+
+
+def test_what_the_operating_system_added_to_a_version(resolve, node, wheels):
+    root = node()
+    old = next(root.glob("lib/python3*/site-packages/flask-1.0.dist-info"))
+    new = old.rename(old.parent / "flask-1.0+debian1.dist-info")
+    (new / "METADATA").write_text((new / "METADATA").read_text().replace("Version: 1.0", "Version: 1.0+debian1"))
+    result = resolve()
+    assert result["unpinned"] == [] and "flask-1.0" in names(result["lock"])
+
+
+def test_what_does_not_come_from_an_index(resolve, node, wheels):
+    node()
+    result = resolve(packages=[f"other @ file://{wheels}/other-1.0-py3-none-any.whl"], extra_args=["--force-reinstall"])
+    assert result["failed"] and "pip would take other from an address of its own" in result["msg"]
 
 
 def test_installed_already_and_no_longer_on_the_index(resolve, node, wheels):
     node("shakenfist==0.8.1", *PRESENT[1:], "grpcio==1.5")
     (wheels / "flask-1.0-py3-none-any.whl").unlink()
     result = resolve()
-    assert names(result["lock"]) == ["shakenfist-0.8.1"]
-    assert result["unpinned"] == ["attrs", "flask", "grpcio", "jinja-2"]
+    assert names(result["lock"]) == ["attrs-1.0", "grpcio-1.5", "jinja_2-1.0", "shakenfist-0.8.1"]
+    assert result["unpinned"] == ["flask"]
 
 
 @pytest.mark.parametrize("version", ["0.9.0", ""])
@@ -181,7 +197,7 @@ def test_versions_of_another_kind(resolve, venv, monkeypatch):
     seen = []
     monkeypatch.setattr(resolve_info, "Pip", lambda module, root: SeeConstraints(module, root, seen))
     assert not resolve()["failed"]
-    assert seen == ["debian-thing===1.1build1\nfine==1.2.post1+local.1\nshakenfist==0.8.1\n"]
+    assert seen == ["debian-thing===1.1build1\nfine==1.2.post1\nshakenfist==0.8.1\n"]
 
 
 class SeeConstraints(resolve_info.Pip):
@@ -208,6 +224,37 @@ def test_an_index_that_goes_silent_is_no_reason_to_lock_less(resolve, venv, monk
     monkeypatch.setattr(resolve_info, "Pip", Silent)
     result = resolve()
     assert result["failed"] and result["msg"].endswith("pip failed:\nERROR: Max retries exceeded")
+
+
+SILENT = ("WARNING: Retrying (Retry(total=0)) after connection broken by 'ProtocolError()': /simple/flask/\n"
+          "ERROR: ResolutionImpossible: for help visit")
+
+
+@pytest.mark.parametrize("one_by_one, output, unpinned", [
+    (False, SILENT, None), (True, SILENT.replace("ResolutionImpossible", "No matching distribution found"), None),
+    (True, "ERROR: ResolutionImpossible", ["flask"]), (True, "ERROR: metadata-generation-failed", ["flask"]),
+    (True, "ERROR: out of luck", None),
+])
+def test_what_pip_says_of_what_is_installed(resolve, venv, monkeypatch, one_by_one, output, unpinned):
+    root = venv("venv", offers=OFFERS[:1])
+    requires = {"shakenfist": ["flask"], "flask": []}
+    (root / "distributions.json").write_text(json.dumps(
+        {name: {"version": "1.0", "requires": more} for name, more in requires.items()}))
+    (root / "report.json").write_text(json.dumps({"install": [
+        {**OFFERS[0], "metadata": {**OFFERS[0]["metadata"], "requires_dist": ["flask"]}}]}))
+
+    class Unlucky(resolve_info.Pip):
+        def install(self, arguments):
+            if "--constraint" in arguments:
+                raise resolve_info.RollingError(
+                    "pip failed", pip_output="ERROR: ResolutionImpossible" if one_by_one else output)
+            if "flask==1.0" in arguments:
+                raise resolve_info.RollingError("pip failed", pip_output=output)
+            return super().install(arguments)
+
+    monkeypatch.setattr(resolve_info, "Pip", Unlucky)
+    result = resolve()
+    assert result["failed"] == (unpinned is None) and result.get("unpinned") == unpinned
 
 
 @pytest.mark.parametrize("requirements, expected", [
