@@ -385,6 +385,9 @@ def start(lab, image, machine):
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
+    if machine != "lb" and (lab.options["release"], lab.options["trait"]) != (FIRST_RELEASE, []):
+        # The image has the first release as it should be; init puts this one over it.
+        stand_in.build(lab.options["release"], folder / "lab" / "release", traits=lab.options["trait"])
     volumes = [f"{folder}:/lab/conf:ro", f"{KEY}.pub:/lab/authorized_keys:ro"]
     if machine == "db":
         volumes.append(f"{INDEX}:/srv/index:ro")
@@ -477,7 +480,7 @@ def up(options):
     remove_all()
     fresh_index()
     lab = Lab(make_network(), {key: getattr(options, key) for key in (
-        "nodes", "database", "drain_grace", "balancer_inter", "balancer_fall", "balancer_rise")})
+        "nodes", "database", "drain_grace", "balancer_inter", "balancer_fall", "balancer_rise", "release", "trait")})
     lab.save()
     say(f"starting db, lb and {options.nodes} node{'s' if options.nodes > 1 else ''}")
     start(lab, image, "db")
@@ -487,7 +490,7 @@ def up(options):
         list(pool.map(functools.partial(start, lab, image), lab.nodes))
     wait_until("the nodes are not all ready", functools.partial(not_ready, lab))
     say(f"up after {time.monotonic() - begin:.0f} s: http://{lab.address('lb')}/api/ "
-        f"with {', '.join(lab.nodes)} on {FIRST_RELEASE}")
+        f"with {', '.join(lab.nodes)} on {options.release}")
 
 
 def down(_options):
@@ -638,6 +641,8 @@ def main():
     command.add_argument("--balancer-inter", type=float, default=1, help="seconds between the balancer's checks (1)")
     command.add_argument("--balancer-fall", type=int, default=2, help="failed checks until it lets go of a node (2)")
     command.add_argument("--balancer-rise", type=int, default=2, help="good checks until it takes a node back (2)")
+    command.add_argument("--release", default=FIRST_RELEASE, help=f"what the nodes run ({FIRST_RELEASE})")
+    command.add_argument("--trait", action="append", default=[], help="a way in which that is broken")
     command.set_defaults(do=up)
     commands.add_parser("down", help="remove the lab").set_defaults(do=down)
     commands.add_parser("image", help="build the image of the machines and print its name").set_defaults(do=image)

@@ -1,0 +1,60 @@
+# Copyright (c) 2026, the shakenfist.rolling authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Nodes that cannot be reached, reboot, or refuse sudo."""
+
+from __future__ import annotations
+
+from rows import (
+    REFUSED,
+    ROLLED,
+    STOPPED,
+    Row,
+    power_on,
+    reachable,
+    ready,
+    reboot,
+    shell,
+    task,
+    unit_is,
+    unreachable,
+)
+
+UNREACHABLE = '(?i)unreachable|cannot be reached|connection'
+# A node that is lost is waited for, five minutes if nothing else is said.
+IMPATIENT = ('-e', 'roll_reconnect_timeout=10')
+
+
+ROWS = [
+    Row('node-unreachable-before-the-drain', 'a node cannot be reached when its turn comes',
+        moment=task('Let the balancer take the node back', 'sf-1'), inject=unreachable('sf-2'), mend=reachable('sf-2'),
+        arguments=IMPATIENT, node='sf-2', cause=(UNREACHABLE, 'Not touched: sf-3')),
+
+    Row('node-unreachable-in-the-drain', 'a node cannot be reached any more while it drains',
+        moment=unit_is('sf-2', 'sf-api', 'deactivating'), inject=unreachable('sf-2'), mend=reachable('sf-2'),
+        arguments=IMPATIENT, node='sf-2', cause=(UNREACHABLE, 'Not touched: sf-3')),
+
+    Row('node-unreachable-while-it-restarts', 'a node cannot be reached any more while its daemons are restarted',
+        moment=task('Restart the daemons that others order after', 'sf-2'), inject=unreachable('sf-2'),
+        mend=reachable('sf-2'), arguments=IMPATIENT, node='sf-2', cause=(UNREACHABLE, 'Not touched: sf-3')),
+
+    Row('node-loses-power-while-it-restarts', 'a node is switched off while its daemons are restarted',
+        moment=task('Restart the daemons that others order after', 'sf-2'),
+        inject=lambda run: run.lab.power_off('sf-2'), mend=power_on('sf-2'), faulted=('sf-2',),
+        arguments=IMPATIENT, node='sf-2', cause=(UNREACHABLE, 'Not touched: sf-3')),
+
+    Row('node-reboots-in-the-window', 'a node reboots while it is out of rotation',
+        moment=unit_is('sf-3', 'sf-api', 'deactivating'), inject=reboot('sf-3'), mend=ready('sf-3'), faulted=('sf-3',),
+        outcome=(STOPPED, ROLLED), node='sf-3', cause=(UNREACHABLE,)),
+
+    # Its old sf-database refuses to start: the schema is the new one's.
+    Row('database-node-reboots-in-the-window', 'a database node reboots after the migration, before its activation',
+        moment=unit_is('sf-1', 'sf-api', 'deactivating'), inject=reboot('sf-1'), mend=ready('sf-1'), faulted=('sf-1',),
+        outcome=(STOPPED, ROLLED), node='sf-1', cause=(UNREACHABLE,)),
+
+    Row('sudo-refused-on-one-node', 'sudo is refused on one node',
+        inject=shell('sf-3', 'mv /etc/sudoers.d/operator /root/operator'),
+        mend=shell('sf-3', 'mv /root/operator /etc/sudoers.d/operator'),
+        outcome=REFUSED, node='sf-3', cause=('(?i)sudo password', 'Let the ssh user run sudo')),
+]

@@ -1,0 +1,109 @@
+# Copyright (c) 2026, the shakenfist.rolling authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Releases that are broken, and stops that are not clean.
+
+From 0.8.0 to 0.8.1 the schema moves: a database node cannot go back and is held. From 0.8.1 to 0.8.2 it does not: the
+node goes back. Both ends are seen, each in some of the rows.
+"""
+
+from __future__ import annotations
+
+import http.client
+import threading
+import time
+
+from rows import ROLLED, Row, both, install, publish, ready, shell
+
+SHORT = ('-e', 'gate_timeout=25', '-e', 'restart_timeout=25')
+
+
+def held(name, about, trait, *cause, **more):
+    """sf-1 fails on 0.8.1 and is held; it is mended by 0.8.2, which is told that a node is down."""
+    return Row(name, about, prepare=publish('0.8.1', trait), mend=publish('0.8.2'), arguments=SHORT,
+               again=('-e', 'rolling_release=0.8.2', '-e', 'preflight_allow_degraded=true'), ends='0.8.2',
+               node='sf-1', cause=('was left on 0.8.1: the schema has moved', 'Not touched: sf-2, sf-3', *cause),
+               **more)
+
+
+def restored(name, about, trait, *cause, **more):
+    """sf-1 fails on 0.8.2 and goes back to 0.8.1; the whole cluster then goes to 0.8.3."""
+    return Row(name, about, lab=('--release', '0.8.1'), release='0.8.2', prepare=publish('0.8.2', trait),
+               mend=publish('0.8.3'), arguments=SHORT, again=('-e', 'rolling_release=0.8.3'), ends='0.8.3',
+               node='sf-1', cause=('went back to 0.8.1. It serves', 'Not touched: sf-2, sf-3', *cause),
+               check=was_on('sf-1', '0.8.1'), **more)
+
+
+def was_on(node, release):
+    """The node was on that release when the fault was taken away."""
+    def check(run):
+        before = run.rolls[1].text
+        return [] if '%s: %s -> ' % (node, release) in before else ['%s was not back on %s' % (node, release)]
+    return check
+
+
+# ---- a request that takes longer than the whole stop
+
+def short_stop(node):
+    """Limits that a test can wait for, in the same order as those of Shaken Fist: stop, graceful end, drain grace."""
+    return shell(node, "sed -i 's/^TimeoutStopSec=.*/TimeoutStopSec=12s/; s/--graceful-timeout [0-9]*/"
+                 "--graceful-timeout 8/' /etc/systemd/system/sf-api.service", 'systemctl daemon-reload')
+
+
+def ask_slowly(run):
+    """A request to sf-1 that would take 100 s; what became of it is noted."""
+    def ask():
+        began = time.monotonic()
+        try:
+            connection = http.client.HTTPConnection(run.lab.address('sf-1'), 13000, timeout=120)
+            connection.request('GET', '/lab/slow?seconds=100')
+            words = 'answered %d' % connection.getresponse().status
+        except (OSError, http.client.HTTPException) as error:
+            words = 'cut (%s)' % (error or type(error).__name__)
+        run.notes['slow'] = '%s after %.1f s' % (words, time.monotonic() - began)
+        run.log('the slow request was ' + run.notes['slow'])
+    threading.Thread(target=ask, daemon=True).start()
+
+
+def slow_was_cut(run):
+    became = run.notes.get('slow', 'still under way')
+    return [] if became.startswith('cut') else ['the slow request was %s, expected that it is cut' % became]
+
+
+def kill_api(node):
+    return shell(node, 'systemctl kill --signal=KILL sf-api', 'systemctl restart sf-api')
+
+
+def good_again(run):
+    install('sf-1', '0.8.0')(run)
+    kill_api('sf-1')(run)
+    ready('sf-1')(run)
+
+
+ROWS = [
+    held('database-does-not-start', 'sf-database of the new release does not start', 'database_does_not_start',
+         'expected sf-database to start', 'OUT OF ROTATION'),
+    restored('database-dies-after-5s', 'sf-database of the new release dies 5 s after its start',
+             'database_dies_after_5s', 'sf-database'),
+    held('database-not-serving', 'sf-database of the new release stays NOT_SERVING', 'database_not_serving',
+         'expected SERVING', 'NOT_SERVING', 'OUT OF ROTATION'),
+    restored('api-never-ready', 'sf-api of the new release never turns ready', 'api_never_ready',
+             'expected 200', 'sf-api'),
+    restored('api-flaps', 'sf-api of the new release is ready, not ready, ready, ...', 'api_flaps', 'expected 200'),
+    held('api-one-worker-never-ready', 'one of the five workers of sf-api never turns ready',
+         'api_one_worker_never_ready', 'expected 200', 'OUT OF ROTATION'),
+    restored('unit-fails', 'another unit of the new release does not start', 'unit_fails',
+             'expected sf-net to start'),
+    held('unit-fails-after-migration', 'the same, where the schema has moved', 'unit_fails',
+         'expected sf-net to start'),
+
+    Row('request-longer-than-the-stop', 'a request takes longer than sf-api may take to stop',
+        prepare=both(short_stop('sf-1'), shell('sf-1', 'systemctl restart sf-api')), inject=ask_slowly,
+        outcome=ROLLED, check=slow_was_cut),
+
+    Row('stop-ends-in-sigkill', 'sf-api does not end until systemd kills it',
+        prepare=both(short_stop('sf-1'), install('sf-1', '0.8.0', 'api_ignores_sigterm'), kill_api('sf-1')),
+        mend=good_again, faulted=('sf-1',),
+        node='sf-1', cause=('systemd had to kill', 'Not touched: sf-2, sf-3')),
+]

@@ -1,0 +1,52 @@
+# Copyright (c) 2026, the shakenfist.rolling authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Faults of the package index, the disk, and what else staging needs."""
+
+from __future__ import annotations
+
+import lab
+from rows import REFUSED, STOPPED, Row, printed, publish, shell
+
+SMALL = """mkdir -p /mnt/small
+mount -t tmpfs -o size=220m small /mnt/small
+cp -a /srv/shakenfist/. /mnt/small
+mount --bind /mnt/small /srv/shakenfist"""
+
+
+def corrupt(version):
+    """What lies on the index is no longer what its page says."""
+    def act(run):
+        wheel, = (lab.INDEX / 'wheels').glob('shakenfist-%s-*.whl' % version)
+        content = wheel.read_bytes()
+        wheel.write_bytes(content[:-100] + bytes(100))
+    return act
+
+
+STAGING = printed(r'^TASK \[.*Stage the release')
+
+ROWS = [
+    Row('index-unreachable', 'the package index does not answer',
+        inject=shell('db', 'systemctl stop lab-index'), mend=shell('db', 'systemctl start lab-index'),
+        outcome=REFUSED, cause=('cannot resolve shakenfist 0.8.1', 'the index that pip uses on sf-1')),
+
+    Row('wheel-corrupt', 'the wheel on the index is damaged',
+        inject=corrupt('0.8.1'), mend=publish('0.8.1'),
+        outcome=REFUSED, cause=('shakenfist', '(?i)hash', 'sf-1')),
+
+    Row('hash-differs', 'while it stages, the index begins to serve another wheel of the same version',
+        moment=STAGING, inject=publish('0.8.1', 'unit_fails'), mend=publish('0.8.1'),
+        outcome=(STOPPED, REFUSED), cause=('sf-[123]', '(?i)sha256|hash|digest')),
+
+    Row('disk-full-while-staging', 'the disk of a node is full while it stages',
+        prepare=shell('sf-2', SMALL), moment=STAGING,
+        inject=shell('sf-2', 'dd if=/dev/zero of=/srv/shakenfist/filler bs=1M 2>&1 || true'),
+        mend=shell('sf-2', 'rm /srv/shakenfist/filler'),
+        outcome=(STOPPED, REFUSED), node='sf-2', cause=('No space left on device',)),
+
+    Row('virtualenv-read-only', 'the file system of the virtualenv is read-only',
+        inject=shell('sf-3', 'mount -o remount,bind,ro /srv/shakenfist'),
+        mend=shell('sf-3', 'mount -o remount,bind,rw /srv/shakenfist'),
+        outcome=(REFUSED, STOPPED), node='sf-3', cause=('(?i)read-only',)),
+]

@@ -1,0 +1,611 @@
+# Copyright (c) 2026, the shakenfist.rolling authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Throw faults into a roll of the lab, one after the other and each under load, and show what becomes of it."""
+
+# The rows are in tests/lab/faults, one file a subject; tests/lab/faults/rows.py has the words that they are written in.
+
+from __future__ import annotations
+
+import argparse
+import calendar
+import collections
+import dataclasses
+import importlib
+import os
+import pathlib
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import types
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+ROWS = ROOT / 'tests' / 'lab' / 'faults'
+LOGS = ROOT / '.cache' / 'faults'
+# A lab of its own, so that one that somebody looks at stays as it is.
+os.environ.setdefault('LAB_NAME', 'faults')
+sys.path[:0] = [str(ROOT / 'tools' / 'lib'), str(ROWS), str(ROOT / 'tests' / 'lab')]
+
+import availability
+import lab as machinery
+import rows as words
+
+SUBJECTS = ('supply', 'database', 'release', 'nodes', 'controller', 'cluster')
+GRACE = 2               # seconds that a node of these labs drains
+RATE = 60.0             # requests a second
+SETTLE = 4              # seconds between two nodes; the balancer of the lab takes a node back in 2
+LIMIT = 420             # seconds for one command; the longest takes about 150
+WHOLE = 60              # seconds until all is well again after the last command
+PATIENCE = (signal.SIGINT, 10), (signal.SIGTERM, 5), (signal.SIGKILL, 5)
+SILENT = 'kept-alive'   # in the kind of a failure that the balancer may not note
+MATCH = 1.0             # seconds by which the prober and the balancer may differ on when a request began
+REACH = 20.0            # seconds in which a command that continues must have reached the first unfinished node
+NEXT = {
+    words.REFUSED: r'[Rr]un the (same )?command again|ansible-playbook ',
+    words.STOPPED: r'Next: .*ansible-playbook .*shakenfist\.rolling\.\w+',
+}
+
+
+class Interrupted(Exception):
+    """Ctrl-C, or a request to end."""
+
+
+def interrupt(*dummy):
+    raise Interrupted()
+
+
+# ---- the lab
+
+class Lab:
+    """What a row can do with the lab and ask of it."""
+
+    def __init__(self, log):
+        self.log = log
+        machinery.say = log
+        self.plan = machinery.load()
+        self.nodes, self.database = self.plan.nodes, self.plan.database
+        self.balancer = self.plan.address('lb')
+
+    def address(self, machine):
+        return self.plan.address(machine)
+
+    def execute(self, machine, *command, check=True):
+        return machinery.execute(machine, *command, check=check, timeout=90)
+
+    def shell(self, machine, script, check=True):
+        self.log('%s: %s' % (machine, script.replace('\n', '; ')))
+        result = self.execute(machine, 'sh', '-ec', script, check=check)
+        for line in (result.stdout + result.stderr).splitlines():
+            self.log('%s> %s' % (machine, line))
+        return result.stdout
+
+    def sql(self, statement):
+        return self.execute('db', 'mariadb', '--batch', '--skip-column-names', 'shakenfist', '--execute',
+                            statement).stdout.strip()
+
+    def unit(self, machine, unit):
+        # Without check: a machine that is just being switched off has no state to tell.
+        text = self.execute(machine, 'systemctl', 'show', unit, check=False).stdout
+        return collections.defaultdict(str, (line.split('=', 1) for line in text.splitlines() if '=' in line))
+
+    def processes(self, machine, pattern):
+        return self.execute(machine, 'pgrep', '-f', pattern, check=False).stdout.split()
+
+    def gateway(self, node):
+        """The last word of a sf-database on its health, if it runs."""
+        text = self.execute(node, 'sh', '-c', 'systemctl is-active --quiet sf-database || exit 0; journalctl -q -o cat '
+                            '_SYSTEMD_INVOCATION_ID=$(systemctl show -P InvocationID sf-database)', check=False).stdout
+        return (re.findall(r'^health is (\w+)', text, re.MULTILINE) or [''])[-1]
+
+    def ready(self, node):
+        return not machinery.readiness(self.address(node))
+
+    def whole(self):
+        return not machinery.not_ready(self.plan)
+
+    def leader(self):
+        return self.sql("SELECT holder FROM leases WHERE name = 'cluster' AND expires > NOW(6)")
+
+    def facts(self, node):
+        return machinery.node_facts(node)
+
+    def runs(self, machine):
+        return machinery.podman('inspect', '--format', '{{.State.Running}}', machinery.PREFIX + machine,
+                                check=False).stdout.strip() == 'true'
+
+    def power_off(self, machine):
+        self.log('%s: power off' % machine)
+        machinery.podman('stop', '--time', '0', machinery.PREFIX + machine, timeout=60)
+
+    def power_on(self, machine):
+        self.log('%s: power on' % machine)
+        machinery.podman('start', machinery.PREFIX + machine, timeout=60)
+
+    def publish(self, version, *traits):
+        machinery.release(types.SimpleNamespace(version=version, trait=list(traits)))
+
+    def withdraw(self, version):
+        machinery.unrelease(types.SimpleNamespace(version=version))
+
+    def balancer_log(self):
+        return self.execute('lb', 'journalctl', '--quiet', '--output=cat', '--identifier=haproxy').stdout
+
+
+# ---- the load
+
+class Load(availability.Prober):
+    """The prober of tools/availability, which here keeps every failure."""
+
+    def __init__(self, url):
+        super().__init__(url, gets=[('/', None), ('/auth/namespaces', 401)], notes='/lab/notes', rate=RATE)
+        self.every = []
+        self.thread = threading.Thread(target=self.run, args=(3600,), daemon=True)
+
+    def start(self):
+        self.thread.start()
+        words.until('the load runs', lambda: self.good >= RATE, 20)
+
+    def fail(self, job, kind, start, now):
+        super().fail(job, kind, start, now)
+        self.every.append(Failure(start + self.offset, job.method, self.prefix + job.path, kind))
+
+    def stop(self):
+        if not self.stopping:
+            self.stopping = True
+            self.thread.join(60)
+            self.read_back()
+        return self.report()
+
+
+@dataclasses.dataclass
+class Failure:
+    """A request that failed, and at whom."""
+    at: float
+    method: str
+    path: str
+    kind: str
+    server: str = '-'
+
+    def __str__(self):
+        return '%s %s %s at %s' % (self.method, self.path, self.kind, self.server)
+
+
+LOGGED = re.compile(r'\[(?P<date>\d\d/\w{3}/\d{4}:\d\d:\d\d:\d\d)\.(?P<ms>\d{3})\] api sf-api/(?P<server>\S+) .*'
+                    r'"(?P<method>\w+) (?P<path>\S+) HTTP')
+
+
+def logged(text):
+    """What the balancer has noted of requests that failed: it notes no others."""
+    result = []
+    for line in text.splitlines():
+        match = LOGGED.search(line)
+        if match:
+            at = calendar.timegm(time.strptime(match['date'], '%d/%b/%Y:%H:%M:%S')) + int(match['ms']) / 1000
+            server = 'nobody' if match['server'] == '<NOSRV>' else match['server']
+            result.append((at, match['method'], match['path'], server))
+    return result
+
+
+def attribute(failures, notes):
+    """Says of each failure at which server the balancer saw it; one that the balancer did not see stays at '-'."""
+    free = collections.defaultdict(list)
+    for at, method, path, server in notes:
+        free[method, path].append((at, server))
+
+    def nearest(failure, candidates):
+        near = [note for note in candidates if abs(note[0] - failure.at) < MATCH]
+        return min(near, key=lambda note: abs(note[0] - failure.at), default=None)
+
+    for failure in sorted(failures, key=lambda failure: (SILENT in failure.kind, failure.at)):
+        candidates = free[failure.method, failure.path]
+        note = nearest(failure, candidates)
+        if note:
+            candidates.remove(note)
+        elif SILENT in failure.kind:
+            # HAProxy closes it without a word in its log, so that the client may try again: the server is the one
+            # that broke other requests in that moment.
+            note = nearest(failure, [(at, server) for at, dummy, dummy, server in notes])
+        if note:
+            failure.server = note[1]
+
+
+# ---- one command
+
+class Roll:
+    """An ansible-playbook that runs, or has run."""
+
+    def __init__(self, run, command):
+        self.command = [str(word) for word in command]
+        run.log('$ ' + shlex.join(self.command))
+        self.run, self.lines, self.marks = run, [], []
+        self.began = time.monotonic()
+        # A session of its own: Ctrl-C reaches this program only, which ends the others in order.
+        self.child = subprocess.Popen(self.command, cwd=ROOT, env=run.environment, stdin=subprocess.DEVNULL, text=True,
+                                      stdout=subprocess.PIPE, stderr=subprocess.STDOUT, errors='replace',
+                                      start_new_session=True)
+        self.reader = threading.Thread(target=self.read, daemon=True)
+        self.reader.start()
+
+    def read(self):
+        for line in self.child.stdout:
+            line = line.rstrip('\n')
+            self.lines.append(line)
+            if line.startswith(('TASK [', 'PLAY [', 'RUNNING HANDLER [')):
+                self.marks.append((time.monotonic() - self.began, line))
+            self.run.log(line)
+
+    @property
+    def running(self):
+        return self.child.poll() is None
+
+    def kill(self):
+        """SIGKILL for the controller, and for it alone: what it has started goes on, as it would."""
+        os.kill(self.child.pid, signal.SIGKILL)
+
+    def wait(self):
+        try:
+            self.child.wait(LIMIT)
+        except subprocess.TimeoutExpired:
+            raise words.Trouble('the command did not end within %d s' % LIMIT) from None
+        # Of a killed one, processes that it has started may hold the pipe.
+        self.reader.join(2)
+        self.run.log('(rc %d after %.0f s)' % (self.child.returncode, time.monotonic() - self.began))
+        return self.child.returncode
+
+    @property
+    def text(self):
+        """All that it said, each run of white space as one blank, so that folded lines do not matter."""
+        return ' '.join(' '.join(self.lines).split())
+
+    @property
+    def message(self):
+        """What it said of a failure: from the first line about one to its end."""
+        first = next((n for n, line in enumerate(self.lines) if re.match(r'(fatal|failed): ', line)), 0)
+        return ' '.join(' '.join(self.lines[first:]).split())
+
+    @property
+    def outcome(self):
+        if self.child.returncode == 0:
+            return words.ROLLED
+        if self.child.returncode < 0:
+            return words.KILLED
+        return words.REFUSED if 'Nothing was touched' in self.text else words.STOPPED
+
+    def next_command(self):
+        """The last command that it tells the operator to run."""
+        found = [line.strip() for line in self.lines if re.match(r'\s*ansible-playbook .*shakenfist\.rolling\.', line)]
+        return shlex.split(found[-1]) if found else None
+
+    def reached(self, pattern):
+        """Seconds until it began a task that matches; None if it never did."""
+        return next((at for at, line in self.marks if re.search(pattern, line)), None)
+
+    def end(self):
+        for number, patience in PATIENCE:
+            deadline = time.monotonic() + patience
+            while signalled(self.child, number):
+                number = 0
+                if time.monotonic() > deadline:
+                    break
+                time.sleep(0.1)
+
+
+def signalled(child, number):
+    """Signals the processes of a child's session, which we made; False where none of it is left."""
+    child.poll()
+    try:
+        os.killpg(child.pid, number)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+# ---- one row
+
+@dataclasses.dataclass
+class Result:
+    name: str
+    about: str
+    became: str = '-'           # of the roll
+    others: int | None = None   # requests failed at nodes that the fault does not hit
+    own: int = 0                # requests that the fault itself failed
+    lost: int | None = None
+    said: str = '-'             # whether the message has all that it must have
+    again: str = '-'            # whether the second command ended with all nodes on the target
+    seconds: float = 0.0
+    problems: list = dataclasses.field(default_factory=list)
+
+    COLUMNS = ('fault', 'the roll', 'failed on others', 'lost', 'message', 'again', 'seconds')
+
+    def cells(self):
+        failed = '-' if self.others is None else str(self.others)
+        return (self.name, self.became, failed + (' (fault: %d)' % self.own if self.own else ''),
+                '-' if self.lost is None else str(self.lost), self.said, self.again, '%.0f' % self.seconds)
+
+
+class Run:
+    """One row, carried out."""
+
+    def __init__(self, row, log):
+        self.row, self.stream = row, log.open('w', encoding='utf-8')
+        self.began = time.monotonic()
+        self.lock = threading.Lock()
+        self.result = Result(row.name, row.about)
+        self.lab = self.roll = self.load = None
+        self.rolls = []
+        self.notes = {}
+        self.fault = [None, None]       # from when until when there was a fault
+        # Connections of their own, so that none to a machine of an earlier lab is left.
+        self.sockets = tempfile.mkdtemp(prefix='sfr-')
+        self.environment = dict(
+            os.environ, ANSIBLE_HOME=str(ROOT / '.ansible'), ANSIBLE_CONFIG=str(ROOT / 'ansible.cfg'),
+            ANSIBLE_SSH_CONTROL_PATH_DIR=self.sockets, ANSIBLE_STDOUT_CALLBACK='ansible.builtin.default',
+            ANSIBLE_NOCOLOR='1')
+
+    def log(self, text):
+        with self.lock:
+            if not self.stream.closed:
+                self.stream.write('%6.1f  %s\n' % (time.monotonic() - self.began, text))
+                self.stream.flush()
+
+    def problem(self, text):
+        self.log('PROBLEM: ' + text)
+        self.result.problems.append(text)
+
+    def bring_up(self):
+        command = [ROOT / 'tools' / 'lab', 'up', '--drain-grace', str(GRACE), *self.row.lab]
+        result = subprocess.run([str(word) for word in command], stdin=subprocess.DEVNULL, capture_output=True,
+                                text=True, timeout=900, check=False)
+        for line in (result.stdout + result.stderr).splitlines():
+            self.log(line)
+        if result.returncode:
+            raise words.Trouble('the lab did not come up: ' + (result.stderr.strip().splitlines() or ['no word'])[-1])
+        self.lab = Lab(self.log)
+
+    def start(self, command):
+        roll = Roll(self, command)
+        self.rolls.append(roll)
+        return roll
+
+    def base(self):
+        return [ROOT / '.cache' / 'venv' / 'bin' / 'ansible-playbook', '-i', 'inventories/lab']
+
+    def command(self, arguments=None):
+        """As an operator types it, with the row's arguments or others."""
+        if arguments is None:
+            arguments = (('-e', 'rolling_release=' + self.row.release) if self.row.release else ()) + self.row.arguments
+        return [*self.base(), 'shakenfist.rolling.upgrade', *self.filled(arguments), '-e', 'roll_settle=%d' % SETTLE]
+
+    def filled(self, arguments):
+        return [word.replace('{lb}', self.lab.balancer) for word in arguments]
+
+    def throw(self):
+        self.fault[0] = time.time()
+        self.log('FAULT: ' + self.row.about)
+        self.row.inject(self)
+        self.log('(the fault is there)')
+
+    def first(self):
+        """The roll into which the fault is thrown."""
+        before = self.snapshot()
+        if self.row.moment is None:
+            self.throw()
+        self.roll = self.start(self.command())
+        if self.row.moment is not None:
+            while not self.row.moment.condition(self):
+                if not self.roll.running:
+                    raise words.Trouble('the moment of the fault never came: ' + self.row.moment.words)
+                time.sleep(0.02)
+            self.throw()
+        self.roll.wait()
+        self.result.became = self.roll.outcome
+        self.judge()
+        if self.roll.outcome == words.REFUSED:
+            self.compare(before)
+
+    def judge(self):
+        """Whether it ended as it should, and said what it must."""
+        row, roll = self.row, self.roll
+        expected = (row.outcome,) if isinstance(row.outcome, str) else row.outcome
+        if roll.outcome not in expected:
+            self.problem('the roll was %s, expected %s (rc %d)' % (roll.outcome, ' or '.join(expected),
+                                                                   roll.child.returncode))
+        wanted = [*row.cause]
+        outcome = roll.outcome if roll.outcome in expected else expected[0]
+        if outcome in NEXT:
+            wanted += [r'\b%s\]?:' % re.escape(row.node)] if row.node else []
+            wanted.append(row.next or NEXT[outcome])
+        missing = [pattern for pattern in wanted if not re.search(pattern, roll.message)]
+        for pattern in missing:
+            self.problem('the message lacks %r' % pattern)
+        if wanted:
+            self.result.said = 'no' if missing else 'yes'
+
+    def snapshot(self):
+        return {node: self.lab.facts(node) for node in self.lab.nodes} if words.REFUSED in self.row.outcome else {}
+
+    def compare(self, before):
+        """A refusal touches nothing, seen from outside. Of a node that the fault hits only the releases count."""
+        for node, was in before.items():
+            if not self.lab.runs(node):
+                continue
+            now = self.lab.facts(node)
+            keys = ('venv', 'releases') if node in (self.row.node, *self.row.faulted) else ('venv', 'releases', 'files',
+                                                                                            'units')
+            for key in keys:
+                if now[key] != was[key]:
+                    self.problem('it was refused, but %s of %s has changed' % (key, node))
+
+    def second(self):
+        """The fault is gone: the same command again, or the one that the message gave."""
+        row = self.row
+        given = self.roll.next_command()
+        if row.again is not None:
+            command = self.command(row.again)
+        elif given:
+            # The message gives the command without the options of the first one, and says so.
+            command = [self.base()[0], *given[1:], *self.filled(row.arguments), '-e', 'roll_settle=%d' % SETTLE]
+        else:
+            command = self.command()
+        self.roll = self.start(command)
+        code = self.roll.wait()
+        if code:
+            self.problem('the second command failed (rc %d): %s' % (code, self.roll.text[-600:]))
+        if row.reach:
+            at = self.roll.reached(row.reach)
+            self.log('reached %s after %s s' % (row.reach, at))
+            if at is None or at > REACH:
+                self.problem('the second command reached %r after %s, expected less than %g s' % (
+                    row.reach, 'never' if at is None else '%.1f s' % at, REACH))
+        ends = row.ends or row.release
+        runs = {node: self.lab.facts(node)['packages'].get('shakenfist') for node in self.lab.nodes}
+        if set(runs.values()) != {ends}:
+            self.problem('expected all nodes on %s, seen %s' % (ends, runs))
+            code = code or 1
+        try:
+            words.until('all nodes are ready and the balancer has them', self.lab.whole, WHOLE)
+        except words.Trouble as trouble:
+            self.problem('%s; seen: %s' % (trouble, machinery.not_ready(self.lab.plan)))
+            code = code or 1
+        self.result.again = 'no' if code else 'yes'
+
+    def count(self):
+        """Whom the failed requests failed at."""
+        report = self.load.stop()
+        attribute(self.load.every, logged(self.lab.balancer_log()))
+        others = []
+        for failure in self.load.every:
+            mine = failure.server in self.row.faulted or self.excused(failure)
+            self.log('failed%s: %s %s' % (' (fault)' if mine else '', availability.clock(failure.at), failure))
+            if mine:
+                self.result.own += 1
+            else:
+                others.append(failure)
+        unknown = report['failed'] - len(self.load.every)
+        self.result.others, self.result.lost = len(others) + unknown, report['lost']
+        self.log(availability.summary(report))
+        for text, count in collections.Counter(map(str, others)).most_common(5):
+            self.problem('%d requests failed: %s' % (count, text))
+        if unknown:
+            self.problem('%d requests never ended' % unknown)
+        if report['lost'] or not report['read_back']:
+            self.problem('%d acknowledged writes are lost' % report['lost'])
+
+    def excused(self, failure):
+        began, ended = self.fault
+        return bool(self.row.fails and began and began - 1 <= failure.at <= (ended or time.time()) + self.row.recovery
+                    and re.search(self.row.fails, str(failure)))
+
+    def carry_out(self):
+        self.bring_up()
+        self.row.prepare(self)
+        words.until('the lab is as the row wants it', self.lab.whole, WHOLE)
+        self.load = Load('http://%s/api' % self.lab.balancer)
+        self.load.start()
+        try:
+            self.first()
+        finally:
+            if self.fault[0]:
+                self.log('MEND')
+                self.row.mend(self)
+                self.fault[1] = time.time()
+                self.log('(mended)')
+        self.second()
+        self.count()
+        for text in self.row.check(self) or []:
+            self.problem(text)
+
+    def perform(self):
+        try:
+            self.carry_out()
+        except (words.Trouble, machinery.LabError, subprocess.TimeoutExpired) as trouble:
+            self.problem(str(trouble))
+        finally:
+            self.end()
+        self.result.seconds = time.monotonic() - self.began
+        return self.result
+
+    def end(self):
+        for roll in self.rolls:
+            roll.end()
+        if self.load and not self.load.stopping:
+            self.load.stopping = True
+            self.load.thread.join(30)
+        shutil.rmtree(self.sockets, ignore_errors=True)
+
+
+# ---- all of them
+
+def every_row():
+    return [row for subject in SUBJECTS for row in importlib.import_module(subject).ROWS]
+
+
+def table(results):
+    cells = [Result.COLUMNS, *[result.cells() for result in results]]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(Result.COLUMNS))]
+    return '\n'.join('  '.join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in cells)
+
+
+def arguments(argv, rows):
+    parser = argparse.ArgumentParser(prog='tools/faults', description=__doc__)
+    parser.add_argument('names', metavar='NAME', nargs='*', help='only these faults (all)')
+    parser.add_argument('--list', action='store_true', help='list the faults')
+    parser.add_argument('--half', type=int, choices=(1, 2), help='only every second one: 1 begins with the first one')
+    parser.add_argument('--keep', action='store_true', help='leave the lab of the last one up, to look at it')
+    args = parser.parse_args(argv)
+    known = [row.name for row in rows]
+    for name in args.names:
+        if name not in known:
+            parser.error('there is no fault %s: see tools/faults --list' % name)
+    args.rows = [row for row in rows if row.name in args.names or not args.names]
+    if args.half:
+        args.rows = args.rows[args.half - 1::2]
+    return args
+
+
+def main(argv=None):
+    rows = every_row()
+    args = arguments(argv, rows)
+    if args.list:
+        width = max(len(row.name) for row in rows)
+        for row in args.rows:
+            print('%-*s  %s' % (width, row.name, row.about))
+        return 0
+    subprocess.run([str(ROOT / 'tools' / 'setup')], check=True)
+    LOGS.mkdir(parents=True, exist_ok=True)
+    results = []
+    interrupted = False
+    signal.signal(signal.SIGINT, interrupt)
+    signal.signal(signal.SIGTERM, interrupt)
+    try:
+        for row in args.rows:
+            result = Run(row, LOGS / (row.name + '.log')).perform()
+            results.append(result)
+            print('%-6s %-40s %4.0f s' % ('RED' if result.problems else 'green', row.name, result.seconds), flush=True)
+            for text in result.problems:
+                print('       ' + text, flush=True)
+    except Interrupted:
+        interrupted = True
+        print('faults: interrupted', flush=True)
+    finally:
+        # A second Ctrl-C must not leave the lab behind.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        if not args.keep:
+            subprocess.run([str(ROOT / 'tools' / 'lab'), 'down'], check=False)
+    red = [result.name for result in results if result.problems]
+    print('\n%s\n' % table(results))
+    print('faults: %d of %d rows green%s; logs: .cache/faults' % (
+        len(results) - len(red), len(args.rows), ', not: ' + ', '.join(red) if red else ''))
+    return 130 if interrupted else 1 if red or not results else 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
