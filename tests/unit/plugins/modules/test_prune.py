@@ -96,8 +96,11 @@ def test_it_cannot_be_removed(run, monkeypatch):
 
 
 def test_an_interruption_leaves_no_half_release(run, run_module, releases, tmp_path, monkeypatch):
+    def stop(*dummy, **more):
+        raise OSError("stopped")
+
     with monkeypatch.context() as patch:
-        patch.setattr(prune.shutil, "rmtree", lambda *dummy, **more: (_ for _ in ()).throw(OSError("stopped")))
+        patch.setattr(prune.shutil, "rmtree", stop)
         assert run(keep=4)["failed"]
     assert left(releases) == "abcde"
     with monkeypatch.context() as patch:

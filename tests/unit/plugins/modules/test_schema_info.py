@@ -16,6 +16,10 @@ SECRET = "a=secret#1"
 RECORD = {"tables": {"notes": 1}, "enums": {"os.kind": ["node"]}}
 
 
+def throw(problem):
+    raise problem
+
+
 class MySQLError(Exception):
     pass
 
@@ -35,8 +39,8 @@ class FakeDriver:
 
     def connect(self, **arguments):
         self.arguments = arguments
-        if isinstance(self.refusal, Exception):
-            raise self.refusal
+        if self.refusal:
+            throw(self.refusal)
         return SimpleNamespace(cursor=self.cursor, close=self.close)
 
     def cursor(self):
