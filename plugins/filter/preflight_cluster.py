@@ -22,7 +22,7 @@ def _left_out(verdict, hidden, unseen, database, target, back):
     """What speaks against rolling only the nodes that --limit names: one list that refuses, and one that warns."""
     if not target:
         return [], []
-    old = {name: node["version"] for name, node in unseen.items() if node["version"] != target}
+    old = {name: node["version"] for name, node in sorted(unseen.items()) if node["version"] != target}
     tier = [f"{name} is on {old[name]}" for name in old if name in database]
     others = [f"{name} is on {old[name]}" for name in old if name not in database]
     rolled = [name for name, node in verdict.items() if not node["done"]]

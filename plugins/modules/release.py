@@ -365,7 +365,11 @@ def build(module, clone, **options):
     active = os.path.realpath(params["path"])
     rc, out, err = module.run_command(["cp", "-a", "--reflink=auto", active, clone], **options)
     if rc != 0:
-        raise RollingError(f"cannot clone {params['path']}", pip_output=(out + err).strip())
+        # On a full disk cp complains of every single file.
+        lines = (out + err).strip().splitlines()
+        more = [f"({len(lines) - 3} more lines like these)"] if len(lines) > 4 else []
+        raise RollingError(f"cannot clone {params['path']}",
+                           pip_output="\n".join((lines[:3] if more else lines) + more))
     forget(clone)
     packages = install(module, clone, **options)
     correct_shebangs(os.path.join(clone, "bin"), clone, params["path"])
@@ -379,8 +383,10 @@ def staged_already(module, target):
         return False
     staged = inspect(module.run_command, target, params["distribution"])
     if staged["version"] != params["version"]:
-        raise RollingError(f"it holds {params['distribution']} {staged['version']}, not {params['version']}: "
-                           f"remove it with rm -r {target}")
+        mend = f"remove it with rm -r {target}"
+        if os.path.realpath(params["path"]) == os.path.realpath(target):
+            mend = "it is active and was upgraded in place, so go on in place: -e rolling_strategy=in_place"
+        raise RollingError(f"it holds {params['distribution']} {staged['version']}, not {params['version']}: {mend}")
     return True
 
 

@@ -40,7 +40,9 @@ import rows as words
 SUBJECTS = ('supply', 'database', 'release', 'nodes', 'controller', 'cluster')
 GRACE = 2               # seconds that a node of these labs drains
 RATE = 60.0             # requests a second
-SETTLE = 4              # seconds between two nodes; the balancer of the lab takes a node back in 2
+# Seconds between two nodes, in which the balancer of the lab takes a node back (2), and of bake after all of them: what
+# the defaults are for is shown elsewhere, here they would only make each row longer.
+SHORT = ('-e', 'roll_settle=4', '-e', 'verify_bake=2')
 LIMIT = 420             # seconds for one command; the longest takes about 150
 WHOLE = 60              # seconds until all is well again after the last command
 PATIENCE = (signal.SIGINT, 10), (signal.SIGTERM, 5), (signal.SIGKILL, 5)
@@ -381,7 +383,7 @@ class Run:
         """As an operator types it, with the row's arguments or others."""
         if arguments is None:
             arguments = (('-e', 'rolling_release=' + self.row.release) if self.row.release else ()) + self.row.arguments
-        return [*self.base(), 'shakenfist.rolling.upgrade', *self.filled(arguments), '-e', 'roll_settle=%d' % SETTLE]
+        return [*self.base(), 'shakenfist.rolling.upgrade', *self.filled(arguments), *SHORT]
 
     def filled(self, arguments):
         return [word.replace('{lb}', self.lab.balancer) for word in arguments]
@@ -451,7 +453,7 @@ class Run:
             command = self.command(row.again)
         elif given:
             # The message gives the command without the options of the first one, and says so.
-            command = [self.base()[0], *given[1:], *self.filled(row.arguments), '-e', 'roll_settle=%d' % SETTLE]
+            command = [self.base()[0], *given[1:], *self.filled(row.arguments), *SHORT]
         else:
             command = self.command()
         self.roll = self.start(command)

@@ -134,6 +134,12 @@ def test_a_directory_that_holds_another_release(run, venv, releases):
     result = run("staged")
     assert result["failed"]
     assert f"it holds shakenfist 0.7.0, not 0.8.1: remove it with rm -r {releases}/{NAME}" in result["msg"]
+    # It is the active one, so this advice would take the cluster down.
+    (releases.parent / "venv").rename(releases.parent / "old")
+    (releases.parent / "venv").symlink_to(releases / NAME)
+    result = run("staged")
+    assert result["failed"]
+    assert "rm -r" not in result["msg"] and "go on in place: -e rolling_strategy=in_place" in result["msg"]
 
 
 def test_releases_on_another_file_system(tmp_path):
@@ -166,6 +172,18 @@ def test_a_clone_that_fails(run, venv, releases, tmp_path, monkeypatch, words, m
     assert result["failed"]
     assert result["msg"].endswith(message.format(tmp=tmp_path).replace("MB: r", "MB and then its upgrade: r"))
     assert list(releases.iterdir()) == []
+
+
+def test_a_clone_that_fails_at_every_file(run, venv, tmp_path, monkeypatch):
+    (tmp_path / "commands").mkdir()
+    cp = tmp_path / "commands" / "cp"
+    cp.write_text("#!/bin/sh\nseq --format 'cp: file %g: Input/output error' 2000 >&2\nexit 1\n")
+    cp.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}/commands:{os.environ['PATH']}")
+    venv("venv")
+    result = run("staged")
+    assert result["msg"].endswith("cp: file 3: Input/output error\n(1997 more lines like these)")
+    assert len(result["pip_output"].splitlines()) == 4
 
 
 @pytest.mark.parametrize("free", ["disk", "two disks"])
