@@ -160,7 +160,7 @@ AT_FDCWD = -100
 RENAME_EXCHANGE = 2
 FULL = "No space left on device"
 # What another part keeps about the release that it lies in.
-NOT_CLONED = [".rolling-schema.json"]
+NOT_CLONED = [".rolling-schema.json", ".rolling-backup.json"]
 
 
 def exchange(one, other):
@@ -385,7 +385,7 @@ def staged_already(module, target):
     if staged["version"] != params["version"]:
         mend = f"remove it with rm -r {target}"
         if os.path.realpath(params["path"]) == os.path.realpath(target):
-            mend = "it is active and was upgraded in place, so go on in place: -e rolling_strategy=in_place"
+            mend = "it is the active one, and was changed by hand: roll to another release, it gets a directory"
         raise RollingError(f"it holds {params['distribution']} {staged['version']}, not {params['version']}: {mend}")
     return True
 

@@ -11,7 +11,7 @@ short_description: Look at the database schema of a cluster
 version_added: 0.1.0
 description:
   - Returns the versions of the tables and the values of the C(ENUM) columns that the database has, and what release
-    directories have recorded of the schema that they want.
+    directories have recorded of the schema that they want, and of the backup from before it.
   - Reaches MariaDB as the services of the node do, with the address and the credentials of its configuration file. Only
     a node of the database tier has them.
   - Runs under a Python that has C(PyMySQL) or C(mysqlclient), as the virtualenv of Shaken Fist has. Set
@@ -28,7 +28,7 @@ options:
     type: str
     default: ""
   releases:
-    description: The release directories whose C(.rolling-schema.json) to read.
+    description: The release directories whose C(.rolling-schema.json) and C(.rolling-backup.json) to read.
     type: list
     elements: path
     default: []
@@ -80,6 +80,16 @@ recorded:
   sample:
     /srv/shakenfist/releases/0.8.0-5f6e7d8c: {"tables": {"nodes": 1}, "enums": {}}
     /srv/shakenfist/releases/0.8.1-0a1b2c3d: null
+backups:
+  description:
+    - For each of O(releases), the backup that was made before the schema moved to what that release wants. V(null) if
+      none is recorded, or if it cannot be read.
+  returned: success
+  type: dict
+  sample:
+    /srv/shakenfist/releases/0.8.1-0a1b2c3d:
+      path: /srv/shakenfist/backups/before-0.8.1-20261121T081500Z.sql
+      restore: mariadb shakenfist < /srv/shakenfist/backups/before-0.8.1-20261121T081500Z.sql
 server:
   description: The version of the server, in its own words.
   returned: success
@@ -107,7 +117,9 @@ except ImportError:
         driver = None
         DRIVER_ERROR = traceback.format_exc()
 
-RECORD = ".rolling-schema.json"
+# What is recorded in a release directory: in which file, and which entries it has at least, of which type.
+SCHEMA = ".rolling-schema.json", dict(tables=dict, enums=dict)
+BACKUP = ".rolling-backup.json", dict(path=str, restore=str)
 # How long one answer may take. A migration that is under way can lock a table for a while.
 ANSWER_WITHIN = 30
 NO_SUCH_TABLE = 1146
@@ -167,14 +179,14 @@ def enums(connection):
     return {f"{table}.{column}": enum_values(column_type) for table, column, column_type in found}
 
 
-def recorded(release):
-    """What a release directory has recorded of its schema, None if nothing that can be read."""
+def recorded(release, name, entries):
+    """What a release directory has recorded in its file C(name), None if nothing that can be read."""
     try:
-        with open(os.path.join(release, RECORD), encoding="utf-8") as handle:
+        with open(os.path.join(release, name), encoding="utf-8") as handle:
             record = json.load(handle)
     except (OSError, ValueError):
         return None
-    whole = isinstance(record, dict) and all(isinstance(record.get(part), dict) for part in ("tables", "enums"))
+    whole = isinstance(record, dict) and all(isinstance(record.get(entry), kind) for entry, kind in entries.items())
     return record if whole else None
 
 
@@ -211,7 +223,8 @@ def main():
         module.fail_json(msg=exc.message)
     schema = dict(zip(("tables", "enums"), found))
     module.exit_json(changed=False, schema=schema, server=found[2],
-                     recorded={release: recorded(release) for release in params["releases"]}, **schema)
+                     recorded={release: recorded(release, *SCHEMA) for release in params["releases"]},
+                     backups={release: recorded(release, *BACKUP) for release in params["releases"]}, **schema)
 
 
 if __name__ == "__main__":

@@ -139,7 +139,7 @@ def test_a_directory_that_holds_another_release(run, venv, releases):
     (releases.parent / "venv").symlink_to(releases / NAME)
     result = run("staged")
     assert result["failed"]
-    assert "rm -r" not in result["msg"] and "go on in place: -e rolling_strategy=in_place" in result["msg"]
+    assert "rm -r" not in result["msg"] and "it is the active one, and was changed by hand" in result["msg"]
 
 
 def test_releases_on_another_file_system(tmp_path):

@@ -133,6 +133,16 @@ def test_what_a_release_has_recorded(driver, run, tmp_path, text, expected):
         (tmp_path / ".rolling-schema.json").write_bytes(text.encode("latin-1"))
     result = run(releases=[str(tmp_path), str(tmp_path / "none")])
     assert result["recorded"] == {str(tmp_path): expected, str(tmp_path / "none"): None}
+    assert result["backups"] == {str(tmp_path): None, str(tmp_path / "none"): None}
+
+
+@pytest.mark.parametrize("record, expected", [
+    (dict(path="/b.sql", restore="mariadb < /b.sql"), True), (dict(path="/b.sql"), False),
+    (dict(path=1, restore=""), False),
+])
+def test_which_backup_is_recorded(driver, run, tmp_path, record, expected):
+    (tmp_path / ".rolling-backup.json").write_text(json.dumps(record))
+    assert run(releases=[str(tmp_path)])["backups"] == {str(tmp_path): record if expected else None}
 
 
 @pytest.mark.parametrize("refusal, reason", [
