@@ -292,6 +292,7 @@ def balancer(lab):
     return f"""global
     log /dev/log local0
     stats socket /run/haproxy/admin.sock mode 660 level admin
+    stats socket ipv4@*:8405 level admin
     maxconn 4000
 defaults
     mode http

@@ -39,7 +39,7 @@ import rows as words
 
 SUBJECTS = ('supply', 'database', 'release', 'nodes', 'controller', 'cluster')
 GRACE = 2               # seconds that a node of these labs drains
-RATE = 60.0             # requests a second
+RATE = 30.0             # requests a second; more would only take the two cores from the roll
 # Seconds between two nodes, in which the balancer of the lab takes a node back (2), and of bake after all of them: what
 # the defaults are for is shown elsewhere, here they would only make each row longer.
 SHORT = ('-e', 'roll_settle=4', '-e', 'verify_bake=2')
