@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import pathlib
+import re
 import sys
 
 import pytest
@@ -104,6 +105,24 @@ def test_the_readme_tells_the_variables(role):
     assert text.startswith(f"# {role.name}\n")
     assert f"shakenfist.rolling.{role.name}" in text, "an example of its use is missing"
     assert text == updated(role), "run .cache/venv/bin/python tests/specs/role_docs.py"
+
+
+def conditions(tasks):
+    """The conditions of tasks, those in blocks among them."""
+    for task in tasks:
+        for key in ("block", "rescue", "always"):
+            yield from conditions(task.get(key, []))
+        when = task.get("when", [])
+        yield from map(str, when if isinstance(when, list) else [when])
+
+
+def test_conditions_take_a_bool_of_the_command_line(role):
+    """What -e name=false gives is a string, and ansible-core refuses that in a condition."""
+    flags = [name for name, option in options(role).items() if option["type"] == "bool"]
+    for path in sorted(role.glob("tasks/*.yml")):
+        for condition in conditions(load(path)):
+            bare = [name for name in flags if re.search(rf"\b{name}\b(?! \| bool\b)", condition)]
+            assert bare == [], f"{path}: {condition} needs | bool"
 
 
 def published(tasks):

@@ -84,7 +84,7 @@ ROWS = [
         fails='.', recovery=1, outcome=ROLLED),
 
     Row('balancer-not-probing', 'the balancer does not probe /readyz',
-        inject=shell('lb', "sed -i.probing 's/ check .*//' %s" % CONFIGURATION, 'systemctl reload haproxy'),
+        inject=shell('lb', "sed -i.probing 's/:13000 check .*/:13000/' %s" % CONFIGURATION, 'systemctl reload haproxy'),
         mend=both(shell('lb', 'mv {0}.probing {0}'.format(CONFIGURATION), 'systemctl reload haproxy'), all_is_well),
         arguments=HAPROXY, outcome=REFUSED, node='sf-1', cause=('(?i)prob|check', 'httpchk GET /readyz')),
 
