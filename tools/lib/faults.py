@@ -115,6 +115,12 @@ class Lab:
     def leader(self):
         return self.sql("SELECT holder FROM leases WHERE name = 'cluster' AND expires > NOW(6)")
 
+    def elect(self, node):
+        """Give the lease to a node, which keeps it from then on."""
+        words.until('somebody holds the lease', self.leader)
+        self.sql("UPDATE leases SET holder = '%s', expires = NOW(6) + INTERVAL 60 SECOND WHERE name = 'cluster'" % node)
+        words.until('%s holds the lease' % node, lambda: self.leader() == node)
+
     def facts(self, node):
         return machinery.node_facts(node)
 
@@ -509,6 +515,7 @@ class Run:
         self.bring_up()
         self.row.prepare(self)
         words.until('the lab is as the row wants it', self.lab.whole, WHOLE)
+        self.lab.elect(self.row.leader)
         self.load = Load('http://%s/api' % self.lab.balancer)
         self.load.start()
         try:

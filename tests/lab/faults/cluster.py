@@ -10,7 +10,7 @@ import re
 import threading
 
 import lab
-from rows import REFUSED, ROLLED, Row, all_is_well, both, printed, publish, ready, shell, task, until
+from rows import REFUSED, ROLLED, Row, all_is_well, both, printed, publish, ready, shell, task
 
 # ---- two operators
 
@@ -28,16 +28,6 @@ def second_was_refused(run):
 
 
 # ---- the leader
-
-def make_leader(node):
-    """The lease is given to a node, which keeps it from then on."""
-    def act(run):
-        until('somebody holds the lease', run.lab.leader)
-        run.lab.sql("UPDATE leases SET holder = '%s', expires = NOW(6) + INTERVAL 60 SECOND"
-                    " WHERE name = 'cluster'" % node)
-        until('%s holds the lease' % node, lambda: run.lab.leader() == node)
-    return act
-
 
 def watch_leader(run):
     """Notes who holds the lease, one after the other."""
@@ -96,7 +86,7 @@ ROWS = [
         node='sf-2', cause=('Wait until enough other nodes are ready', 'on sf-3', 'It serves', 'Not touched: sf-3')),
 
     Row('leader-is-rolled', 'the node of the elected leader is rolled',
-        prepare=make_leader('sf-1'), inject=watch_leader, outcome=ROLLED,
+        leader='sf-1', inject=watch_leader, outcome=ROLLED,
         cause=('1. sf-2: ', '2. sf-1: ', '3. sf-3: '), check=few_failovers),
 
     Row('stale-missing-node', 'the API knows a node that is missing for long',

@@ -47,6 +47,7 @@ class Row:
     about: str                              # the fault, as the table shows it
     lab: tuple = ()                         # further options of tools/lab up
     prepare: Callable = nothing             # what is there before the load begins; no part of the fault
+    leader: str = 'sf-3'                    # who is elected then; the others are rolled in the order of their names
     inject: Callable = nothing              # the fault
     moment: Moment | None = None            # None: before the command is run
     mend: Callable = nothing                # takes the fault away, after the command has ended
