@@ -16,8 +16,8 @@ description:
   - Passwords, keys and tokens in these files never become variables. Besides names, addresses and network interfaces of
     the nodes, only the user and the file name of the key for ssh are taken from them.
   - The inventory source is a YAML file whose name ends in C(getsf.yml) or C(getsf.yaml). A file whose name ends in
-    C(getsfrc) is read directly, but only where this plugin is in C(enable_plugins) before C(ini), which would make host
-    variables of the secrets in it.
+    C(getsfrc) is read directly, but only where C(enable_plugins) has this plugin, and does not have C(ini), which makes
+    host variables of the secrets in it.
   - Never hand C(sf-deploy) itself to Ansible with C(-i). It is executable, and Ansible would run it.
 options:
   plugin:
