@@ -126,6 +126,14 @@ def _strategy(node):
                     "still run what it replaces, and if that fails there is nothing to go back to")
 
 
+def _balancer(balancer):
+    """What speaks against relying on the balancer; one that cannot be asked is only not witnessed."""
+    if not balancer["reachable"]:
+        return "warn", [f"{words}: the roll goes on without asking it" for words in balancer["problems"]]
+    return "fail", [f"{words}. Or, for a balancer without checks: -e drain_haproxy_set=true"
+                    for words in balancer["problems"]]
+
+
 def _room(seen, target):
     host, node = seen.get("host") or {}, seen["node"]
     if not host or not target or _unfinished(node, target):
@@ -163,6 +171,9 @@ def _findings(seen, in_tier, excused, target, options):
     for check, problems in (("readiness", _readiness(seen)), ("gateways", _gateways(seen, excused))):
         findings.judge(check, problems, _begun(problems, seen, target, options))
     findings.judge("drain", _drain(node, options))
+    if seen.get("balancer"):
+        level, problems = _balancer(seen["balancer"])
+        findings.judge("balancer", problems, level)
     if options["strategy"] == "in_place":
         findings.add("strategy", *_strategy(node))
     findings.judge("room", _room(seen, target))
