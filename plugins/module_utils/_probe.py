@@ -191,8 +191,6 @@ class Request:
             connection.close()
         if self.fresh:
             connection.close()
-        elif self.expired:
-            target.drop(connection)
         else:
             target.give_back(connection)
         return TIMEOUT if self.expired else failure

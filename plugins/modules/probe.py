@@ -646,7 +646,8 @@ def end(state, check):
         if check or state is None:
             raise
         # Who listens in this directory can only be the watcher, so its pid is no other process's by now.
-        os.kill(state["report"]["pid"], signal.SIGKILL)
+        with suppress(ProcessLookupError):
+            os.kill(state["report"]["pid"], signal.SIGKILL)
         talk({})  # until it is gone
         state["report"].update(running=False, ended="it did not answer and was killed")
         return True, state["report"]

@@ -450,6 +450,13 @@ def test_no_requests_are_due_in_time_in_which_the_watcher_was_held_up(watch):
     assert watcher.number == 4
 
 
+def test_each_url_is_asked_at_the_rate(watch):
+    watcher = watch("http://a/", "http://b/", rate=1.0)
+    watcher.pass_by(2.6)
+    tick(watcher)
+    assert sorted(request.target.url for request in watcher.under_way) == 3 * ["http://a/"] + 3 * ["http://b/"]
+
+
 @pytest.mark.parametrize("failure, held_up, excused", [
     ("reset", 2, True), ("reset on a kept-alive connection", 2, True), ("short body", 2, True), ("HTTP 408", 2, True),
     ("timeout", 2, False), ("HTTP 503", 2, False), ("connection refused", 2, False), ("reset", 0, False),
@@ -528,12 +535,18 @@ def test_the_minute_before_counts_a_gap_that_ended_in_it(watch):
     watcher.pass_by(30)
     watcher.mark("roll")
     assert watcher.report()["before"]["longest_gap"] == 50.1
+
+
+def test_the_minute_before_may_be_shorter_or_empty(watch):
     watcher = watch()
     watcher.ask("HTTP 503")
     watcher.pass_by(10)
     watcher.mark("roll")
     before = watcher.report()["before"]
-    assert before["failed"] == 1 and before["at"] == pytest.approx(watcher.at)  # it had not watched for a minute
+    assert before["failed"] == 1 and before["at"] == pytest.approx(watcher.at)
+    watcher.pass_by(_probe.BASELINE)
+    watcher.mark("roll")
+    assert watcher.report()["before"]["requests"] == 0
 
 
 def test_the_minute_before_is_all_that_is_remembered(watch):

@@ -97,6 +97,11 @@ def lives(pid):
         return False
 
 
+def failed_at(report, mark):
+    """How many requests failed that were sent at a mark; one that was under way then belongs to the mark before."""
+    return sum(numbers["failed"] for numbers in report["marks"] if numbers["name"] == mark)
+
+
 def has_stopped(pid):
     return pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
 
@@ -121,7 +126,7 @@ def test_a_whole_life(start, ask, run, service):
 
     ask(mark="sf-1")
     service.behaviour = 503
-    assert wait_for(lambda: ask()["probe"]["since"]["failed"], 10)
+    assert wait_for(lambda: failed_at(ask()["probe"], "sf-1"), 10)
     service.behaviour = 200
     ask(mark="sf-2")
     good = ask()["probe"]["marks"][-1]["requests"]
@@ -130,8 +135,9 @@ def test_a_whole_life(start, ask, run, service):
     result = ask("stopped")
     report = result["probe"]
     assert result["changed"] and report["ended"] == "stopped" and not report["running"]
-    assert report["failures"][0]["mark"] == "sf-1" and report["failures"][0]["words"].startswith("HTTP 503 after ")
-    assert report["before"]["failed"] == 0 and report["since"]["failed"] == report["failed"]
+    assert failed_at(report, "sf-1") and report["failures"][0]["words"].startswith("HTTP 503 after ")
+    assert report["before"]["failed"] == failed_at(report, "start") == 0
+    assert report["since"]["failed"] == report["failed"] == report["kinds"]["HTTP 503"]
     assert report["requests"] == sum(report["series"]["good"] + report["series"]["failed"])
     assert report["requests"] == sum(mark["requests"] for mark in report["marks"]) == service.count() - 1
     assert wait_for(lambda: not lives(pid), 5) and os.listdir(run) == []
@@ -154,13 +160,14 @@ def test_it_is_on_its_own(start):
 def test_nobody_else_can_look(start, ask, run):
     old = os.umask(0)
     try:
-        start(headers={"Authorization": "Bearer secret"})
+        result = start(headers={"Authorization": "Bearer secret"})
     finally:
         os.umask(old)
     assert run.stat().st_mode & 0o777 == (run / "x").stat().st_mode & 0o777 == 0o700
     for name in ("state.json", "socket"):
         assert (run / "x" / name).stat().st_mode & 0o077 == 0
     assert "secret" not in (run / "x" / "state.json").read_text()
+    assert "headers" in result["invocation"]["module_args"] and "secret" not in json.dumps(result)
 
 
 def test_two_at_once(start, ask, run, service):
@@ -210,22 +217,23 @@ def test_a_service_that_goes_away_and_comes_back(start, ask, service):
     assert wait_for(lambda: ask()["probe"]["requests"] > 5, 10)
     ask(mark="roll")
     service.close()
-    assert wait_for(lambda: ask()["probe"]["since"]["failed"] > 10, 10)
+    assert wait_for(lambda: failed_at(ask()["probe"], "roll") > 10, 10)
     assert ask()["probe"]["kinds"]["connection refused"] > 5
     service.open(port)
     failed = ask(mark="back")["probe"]["failed"]
     assert wait_for(lambda: ask()["probe"]["marks"][-1]["p50"] is not None, 10)
     report = ask("stopped")["probe"]
-    assert report["failed"] >= failed and report["failures"][0]["mark"] == "roll"
-    assert report["since"]["longest_gap"] > report["before"]["longest_gap"]
+    assert report["failed"] >= failed
+    # More than ten requests in a row, at 50 a second.
+    assert report["since"]["longest_gap"] > 0.18
 
 
 def test_a_service_that_hangs(start, ask, service):
-    start(timeout=0.2)
+    start(timeout=1)
     service.behaviour = "hang"
     assert wait_for(lambda: ask()["probe"]["kinds"].get("timeout"), 10)
     report = ask("stopped")["probe"]
-    assert report["under_way"] == 0 and set(report["kinds"]) == {"timeout"} and report["longest_gap"] >= 0.2
+    assert report["under_way"] == 0 and set(report["kinds"]) == {"timeout"} and report["longest_gap"] >= 1
 
 
 # ---- it does not run any more
@@ -275,8 +283,8 @@ def test_a_signal(start, ask):
 
 
 @pytest.mark.parametrize("options, words", [
-    (dict(idle_seconds=0.3), "nobody had read it for 0.3 s (idle_seconds)"),
-    (dict(max_seconds=0.3), "it had watched for 0.3 s (max_seconds)"),
+    (dict(idle_seconds=1.5), "nobody had read it for 1.5 s (idle_seconds)"),
+    (dict(max_seconds=1.5), "it had watched for 1.5 s (max_seconds)"),
 ])
 def test_it_ends_by_itself(start, ask, options, words):
     pid = start(**options)["probe"]["pid"]
@@ -339,7 +347,7 @@ def test_a_watcher_that_was_held_up_does_not_blame_the_service(start, ask):
 
 def test_a_watcher_that_does_not_answer(start, ask, monkeypatch, warned, run):
     monkeypatch.setattr(probe, "PATIENCE", 0.3)
-    pid = start(timeout=0.1)["probe"]["pid"]
+    pid = start(timeout=0.1, must_answer=False)["probe"]["pid"]
     os.kill(pid, signal.SIGSTOP)
     assert wait_for(lambda: has_stopped(pid), 5)
     assert f"the watcher of {run}/x runs, but does not answer within 0.3 s" in ask()["msg"]
@@ -352,7 +360,7 @@ def test_a_watcher_that_does_not_answer(start, ask, monkeypatch, warned, run):
 
 def test_a_watcher_that_cannot_be_ended(start, ask, monkeypatch):
     monkeypatch.setattr(probe, "PATIENCE", 0.2)
-    pid = start(timeout=0.1)["probe"]["pid"]
+    pid = start(timeout=0.1, must_answer=False)["probe"]["pid"]
     os.kill(pid, signal.SIGSTOP)
     with monkeypatch.context() as patch:
         patch.setattr(probe.os, "kill", lambda *dummy: None)
