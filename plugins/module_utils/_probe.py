@@ -304,7 +304,7 @@ class Watcher:
         self.ended = None           # why, in words
         self.stopper = None         # the connection of who has stopped it
         self.over = math.inf        # when the last request was due
-        self.began = self.read_at = self.wake = clock()
+        self.began = self.read_at = self.looked = self.wake = clock()
         self.at = time.time()
         self.stalled = 0.0
         self.threads = self.number = 0
@@ -323,7 +323,7 @@ class Watcher:
 
     def now(self):
         """The watcher's time. Whoever looks first notices that the watcher was held up."""
-        raw = clock()
+        self.looked = raw = clock()
         behind = raw - self.wake
         if behind > LATE:
             self.wake = raw
@@ -518,7 +518,7 @@ class Watcher:
             if now - self.written >= WRITE_EVERY:
                 self.try_to_write()
             pause = TICK if self.ended else max(0.0, min(TICK, due - now))
-            self.wake = clock() + pause
+            self.wake = self.looked + pause  # not from now: what has held it up since it looked must not get lost
         if self.stopper is None:
             self.listen(listener, pause)
         else:

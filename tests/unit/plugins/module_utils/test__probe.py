@@ -437,6 +437,19 @@ def test_time_in_which_the_watcher_was_held_up_is_not_the_services(watch, now):
     assert watcher.report()["late"] == 31.25 and watcher.report()["worst_late"] == 30
 
 
+def test_the_watcher_may_be_held_up_at_any_moment(watch, now, monkeypatch):
+    """Also after it has looked at the clock and before it waits."""
+    def hold_up(dummy):
+        now[0] += 30
+
+    monkeypatch.setattr(Idle, "start", hold_up)
+    watcher = watch()
+    watcher.written = watcher.now()  # else it would look at the clock once more, to write
+    tick(watcher)
+    assert watcher.number == 1 and watcher.report()["late"] == pytest.approx(30, abs=2 * _probe.TICK)
+    assert watcher.report()["longest_gap"] <= 2 * _probe.TICK
+
+
 def test_no_requests_are_due_in_time_in_which_the_watcher_was_held_up(watch):
     watcher = watch(rate=1.0)
     watcher.pass_by(2.5)
