@@ -117,7 +117,7 @@ class ActionModule(PersistentAction):
                     f"the roll was asked to pause, and not to go on within {limit:g} s (lock_pause_timeout): "
                     f"{wish['words']}"))
             if not said:
-                self.announce(f"The roll is {doing}. {wish['words']}", task_vars)
+                self.announce(f"The roll is {doing}.\n{wish['words']}", task_vars)
             said = True
             time.sleep(INTERVAL)
             answer = self.persist(lambda: self.ask(task_vars), task_vars)
