@@ -79,7 +79,7 @@ ROWS = [
         arguments=HAPROXY, outcome=REFUSED, node='sf-1', cause=('(?i)prob|check', 'httpchk GET /readyz')),
 
     Row('peer-dies', 'another node dies when a node is about to be drained',
-        moment=task('Let the balancer take the node back', 'sf-1'),
+        moment=task('Watch the node while the balancer takes it back', 'sf-1'),
         inject=shell('sf-3', 'systemctl kill --signal=KILL sf-api', 'systemctl stop sf-api'),
         mend=both(shell('sf-3', 'systemctl start sf-api'), ready('sf-3')),
         faulted=('sf-3',), arguments=('-e', 'roll_quorum_timeout=5'),
