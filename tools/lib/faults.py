@@ -564,7 +564,7 @@ def arguments(argv, rows):
     parser = argparse.ArgumentParser(prog='tools/faults', description=__doc__)
     parser.add_argument('names', metavar='NAME', nargs='*', help='only these faults (all)')
     parser.add_argument('--list', action='store_true', help='list the faults')
-    parser.add_argument('--third', type=int, choices=(1, 2, 3), help='only every third one: 1 begins with the first one')
+    parser.add_argument('--third', type=int, choices=(1, 2, 3), help='only every third one: 1 has the first one')
     parser.add_argument('--keep', action='store_true', help='leave the lab of the last one up, to look at it')
     args = parser.parse_args(argv)
     known = [row.name for row in rows]
