@@ -124,11 +124,15 @@ from contextlib import contextmanager
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError
-
-WHO = ("user", "host", "boot", "pid", "started", "run")
-TIMES = ("since", "renewed", "lease")
-# Seconds that no clock and no lease reaches; infinity and not-a-number are not below it either.
-LATEST = 1e11
+from ansible_collections.shakenfist.rolling.plugins.module_utils._lock import (
+    LATEST,
+    WHO,
+    ago,
+    describe,
+    ran_out,
+    read,
+    who,
+)
 
 
 @contextmanager
@@ -147,20 +151,6 @@ def alone(path):
         os.close(handle)
 
 
-def read(path):
-    """The lock in the file, None if there is none, an empty dict if it cannot be read."""
-    try:
-        with open(path, encoding="utf-8") as handle:
-            lock = json.load(handle)
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError):
-        return {}
-    whole = (isinstance(lock, dict) and all(key in lock for key in (*WHO, "doing")) and lock["run"]
-             and all(isinstance(lock.get(key), (int, float)) and 0 <= lock[key] < LATEST for key in TIMES))
-    return lock if whole else {}
-
-
 def write(path, lock):
     part = f"{path}.{os.getpid()}"
     try:
@@ -177,33 +167,13 @@ def write(path, lock):
         raise RollingError(f"cannot write the lock {path}: {exc.strerror}") from exc
 
 
-def ago(seconds):
-    """A time span in words."""
-    seconds = max(0, round(seconds))
-    for unit, name in ((86400, "days"), (3600, "hours"), (60, "minutes")):
-        if seconds >= 2 * unit:
-            return f"{seconds // unit} {name}"
-    return f"{seconds} s"
-
-
-def who(lock):
-    return f"{lock['user']}@{lock['host']}, pid {lock['pid']}, run {lock['run']}"
-
-
-def ran_out(lock, now):
-    """Whether the lease is over. A lock from the future, of a clock that was set back, does not hold for ever."""
-    return not -lock["lease"] <= now - lock["renewed"] <= lock["lease"]
-
-
 def conflict(path, lock, now):
     """Why we cannot have the lock, for a person who wonders what to do."""
     if not lock:
         return (f"the cluster is locked, but {path} cannot be read, so nobody knows by whom. If no other roll is under "
                 "way: add -e lock_takeover=true")
-    since = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(lock["since"]))
-    return (f"the cluster is locked: {who(lock)}, since {since} UTC ({ago(now - lock['since'])} ago), doing: "
-            f"{lock['doing'] or 'not said'}, last renewed {ago(now - lock['renewed'])} ago. "
-            "Wait until that run has ended. If it is certain that it is gone: add -e lock_takeover=true")
+    return (f"the cluster is locked: {describe(lock, now)}. Wait until that run has ended. If it is certain that it is "
+            "gone: add -e lock_takeover=true")
 
 
 def may_take(lock, params, now):
