@@ -16,9 +16,10 @@ NARROWEST = 8
 
 
 def table(rows, width=WIDTH):
-    """Rows of cells as lines with columns, an empty cell as a dash. What is too wide loses the end of its widest column.
+    """Rows of cells as lines with columns, an empty cell as a dash.
 
-    A line has nothing that YAML quotes, so that the columns stay below each other in every format of the output.
+    What is too wide loses the end of its widest column. A line has nothing that YAML quotes, so that the columns stay
+    below each other in every format of the output.
     """
     rows = [[" ".join(str(cell).split()) or "-" for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*rows)]

@@ -29,7 +29,7 @@ def test_a_table_that_is_too_wide(width, line):
 
 
 def test_yaml_quotes_no_line_of_a_table():
-    lines = _table.table([["step", "since (UTC)"], ["1", "2026-11-21 08:15:00"], ["2", "?"], ["3", "-> 0.8.1"], ["4", ""]])
+    lines = _table.table([["step", "since (UTC)"], ["1", "2026-11-21 08:15:00"], ["2", "?"], ["3", "-> 1"], ["4", ""]])
     assert yaml.safe_dump(lines, width=1000) == "".join(f"- {line}\n" for line in lines)
 
 
