@@ -39,7 +39,7 @@ def plan_report(forecast):
     """The forecast as lines for people."""
     lines = [_summary(forecast)]
     if forecast["nodes"]:
-        lines += table([HEAD, *(_row(name, forecast["nodes"][name]) for name in forecast["order"])])
+        lines += table([HEAD, *(_row(name, forecast["nodes"][name]) for name in forecast["order"])], 1)
     if forecast["passed_over"] and forecast["nodes"]:
         lines += wrap(f"passed over, on {forecast['release']} already: {listed(forecast['passed_over'])}")
     lines += _restarts(forecast["nodes"])

@@ -16,7 +16,7 @@ def _row(name, node):
     remarks = listed(word for word in ("leader" if node["leader"] else "", node["absent"]) if word)
     if node["absent"]:
         return [name, *[UNKNOWN] * 5, remarks]
-    since = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(node["since"])) if node["since"] else ""
+    since = time.strftime("%Y-%m-%d %H:%M", time.gmtime(node["since"])) if node["since"] else ""
     return [name, node["release"] or UNKNOWN, "yes" if node["ready"] else "no", node["gateway"],
             f"{node['active']} of {node['units']}", since, remarks]
 
@@ -51,7 +51,7 @@ def _lock(lock):
 def status_report(verdict, api=None, lock=None, limited=False):
     """The state of the cluster as lines: a table, what is amiss, and who rolls."""
     api = api or {}
-    lines = [_summary(verdict), *table([HEAD, *(_row(name, node) for name, node in verdict.items())])]
+    lines = [_summary(verdict), *table([HEAD, *(_row(name, node) for name, node in verdict.items())], 0)]
     for name, node in verdict.items():
         for words in node["problems"] + node["notes"]:
             lines += wrap(f"{name}: {words}")

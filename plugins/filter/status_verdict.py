@@ -52,7 +52,8 @@ def _looked_at(seen, in_tier, leader):
         leader=node["name"] == leader,
         absent="",
         problems=_problems(seen, in_tier),
-        notes=[f"started before {version} was active: {listed(old)}"] if old else [],
+        notes=[f"started before {version} was active: {'every daemon' if len(old) == len(active) else listed(old)}"]
+        if old else [],
     )
 
 

@@ -4,34 +4,36 @@
 
 # This plugin_util is private to the collection: it may change at any time, use it only from shakenfist.rolling.
 
-# Lines for a task's output. With their indent and quotes in the output of Ansible they stay within 100 columns.
+# Lines for a task's output. With their indent and quotes in the output of Ansible they stay within 100 columns. As YAML,
+# Ansible folds lines at the first single space after column 80.
 
 from __future__ import annotations
 
 import textwrap
 
-WIDTH = 88
+TABLE = 88
+TEXT = 74
 GAP = "  "
 NARROWEST = 8
 
 
-def table(rows, width=WIDTH):
+def table(rows, names, width=TABLE):
     """Rows of cells as lines with columns, an empty cell as a dash.
 
-    What is too wide loses the end of its widest column. A line has nothing that YAML quotes, so that the columns stay
-    below each other in every format of the output.
+    A line has nothing that YAML quotes, so that the columns stay below each other in every format of the output.
+
+    :arg names: the number of the column with names, which lose their end where the table is too wide.
     """
     rows = [[" ".join(str(cell).split()) or "-" for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*rows)]
     over = sum(widths) + len(GAP) * (len(widths) - 1) - width
     if over > 0:
-        widest = widths.index(max(widths))
-        widths[widest] = max(NARROWEST, widths[widest] - over)
+        widths[names] = min(widths[names], max(NARROWEST, widths[names] - over))
     return [GAP.join((cell if len(cell) <= space else cell[:space - 1] + "~").ljust(space)
                      for cell, space in zip(row, widths)).rstrip() for row in rows]
 
 
-def wrap(text, width=WIDTH):
+def wrap(text, width=TEXT):
     """A text as lines, all but the first indented. A command line in it can be copied in one piece."""
     return textwrap.wrap(" ".join(text.split()), width, subsequent_indent="  ", break_long_words=False,
                          break_on_hyphens=False)

@@ -48,7 +48,7 @@ def test_one_node_that_is_rolled_alone():
     begin = next(number for number, line in enumerate(lines) if line.startswith("warning: sf-3: hm and so on"))
     assert lines[begin + 1].startswith("  and so on") or lines[begin + 1].startswith("  on")
     assert any(line.startswith("warning: no second node serves meanwhile") for line in lines)
-    assert max(map(len, lines)) <= 88
+    assert max(map(len, lines)) <= 74
 
 
 def test_nothing_to_do():

@@ -28,14 +28,14 @@ def test_a_cluster():
     lines = status_report(verdict, API, FREE)
     assert lines == [
         "1 of 3 nodes serve; 0.8.1 on 1, 0.8.0 on 1, not known on 1",
-        "node  release  ready  gateway  units     since (UTC)          remarks",
-        "sf-1  0.8.1    yes    SERVING  11 of 11  2025-11-21 08:15:00  leader",
-        "sf-2  0.8.0    no     -        10 of 11  -                    -",
-        "sf-3  ?        ?      ?        ?         ?                    unreachable",
+        "node  release  ready  gateway  units     since (UTC)       remarks",
+        "sf-1  0.8.1    yes    SERVING  11 of 11  2025-11-21 08:15  leader",
+        "sf-2  0.8.0    no     -        10 of 11  -                 -",
+        "sf-3  ?        ?      ?        ?         ?                 unreachable",
         "sf-2: sf-net is failed",
         "sf-2: hm",
-        "sf-3: it cannot be reached: ssh: connect to host 10.0.0.3 port 22: Connection refused,",
-        "  and more of that",
+        "sf-3: it cannot be reached: ssh: connect to host 10.0.0.3 port 22:",
+        "  Connection refused, and more of that",
         "lock: nobody",
     ]
     assert yaml.safe_dump(lines[:5], width=1000) == "".join(f"- {line}\n" for line in lines[:5])
@@ -61,7 +61,7 @@ def test_a_broken_virtualenv_has_no_release():
      "the API also knows sf-9, which is created and runs 0.7.2; it is not in the inventory"),
 ])
 def test_what_the_api_says(api, words):
-    assert words in status_report({"one": node()}, api, FREE)
+    assert words in " ".join(line.strip() for line in status_report({"one": node()}, api, FREE))
 
 
 @pytest.mark.parametrize("listed, limited", [
@@ -83,4 +83,4 @@ def test_what_needs_no_word(listed, limited):
 def test_the_lock(lock, words):
     lines = status_report({"sf-1": node()}, API, lock)
     assert [line for line in lines if line.startswith("lock")][0].startswith(words)
-    assert max(map(len, lines)) <= 88
+    assert max(map(len, lines)) <= 74

@@ -10,12 +10,12 @@ from ansible_collections.shakenfist.rolling.plugins.plugin_utils import _table
 
 
 def test_a_table():
-    assert _table.table([["node", "ready", "remarks"], ["sf-1", "", "the  leader"], ["sf-10", "no", ""]]) == [
+    assert _table.table([["node", "ready", "remarks"], ["sf-1", "", "the  leader"], ["sf-10", "no", ""]], 0) == [
         "node   ready  remarks",
         "sf-1   -      the leader",
         "sf-10  no     -",
     ]
-    assert _table.table([]) == []
+    assert _table.table([], 0) == []
 
 
 @pytest.mark.parametrize("width, line", [
@@ -24,12 +24,18 @@ def test_a_table():
     (5, "sf-1.ex~  0.8.0  yes"),
 ])
 def test_a_table_that_is_too_wide(width, line):
-    lines = _table.table([["node", "rel", "x"], ["sf-1.example.com", "0.8.0", "yes"]], width)
+    lines = _table.table([["node", "rel", "x"], ["sf-1.example.com", "0.8.0", "yes"]], 0, width)
     assert lines[1] == line and lines[0].split() == ["node", "rel", "x"]
 
 
+def test_only_names_are_cut():
+    rows = [["1", "sf-1.example.com", "2026-11-21 08:15:00"]]
+    assert _table.table(rows, 1, 10) == ["1  sf-1.ex~  2026-11-21 08:15:00"]
+    assert _table.table(rows, 0, 10) == ["1  sf-1.example.com  2026-11-21 08:15:00"]
+
+
 def test_yaml_quotes_no_line_of_a_table():
-    lines = _table.table([["step", "since (UTC)"], ["1", "2026-11-21 08:15:00"], ["2", "?"], ["3", "-> 1"], ["4", ""]])
+    lines = _table.table([["step", "since (UTC)"], ["1", "2026-11-21 08:15:00"], ["2", "?"], ["3", "-> 1"], ["4", ""]], 0)
     assert yaml.safe_dump(lines, width=1000) == "".join(f"- {line}\n" for line in lines)
 
 
