@@ -2,16 +2,24 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-# Says on the controller who asks for the lock, and whether a holder on this same controller is gone.
+# Says on the controller who asks for the lock, and whether a holder on this same controller is gone. Waits where the
+# run was asked to pause.
 
 from __future__ import annotations
 
 import getpass
 import hashlib
 import os
+import shlex
 import socket
+import time
 
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._persistent import PersistentAction
+
+# Seconds between two looks of a run that waits. They are made from here: nothing on the node outlives a Ctrl-C.
+INTERVAL = 3
+# Seconds for which a lost node is waited for meanwhile, where the variable of role roll is not set.
+PATIENCE = 300
 
 
 def boot_id():
@@ -66,8 +74,23 @@ def is_dead(lock, mine):
     return started(pid) != lock.get("started")
 
 
+def command(playbook, task_vars):
+    """How to run another playbook of this collection on the same inventory."""
+    inventory = [word for source in task_vars.get("ansible_inventory_sources") or () for word in ("-i", source)]
+    return shlex.join(["ansible-playbook", *inventory, f"shakenfist.rolling.{playbook}"])
+
+
 class ActionModule(PersistentAction):
-    """The module, with C(holder) and C(dead) filled in."""
+    """The module, with C(holder) and C(dead) filled in, and a pause waited for."""
+
+    def run(self, tmp=None, task_vars=None):
+        result = super().run(tmp, task_vars)
+        task_vars = task_vars or {}
+        if self._task.args.get("state") == "renewed":
+            result.update(self.heed(result, task_vars))
+        elif result.get("wish"):
+            result["msg"] += f"\nTo take that back: {command('resume', task_vars)}"
+        return result
 
     def ask(self, task_vars):
         # Tasks run in processes that ansible-playbook forks.
@@ -75,7 +98,36 @@ class ActionModule(PersistentAction):
         arguments = dict(self._task.args, holder=mine, dead="")
         answer = self._execute_module(module_args=arguments, task_vars=task_vars)
         lock = answer.get("lock")
-        if answer.get("failed") and lock and arguments.get("state", "held") == "held" and is_dead(lock, mine):
+        if lock and arguments.get("state", "held") in ("held", "wished") and is_dead(lock, mine):
             arguments["dead"] = lock["run"]
             answer = self._execute_module(module_args=arguments, task_vars=task_vars)
         return answer
+
+    def heed(self, answer, task_vars):
+        """Wait for as long as the run is asked to pause, and fail if it is asked to stop."""
+        begin, limit = time.monotonic(), float(self._task.args.get("pause_timeout") or 0)
+        task_vars = {"roll_reconnect_timeout": PATIENCE, **task_vars}
+        said = False
+        while not answer.get("failed") and answer.get("wish"):
+            wish, doing = answer["wish"], answer["lock"]["doing"]
+            if wish["want"] == "stop":
+                return dict(answer, failed=True, stopped=True, msg=f"the roll was asked to stop: {wish['words']}")
+            if 0 < limit <= time.monotonic() - begin:
+                return dict(answer, failed=True, stopped=True, msg=(
+                    f"the roll was asked to pause, and not to go on within {limit:g} s (lock_pause_timeout): "
+                    f"{wish['words']}"))
+            if not said:
+                self.announce(f"The roll is {doing}.\n{wish['words']}", task_vars)
+            said = True
+            time.sleep(INTERVAL)
+            answer = self.persist(lambda: self.ask(task_vars), task_vars)
+        if said and not answer.get("failed"):
+            self._display.display(f"The roll goes on after {time.monotonic() - begin:.0f} s: {answer['lock']['doing']}")
+        return answer
+
+    def announce(self, words, task_vars):
+        """Say once that and why the run waits, and how to let it go on."""
+        caution = self._task.args.get("caution")
+        self._display.display("\n".join([words, *([caution] if caution else []), (
+            "It keeps its lock meanwhile. To let it go on, or to end it here:"),
+            command("resume", task_vars), command("stop", task_vars)]))

@@ -26,7 +26,7 @@ def _seconds(node, tiers):
     def lasted(name, key):
         return units.get(name, {}).get(key) or 0.0
 
-    drain = max(node["drain_grace"], lasted(api, "stop_seconds")) if units.get(api, {}).get("active") else 0.0
+    drain = max(float(node["drain_grace"]), lasted(api, "stop_seconds")) if units.get(api, {}).get("active") else 0.0
     restart = sum(max(lasted(name, "start_seconds") + (lasted(name, "stop_seconds") if name != api else 0.0)
                       for name in tier) for tier in tiers)
     parts = dict(drain=drain, restart=restart, ready=READY, checks=CHECKS)

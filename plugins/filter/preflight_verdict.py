@@ -97,7 +97,7 @@ def _gateways(seen, excused):
 
 def _drain(node, options):
     """The times of a drain must be in their order, or requests are cut."""
-    grace, detection = node["drain_grace"], options["balancer_detection"]
+    grace, detection = float(node["drain_grace"]), options["balancer_detection"]
     unit = node["units"].get(node["api_unit"], {})
     stop = unit.get("stop_timeout")
     # A value that systemd fills in later, ${...}, is not known here.
@@ -124,6 +124,14 @@ def _strategy(node):
                         "longer be what its name says: leave rolling_strategy out")
     return "warn", ("rolling_strategy is in_place: pip runs while the node is out of rotation, under daemons that "
                     "still run what it replaces, and if that fails there is nothing to go back to")
+
+
+def _balancer(balancer):
+    """What speaks against relying on the balancer; one that cannot be asked is only not witnessed."""
+    if not balancer["reachable"]:
+        return "warn", [f"{words}: the roll goes on without asking it" for words in balancer["problems"]]
+    return "fail", [f"{words}. Or, for a balancer without checks: -e drain_haproxy_set=true"
+                    for words in balancer["problems"]]
 
 
 def _room(seen, target):
@@ -163,6 +171,9 @@ def _findings(seen, in_tier, begun, excused, target, options):
     for check, problems in (("readiness", _readiness(seen)), ("gateways", _gateways(seen, excused))):
         findings.judge(check, problems, _mended(problems, begun, options))
     findings.judge("drain", _drain(node, options))
+    if seen.get("balancer"):
+        level, problems = _balancer(seen["balancer"])
+        findings.judge("balancer", problems, level)
     if options["strategy"] == "in_place":
         findings.add("strategy", *_strategy(node))
     if not options["restart"]:

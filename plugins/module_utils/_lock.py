@@ -13,6 +13,7 @@ WHO = ("user", "host", "boot", "pid", "started", "run")
 TIMES = ("since", "renewed", "lease")
 # Seconds that no clock and no lease reaches; infinity and not-a-number are not below it either.
 LATEST = 1e11
+WISH = ("want", "user", "host", "reason")
 
 
 def read(path):
@@ -25,8 +26,16 @@ def read(path):
     except (OSError, ValueError):
         return {}
     whole = (isinstance(lock, dict) and all(key in lock for key in (*WHO, "doing")) and lock["run"]
-             and all(isinstance(lock.get(key), (int, float)) and 0 <= lock[key] < LATEST for key in TIMES))
+             and all(is_time(lock.get(key)) for key in TIMES) and is_wish(lock.get("wish")))
     return lock if whole else {}
+
+
+def is_time(value):
+    return isinstance(value, (int, float)) and 0 <= value < LATEST
+
+
+def is_wish(wish):
+    return wish is None or (isinstance(wish, dict) and all(key in wish for key in WISH) and is_time(wish.get("since")))
 
 
 def ago(seconds):
@@ -42,11 +51,22 @@ def who(lock):
     return f"{lock['user']}@{lock['host']}, pid {lock['pid']}, run {lock['run']}"
 
 
+def when(since, now):
+    return f"{time.strftime('%Y-%m-%d %H:%M:%S', time.gmtime(since))} UTC ({ago(now - since)} ago)"
+
+
+def told(wish, now):
+    """A wish as it is returned, with words for people."""
+    if not wish:
+        return None
+    why = f": {wish['reason']}" if wish["reason"] else ""
+    return dict(wish, words=f"{wish['user']}@{wish['host']} asked for that at {when(wish['since'], now)}{why}")
+
+
 def describe(lock, now):
     """Who holds the lock, since when and what for."""
-    since = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(lock["since"]))
-    return (f"{who(lock)}, since {since} UTC ({ago(now - lock['since'])} ago), doing: {lock['doing'] or 'not said'}, "
-            f"last renewed {ago(now - lock['renewed'])} ago")
+    return (f"{who(lock)}, since {when(lock['since'], now)}, doing: {lock['doing'] or 'not said'}, last renewed "
+            f"{ago(now - lock['renewed'])} ago")
 
 
 def ran_out(lock, now):

@@ -14,7 +14,9 @@ description:
     doing.
   - A lock has a lease. One that was not renewed within it is taken over, and so is one whose process is known to be
     gone, because it ran on the same controller. Both give a warning.
-  - A module of the controller goes with it, which fills in O(holder) and O(dead).
+  - Any operator may ask the run that holds the lock to pause or to stop. That wish is kept in the lock, so it ends with
+    it and with a take-over, which says so, and never meets a later run.
+  - A module of the controller goes with it, which fills in O(holder) and O(dead), and heeds the wish.
 options:
   path:
     description: The file. Its directory must exist.
@@ -23,11 +25,36 @@ options:
   state:
     description:
       - V(held) takes the lock, or renews it if it is ours.
-      - V(renewed) renews it, and fails if it is not ours any more.
+      - V(renewed) renews it, and fails if it is not ours any more. Where the run was asked to stop it fails, too, with
+        RV(stopped). Where it was asked to pause it says so once, and renews the lock every 3 seconds until it may go
+        on.
       - V(free) removes it if it is ours; the lock of another run is left alone.
+      - V(wished) asks the run that holds the lock for O(wish), whoever it is. Sets nothing if there is none, or if its
+        process is known to be gone.
     type: str
-    choices: [held, renewed, free]
+    choices: [held, renewed, free, wished]
     default: held
+  wish:
+    description:
+      - With O(state=wished), what the run is asked for the next time that it renews the lock. The last wish holds.
+      - V(resume) takes the one before back.
+    type: str
+    choices: [pause, stop, resume]
+    default: resume
+  reason:
+    description: Why, in words for people.
+    type: str
+    default: ""
+  pause_timeout:
+    description:
+      - With O(state=renewed), for how many seconds a run that was asked to pause waits, before it stops as if asked to.
+        Without a limit if it is V(0) or less.
+    type: float
+    default: 0
+  caution:
+    description: With O(state=renewed), what is said beside a pause about the state that the cluster is in meanwhile.
+    type: str
+    default: ""
   doing:
     description: What the roll is doing now, in words for people.
     type: str
@@ -91,6 +118,13 @@ EXAMPLES = r"""
   shakenfist.rolling.lock:
     path: /srv/shakenfist/rolling.lock
     state: free
+
+- name: Let whoever rolls wait before the next node
+  shakenfist.rolling.lock:
+    path: /srv/shakenfist/rolling.lock
+    state: wished
+    wish: pause
+    reason: the storage is being mended
 """
 
 RETURN = r"""
@@ -109,6 +143,27 @@ lock:
     renewed: 1763700120.0
     lease: 1800.0
     doing: rolling sf-2
+wish:
+  description: What the run is asked for, V(null) if for nothing, with C(words) for people.
+  returned: when O(state=renewed) or O(state=wished)
+  type: dict
+  sample:
+    want: pause
+    user: bob
+    host: desk
+    since: 1763700100.0
+    reason: the storage is being mended
+    words: "bob@desk asked for that at 2025-11-21 04:41:40 UTC (20 s ago): the storage is being mended"
+stopped:
+  description: Whether the module fails because the run was asked to stop, or to pause for more than O(pause_timeout).
+  returned: when O(state=renewed), on such a failure
+  type: bool
+  sample: true
+msg:
+  description: What the wish will do, in words.
+  returned: when O(state=wished)
+  type: str
+  sample: "Asked alice@admin, pid 4711, run 1a2b3c4d (renewed 8 s ago, doing: rolling sf-2) to go on."
 taken_over:
   description: The lock that was taken over, with C(why). V(null) if none was.
   returned: when O(state=held)
@@ -131,8 +186,12 @@ from ansible_collections.shakenfist.rolling.plugins.module_utils._lock import (
     describe,
     ran_out,
     read,
+    told,
     who,
 )
+
+# What the lock says of a run that waits, before what it will do then.
+PAUSED = "paused, next: "
 
 
 @contextmanager
@@ -203,12 +262,21 @@ def hold(module, lock, now):
             raise RollingError(conflict(params["path"], lock, now), lock=lock)
         taken_over = dict(lock, why=why)
         module.warn(f"The lock of {who(lock) if lock else 'somebody unknown'} was taken over: {why}.")
+        if lock.get("wish"):
+            module.warn(f"That run was asked to {lock['wish']['want']}; this one is not, ask again if it ought to be. "
+                        + told(lock["wish"], now)["words"])
     new = {key: params["holder"][key] for key in WHO}
-    new.update(since=lock["since"] if mine else now, renewed=now, lease=params["lease"],
-               doing=params["doing"] or (lock["doing"] if mine else ""))
+    before = lock if mine else dict(since=now, doing="", wish=None)
+    wish = before.get("wish")
+    doing = params["doing"] or before["doing"]
+    doing = doing[len(PAUSED):] if doing.startswith(PAUSED) else doing
+    if params["state"] == "renewed" and wish and wish["want"] == "pause":
+        doing = PAUSED + doing
+    new.update(since=before["since"], renewed=now, lease=params["lease"], doing=doing, wish=wish)
     if not module.check_mode:
         write(params["path"], new)
-    return dict(changed=not mine, lock=new, taken_over=taken_over)
+    result = dict(changed=not mine, lock=new)
+    return dict(result, wish=told(wish, now)) if params["state"] == "renewed" else dict(result, taken_over=taken_over)
 
 
 def free(module, lock):
@@ -223,11 +291,57 @@ def free(module, lock):
     return dict(changed=True, lock=None)
 
 
+def ask(module, lock, now):
+    """Ask the run that holds the lock to pause, to stop, or to go on."""
+    params = module.params
+    if lock == {}:
+        raise RollingError(conflict(params["path"], lock, now), lock=lock)
+    before = lock.get("wish") if lock else None
+    gone = not lock or lock["run"] == params["dead"]
+    if gone or params["wish"] == "resume":
+        wish = None
+    elif before and before["want"] == params["wish"]:
+        wish = before
+    else:
+        wish = dict(want=params["wish"], user=params["holder"]["user"], host=params["holder"]["host"], since=now,
+                    reason=" ".join(params["reason"].split()))
+    if wish != before:
+        lock = dict(lock, wish=wish)
+        if not module.check_mode:
+            write(params["path"], lock)
+    return dict(changed=wish != before and not gone, lock=lock, wish=told(wish, now),
+                msg=outcome(module, lock, before, gone, now))
+
+
+def outcome(module, lock, before, gone, now):
+    """What came of the wish, for the person who had it."""
+    params, want = module.params, module.params["wish"]
+    if not lock:
+        return f"Nobody rolls: there is no lock {params['path']}. Nothing was set."
+    run = f"{who(lock)} (renewed {ago(now - lock['renewed'])} ago, doing: {lock['doing'] or 'not said'})"
+    if gone:
+        return f"Nobody rolls: the process of {run} is gone, the next roll takes its lock over. Nothing was set."
+    said = told(before, now)
+    if want == "resume" and not before:
+        return f"{run} was not asked to pause or to stop: it goes on."
+    if before and before["want"] == want:
+        return f"{run} is to {want} already: {said['words']}"
+    asked = "Would ask" if module.check_mode else "Asked"
+    if want == "resume":
+        return f"{asked} {run} to go on. It was to {before['want']}: {said['words']}"
+    instead = f" It was to {before['want']}: {said['words']}" if before else ""
+    return f"{asked} {run} to {want} before its next node. One that has no node left to do ends as usual.{instead}"
+
+
 def main():
     module = AnsibleModule(
         argument_spec=dict(
             path=dict(type="path", required=True),
-            state=dict(type="str", choices=["held", "renewed", "free"], default="held"),
+            state=dict(type="str", choices=["held", "renewed", "free", "wished"], default="held"),
+            wish=dict(type="str", choices=["pause", "stop", "resume"], default="resume"),
+            reason=dict(type="str", default=""),
+            pause_timeout=dict(type="float", default=0),
+            caution=dict(type="str", default=""),
             doing=dict(type="str", default=""),
             lease=dict(type="float", default=1800),
             takeover=dict(type="bool", default=False),
@@ -246,7 +360,10 @@ def main():
     try:
         with alone(path):
             lock = read(path)
-            result = free(module, lock) if module.params["state"] == "free" else hold(module, lock, time.time())
+            if module.params["state"] == "free":
+                result = free(module, lock)
+            else:
+                result = (ask if module.params["state"] == "wished" else hold)(module, lock, time.time())
     except RollingError as exc:
         module.fail_json(msg=exc.message, **exc.details)
     module.exit_json(**result)

@@ -50,7 +50,7 @@ gone:
   type: bool
   sample: false
 words:
-  description: Who holds it, since when and what for, in words.
+  description: Who holds it, since when and what for, in words, and what that run is asked for.
   returned: always
   type: str
   sample: >-
@@ -61,7 +61,7 @@ words:
 import time
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.shakenfist.rolling.plugins.module_utils._lock import describe, ran_out, read
+from ansible_collections.shakenfist.rolling.plugins.module_utils._lock import describe, ran_out, read, told
 
 
 def main():
@@ -69,6 +69,8 @@ def main():
     path, now = module.params["path"], time.time()
     lock = read(path)
     words = describe(lock, now) if lock else "nobody" if lock is None else f"{path} cannot be read: nobody knows who"
+    if lock and lock.get("wish"):
+        words += f". It is to {lock['wish']['want']}: {told(lock['wish'], now)['words']}"
     module.exit_json(changed=False, lock=lock, ran_out=bool(lock) and ran_out(lock, now), gone=False, words=words)
 
 

@@ -468,6 +468,22 @@ def migrate(lab):
     wait_until("MariaDB did not take the schema", schema)
 
 
+def sql(statement):
+    result = execute("db", "mariadb", "--batch", "--skip-column-names", "shakenfist", "--execute", statement)
+    return result.stdout.strip()
+
+
+def leader():
+    return sql("SELECT holder FROM leases WHERE name = 'cluster' AND expires > NOW(6)")
+
+
+def elect(node):
+    """Give the lease of the leader to a node, which keeps it from then on."""
+    wait_until("no node is elected", lambda: "" if leader() else "nobody holds the lease")
+    sql(f"UPDATE leases SET holder = '{node}', expires = NOW(6) + INTERVAL 60 SECOND WHERE name = 'cluster'")
+    wait_until(f"{node} is not elected", lambda: "" if leader() == node else f"{leader()} holds the lease")
+
+
 def up(options):
     begin = time.monotonic()
     if not (PYTHON.exists() and shutil.which("podman") and shutil.which("mmdebstrap")):
@@ -490,6 +506,8 @@ def up(options):
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
         list(pool.map(functools.partial(start, lab, image), lab.nodes))
     wait_until("the nodes are not all ready", functools.partial(not_ready, lab))
+    # For the order of a roll depends on it.
+    elect(lab.nodes[-1])
     say(f"up after {time.monotonic() - begin:.0f} s: http://{lab.address('lb')}/api/ "
         f"with {', '.join(lab.nodes)} on {options.release}")
 
@@ -549,8 +567,7 @@ def node_facts(node):
 def facts(_options):
     """Print what the whole lab is, as JSON, for tests."""
     lab = load()
-    rows = execute("db", "mariadb", "--batch", "--skip-column-names", "shakenfist", "--execute",
-                   "SELECT table_name, version FROM schema_versions ORDER BY table_name").stdout.splitlines()
+    rows = sql("SELECT table_name, version FROM schema_versions ORDER BY table_name").splitlines()
     print(json.dumps(dict(nodes={node: node_facts(node) for node in lab.nodes},
                           schema={name: int(version) for name, version in (row.split("\t") for row in rows)},
                           balancer=f"http://{lab.address('lb')}"), indent=2))

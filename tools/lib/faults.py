@@ -89,8 +89,7 @@ class Lab:
         return result.stdout
 
     def sql(self, statement):
-        return self.execute('db', 'mariadb', '--batch', '--skip-column-names', 'shakenfist', '--execute',
-                            statement).stdout.strip()
+        return machinery.sql(statement)
 
     def unit(self, machine, unit):
         # Without check: a machine that is just being switched off has no state to tell.
@@ -113,13 +112,12 @@ class Lab:
         return not machinery.not_ready(self.plan)
 
     def leader(self):
-        return self.sql("SELECT holder FROM leases WHERE name = 'cluster' AND expires > NOW(6)")
+        return machinery.leader()
 
     def elect(self, node):
         """Give the lease to a node, which keeps it from then on."""
-        words.until('somebody holds the lease', self.leader)
-        self.sql("UPDATE leases SET holder = '%s', expires = NOW(6) + INTERVAL 60 SECOND WHERE name = 'cluster'" % node)
-        words.until('%s holds the lease' % node, lambda: self.leader() == node)
+        if self.leader() != node:
+            machinery.elect(node)
 
     def facts(self, node):
         return machinery.node_facts(node)

@@ -10,8 +10,10 @@ import sys
 from types import SimpleNamespace
 
 import pytest
+from ansible.errors import AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
 from ansible_collections.shakenfist.rolling.plugins.action import lock
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils import _persistent
 
 
 @pytest.fixture
@@ -102,19 +104,35 @@ def test_is_dead_where_nothing_is_known(gone):
 
 
 @pytest.fixture
-def action(monkeypatch):
-    def make(answers, **arguments):
+def action(monkeypatch, said, warned):
+    def make(answers, task_vars=None, **arguments):
         plugin = lock.ActionModule.__new__(lock.ActionModule)
         plugin._task = SimpleNamespace(args=arguments)
+        plugin._display = SimpleNamespace(display=said.append, warning=warned.append)
+        plugin._connection = SimpleNamespace()
+        plugin._templar = SimpleNamespace(template=lambda value: value)
         asked = []
 
         def execute(module_args, task_vars):
             asked.append(dict(module_args))
-            return answers[len(asked) - 1]
+            answer = answers[len(asked) - 1]
+            if isinstance(answer, Exception):
+                raise answer
+            return dict(answer)
         plugin._execute_module = execute
         monkeypatch.setattr(ActionBase, "run", lambda self, tmp, task_vars: {})
-        return plugin.run(), asked
+        return plugin.run(task_vars=task_vars), asked
     return make
+
+
+@pytest.fixture
+def said():
+    return []
+
+
+@pytest.fixture
+def warned():
+    return []
 
 
 def refused(**changes):
@@ -141,3 +159,93 @@ def test_the_action_takes_over_from_the_dead(action):
 def test_the_action_leaves_the_others(action, answer, arguments):
     result, asked = action([answer], path="/x", **arguments)
     assert result["failed"] and len(asked) == 1
+
+
+# ---- pause and stop
+
+def renewed(want=None, doing="rolling sf-2", **changes):
+    wish = dict(want=want, words="bob@desk asked for that: the storage") if want else None
+    return dict(changed=False, lock=dict(doing=doing, wish=wish), wish=wish, **changes)
+
+
+PAUSED = renewed("pause", "paused, next: rolling sf-2")
+INVENTORY = dict(ansible_inventory_sources=["/etc/my hosts.yml"])
+RESUME = "ansible-playbook -i '/etc/my hosts.yml' shakenfist.rolling.resume"
+
+
+@pytest.fixture
+def slept(monkeypatch):
+    """Time that passes only when somebody sleeps."""
+    naps = []
+    clock = SimpleNamespace(monotonic=lambda: float(sum(naps)), sleep=naps.append)
+    monkeypatch.setattr(lock, "time", clock)
+    return naps
+
+
+def test_a_roll_that_nobody_asks_goes_on(action, slept, said):
+    result, asked = action([renewed()], state="renewed")
+    assert not result.get("failed") and len(asked) == 1 and slept == said == []
+
+
+def test_a_pause_is_waited_for(action, slept, said):
+    result, asked = action([PAUSED, PAUSED, renewed()], INVENTORY, state="renewed", pause_timeout="0", caution="soon")
+    assert not result.get("failed") and result["wish"] is None and result["lock"]["doing"] == "rolling sf-2"
+    assert len(asked) == 3 and slept == [lock.INTERVAL] * 2 and {request["state"] for request in asked} == {"renewed"}
+    first, last = said
+    assert first.splitlines()[:3] == ["The roll is paused, next: rolling sf-2.", "bob@desk asked for that: the storage",
+                                      "soon"]
+    assert RESUME in first.splitlines() and RESUME.replace("resume", "stop") in first.splitlines()
+    assert last == f"The roll goes on after {2 * lock.INTERVAL} s: rolling sf-2"
+
+
+def test_nothing_is_said_of_a_caution_that_there_is_not(action, slept, said):
+    action([PAUSED, renewed()], state="renewed", caution="")
+    assert "" not in said[0].splitlines() and "ansible-playbook shakenfist.rolling.resume" in said[0].splitlines()
+
+
+@pytest.mark.parametrize("before", [[], [PAUSED]])
+def test_a_stop(action, slept, before):
+    result, asked = action([*before, renewed("stop")], state="renewed")
+    assert result["failed"] and result["stopped"] is True and len(asked) == len(before) + 1
+    assert result["msg"] == "the roll was asked to stop: bob@desk asked for that: the storage"
+
+
+def test_a_pause_that_takes_too_long(action, slept, said):
+    result, asked = action([PAUSED] * 9, state="renewed", pause_timeout="7")
+    assert result["failed"] and result["stopped"] is True and sum(slept) == 3 * lock.INTERVAL and len(asked) == 4
+    assert "not to go on within 7 s (lock_pause_timeout): bob@desk" in result["msg"] and len(said) == 1
+
+
+def test_a_lock_that_is_lost_during_a_pause(action, slept, said):
+    lost = dict(failed=True, msg="the lock was lost", lock=dict(PAUSED["lock"]))
+    result, dummy = action([PAUSED, lost], state="renewed")
+    assert result["failed"] and "stopped" not in result and result["msg"] == "the lock was lost" and len(said) == 1
+
+
+def test_a_node_that_is_lost_during_a_pause_is_waited_for(action, slept, warned, monkeypatch):
+    monkeypatch.setattr(_persistent, "INTERVAL", 0)
+    gone = AnsibleConnectionFailure("no route")
+    result, asked = action([PAUSED, gone, gone, renewed()], state="renewed")
+    assert not result.get("failed") and len(asked) == 4 and "is lost, waiting for it" in warned[0]
+
+
+def test_a_node_that_does_not_come_back_during_a_pause(action, slept):
+    gone = AnsibleConnectionFailure("no route")
+    result, asked = action([PAUSED, gone], dict(roll_reconnect_timeout=0), state="renewed")
+    assert result["failed"] and result["lost"] and len(asked) == 2
+
+
+def test_what_is_wished_says_how_to_take_it_back(action):
+    result, asked = action([dict(renewed("pause"), msg="Asked bob")], INVENTORY, state="wished", wish="pause")
+    assert result["msg"] == f"Asked bob\nTo take that back: {RESUME}" and len(asked) == 1
+
+
+def test_nothing_to_take_back(action):
+    result, dummy = action([dict(renewed(), msg="Nobody rolls")], INVENTORY, state="wished", wish="pause")
+    assert result["msg"] == "Nobody rolls"
+
+
+def test_nobody_is_asked_who_is_gone(action):
+    dead = dict(renewed("pause"), lock=refused(started="1")["lock"], msg="Asked bob")
+    result, asked = action([dead, dict(renewed(), msg="Nobody rolls")], state="wished", wish="pause")
+    assert asked[1]["dead"] == dead["lock"]["run"] and result["msg"] == "Nobody rolls"

@@ -53,6 +53,18 @@ def test_a_fit_node():
     assert verdict(other(), database=[])["problems"] == []
 
 
+@pytest.mark.parametrize("reachable, problems, level, words", [
+    (True, [], "pass", ""),
+    (True, ["the check of sf-api/a is none"], "fail", "sf-api/a is none. Or, .* -e drain_haproxy_set=true"),
+    (False, ["HAProxy h:1 cannot be asked: refused"], "warn", "refused: the roll goes on without asking it"),
+])
+def test_the_balancer(reachable, problems, level, words):
+    result = verdict(dict(seen(), balancer=dict(reachable=reachable, problems=problems)))
+    finding = next(finding for finding in result["findings"] if finding["check"] == "balancer")
+    assert finding["level"] == level and re.search(words, finding["words"])
+    assert "balancer" not in [finding["check"] for finding in verdict(seen())["findings"]]
+
+
 @pytest.mark.parametrize("node, database, message", [
     (dict(seen(), failure="unreachable", node={}), ["a"], "^unreachable$"),
     (seen(problem="it is broken"), ["a"], "^it is broken. Repair it: reinstall the release that the node ran before"),

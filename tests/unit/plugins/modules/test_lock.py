@@ -6,9 +6,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import time
 
 import pytest
+from ansible_collections.shakenfist.rolling.plugins.module_utils import _lock
 from ansible_collections.shakenfist.rolling.plugins.modules import lock
 
 
@@ -37,6 +39,10 @@ def warned(monkeypatch):
 
 def written(path):
     return json.loads(path.read_text())
+
+
+def timeless(words):
+    return re.sub(r"\d+ s ago", "N s ago", words)
 
 
 def put(path, **changes):
@@ -140,6 +146,136 @@ def test_a_lock_that_does_not_say_what_it_does(ask, path):
 @pytest.mark.parametrize("lease", ["inf", "nan", 0, -5])
 def test_a_lease_that_is_none(ask, path, lease):
     assert "more than 0" in ask(lease=lease)["msg"] and not path.exists()
+
+
+@pytest.fixture
+def wish(run_module, path):
+    """Another person, who holds no lock, has a wish."""
+    def run(want, check=False, **options):
+        return run_module(lock, check=check, path=str(path), holder=holder("77777777", "carol"), state="wished",
+                          wish=want, **options)
+    return run
+
+
+def wished(want="pause", **changes):
+    return dict(dict(want=want, user="bob", host="desk", since=time.time() - 720, reason="the storage"), **changes)
+
+
+@pytest.mark.parametrize("want", ["pause", "stop"])
+def test_a_wish_is_kept_with_the_lock_and_ends_with_it(ask, wish, path, want):
+    ask(doing="staging")
+    before = written(path)
+    result = wish(want, reason=" the\nstorage ")
+    assert result["changed"] and result["wish"]["words"].startswith("carol@admin asked for that at 20")
+    assert timeless(result["wish"]["words"]).endswith(" UTC (N s ago): the storage")
+    assert timeless(result["msg"]).startswith(
+        f"Asked alice@admin, pid 4711, run 1a2b3c4d (renewed N s ago, doing: staging) to {want} before its next node.")
+    kept = written(path)["wish"]
+    assert {key: kept[key] for key in _lock.WISH} == dict(want=want, user="carol", host="admin", reason="the storage")
+    assert written(path) == dict(before, wish=kept) == result["lock"]
+    renewed = ask(state="renewed", doing="rolling sf-1")
+    assert not renewed["failed"] and renewed["wish"]["want"] == want and written(path)["wish"] == kept
+    ask(state="free")
+    assert not path.exists()
+    ask()
+    assert ask(state="renewed")["wish"] is None
+
+
+def test_without_a_reason(ask, wish):
+    ask()
+    assert timeless(wish("pause")["wish"]["words"]).endswith(" UTC (N s ago)")
+
+
+def test_a_run_that_waits_says_so(ask, wish, path):
+    ask(doing="staging")
+    wish("pause")
+    assert written(path)["doing"] == "staging"  # it has not come to its next node
+    for dummy in range(2):
+        assert ask(state="renewed", doing="rolling sf-1")["lock"]["doing"] == "paused, next: rolling sf-1"
+    assert ask(state="renewed")["lock"]["doing"] == "paused, next: rolling sf-1"
+    assert "doing: paused, next: rolling sf-1)" in wish("resume")["msg"]
+    assert ask(state="renewed")["lock"]["doing"] == "rolling sf-1"
+    wish("stop")
+    assert ask(state="renewed")["lock"]["doing"] == "rolling sf-1"
+
+
+def test_a_wish_that_is_there_already(ask, wish, path):
+    put(path, wish=wished())
+    before = path.read_text()
+    result = wish("pause", reason="mine")
+    assert not result["changed"] and path.read_text() == before
+    assert "is to pause already: bob@desk asked for that at" in result["msg"]
+    assert "(12 minutes ago): the storage" in result["msg"]
+
+
+def test_the_last_wish_holds(wish, path):
+    put(path, wish=wished())
+    result = wish("stop")
+    assert result["changed"] and written(path)["wish"]["want"] == "stop" and written(path)["wish"]["user"] == "carol"
+    assert "to stop before its next node" in result["msg"] and "It was to pause: bob@desk asked" in result["msg"]
+
+
+def test_resume(wish, path):
+    put(path, wish=wished("stop"))
+    result = wish("resume")
+    assert result["changed"] and result["wish"] is None and written(path)["wish"] is None
+    assert timeless(result["msg"]).startswith(
+        "Asked bob@admin, pid 4711, run 99999999 (renewed N s ago, doing: rolling sf-2) to go on. It was to stop: bob@")
+    result = wish("resume")
+    assert not result["changed"] and "was not asked to pause or to stop: it goes on" in result["msg"]
+
+
+@pytest.mark.parametrize("want", ["pause", "stop", "resume"])
+def test_nobody_rolls(wish, path, want):
+    result = wish(want)
+    assert not result["changed"] and result["wish"] is None and os.listdir(path.parent) == []
+    assert result["msg"] == f"Nobody rolls: there is no lock {path}. Nothing was set."
+
+
+def test_the_run_is_gone(wish, path):
+    """What was set before that was known is taken back."""
+    put(path, doing="")
+    before = written(path)
+    wish("pause")
+    result = wish("pause", dead="99999999")
+    assert not result["changed"] and result["wish"] is None and written(path) == dict(before, wish=None)
+    assert timeless(result["msg"]).startswith(
+        "Nobody rolls: the process of bob@admin, pid 4711, run 99999999 (renewed N s ago, doing: not said) is gone")
+    assert wish("pause", dead="00000000")["changed"]
+
+
+@pytest.mark.parametrize("want, words", [("pause", "Would ask bob@admin"), ("resume", "to go on. It was to stop")])
+def test_a_wish_in_check_mode(wish, path, want, words):
+    put(path, wish=wished("stop"))
+    before = path.read_text()
+    result = wish(want, check=True)
+    assert result["changed"] and words in result["msg"] and "Would ask" in result["msg"] and path.read_text() == before
+
+
+def test_nobody_knows_whom_to_ask(wish, path):
+    path.write_text("{")
+    result = wish("stop")
+    assert result["failed"] and "cannot be read" in result["msg"] and path.read_text() == "{"
+
+
+def test_a_wish_does_not_outlive_a_takeover(ask, path, warned):
+    put(path, wish=wished())
+    result = ask(takeover=True)
+    assert result["taken_over"]["wish"]["want"] == "pause" and written(path)["wish"] is None
+    assert "That run was asked to pause; this one is not, ask again if it ought to be. bob@desk asked" in warned[1]
+    assert "the storage" in warned[1]
+
+
+def test_no_word_of_a_wish_that_was_not_there(ask, path, warned):
+    put(path)
+    ask(takeover=True)
+    assert len(warned) == 1
+
+
+@pytest.mark.parametrize("bad", ["pause", {}, wished(since="now"), wished(since=-1)])
+def test_a_wish_that_cannot_be_read(ask, path, bad):
+    put(path, wish=bad)
+    assert "cannot be read" in ask()["msg"]
 
 
 def test_the_directory_is_missing(run_module, tmp_path):

@@ -1,0 +1,449 @@
+# Copyright (c) 2026, the shakenfist.rolling authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This plugin_util is private to the collection: it may change at any time, use it only from shakenfist.rolling.
+
+# What the callback rollout knows of a roll, apart from Ansible: tasks become steps, steps become events, and events
+# become lines on a terminal, in a log, and in a file.
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+import threading
+import time
+from collections import namedtuple
+from datetime import datetime, timezone
+
+WIDTH = 100
+
+# Which step a task belongs to: role, module, argument, step. Without a module it is all tasks of the role, and of the
+# roles that it includes. The argument tells two uses of one module apart.
+STEPS = (
+    ("preflight", "", "", "preflight"),
+    ("lock", "lock", "takeover", "lock"),
+    ("stage", "", "", "stage"),
+    ("schema", "", "", "schema"),
+    ("rollback", "", "", "schema"),
+    ("roll", "ready_info", "minimum", "quorum"),
+    ("drain", "", "", "drain"),
+    ("activate", "", "", "activate"),
+    ("restart", "", "", "restart"),
+    ("gate", "", "", "gate"),
+    ("roll", "ready_info", "rounds", "settle"),
+    ("roll", "release_info", "", "restore"),
+    ("verify", "", "", "verify"),
+    ("prune", "", "", "prune"),
+)
+# These are taken by each node for itself, the others by all nodes at once.
+OF_A_NODE = ("quorum", "drain", "activate", "restart", "gate", "settle", "restore")
+
+# What of a module's result is told. Nothing else is: neither what a module was given nor what it found on the node.
+DETAILS = {
+    "drain": ("was_ready", "not_ready_after", "stopped_after", "state", "balancer_before", "balancer",
+              "balancer_left_after", "sessions_zero_after"),
+    "dump": ("path", "size", "verified"),
+    "exceptions_info": ("count",),
+    "grpc_health_info": ("serving", "waited"),
+    "haproxy_info": ("reachable", "waited"),
+    "haproxy_server": ("was", "status", "sessions"),
+    "nodes_info": ("known", "leader", "stale"),
+    "prune": ("removed", "kept"),
+    "ready_info": ("ready", "count", "waited"),
+    "release": ("release", "previous", "adopted"),
+    "resolve_info": ("name", "version"),
+    "schema": ("tables", "widened"),
+    "probe": (),
+    "units": (),
+}
+PROBE = ("requests", "failed", "longest_gap")
+# What of the plan is told.
+PLAN = dict(order=[], database=[], batches=[], done=[], serving=[], leader="")
+
+Task = namedtuple("Task", "step module name")
+
+
+def step_of(roles, module, arguments):
+    """The step of a task, from the names of its roles, the outermost first; an empty string if it belongs to none."""
+    for role in roles:
+        for name, its_module, argument, step in STEPS:
+            if name != role or its_module and (role != roles[-1] or its_module != module):
+                continue
+            if not argument or argument in arguments:
+                return step
+    return ""
+
+
+def details_of(module, data):
+    """The part of a result that is told."""
+    details = {key: data[key] for key in DETAILS.get(module, ()) if key in data}
+    if module == "ready_info":
+        details["asked"] = len(data.get("seen") or {})
+    if module == "units":
+        details["units"] = {name: run["active_after"] for name, run in data.get("units", {}).items()
+                            if "active_after" in run}
+    if isinstance(data.get("probe"), dict):
+        details["probe"] = {key: data["probe"][key] for key in PROBE if key in data["probe"]}
+    return details
+
+
+def spell(seconds, digits=1):
+    """A time span for people."""
+    if round(seconds, digits) < 60:
+        return f"{seconds:.{digits}f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def clock(moment):
+    return time.strftime("%H:%M:%S", time.localtime(moment))
+
+
+def printable(text):
+    """Without characters that would move the cursor of a terminal."""
+    return "".join(sign if sign.isprintable() or sign in "\n\t" else "?" for sign in str(text))
+
+
+def fit(text, width=WIDTH):
+    text = printable(text).replace("\n", " ")
+    return text if len(text) <= width else text[:max(0, width - 3)] + "..."
+
+
+class Place:
+    """Where a node is in the roll, or all of them together."""
+
+    def __init__(self, name, now):
+        self.name = name
+        self.began, self.ended = now, None
+        self.drained = self.gated = None
+        self.failed = ""
+        self.peers = None
+        self.leave()
+
+    def enter(self, step, now):
+        self.step, self.since, self.last = step, now, now
+        self.result, self.units, self.message = "skipped", 0, ""
+
+    def leave(self):
+        self.enter("", None)
+
+
+class Rollout:
+    """What is known of the run. Everything that happens is handed to C(tell), as a dict."""
+
+    def __init__(self, tell, name="", now=time.time):
+        self.tell, self.name, self.now = tell, name, now
+        self.began = now()
+        self.plan, self.release, self.releases = {}, "", {}
+        self.all = Place("", self.began)
+        self.nodes = {}
+        self.busy = {}
+        self.probe = {}
+        self.over = False
+
+    def event(self, event, moment=None, **fields):
+        self.tell(dict(event=event, moment=self.now() if moment is None else moment,
+                       **{key: value for key, value in fields.items() if value not in (None, "", {})}))
+
+    # ---- what happens
+
+    def started(self, host, task):
+        """A host begins a task."""
+        now = self.busy[host] = self.now()
+        node = self.nodes.get(host)
+        step = task.step
+        if node and node.failed and step != "restore":
+            # The way back of a node that has failed takes the steps of the way there.
+            step = "restore" if step and node.step == "restore" else ""
+        if step in OF_A_NODE:
+            self.leave(self.all)
+            self.enter(self.nodes.setdefault(host, node or Place(host, now)), step, now)
+        elif step:
+            for other in self.nodes.values():
+                self.leave(other)
+            self.enter(self.all, step, now)
+
+    def enter(self, place, step, now):
+        if place.step != step:
+            self.leave(place)
+            place.enter(step, now)
+            self.event("begin", now, node=place.name, step=step)
+
+    def leave(self, place):
+        """End a step, as of the last task that belonged to it."""
+        if not place.step:
+            return
+        if place.step == "drain" and place.result != "skipped":
+            place.drained = place.since
+        if place.step == "gate":
+            place.gated = place.last
+        end = dict(node=place.name, step=place.step, seconds=round(place.last - place.since, 3), result=place.result,
+                   message=place.message)
+        moment = place.last
+        place.leave()
+        self.event("end", moment, **end)
+
+    def place_of(self, host):
+        """The node, if it is in a step of its own, else the place of all."""
+        node = self.nodes.get(host)
+        return node if node and node.step else self.all
+
+    def finished(self, host, result, task, data):
+        """A host has done a task; C(result) is ok, changed, skipped, failed, unreachable or ignored."""
+        now = self.now()
+        seconds = now - self.busy.pop(host, now)
+        place = self.place_of(host)
+        if task.step and place.step:
+            place.last = now
+            if result != "skipped" and place.result != "changed":
+                place.result = "changed" if result == "changed" else "ok"
+        if result not in ("skipped", "unreachable") and task.module in DETAILS:
+            details = details_of(task.module, data)
+            self.event("task", now, node=host, step=place.step, module=task.module, seconds=round(seconds, 3),
+                       result=result, details=details)
+            for unit, active_after in details.get("units", {}).items():
+                self.event("unit", now, node=host, step=place.step, unit=unit, seconds=active_after)
+            self.note(task, details, place)
+        if task.module == "set_fact":
+            self.learn(host, data.get("ansible_facts") or {})
+        if result in ("failed", "unreachable"):
+            self.fail(host, result, task, data.get("msg", ""), place, now)
+
+    def note(self, task, details, place):
+        """Keep what the views show."""
+        if task.step == "quorum":
+            place.peers = f"{details.get('count', 0)} of {details['asked']} peers ready"
+            place.message = place.peers
+        if "units" in details:
+            place.units += len(details["units"])
+            place.message = f"{place.units} units"
+        self.probe = details.get("probe", self.probe)
+
+    def fail(self, host, result, task, message, place, now):
+        self.event("failed", now, node=host, step=place.step, task=task.name, result=result, message=str(message))
+        # What fails in a step of all may be rescued, what fails on a node ends its step.
+        if place is not self.all:
+            place.failed = place.failed or place.step
+            place.result, place.last = "failed", now
+            self.leave(place)
+
+    def learn(self, host, facts):
+        """Take what the roles publish."""
+        node = self.nodes.get(host)
+        if facts.get("cluster_node"):
+            self.releases[host] = (facts["cluster_node"].get("release") or {}).get("version")
+        if facts.get("stage_resolved"):
+            self.release = facts["stage_resolved"].get("version", "")
+        if facts.get("preflight_plan"):
+            self.plan = {key: facts["preflight_plan"].get(key) or default for key, default in PLAN.items()}
+            self.event("plan", release=self.release, releases=dict(self.releases), **self.plan)
+        if facts.get("roll_restored") and node:
+            node.message = facts["roll_restored"]
+            self.leave(node)
+        if facts.get("roll_rolled") and node:
+            self.leave(node)
+            node.ended = self.now()
+            out = round(node.gated - node.drained, 3) if node.drained and node.gated else None
+            self.event("done", node=host, seconds=round(node.ended - node.began, 3), out_of_rotation=out)
+
+    def message(self, host, task, text):
+        self.event("message", node=host, step=self.place_of(host).step, task=task.name, message=text)
+
+    def rest(self, result):
+        """End what was going on when the run ended: ok, failed or interrupted."""
+        self.over = True
+        for place in (self.all, *self.nodes.values()):
+            if place.step and result != "ok":
+                place.failed = place.failed or place.step
+                place.result, place.last = result, self.now()
+            self.leave(place)
+
+    def finish(self, result, failed=()):
+        stopped = [node for node in self.nodes.values() if node.failed]
+        steps = [place.failed for place in (*stopped, self.all) if place.failed and result != "ok"]
+        self.event("finish", result=result, seconds=round(self.now() - self.began, 3), step="".join(steps[:1]),
+                   done=self.rolled(), failed=list(failed) or [node.name for node in stopped])
+
+    # ---- what is known
+
+    def rolled(self):
+        return [node.name for node in self.nodes.values() if node.ended]
+
+    def order(self):
+        return self.plan.get("order", [])
+
+    def batches(self):
+        """The nodes of the plan as they are taken: one by one, or several at once."""
+        together = {name: tuple(batch) for batch in self.plan.get("batches", []) for name in batch}
+        return list(dict.fromkeys(together.get(name, (name,)) for name in self.order()))
+
+    def left(self):
+        """How many seconds the roll of the nodes will take from now; None as long as no node tells.
+
+        Each batch that is left will take as long as those before it did, in the mean.
+        """
+        spent, waiting, begun = [], 0, 0.0
+        for batch in self.batches():
+            nodes = [self.nodes[name] for name in batch if name in self.nodes]
+            if len(nodes) == len(batch) and all(node.ended for node in nodes):
+                spent.append(max(node.ended for node in nodes) - min(node.began for node in nodes))
+                continue
+            waiting += 1
+            if nodes:
+                begun = self.now() - min(node.began for node in nodes)
+        if self.over or not spent or not waiting or any(node.failed for node in self.nodes.values()):
+            return None
+        mean = sum(spent) / len(spent)
+        return max(0.0, mean - begun) + mean * (waiting - 1)
+
+    def progress(self):
+        """How many nodes are done, and when they will be."""
+        if self.plan and not self.order():
+            return "no node to roll"
+        words = f"{len(self.rolled())}{f' of {len(self.order())}' if self.plan else ''} nodes done"
+        left = self.left()
+        return words if left is None else f"{words}, ETA {clock(self.now() + left)}"
+
+    def lines(self):
+        """The live view: four lines at most."""
+        now, left = self.now(), self.left()
+        to_go = "" if left is None else f", {spell(left, 0)} to go"
+        if self.order() and not self.rolled() and not any(node.failed for node in self.nodes.values()):
+            to_go = ", no ETA yet"
+        lines = [f"{self.title()}: {self.progress()}{to_go}"]
+        active = [node for node in self.nodes.values() if node.step]
+        alone = active if len(active) < 3 else active[:1]
+        for node in alone:
+            lines.append(", ".join(filter(None, [
+                f"{node.name} {node.step} {spell(now - node.since, 0)}", f"{spell(now - node.began, 0)} on this node",
+                node.peers, node.failed and f"{node.failed} failed"])))
+        if active[len(alone):]:
+            others = ", ".join(f"{node.name} {node.step}" for node in active[1:])
+            lines.append(f"{len(active) - 1} more: {others}")
+        if self.all.step:
+            waiting = f", waiting for {', '.join(self.busy)}" if self.busy else ""
+            lines.append(f"{self.all.step} {spell(now - self.all.since, 0)}{waiting}")
+        if self.probe:
+            gap = self.probe.get("longest_gap")
+            lines.append(f"requests {self.probe.get('requests', 0)}, failed {self.probe.get('failed', 0)}"
+                         + ("" if gap is None else f", longest gap {gap:.2f} s"))
+        return lines
+
+    def title(self):
+        return f"{self.name} to {self.release}" if self.release else self.name
+
+
+# ---- events as lines
+
+def words(event, rollout):
+    """One line for an event, without its time; an empty string if it is only for the file."""
+    kind, node, step = event["event"], event.get("node", ""), event.get("step", "")
+    message = f", {event['message']}" if event.get("message") else ""
+    if kind == "start":
+        check = ", check mode: nothing is changed" if event["check"] else ""
+        return f"{rollout.name} by {event['user']} on {event['host']}, run {event['run']}{check}"
+    if kind == "plan":
+        done = f"; {len(event['done'])} on it already" if event["done"] else ""
+        return f"plan: {len(event['order'])} nodes to {event.get('release', 'the release')}{done}"
+    if kind == "begin" and not node:
+        return f"{step} ..."
+    if kind == "end" and event["result"] not in ("ok", "changed", "skipped"):
+        return f"{node} {step} {event['result']} after {spell(event['seconds'])}".lstrip()
+    if kind == "end" and event["result"] != "skipped":
+        return f"{node} {step} {spell(event['seconds'])}{message}".lstrip()
+    if kind == "done":
+        out = f", {spell(event['out_of_rotation'])} out of rotation" if "out_of_rotation" in event else ""
+        return f"{node} done {spell(event['seconds'])}{out}; {rollout.progress()}"
+    if kind == "finish":
+        where = (f" in {step}" if step else "") + (f" on {', '.join(event['failed'])}" if step in OF_A_NODE else "")
+        nodes = f"{rollout.progress()}, " if rollout.plan else ""
+        return f"{rollout.title()} {event['result']}{where}: {nodes}{spell(event['seconds'])}"
+    return ""
+
+
+def record(event, run):
+    """An event as a line of the file."""
+    moment = datetime.fromtimestamp(event["moment"], timezone.utc)
+    stamp = moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return json.dumps(dict(time=stamp, run=run, **{key: event[key] for key in event if key not in ("moment", "run")}),
+                      default=str) + "\n"
+
+
+class Log:
+    """A file of events. Each is written by one call, so that what is there is whole, whenever the run is killed."""
+
+    def __init__(self, path, run):
+        self.run = run
+        self.handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
+
+    def write(self, event):
+        os.write(self.handle, record(event, self.run).encode())
+
+    def close(self):
+        os.close(self.handle)
+
+
+class Live:
+    """A block of lines at the end of the terminal, taken away before anything else is printed and put back after it.
+
+    Only with the lock of the display in hand: Ansible forks its workers under it, so none of them inherits a lock that
+    is held by a thread that it does not have. The cursor stays below the block, where a killed run leaves the prompt.
+    """
+
+    def __init__(self, display, lines, complain):
+        self.display, self.lines, self.complain = display, lines, complain
+        self.height = 0
+        self.visible = True
+        self.ended = threading.Event()
+        self.pid = os.getpid()
+        self.print = display.display
+        display.display = self.around
+        threading.Thread(target=self.tick, daemon=True).start()
+
+    def around(self, *args, **kwargs):
+        """Take the place of C(display.display)."""
+        # A worker hands what it has to say to the main process.
+        if os.getpid() != self.pid:
+            return self.print(*args, **kwargs)
+        with self.display._lock:
+            self.draw([])
+            try:
+                return self.print(*args, **kwargs)
+            finally:
+                self.draw()
+
+    def tick(self):
+        while not self.ended.wait(1):
+            with self.display._lock:
+                self.draw()
+
+    def draw(self, lines=None):
+        """Draw the block, or these lines in its place."""
+        try:
+            if self.ended.is_set():
+                return
+            if lines is None:
+                lines = self.lines() if self.visible else []
+            width = min(WIDTH, shutil.get_terminal_size().columns - 1)
+            above = f"\033[{self.height}A\r\033[J" if self.height else ""
+            self.height = len(lines)
+            sys.stdout.write(above + "".join(f"{fit(line, width)}\n" for line in lines))
+            sys.stdout.flush()
+        except Exception as exc:
+            self.ended.set()
+            self.complain(exc)
+
+    def show(self, visible):
+        if visible != self.visible:
+            self.visible = visible
+            self.draw()
+
+    def end(self):
+        with self.display._lock:
+            self.draw([])
+            self.ended.set()
+            if self.display.display == self.around:
+                self.display.display = self.print

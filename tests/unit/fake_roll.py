@@ -1,0 +1,169 @@
+# Copyright (c) 2026, the shakenfist.rolling authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# A roll of nodes that are not there, by the real playbook upgrade and the real roles that take a node through it, in a
+# collection of its own: modules answer what a test wants, and the roles that look at the cluster are short.
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+
+import yaml
+
+ROOT = pathlib.Path(__file__).parents[2]
+ROLES = ("lock", "stage", "roll", "drain", "activate", "restart", "gate", "prune")
+NODES = ("sf-1", "sf-2", "sf-3")
+UNITS = ("sf-api", "sf-net", "sf-privexec", "sf-database")
+RUNS = {name: dict(before="old", after="new", active_after=0.25) for name in UNITS}
+STATES = {name: dict(active=True, state="active (running)", invocation="new", restarts=0) for name in UNITS}
+
+ANSWERS = {
+    "drain": dict(changed=True, was_ready=True, not_ready_after=0.11, stopped_after=0.5, state="inactive (dead)"),
+    "grpc_health_info": dict(serving=True, waited=0.1, seen={}),
+    "prune": dict(changed=True, removed=["0.7.9-11223344"], kept=[]),
+    "ready_info": dict(ready=True, count=2, waited=0.2, seen={"http://a": dict(ready=True, answers="200"),
+                                                              "http://b": dict(ready=True, answers="200")}),
+    "release": dict(changed=True, release="/srv/0.8.1", previous="/srv/0.8.0"),
+    "release_info": dict(active=dict(version="0.8.1"), previous=dict(name="0.8.0-old", version="0.8.0")),
+    "schema": dict(changed=True, tables=[dict(table="notes", before=1, after=2)], widened=[], output="private"),
+    "units": dict(changed=True, units=RUNS),
+    "units_info": dict(units=STATES),
+}
+
+# Answers at once, or once a file is there. It ends with the run that it belongs to.
+ACTION = '''
+import json
+import os
+import time
+
+from ansible.plugins.action import ActionBase
+
+
+class ActionModule(ActionBase):
+    def run(self, tmp=None, task_vars=None):
+        module = self._task.action.rpartition(".")[2]
+        with open(os.environ["FAKE_ROLL"], encoding="utf-8") as handle:
+            answers = json.load(handle)
+        result = {**answers.get(module, {}), **answers.get(f"{task_vars['inventory_hostname']} {module}", {})}
+        gate, parent = result.pop("wait_for", None), os.getppid()
+        while gate and not os.path.exists(gate):
+            if os.getppid() != parent:
+                os._exit(1)
+            time.sleep(0.05)
+        return dict(super().run(tmp, task_vars), invocation=dict(module_args=dict(password="hunter2")), **result)
+'''
+
+PREFLIGHT = """
+- name: Read what the node is
+  ansible.builtin.set_fact:
+    cluster_node: "{{ preflight_fake.node | combine({'ready_url': 'http://' ~ inventory_hostname}) }}"
+    stage_resolved: {version: "0.8.1", name: 0.8.1-new, lock: []}
+- name: Report what was found
+  ansible.builtin.debug:
+    msg: [pass  reached, "pass  readiness: sf-1, sf-2, sf-3"]
+  run_once: true
+- name: Look at what is secret
+  ansible.builtin.debug:
+    msg: hunter2
+  no_log: true
+- name: Publish the plan of the roll
+  ansible.builtin.set_fact:
+    preflight_plan: "{{ preflight_fake.plan }}"
+  delegate_to: localhost
+  delegate_facts: true
+  run_once: true
+"""
+SCHEMA = """
+- name: Bring the schema to what the new release wants
+  shakenfist.rolling.schema:
+- name: Say what became of the schema
+  ansible.builtin.debug:
+    msg: "notes: version 1 -> 2"
+"""
+VERIFY = """
+- name: Watch the API for a while
+  shakenfist.rolling.ready_info:
+    rounds: 10
+- name: Stop if the node does not run the release
+  ansible.builtin.assert:
+    that: true
+    success_msg: "{{ inventory_hostname }} runs 0.8.1"
+"""
+
+
+class FakeRoll:
+    """A collection, an inventory, and the answers of the modules."""
+
+    def __init__(self, root, plan=None):
+        self.root = root
+        self.collection = root / "ansible_collections" / "shakenfist" / "rolling"
+        for folder in ("callback", "plugin_utils", "filter"):
+            shutil.copytree(ROOT / "plugins" / folder, self.collection / "plugins" / folder)
+        shutil.copytree(ROOT / "playbooks", self.collection / "playbooks")
+        shutil.copy(ROOT / "galaxy.yml", self.collection)
+        for role in ROLES:
+            shutil.copytree(ROOT / "roles" / role, self.collection / "roles" / role)
+        for role, tasks in (("preflight", PREFLIGHT), ("schema", SCHEMA), ("verify", VERIFY)):
+            self.write(f"roles/{role}/tasks/main.yml", tasks)
+        self.write("roles/preflight/vars/main.yml", yaml.safe_dump(dict(preflight_fake=dict(
+            node=self.node(), plan=dict(self.plan(), **plan or {})))))
+        for module in (ROOT / "plugins" / "modules").glob("*.py"):
+            before = ""
+            if module.stem == "lock":
+                before = (ROOT / "plugins" / "action" / "lock.py").read_text()
+            self.write(f"plugins/action/{module.name}", before + ACTION)
+        (root / "inventory").write_text("[allsf]\n" + "".join(f"{name} ansible_connection=local\n" for name in NODES)
+                                        + "[database]\nsf-1\n[nobody]\n")
+        (root / "ansible.cfg").write_text("[defaults]\nstdout_callback = shakenfist.rolling.rollout\n")
+        self.log = root / "rollout.jsonl"
+        self.answer()
+
+    def write(self, path, text):
+        (self.collection / path).parent.mkdir(parents=True, exist_ok=True)
+        (self.collection / path).write_text(text)
+
+    @staticmethod
+    def node():
+        return dict(venv="/srv/venv", releases="/srv", distribution="shakenfist", api_unit="sf-api", gateway="a:1",
+                    database_unit="sf-database", gateways=["a:1"], daemons=list(UNITS), has_database_credentials=True,
+                    name="", release=dict(version="0.8.0", name="0.8.0-old"))
+
+    @staticmethod
+    def plan():
+        return dict(order=list(NODES), database=["sf-1"], others=["sf-2", "sf-3"], batches=[["sf-2"], ["sf-3"]],
+                    serial=[1, 1], done=[], serving=list(NODES), leader="sf-3", lock="sf-1", first="sf-1", api=False,
+                    schema=["sf-1"], gateways_down=[], command="ansible-playbook again", alone=False)
+
+    def answer(self, **answers):
+        """Let modules answer something else: module=dict(...), or sf_1__module=dict(...) for one node only."""
+        changes = {name.replace("__", " ").replace("_", "-", 1) if "__" in name else name: change
+                   for name, change in answers.items()}
+        (self.root / "answers.json").write_text(json.dumps({**ANSWERS, **changes}))
+
+    def environment(self, **changes):
+        """Of the tests' own environment only what a program needs."""
+        needed = ("PATH", "PYTHONPATH", "HOME", "LANG", "LC_ALL", "TZ")
+        return dict({key: os.environ[key] for key in needed if key in os.environ},
+                    FAKE_ROLL=str(self.root / "answers.json"), ANSIBLE_CONFIG=str(self.root / "ansible.cfg"),
+                    ANSIBLE_HOME=str(self.root / "home"), ANSIBLE_COLLECTIONS_PATH=str(self.root), **changes)
+
+    def command(self, *arguments, playbook="shakenfist.rolling.upgrade"):
+        # Not by its name: under ansible-test the one that is installed is not the one that is tested.
+        return [sys.executable, "-m", "ansible.cli.playbook", "-i", "inventory", str(playbook), *arguments]
+
+    def run(self, *arguments, playbook="shakenfist.rolling.upgrade", **environment):
+        """The run of the playbook, with both outputs in one, as a log has them."""
+        return subprocess.run(self.command(*arguments, playbook=playbook), cwd=self.root, text=True, check=False,
+                              env=self.environment(**environment), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT)
+
+    def events(self, *kinds):
+        """The events in the file, all or those of these kinds."""
+        events = [json.loads(line) for line in self.log.read_text().splitlines()]
+        return [event for event in events if not kinds or event["event"] in kinds]

@@ -1,0 +1,476 @@
+# Copyright (c) 2026, the shakenfist.rolling authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+from types import SimpleNamespace
+
+import pytest
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils import _rollout
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._rollout import Live, Log, Rollout, Task
+
+NOON = 1763726400.0  # 2025-11-21T12:00:00Z
+PLAN = dict(order=["sf-1", "sf-2", "sf-3", "sf-4"], database=["sf-1"], batches=[["sf-2", "sf-3"], ["sf-4"]],
+            done=["sf-5"], serving=[], leader="", command="ansible-playbook -e token=hunter2")
+
+
+@pytest.fixture(autouse=True)
+def utc(monkeypatch):
+    monkeypatch.setattr(_rollout.time, "localtime", _rollout.time.gmtime)
+
+
+class Run:
+    """A roll that is told what happens, with a clock of its own."""
+
+    def __init__(self, plan=None):
+        self.time, self.events = NOON, []
+        self.rollout = Rollout(self.events.append, "upgrade", lambda: self.time)
+        if plan:
+            self.fact("sf-1", stage_resolved=dict(version="0.8.1"), preflight_plan=plan)
+
+    def task(self, host, step="", module="x", result="ok", seconds=1.0, **data):
+        task = Task(step, module, f"Task of {step}")
+        self.rollout.started(host, task)
+        self.time += seconds
+        self.rollout.finished(host, result, task, data)
+
+    def fact(self, host, **facts):
+        self.task(host, module="set_fact", seconds=0, ansible_facts=facts)
+
+    def roll(self, *hosts):
+        """Take nodes through a batch, in 20 seconds."""
+        for step, seconds in dict(quorum=1, drain=10, activate=1, restart=2, gate=5, settle=1).items():
+            for host in hosts:
+                self.task(host, step, result="changed", seconds=seconds / len(hosts))
+        for host in hosts:
+            self.fact(host, roll_rolled=True)
+
+    def told(self, *kinds):
+        return [event for event in self.events if event["event"] in kinds]
+
+    def lines(self):
+        """The lines for all events, without their times."""
+        return [line for line in (_rollout.words(event, self.rollout) for event in self.events) if line]
+
+
+@pytest.mark.parametrize("roles, module, arguments, step", [
+    (["preflight"], "set_fact", (), "preflight"),
+    (["preflight", "stage"], "resolve_info", (), "preflight"),
+    (["lock"], "lock", ("path", "takeover"), "lock"),
+    (["lock"], "lock", ("path", "state"), ""),
+    (["roll", "lock"], "lock", ("path", "state"), ""),
+    (["stage"], "release", (), "stage"),
+    (["rollback", "schema"], "schema_info", (), "schema"),
+    (["roll"], "ready_info", ("urls", "minimum"), "quorum"),
+    (["roll"], "ready_info", ("urls", "rounds"), "settle"),
+    (["roll"], "ready_info", ("urls",), ""),
+    (["roll"], "set_fact", ("minimum",), ""),
+    (["roll", "gate"], "ready_info", ("urls", "rounds"), "gate"),
+    (["roll", "drain"], "drain", (), "drain"),
+    (["drain"], "drain", (), "drain"),
+    (["roll"], "release_info", (), "restore"),
+    (["verify"], "ready_info", ("rounds",), "verify"),
+    (["somebody_elses"], "drain", (), ""),
+    ([""], "ready_info", ("rounds",), ""),
+    ([], "assert", (), ""),
+])
+def test_steps(roles, module, arguments, step):
+    assert _rollout.step_of(roles, module, arguments) == step
+
+
+@pytest.mark.parametrize("module, data, told", [
+    ("drain", dict(stopped_after=2.5, diff="x", invocation=dict(module_args=dict(password="hunter2"))),
+     dict(stopped_after=2.5)),
+    ("ready_info", dict(ready=True, count=1, seen=dict(a=1, b=2), urls=["x"]), dict(ready=True, count=1, asked=2)),
+    ("ready_info", {}, dict(asked=0)),
+    ("units", dict(units={"sf-api": dict(before="a", after="b", active_after=0.6), "sf-net": dict(before="a")}),
+     dict(units={"sf-api": 0.6})),
+    ("units", {}, dict(units={})),
+    ("probe", dict(probe=dict(requests=9, failed=1, longest_gap=0.2, url="http://u:hunter2@a"), url="x"),
+     dict(probe=dict(requests=9, failed=1, longest_gap=0.2))),
+    ("probe", dict(probe=None), {}),
+    ("config_info", dict(settings=dict(PASSWORD="hunter2")), {}),
+])
+def test_only_what_is_listed_is_told(module, data, told):
+    assert _rollout.details_of(module, data) == told
+
+
+@pytest.mark.parametrize("seconds, digits, text", [
+    (0.04, 1, "0.0 s"), (3.21, 1, "3.2 s"), (59.94, 1, "59.9 s"), (59.96, 1, "1 min 0 s"), (131.2, 1, "2 min 11 s"),
+    (3.21, 0, "3 s"), (59.6, 0, "1 min 0 s"), (3600, 1, "1 h 0 min"), (7380, 0, "2 h 3 min")])
+def test_spell(seconds, digits, text):
+    assert _rollout.spell(seconds, digits) == text
+
+
+def test_nothing_moves_the_cursor():
+    assert _rollout.printable("a\033[2Jb\r\u009bc\n\td\udc80é") == "a?[2Jb??c\n\td?é"
+
+
+def test_fit():
+    assert _rollout.fit("x" * 100) == "x" * 100
+    assert _rollout.fit("x" * 101) == "x" * 97 + "..."
+    assert _rollout.fit("a\nb", 2) == "..." and _rollout.fit("a\nb", 3) == "a b"
+
+
+def test_a_node_goes_through_the_roll():
+    run = Run(PLAN)
+    run.task("sf-1", "quorum", "ready_info", count=2, seen=dict(a=1, b=1, c=1))
+    run.task("sf-1", module="set_fact", seconds=5)  # belongs to no step, so its time counts for none
+    run.task("sf-1", "drain", "drain", "changed", 3.2, stopped_after=3.0)
+    run.task("sf-1", "activate", result="skipped")
+    run.task("sf-1", "restart", "units", "changed", 2, units={"sf-database": dict(active_after=0.5)})
+    run.task("sf-1", "restart", "units", "changed", 2, units={"sf-api": dict(active_after=0.2)})
+    run.task("sf-1", "gate", seconds=5.5)
+    run.fact("sf-1", roll_rolled=True)
+    assert run.lines()[1:] == [
+        "sf-1 quorum 1.0 s, 2 of 3 peers ready", "sf-1 drain 3.2 s", "sf-1 restart 4.0 s, 2 units", "sf-1 gate 5.5 s",
+        "sf-1 done 19.7 s, 13.7 s out of rotation; 1 of 4 nodes done, ETA 12:00:59"]
+    assert [(event["step"], event["result"], event["moment"] - NOON) for event in run.told("end")] == [
+        ("quorum", "ok", 1), ("drain", "changed", pytest.approx(9.2)), ("activate", "skipped", pytest.approx(10.2)),
+        ("restart", "changed", pytest.approx(14.2)), ("gate", "ok", pytest.approx(19.7))]
+    assert run.told("task")[1] == dict(event="task", moment=pytest.approx(NOON + 9.2), node="sf-1", step="drain",
+                                       module="drain", seconds=3.2, result="changed", details=dict(stopped_after=3.0))
+    assert [(event["unit"], event["seconds"]) for event in run.told("unit")] == [("sf-database", 0.5), ("sf-api", 0.2)]
+    assert run.told("done")[0]["out_of_rotation"] == pytest.approx(13.7)
+
+
+def test_a_node_that_was_not_drained_was_not_out_of_rotation():
+    run = Run(PLAN)
+    run.task("sf-1", "drain", result="skipped")
+    run.task("sf-1", "gate")
+    run.fact("sf-1", roll_rolled=True)
+    assert "out_of_rotation" not in run.told("done")[0]
+    assert run.lines()[-1].startswith("sf-1 done 2.0 s; 1 of 4 nodes done")
+
+
+def test_a_step_of_all_nodes():
+    run = Run()
+    for host in ("sf-1", "sf-2"):
+        run.task(host, "stage", "release", "changed", release="/srv/x", lock="private")
+    run.task("sf-1", "schema", result="failed", msg="rescued")
+    run.task("sf-1", "drain")
+    run.task("sf-1", "verify")
+    assert run.lines() == ["stage ...", "stage 2.0 s", "schema ...", "schema 1.0 s", "sf-1 drain 1.0 s", "verify ..."]
+    assert [(event["node"], event["details"]) for event in run.told("task")] == [
+        ("sf-1", dict(release="/srv/x")), ("sf-2", dict(release="/srv/x"))]
+
+
+def test_the_plan():
+    run = Run()
+    run.fact("sf-1", cluster_node=dict(release=dict(version="0.8.0")))
+    run.fact("sf-2", cluster_node=dict(release={}))
+    run.fact("sf-3", cluster_node={})
+    run.fact("sf-1", stage_resolved=dict(version="0.8.1"), preflight_plan=PLAN)
+    (plan,) = run.told("plan")
+    assert plan["release"] == "0.8.1" and plan["releases"] == {"sf-1": "0.8.0", "sf-2": None}
+    assert plan["order"] == PLAN["order"] and "hunter2" not in str(plan)
+    assert run.lines() == ["plan: 4 nodes to 0.8.1; 1 on it already"]
+    assert run.rollout.batches() == [("sf-1",), ("sf-2", "sf-3"), ("sf-4",)]
+
+
+def test_a_plan_without_nodes():
+    run = Run(dict(done=["sf-1"]))
+    assert run.lines() == ["plan: 0 nodes to 0.8.1; 1 on it already"]
+    assert run.rollout.progress() == "no node to roll" and run.rollout.left() is None
+
+
+def test_eta():
+    run = Run(PLAN)
+    assert run.rollout.left() is None
+    run.roll("sf-1")
+    assert run.rollout.left() == 40.0
+    run.task("sf-2", "quorum", seconds=5)
+    assert run.rollout.left() == 35.0
+    run.task("sf-3", "quorum", seconds=45)
+    assert run.rollout.left() == 20.0  # longer than the one before; it does not go below what is left after this batch
+    run.task("sf-2", "settle", seconds=10)
+    run.fact("sf-2", roll_rolled=True)
+    assert run.rollout.left() == 20.0  # a batch is done with its last node
+    run.fact("sf-3", roll_rolled=True)
+    assert run.rollout.left() == 40.0  # the mean of 20 and 60
+    assert run.rollout.progress() == "3 of 4 nodes done, ETA 12:02:00"
+    run.roll("sf-4")
+    assert run.rollout.left() is None and run.rollout.progress() == "4 of 4 nodes done"
+
+
+def test_no_eta_once_a_node_has_failed():
+    run = Run(PLAN)
+    run.roll("sf-1")
+    run.task("sf-2", "drain", result="failed", msg="killed")
+    assert run.rollout.left() is None
+
+
+def test_no_eta_once_the_run_is_over():
+    run = Run(PLAN)
+    run.roll("sf-1")
+    run.rollout.rest("interrupted")
+    assert run.rollout.left() is None
+
+
+def test_a_node_fails_and_returns_to_service():
+    run = Run(PLAN)
+    run.task("sf-1", "quorum", "ready_info", count=1, seen=dict(a=1))
+    run.task("sf-1", "drain", "drain", "failed", 4, msg="it had to be killed", stopped_after=3.9)
+    run.task("sf-1", "restore", "release_info")
+    run.task("sf-1", "activate", result="changed")
+    run.task("sf-1", "gate", result="ok")
+    run.fact("sf-1", roll_restored="went back to 0.8.0")
+    run.task("sf-1", "gate", result="skipped")
+    run.task("sf-1", module="fail", result="failed", msg="Next: do this")
+    run.rollout.rest("failed")
+    run.rollout.finish("failed", ["sf-1"])
+    assert run.lines()[1:] == [
+        "sf-1 quorum 1.0 s, 1 of 1 peers ready", "sf-1 drain failed after 4.0 s",
+        "sf-1 restore 3.0 s, went back to 0.8.0", "upgrade to 0.8.1 failed in drain on sf-1: 0 of 4 nodes done, 10.0 s"]
+    assert [(event.get("step"), event["task"], event["message"]) for event in run.told("failed")] == [
+        ("drain", "Task of drain", "it had to be killed"), (None, "Task of ", "Next: do this")]
+    assert run.told("task")[1]["details"] == dict(stopped_after=3.9) and run.told("task")[1]["result"] == "failed"
+    assert run.told("finish")[0]["failed"] == ["sf-1"] and run.told("finish")[0]["done"] == []
+
+
+def test_a_task_of_no_step_ends_the_step_before_it():
+    run = Run(PLAN)
+    run.task("sf-1", "settle")
+    run.task("sf-1", module="assert", result="failed", msg="it did not stay ready")
+    assert run.lines()[1:] == ["sf-1 settle failed after 2.0 s"]
+
+
+def test_a_node_that_is_held_has_no_way_back():
+    run = Run(PLAN)
+    run.task("sf-1", "drain", result="unreachable", msg="lost")
+    run.task("sf-1", "gate")
+    assert [event["step"] for event in run.told("begin")] == ["drain"]
+    assert run.told("failed")[0]["result"] == "unreachable"
+
+
+def test_the_way_back_fails():
+    run = Run(PLAN)
+    run.task("sf-1", "gate", result="failed", msg="not ready")
+    run.task("sf-1", "restore")
+    run.task("sf-1", "restart", result="failed", msg="does not start")
+    run.fact("sf-1", roll_restored="could not be returned to service")
+    assert run.lines()[1:] == ["sf-1 gate failed after 1.0 s", "sf-1 restore failed after 2.0 s"]
+
+
+def test_what_is_ignored_is_no_failure():
+    run = Run()
+    run.task("sf-1", "preflight", result="ignored", msg="lost")
+    run.task("sf-1", "lock", result="skipped")
+    assert run.lines() == ["preflight ...", "preflight 1.0 s", "lock ..."] and not run.told("failed")
+
+
+@pytest.mark.parametrize("step, words", [
+    ("stage", "upgrade to 0.8.1 failed in stage: 0 of 4 nodes done, 1.0 s"),
+    ("drain", "upgrade to 0.8.1 failed in drain on sf-1: 0 of 4 nodes done, 1.0 s"),
+    ("", "upgrade to 0.8.1 failed: 0 of 4 nodes done, 1.0 s")])
+def test_where_it_failed(step, words):
+    run = Run(PLAN)
+    run.task("sf-1", step, result="failed", msg="no")
+    run.rollout.rest("failed")
+    run.rollout.finish("failed", ["sf-1"])
+    assert run.lines()[-1] == words
+
+
+def test_an_interrupted_run():
+    run = Run(PLAN)
+    run.rollout.started("sf-1", Task("drain", "drain", "Drain"))
+    run.time += 2
+    run.rollout.rest("interrupted")
+    run.rollout.finish("interrupted")
+    assert run.lines()[-2:] == ["sf-1 drain interrupted after 2.0 s",
+                                "upgrade to 0.8.1 interrupted in drain on sf-1: 0 of 4 nodes done, 2.0 s"]
+
+
+def test_a_run_that_ends_well():
+    run = Run(dict(order=["sf-1"]))
+    run.task("sf-1", "preflight", result="failed", msg="rescued")
+    run.roll("sf-1")
+    run.task("sf-1", "prune")
+    run.rollout.rest("ok")
+    run.rollout.finish("ok")
+    assert run.lines()[-2:] == ["prune 1.0 s", "upgrade to 0.8.1 ok: 1 of 1 nodes done, 22.0 s"]
+    assert run.told("finish") == [dict(event="finish", moment=NOON + 22, result="ok", seconds=22.0, done=["sf-1"],
+                                       failed=[])]
+
+
+def test_a_run_without_a_plan():
+    run = Run()
+    run.roll("sf-1")
+    run.rollout.rest("ok")
+    run.rollout.finish("ok")
+    assert "sf-1 done 20.0 s, 18.0 s out of rotation; 1 nodes done" in run.lines()
+    assert run.lines()[-1] == "upgrade ok: 20.0 s"
+    assert run.rollout.lines() == ["upgrade: 1 nodes done"]
+
+
+def test_start_and_message():
+    run = Run()
+    run.rollout.message("sf-1", Task("schema", "debug", "Say it"), "words")
+    run.rollout.event("start", user="alice", host="admin", run="1a2b3c4d", check=True)
+    run.rollout.event("start", user="alice", host="admin", run="1a2b3c4d", check=False)
+    assert run.lines() == ["upgrade by alice on admin, run 1a2b3c4d, check mode: nothing is changed",
+                           "upgrade by alice on admin, run 1a2b3c4d"]
+    assert run.told("message") == [dict(event="message", moment=NOON, node="sf-1", task="Say it", message="words")]
+
+
+# ---- the live view
+
+def test_live_view_of_a_step_of_all_nodes():
+    run = Run(PLAN)
+    assert run.rollout.lines() == ["upgrade to 0.8.1: 0 of 4 nodes done, no ETA yet"]
+    for host in ("sf-1", "sf-2"):
+        run.rollout.started(host, Task("stage", "release", "Stage"))
+    run.time += 12
+    assert run.rollout.lines()[1:] == ["stage 12 s, waiting for sf-1, sf-2"]
+    for host in ("sf-1", "sf-2"):
+        run.rollout.finished(host, "ok", Task("stage", "release", "Stage"), {})
+    assert run.rollout.lines()[1:] == ["stage 12 s"]
+
+
+def test_live_view_of_a_node():
+    run = Run(PLAN)
+    run.roll("sf-1")
+    run.task("sf-2", "quorum", "ready_info", seconds=1, count=2, seen=dict(a=1, b=1))
+    run.task("sf-2", "drain", "probe", seconds=3, probe=dict(requests=5311, failed=0, longest_gap=0.24))
+    assert run.rollout.lines() == [
+        "upgrade to 0.8.1: 1 of 4 nodes done, ETA 12:01:00, 36 s to go",
+        "sf-2 drain 3 s, 4 s on this node, 2 of 2 peers ready",
+        "requests 5311, failed 0, longest gap 0.24 s"]
+
+
+def test_live_view_of_a_batch():
+    run = Run(dict(order=["sf-1", "sf-2", "sf-3"]))
+    run.task("x", module="probe", probe=dict(requests=1))
+    for host in ("sf-1", "sf-2"):
+        run.rollout.started(host, Task("gate", "x", "Gate"))
+    assert run.rollout.lines()[1:] == ["sf-1 gate 0 s, 0 s on this node", "sf-2 gate 0 s, 0 s on this node",
+                                       "requests 1, failed 0"]
+    run.rollout.started("sf-3", Task("drain", "x", "Drain"))
+    assert run.rollout.lines()[1:] == ["sf-1 gate 0 s, 0 s on this node", "2 more: sf-2 gate, sf-3 drain",
+                                       "requests 1, failed 0"]
+    assert len(run.rollout.lines()) == 4
+
+
+def test_live_view_of_a_failure():
+    run = Run(PLAN)
+    run.task("sf-1", "drain", result="failed")
+    run.rollout.started("sf-1", Task("restore", "release_info", "Look"))
+    assert run.rollout.lines() == ["upgrade to 0.8.1: 0 of 4 nodes done",
+                                   "sf-1 restore 0 s, 1 s on this node, drain failed"]
+
+
+class Display:
+    """The screen of Ansible: what is printed, in order, and whether the lock was held."""
+
+    def __init__(self, monkeypatch):
+        self._lock = threading.RLock()
+        self.out = []
+        monkeypatch.setattr(sys, "stdout", SimpleNamespace(write=self.out.append, flush=lambda: None))
+
+    def display(self, text):
+        self.out.append(f"{text}\n")
+
+
+@pytest.fixture
+def live(monkeypatch):
+    """A live view whose thread ticks when the test says so."""
+    made, complaints, ticks = [], [], threading.Semaphore(0)
+    monkeypatch.setattr(_rollout.shutil, "get_terminal_size", lambda: os.terminal_size((31, 24)))
+
+    class Ticks(threading.Event):
+        def wait(self, timeout=None):
+            assert timeout == 1
+            ticks.acquire()
+            return self.is_set()
+
+    def make(*lines):
+        display = Display(monkeypatch)
+        with monkeypatch.context() as context:
+            context.setattr(_rollout, "threading", SimpleNamespace(Event=Ticks, Thread=threading.Thread))
+            view = Live(display, lambda: [line() if callable(line) else line for line in lines], complaints.append)
+        made.append(view)
+        return view, display, complaints, ticks
+    yield make
+    for view in made:
+        view.ended.set()
+        ticks.release()
+
+
+def test_block(live):
+    view, display, complaints, dummy = live("one", "x" * 40)
+    display.display("event")
+    display.display("another")
+    view.end()
+    view.draw()
+    block = "one\n" + "x" * 27 + "...\n"
+    assert "".join(display.out) == f"event\n{block}\033[2A\r\033[Janother\n{block}\033[2A\r\033[J" and not complaints
+    display.display("after")
+    assert display.out[-1] == "after\n"
+
+
+def test_block_makes_way(live):
+    view, display, dummy, ticks = live("one")
+    view.show(True)
+    assert not display.out
+    view.draw()
+    view.show(False)
+    display.display("question?")
+    view.show(True)
+    assert "".join(display.out) == "one\n\033[1A\r\033[Jquestion?\none\n"
+
+
+def test_block_is_redrawn(live):
+    drawn = threading.Semaphore(0)
+    dummy, display, complaints, ticks = live(lambda: drawn.release() or "one")
+    for dummy in range(2):
+        ticks.release()
+        assert drawn.acquire(timeout=30)
+    # What it has drawn is on the screen once it gives the lock away.
+    with display._lock:
+        assert "".join(display.out) == "one\n\033[1A\r\033[Jone\n" and not complaints
+
+
+def test_block_fails_once(live):
+    def fail():
+        raise ValueError("broken")
+    view, display, complaints, dummy = live(fail)
+    display.display("event")
+    display.display("another")
+    view.end()
+    assert "".join(display.out).replace("\033[1A\r\033[J", "") == "event\nanother\n"
+    assert [str(exc) for exc in complaints] == ["broken"]
+
+
+def test_block_is_not_for_workers(live, monkeypatch):
+    view, display, dummy, dummy2 = live("one")
+    monkeypatch.setattr(_rollout.os, "getpid", lambda: view.pid + 1)
+    display.display("event")
+    assert display.out == ["event\n"]
+
+
+def test_another_that_came_later_keeps_the_display(live):
+    view, display, dummy, dummy2 = live("one")
+    display.display = later = object()
+    view.end()
+    assert display.display is later
+
+
+# ---- the file
+
+def test_log(tmp_path):
+    path = tmp_path / "rollout.jsonl"
+    path.write_text("what was there stays\n")
+    log = Log(path, "1a2b3c4d")
+    log.write(dict(event="start", moment=NOON + 0.1234, user="é", run="ignored"))
+    assert path.read_text().splitlines()[1] == (
+        '{"time": "2025-11-21T12:00:00.123Z", "run": "1a2b3c4d", "event": "start", "user": "\\u00e9"}')
+    log.write(dict(event="odd", moment=NOON, value=path))
+    log.close()
+    assert json.loads(path.read_text().splitlines()[2])["value"] == str(path)
+    with pytest.raises(OSError):
+        log.write(dict(event="late", moment=NOON))
