@@ -366,7 +366,7 @@ def words(event, rollout):
         return f"{node} done {spell(event['seconds'])}{out}; {rollout.progress()}"
     if kind == "finish":
         where = (f" in {step}" if step else "") + (f" on {', '.join(event['failed'])}" if step in OF_A_NODE else "")
-        nodes = f"{rollout.progress()}, " if rollout.plan else ""
+        nodes = f"{rollout.progress()}, " if rollout.plan and rollout.name != "plan" else ""
         return f"{rollout.title()} {event['result']}{where}: {nodes}{spell(event['seconds'])}"
     return ""
 

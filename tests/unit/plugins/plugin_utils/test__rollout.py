@@ -192,6 +192,13 @@ def test_a_restart_leads_to_no_other_release():
     assert run.rollout.title() == "restart on 0.8.0"
 
 
+def test_who_only_plans_rolls_no_node():
+    run = Run(PLAN)
+    run.rollout.name = "plan"
+    run.rollout.finish("ok")
+    assert run.lines()[-1] == "plan to 0.8.1 ok: 0.0 s"
+
+
 def test_eta():
     run = Run(PLAN)
     assert run.rollout.left() is None
