@@ -21,7 +21,8 @@ from datetime import datetime, timezone
 WIDTH = 100
 
 # Which step a task belongs to: role, module, argument, step. Without a module it is all tasks of the role, and of the
-# roles that it includes. The argument tells two uses of one module apart. What only shows what would happen has no step.
+# roles that it includes. The argument tells two uses of one module apart. What only shows what would happen has no
+# step.
 STEPS = (
     ("plan", "", "", ""),
     ("preflight", "", "", "preflight"),
@@ -225,11 +226,15 @@ class Rollout:
         self.probe = details.get("probe", self.probe)
 
     def fail(self, host, result, task, message, place, now):
-        self.event("failed", now, node=host, step=place.step, task=task.name, result=result, message=str(message))
+        # Where all tasks of a step were skipped, what fails after them is not the step.
+        idle = place.step and place.result == "skipped"
+        self.event("failed", now, node=host, step="" if idle else place.step, task=task.name, result=result,
+                   message=str(message))
         # What fails in a step of all may be rescued, what fails on a node ends its step.
         if place is not self.all:
-            place.failed = place.failed or place.step
-            place.result, place.last = "failed", now
+            if not idle:
+                place.failed = place.failed or place.step
+                place.result, place.last = "failed", now
             self.leave(place)
 
     def learn(self, host, facts):

@@ -277,6 +277,15 @@ def test_the_way_back_fails():
     assert run.lines()[1:] == ["sf-1 gate failed after 1.0 s", "sf-1 restore failed after 2.0 s"]
 
 
+def test_a_step_that_was_skipped_has_not_failed():
+    run = Run(PLAN)
+    run.task("sf-1", "gate", result="skipped")
+    run.task("sf-1", result="failed", msg="the roll was asked to stop")
+    run.rollout.finish("failed", ["sf-1"])
+    assert "step" not in run.told("failed")[0] and run.told("end")[0]["result"] == "skipped"
+    assert run.lines()[1:] == ["upgrade to 0.8.1 failed: 0 of 4 nodes done, 2.0 s"]
+
+
 def test_what_is_ignored_is_no_failure():
     run = Run()
     run.task("sf-1", "preflight", result="ignored", msg="lost")
