@@ -60,7 +60,7 @@ def steps_of(entries, failed):
     steps = []
     for entry in sorted(entries, key=lambda each: each["began"]):
         step = entry["step"]
-        if failed and step and entry["began"] >= failed["ended"]:
+        if failed and step and entry is not failed and entry["began"] >= failed["ended"]:
             # The way back of a node takes the steps of the way there.
             step = "restore"
         if step not in OF_A_NODE:

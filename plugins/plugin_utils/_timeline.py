@@ -41,9 +41,9 @@ class TimedAction(ActionBase):
 
     def noted(self, began, result, task_vars):
         """The parts of the result that tell when the module ran."""
-        task = describe(self._task)
         # What runs once for all nodes would give each of them the timeline of the first.
-        if not task.step or self._task.run_once:
+        task = None if self._task.run_once else describe(self._task)
+        if not task or not task.step:
             return {}
         entry = dict(step=task.step, began=round(began, 3), ended=round(time.time(), 3))
         if result.get("failed"):
