@@ -46,8 +46,9 @@ class ActionModule(ActionBase):
             if not self._task.check_mode:
                 result.update(self.write(arguments, task_vars or {}))
         except OSError as exc:
-            result["warnings"] = [f"The report is not written to {exc.filename or arguments['directory']}, the run goes on: "
-                                  f"{exc.strerror}. Set report_directory to a directory that you may write to."]
+            result["warnings"] = [
+                f"The report is not written to {exc.filename or arguments['directory']}, the run goes on: "
+                f"{exc.strerror}. Set report_directory to a directory that you may write to."]
         except Exception as exc:
             result["warnings"] = [f"The report is not written, the run goes on: {type(exc).__name__}: {exc}"]
         return result

@@ -85,7 +85,8 @@ def bars_of(axis, steps, top, of_all=False):
             continue
         for number, part in enumerate(step.get("parts", ())):
             bars.append(dict(axis.span(part["began"], part["ended"]), y=top + 2, height=BAR - 4, label="",
-                             kind=f"part part{number % 2}", words=f"{part['name']} {part['ended'] - part['began']:.1f} s"))
+                             kind=f"part part{number % 2}",
+                             words=f"{part['name']} {part['ended'] - part['began']:.1f} s"))
     return bars
 
 
@@ -97,8 +98,8 @@ def curve_of(axis, availability, ended):
     for (begin, count), (end, dummy) in zip(points, points[1:]):
         height = round(CURVE * count / total, 2)
         if end > begin:
-            levels.append(dict(axis.span(begin, end), y=GAP + CURVE - height, height=height, count=count,
-                               words=f"{count} of {availability['nodes']} in rotation from {utc(begin)} to {utc(end)} UTC"))
+            words = f"{count} of {availability['nodes']} in rotation from {utc(begin)} to {utc(end)} UTC"
+            levels.append(dict(axis.span(begin, end), y=GAP + CURVE - height, height=height, count=count, words=words))
     return levels
 
 
@@ -113,6 +114,12 @@ def failed_of(axis, series, top):
             bars.append(dict(axis.span(began, began + step), y=top + STRIP - 8 - height, height=height,
                              words=f"{count} failed at {utc(began)} UTC"))
     return bars
+
+
+def out_of(node):
+    """How long a node was out of rotation, in words."""
+    out = node["out"]
+    return "" if not out else "still out" if out["seconds"] is None else brief(out["seconds"])
 
 
 def picture(data):
@@ -131,25 +138,22 @@ def picture(data):
         bars = bars_of(axis, node["steps"], top + (LANE - BAR) / 2)
         note = None
         if bars:
-            ends = bars[-1]["x"] + bars[-1]["width"]
-            begin = bars[0]["x"]
+            ends = max(bar["x"] + bar["width"] for bar in bars)
             right = ends < 78
-            out = node["out"]
-            words = "failed" if node["result"] == "failed" else ""
-            if out:
-                words = ", ".join(filter(None, [words, brief(out["seconds"]) if out["seconds"] is not None else "still out"]))
-            note = dict(x=ends if right else begin, right=right, y=top + LANE / 2 + 4, words=words)
+            words = ", ".join(filter(None, ["failed" if node["result"] == "failed" else "", out_of(node)]))
+            note = dict(x=ends if right else bars[0]["x"], right=right, y=top + LANE / 2 + 4, words=words)
         elif node["result"] != "rolled":
             note = dict(x=0, right=True, y=top + LANE / 2 + 4, words=node["result"])
         lanes.append(dict(name=node["name"], y=top, bars=bars, note=note, result=node["result"]))
     least, total = data["availability"]["min_ready"], max(data["availability"]["nodes"], 1)
+    taken = {step["step"] for node in data["nodes"] for step in node["steps"]}
     return dict(
         height=top + LANE + 4, axis_y=lanes[0]["y"] - 7, marks=axis.marks(), lanes=lanes, strip=strip, failed=failed,
         worst=max(series.get("failed") or [0]), step=spell(series.get("step", 1), 0),
         curve=dict(levels=curve_of(axis, data["availability"], data["ended"]), top=GAP, bottom=GAP + CURVE,
                    min_ready=None if least is None else round(GAP + CURVE - CURVE * least / total, 2)),
         pauses=[dict(axis.span(begin, end), words=f"paused for {brief(end - begin)}") for begin, end in data["pauses"]],
-        kinds=[step for step in OF_A_NODE if any(each["step"] == step for node in data["nodes"] for each in node["steps"])],
+        kinds=[step for step in OF_A_NODE if step in taken],
         has_failed=any(bar["kind"] == "failed" for lane in lanes for bar in lane["bars"]))
 
 
@@ -173,7 +177,8 @@ def tiles_of(data):
     tiles = [tile("nodes done", f"{len(rolled)} of {len(due)}", f"{passed} passed over" if passed else "",
                   "" if len(rolled) == len(due) else "bad"),
              tile("release", to or "-", f"from {before}" if before not in ("", to) else ""),
-             tile("took", brief(data["seconds"]), f"{utc(data['began'], '%H:%M')} to {utc(data['ended'], '%H:%M')} UTC")]
+             tile("took", brief(data["seconds"]),
+                  f"{utc(data['began'], '%H:%M')} to {utc(data['ended'], '%H:%M')} UTC")]
     times = [node for node in data["nodes"] if node["out"] and node["out"]["seconds"] is not None]
     longest = max(times, key=lambda node: node["out"]["seconds"], default=None)
     if longest:
@@ -183,7 +188,8 @@ def tiles_of(data):
                       "" if there["least"] else "bad"))
     seen = (data["probe"] or {}).get("since") or data["probe"]
     if seen:
-        tiles.append(tile("failed requests", seen["failed"], f"of {seen['requests']}", "bad" if seen["failed"] else "good"))
+        tiles.append(tile("failed requests", seen["failed"], f"of {seen['requests']}",
+                          "bad" if seen["failed"] else "good"))
     return tiles
 
 
@@ -194,13 +200,12 @@ def rows_of(data, kinds):
         seconds = {}
         for step in node["steps"]:
             seconds[step["step"]] = seconds.get(step["step"], 0) + step["seconds"]
-        out = node["out"]
         more = [node["from"], "database tier" if node["database"] else "", "leader" if node["leader"] else ""]
         rows.append(dict(
             name=node["name"], more=", ".join(filter(None, more)), result=node["result"],
             kind={"failed": "bad", "rolled": "good"}.get(node["result"], ""),
-            out="" if not out else "still out" if out["seconds"] is None else brief(out["seconds"]),
-            cells=[dict(name="wait" if kind == "quorum" else WORDS.get(kind, kind), seconds=brief(seconds.get(kind))) for kind in kinds]))
+            out=out_of(node), cells=[dict(name="wait" if kind == "quorum" else WORDS.get(kind, kind),
+                                          seconds=brief(seconds.get(kind))) for kind in kinds]))
     return rows
 
 
@@ -215,7 +220,8 @@ def probed_of(probe):
     rows = (("requests", "requests", ""), ("failed", "failed", ""), ("longest gap", "longest_gap", " s"),
             ("p50", "p50", " ms"), ("p99", "p99", " ms"), ("worst", "worst", " ms"))
     return dict(columns=list(columns), rows=[
-        dict(name=name, values=[number(column.get(key), unit) for column in columns.values()]) for name, key, unit in rows])
+        dict(name=name, values=[number(column.get(key), unit) for column in columns.values()])
+        for name, key, unit in rows])
 
 
 def report_html(data):
@@ -231,7 +237,8 @@ def report_html(data):
             {"file": "", **data}, picture=drawn, failures=failures, lane=LANE, words=WORDS, steps=OF_A_NODE,
             tiles=tiles_of(data), rows=rows_of(data, drawn["kinds"]), probed=probed_of(data["probe"] or {}))
     except (KeyError, TypeError, IndexError, AttributeError) as exc:
-        raise AnsibleFilterError(f"this is not the data of a report (docs/report.md): {type(exc).__name__}: {exc}") from exc
+        raise AnsibleFilterError("this is not the data of a report (docs/report.md): "
+                                 f"{type(exc).__name__}: {exc}") from exc
 
 
 class FilterModule:

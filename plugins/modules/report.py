@@ -10,8 +10,8 @@ module: report
 short_description: Write down how a roll went, as a page and as data
 version_added: 0.1.0
 description:
-  - Writes C(rolling-report-TIME.html) and C(rolling-report-TIME.json) on the controller, from the facts that the roles of
-    this collection have published. TIME is when the run began, in UTC; a later call of the same run replaces both.
+  - Writes C(rolling-report-TIME.html) and C(rolling-report-TIME.json) on the controller, from the facts that the roles
+    of this collection have published. TIME is when the run began, in UTC; a later call of the same run replaces both.
   - Connects to no node, whatever host the task is for.
   - Never fails. What goes wrong is a warning, because a run that ends here has something else to say.
   - Writes nothing if no node had to be rolled and nothing has failed.
@@ -73,7 +73,7 @@ ARGUMENTS = dict(directory=dict(type="path", default=""), advice=dict(type="str"
 
 def main():
     module = AnsibleModule(ARGUMENTS, supports_check_mode=True)
-    module.fail_json(msg="report writes on the controller: its action plugin does that, this module is never sent to a node")
+    module.fail_json(msg="report writes on the controller: its action plugin does that, this is never sent to a node")
 
 
 if __name__ == "__main__":

@@ -90,11 +90,15 @@ def phases_of(timelines, failed):
     return [dict(phase, seconds=round(phase["ended"] - phase["began"], 3)) for phase in phases.values()]
 
 
-def between(steps, first, last):
-    """From the begin of one step to the end of another, None if one of them is missing."""
-    begins = [each["began"] for each in steps if each["step"] == first]
-    ends = [each["ended"] for each in steps if each["step"] == last]
-    return (begins[0], ends[-1]) if begins and ends else None
+def out_of_rotation(steps, rolled, serves):
+    """When a node was out of rotation, None if it never was; without an end if it still is."""
+    begins = [step["began"] for step in steps if step["step"] == "drain"]
+    if not begins:
+        return None
+    # What comes after the gate is spent in rotation; a node that failed is back when all has been tried.
+    gates = [step["ended"] for step in steps if step["step"] == "gate" and rolled]
+    ended = gates[-1] if gates else steps[-1]["ended"] if rolled or serves else None
+    return dict(began=begins[0], ended=ended, seconds=None if ended is None else round(ended - begins[0], 3))
 
 
 class Gatherer:
@@ -127,7 +131,8 @@ class Gatherer:
             entries.append(timing)
             return timing
         # It was not a module that failed, but what it saw: the last one before has seen it.
-        before = [entry for entry in entries if entry["ended"] <= float(cause.get("at", 0)) and entry["step"] in OF_A_NODE]
+        at = float(cause.get("at", 0))
+        before = [entry for entry in entries if entry["ended"] <= at and entry["step"] in OF_A_NODE]
         return max(before, key=lambda each: each["ended"], default=None)
 
     # ---- parts of the report
@@ -137,26 +142,18 @@ class Gatherer:
         return (node.get("release") or {}).get("version", "")
 
     def node(self, name):
-        cause = self.causes[name]
+        cause, rolled = self.causes[name], bool(self.fact(name, "roll_rolled"))
         steps = steps_of(self.timelines[name], self.ends[name])
-        out, back = between(steps, "drain", "gate"), None
-        rolled = bool(self.fact(name, "roll_rolled"))
         if rolled:
             result = "rolled"
         elif name in self.plan.get("done", []):
             result = "passed over"
         else:
             result = "failed" if cause and not cause.get("stopped") else "not touched"
-        drained = next((each["began"] for each in steps if each["step"] == "drain"), None)
-        if rolled and out:
-            back = out[1]
-        elif drained is not None and self.fact(name, "roll_serves"):
-            back = steps[-1]["ended"]
-        if drained is not None:
-            out = dict(began=drained, ended=back, seconds=None if back is None else round(back - drained, 3))
-        return dict(name=name, database=name in self.plan.get("schema", []), leader=name == self.plan.get("leader"),
-                    served=name in self.plan.get("serving", []), **{"from": self.came_from(name)}, result=result,
-                    restored=self.fact(name, "roll_restored", ""), out=out if drained is not None else None, steps=steps)
+        return {"name": name, "from": self.came_from(name), "result": result,
+                "database": name in self.plan.get("schema", []), "leader": name == self.plan.get("leader"),
+                "served": name in self.plan.get("serving", []), "restored": self.fact(name, "roll_restored", ""),
+                "out": out_of_rotation(steps, rolled, bool(self.fact(name, "roll_serves"))), "steps": steps}
 
     def failures(self):
         """What failed, one item for each message."""
@@ -212,8 +209,8 @@ class Gatherer:
 
     def pauses(self):
         """When an operator let the run wait."""
-        return sorted({tuple(paused) for name in self.names
-                       for paused in [self.fact(name, "lock_renewed", {}).get("paused")] if paused})
+        found = [self.fact(name, "lock_renewed", {}).get("paused") for name in self.names]
+        return [list(paused) for paused in sorted({tuple(paused) for paused in found if paused})]
 
     def probe(self):
         """The last reading of the watcher, wherever it was published."""
@@ -252,7 +249,8 @@ class Gatherer:
 def verdict(data):
     """The run in one sentence."""
     seen = (data["probe"] or {}).get("since") or data["probe"]
-    return outcome(data) + (f", {seen['failed'] or 'none'} of {many(seen['requests'], 'request')} failed" if seen else "")
+    words = f", {seen['failed'] or 'none'} of {many(seen['requests'], 'request')} failed" if seen else ""
+    return outcome(data) + words
 
 
 def outcome(data):

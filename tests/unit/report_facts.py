@@ -43,8 +43,8 @@ class Facts:
         self.all("preflight", 3.0)
         self.all("stage", 11.0)
         first = self.names[0]
-        self.note(first, "schema", self.now, 1.4, module="dump", verified="complete, and restored into a scratch schema",
-                  path="/srv/shakenfist/backups/before-0.8.1.sql", size=182044)
+        self.note(first, "schema", self.now, 1.4, module="dump", path="/srv/shakenfist/backups/before-0.8.1.sql",
+                  size=182044, verified="complete, and restored into a scratch schema")
         self.note(first, "schema", self.now + 1.6, 0.8, module="schema", widened=["objects.state"], tables=[
             dict(table="notes", before=1, after=2), dict(table="nodes", before=1, after=1),
             dict(table="audit", before=None, after=1)])
@@ -57,7 +57,7 @@ class Facts:
         """Take a node as far as a step."""
         at, peers = self.now, max(len(self.names) - 1, 0)
         if peers:
-            self.note(name, "quorum", at, 0.4, module="ready_info", changed=False, minimum=peers, count=peers, asked=peers)
+            self.note(name, "quorum", at, 0.4, module="ready_info", changed=False, minimum=peers, count=peers)
         at += 0.7
         self.note(name, "drain", at, drain, module="drain", was_ready=True, stopped_after=drain - 0.2)
         at += drain + 0.2
@@ -71,7 +71,8 @@ class Facts:
             at += 1.9
         if until == "restart":
             return at
-        self.note(name, "restart", at, 1.7, module="units", tiers=[["sf-privexec", "sf-nodelock"], ["sf-api", "sf-net"], []],
+        self.note(name, "restart", at, 1.7, module="units",
+                  tiers=[["sf-privexec", "sf-nodelock"], ["sf-api", "sf-net"], []],
                   units={"sf-privexec": 0.4, "sf-nodelock": 0.3, "sf-api": 0.6, "sf-net": 0.9})
         at += 1.9
         self.note(name, "gate", at, 4.1, module="ready_info", changed=False, ready=True)
@@ -100,8 +101,8 @@ class Facts:
         self.take(self.names[0])
         name = self.names[1]
         at = self.take(name, until="restart")
-        words = ("expected sf-net to start; it is activating (auto-restart), result exit-code, status 1, restarted by systemd 1 "
-                 "times. Its last words:\nsf-net: <config> & \"mesh\" address is missing")
+        words = ("expected sf-net to start; it is activating (auto-restart), result exit-code, status 1, restarted by "
+                 "systemd 1 times. Its last words:\nsf-net: <config> & \"mesh\" address is missing")
         rest = (f"{name} went back to 0.8.0. It serves, every worker is ready.\nNot touched: sf-3.\n"
                 f"Next: look at journalctl -u sf-net -n 50 on {name}, and mend the cause.\n"
                 f"Then run the command again, with the options that you gave it and this release:\n{COMMAND}\n"
@@ -124,7 +125,8 @@ class Facts:
         count = dict(requests=5 * seconds, failed=len(failed), longest_gap=0.24, p50=2.1, p99=42.3, worst=503.1)
         self.hosts["localhost"]["roll_probed"] = dict(
             count, urls=["http://api.example.org/api/"], seen=self.now,
-            before=dict(count, name="before", requests=300, failed=0, p99=3.8, worst=12.4), since=dict(count, name="since"),
+            before=dict(count, name="before", requests=300, failed=0, p99=3.8, worst=12.4),
+            since=dict(count, name="since"),
             failures=[dict(time=NIGHT + second, words="HTTP 503 after 0.01 s on a fresh connection", excused=False)
                       for second in failed],
             series=dict(at=NIGHT - 15, step=1, good=[5 - each for each in lost], failed=lost))
