@@ -12,11 +12,17 @@ from ansible_collections.shakenfist.rolling.plugins.plugin_utils._rollout import
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 TEMPLATES = os.path.join(os.path.dirname(__file__), "..", "..", "roles", "report", "templates")
-# Seconds between two marks of the time axis: the first that needs no more than this many.
-MARKS, INTERVALS = 7, (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 28800, 86400)
-# The heights of the picture, in pixels: the curve, the strip of failed requests, the axis, a lane and its bar.
-CURVE, STRIP, AXIS, LANE, BAR, GAP = 84, 38, 22, 24, 14, 20
-# A step that is shorter than this many percent of the picture gets no label of its own.
+# Seconds between two marks of the time axis: the first interval that needs no more marks than this.
+MARKS = 7
+INTERVALS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 28800, 86400)
+# Heights in pixels: the curve and what is above it, the strip of failed requests, the axis, a lane and its bar.
+GAP = 20
+CURVE = 84
+STRIP = 38
+AXIS = 22
+LANE = 24
+BAR = 14
+# A pause takes at most this many percent of the time that the rest takes.
 PAUSE = 5.0
 WORDS = {"quorum": "wait for the others", "settle": "settle", "restore": "return to service"}
 

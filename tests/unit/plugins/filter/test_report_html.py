@@ -53,8 +53,8 @@ def test_the_page_says_what_was_done():
     words = text_of(page_of(ROLLS["three"]()))
     for part in ("3 nodes upgraded from 0.8.0 to 0.8.1 in", "alice@admin, 21 November 2026, 03:53:02 to", "3 of 3",
                  "2 of 3", "14.3 s", "no node leaves unless 2 others are ready", "notes: version 1 → 2",
-                 "audit: new → 1", "objects.state: widened",
-                 "before-0.8.1.sql on sf-1: complete, and restored", "mariadb --host", "Warnings of the preflight None.", "p99 3.8 ms 42.3 ms", "run 1a2b3c4d"):
+                 "audit: new → 1", "objects.state: widened", "before-0.8.1.sql on sf-1: complete, and restored",
+                 "mariadb --host", "Warnings of the preflight None.", "p99 3.8 ms 42.3 ms", "run 1a2b3c4d"):
         assert part in words, part
     assert "still out" not in words and COMMAND not in words
 
