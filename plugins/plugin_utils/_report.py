@@ -126,7 +126,7 @@ class Gatherer:
     def end_of(self, name):
         """The entry that the failure of a node ended with; added to its timeline, to which failures add nothing."""
         entries, cause = self.timelines[name], self.causes[name]
-        timing = cause.get("timing") or self.fact(name, "lock_timing", {})
+        timing = cause.get("timing") or self.fact(name, "finish_timing", {})
         if timing:
             entries.append(timing)
             return timing
@@ -161,8 +161,8 @@ class Gatherer:
         for name in self.names:
             cause, message = self.causes[name], self.fact(name, "roll_failure", "")
             words, step = cause.get("words", ""), cause.get("step", "")
-            if not cause and self.fact(name, "lock_cause"):
-                words, step = self.fact(name, "lock_cause", ""), ""
+            if not cause and self.fact(name, "finish_cause"):
+                words, step = self.fact(name, "finish_cause", ""), ""
                 message = f"{words}\n{self.advice}".strip()
             if message:
                 item = found.setdefault(message, dict(nodes=[], step=step, words=words, message=message,
@@ -205,7 +205,9 @@ class Gatherer:
                     widened=details.get("widened", []), backup=backup)
 
     def warnings(self):
-        return [re.sub("^warn *", "", line) for line in self.plan.get("report", []) if line.startswith("warn")]
+        """Of the preflight, and the operator's last hook, if it failed after a roll that was complete by then."""
+        found = [re.sub("^warn *", "", line) for line in self.plan.get("report", []) if line.startswith("warn")]
+        return list(dict.fromkeys(filter(None, [*found, *(self.fact(name, "finish_problem", "") for name in self.names)])))
 
     def pauses(self):
         """When an operator let the run wait."""
@@ -213,9 +215,8 @@ class Gatherer:
         return [list(paused) for paused in sorted({tuple(paused) for paused in found if paused})]
 
     def probe(self):
-        """The last reading of the watcher, wherever it was published."""
-        found = [self.fact(name, "roll_probed", {}) for name in ("localhost", *self.names)]
-        return max(filter(None, found), key=lambda each: each.get("seen", 0), default=None)
+        """The last reading of the watcher, if there was one."""
+        return self.fact("localhost", "watch_seen", {}) or None
 
     def target(self):
         resolved = [self.fact(name, "stage_resolved", {}).get("version", "") for name in self.names]
@@ -264,7 +265,7 @@ def outcome(data):
         return f"{many(len(rolled), 'node')} {participle}{way} in {spell(data['seconds'], 0)}"
     done = f"{len(rolled)} of {many(len(nodes), 'node')} done"
     if data["result"] == "stopped":
-        return f"The {noun}{target} was stopped, as it was asked to: {done}"
+        return f"The {noun}{target} was stopped: {done}"
     if data["result"] == "incomplete":
         return f"The {noun}{target} did not come to its end: {done}"
     names = ", ".join(dict.fromkeys(name for item in data["failures"] for name in item["nodes"]))

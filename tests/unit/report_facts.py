@@ -123,7 +123,7 @@ class Facts:
         seconds = int(self.now - NIGHT) + 20
         lost = [failed.count(second - 15) for second in range(seconds)]
         count = dict(requests=5 * seconds, failed=len(failed), longest_gap=0.24, p50=2.1, p99=42.3, worst=503.1)
-        self.hosts["localhost"]["roll_probed"] = dict(
+        self.hosts["localhost"]["watch_seen"] = dict(
             count, urls=["http://api.example.org/api/"], seen=self.now,
             before=dict(count, name="before", requests=300, failed=0, p99=3.8, worst=12.4),
             since=dict(count, name="since"),

@@ -63,7 +63,7 @@ def test_a_directory_that_is_not_there(run, tmp_path):
 
 def test_advice(run, tmp_path):
     facts = Facts()
-    facts.hosts["sf-1"]["lock_cause"] = "no space"
+    facts.hosts["sf-1"]["finish_cause"] = "no space"
     run(facts, advice="Next: make some")
     assert "Next: make some" in next(tmp_path.glob("*.html")).read_text()
 

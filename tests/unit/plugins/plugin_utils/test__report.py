@@ -113,7 +113,7 @@ def test_a_stop():
         roll_cause=dict(step="Renew the lock", words="asked", stopped=True, timing={}, at=facts.now))
     data = report(facts)
     assert data["result"] == "stopped" and node_of(data, "sf-2")["result"] == "not touched"
-    assert data["verdict"] == "The upgrade to 0.8.1 was stopped, as it was asked to: 1 of 3 nodes done"
+    assert data["verdict"] == "The upgrade to 0.8.1 was stopped: 1 of 3 nodes done"
 
 
 def test_a_failure_of_all_nodes():
@@ -121,7 +121,7 @@ def test_a_failure_of_all_nodes():
     facts = Facts()
     facts.all("preflight", 3)
     for name in facts.names:
-        facts.hosts[name].update(lock_cause="no space left", lock_timing=dict(step="stage", began=facts.now,
+        facts.hosts[name].update(finish_cause="no space left", finish_timing=dict(step="stage", began=facts.now,
                                                                              ended=facts.now + 4))
     facts.now += 5
     data = report(facts, advice="Next: mend that.")
@@ -188,8 +188,9 @@ def test_warnings_and_pauses():
     facts = Facts().rolled()
     facts.plan["report"] = ["warn  sf-3: mend that", "pass  reached"]
     facts.hosts["sf-2"]["lock_renewed"] = facts.hosts["sf-3"]["lock_renewed"] = dict(paused=[NIGHT + 40, NIGHT + 50])
+    facts.hosts["sf-1"]["finish_problem"] = facts.hosts["sf-3"]["finish_problem"] = "hook_after_roll: no mail"
     data = report(facts)
-    assert data["warnings"] == ["sf-3: mend that"] and data["pauses"] == [[NIGHT + 40, NIGHT + 50]]
+    assert data["warnings"] == ["sf-3: mend that", "hook_after_roll: no mail"] and data["pauses"] == [[NIGHT + 40, NIGHT + 50]]
 
 
 @pytest.mark.parametrize("failed, words", [([], ", none of "), ([30, 31], ", 2 of ")])
@@ -198,11 +199,12 @@ def test_the_probe(failed, words):
     assert data["probe"]["since"]["failed"] == len(failed) and words in data["verdict"]
 
 
-def test_the_newest_reading_counts():
+def test_a_watch_that_saw_no_roll():
     facts = Facts().rolled().probed()
-    facts.hosts["sf-2"]["roll_probed"] = dict(facts.hosts["localhost"]["roll_probed"], seen=facts.now + 1, since=None,
-                                              requests=7)
+    facts.hosts["localhost"]["watch_seen"].update(since=None, requests=7)
     assert report(facts)["verdict"].endswith(", none of 7 requests failed")
+    facts.hosts["localhost"]["watch_seen"] = {}
+    assert report(facts)["probe"] is None
 
 
 def test_what_an_earlier_run_has_left_in_a_cache():
@@ -237,7 +239,7 @@ def test_what_is_worth_a_report():
     facts = Facts()
     facts.plan.update(order=[], done=facts.names)
     assert not Gatherer(facts.hosts, NIGHT).is_worth_it()
-    facts.hosts["sf-1"]["lock_cause"] = "verify has failed"
+    facts.hosts["sf-1"]["finish_cause"] = "verify has failed"
     assert Gatherer(facts.hosts, NIGHT).is_worth_it()
 
 
