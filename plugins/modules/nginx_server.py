@@ -246,7 +246,7 @@ class Nginx:
         booted = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
         found = {}
         for path in glob.glob(os.path.join(PROC, "[0-9]*")):
-            # The second field is the command in parentheses, which may contain anything; the state and the parent follow.
+            # The second field is the command in parentheses, which may contain anything; state and parent follow.
             fields = _read(path, "stat").rpartition(")")[2].split()
             title = _read(path, "cmdline")
             if fields[1:2] == [self.master] and "worker process" in title and "shutting down" not in title:
@@ -343,7 +343,7 @@ class Change:
             code, out, err = self.module.run_command(self.params["test_command"], handle_exceptions=False,
                                                      path_prefix="/usr/local/sbin:/usr/sbin")
             if code:
-                raise RollingError(f"{problem}: {last_lines(err or out)}")
+                raise RollingError(f"{problem}: {last_lines(err or out) or f'exit code {code}'}")
 
     def run(self):
         state = self.params["state"]

@@ -705,7 +705,7 @@ def main():
     command.add_argument("--balancer-fall", type=int, default=2, help="failed checks until it lets go of a node (2)")
     command.add_argument("--balancer-rise", type=int, default=2, help="good checks until it takes a node back (2)")
     command.add_argument("--balancer", action="append", default=[], choices=list(BALANCERS),
-                         help=f"one more balancer, without checks: apache2 on port {APACHE_PORT}, nginx on {NGINX_PORT}")
+                         help=f"a further one, without checks: apache2 on port {APACHE_PORT}, nginx on {NGINX_PORT}")
     command.add_argument("--release", default=FIRST_RELEASE, help=f"what the nodes run ({FIRST_RELEASE})")
     command.add_argument("--trait", action="append", default=[], help="a way in which that is broken")
     command.set_defaults(do=up)
