@@ -47,6 +47,7 @@ OF_A_NODE = ("quorum", "drain", "activate", "restart", "gate", "settle", "restor
 
 # What of a module's result is told. Nothing else is: neither what a module was given nor what it found on the node.
 DETAILS = {
+    "apache_member": ("was", "status", "sessions"),
     "drain": ("was_ready", "not_ready_after", "stopped_after", "state", "balancer_before", "balancer",
               "balancer_left_after", "sessions_zero_after"),
     "dump": ("path", "size", "verified"),
@@ -54,6 +55,7 @@ DETAILS = {
     "grpc_health_info": ("serving", "waited"),
     "haproxy_info": ("reachable", "waited"),
     "haproxy_server": ("was", "status", "sessions"),
+    "nginx_server": ("was", "sessions"),
     "nodes_info": ("known", "leader", "stale"),
     "prune": ("removed", "kept"),
     "ready_info": ("ready", "count", "waited"),
