@@ -148,8 +148,8 @@ text, which is taken as the number or the flag that it stands for. A list must b
 `-e '{{"stage_packages": ["shakenfist-client>=0.8"]}}'`. A name that is misspelt, or a value of the wrong type, is
 refused before anything is touched.
 
-A default with `{{{{ ... }}}}` is worked out for each node when it is needed. What "not set" means, the description says.
-What is *set by* a playbook is that playbook's to know: set it only in a playbook of your own.
+A default with `{{{{ ... }}}}` is worked out for each node when it is needed. What "not set" means, the description
+says. What is *set by* a playbook is that playbook's to know: set it only in a playbook of your own.
 
 | Section | What it does |
 |---|---|
