@@ -28,8 +28,8 @@ def test_all_entry_points_of_all_roles(roles):
 
 
 def test_what_a_role_requires_is_its_callers_to_give(roles):
-    assert documented_variables(roles(hook="argument_specs: {main: {options: {hook_point: {type: str, required: true}}}}")
-                                ) == {"hook_point": {"type": "str"}}
+    spec = "argument_specs: {main: {options: {hook_point: {type: str, required: true}}}}"
+    assert documented_variables(roles(hook=spec)) == {"hook_point": {"type": "str"}}
 
 
 @pytest.mark.parametrize("text", ["{", "other: {}", "[]", "argument_specs: {main: {}}"])
