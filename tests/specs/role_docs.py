@@ -44,7 +44,7 @@ OF_PLAYBOOKS = {
     "stop_reason": {"type": "str", "default": "", "description": "Of `stop`: why the roll is to end, for people."},
 }
 # The roles in the order in which a roll comes to them; others follow.
-ORDER = "preflight lock stage schema roll drain activate restart gate verify prune rollback".split()
+ORDER = "preflight lock watch hook stage schema roll drain activate restart gate verify prune finish rollback".split()
 
 
 def plain(text):
