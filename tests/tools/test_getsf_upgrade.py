@@ -2,8 +2,8 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-# tools/getsf-upgrade with an ansible-playbook that writes down how it was called. Only what it hands on is tested here; the
-# molecule scenario getsf runs the real one.
+# tools/getsf-upgrade with an ansible-playbook that writes down how it was called. Only what it hands on is tested
+# here; the molecule scenario getsf runs the real one.
 
 from __future__ import annotations
 
@@ -60,8 +60,8 @@ class Place:
         """The same with a person at a terminal."""
         ours, theirs = pty.openpty()
         try:
-            with subprocess.Popen([TOOL, *arguments], env=self.environment(**extra), cwd=self.home, stdin=theirs, text=True,
-                                  stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
+            with subprocess.Popen([TOOL, *arguments], env=self.environment(**extra), cwd=self.home, stdin=theirs,
+                                  text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
                 os.write(ours, words.encode() + b'\n')
                 output = process.communicate(timeout=60)[0]
             return process.returncode, output
