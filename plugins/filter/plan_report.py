@@ -50,8 +50,8 @@ def plan_report(forecast):
         lines += wrap("warning: no second node serves meanwhile, every request fails while the node is rolled")
     if forecast["nodes"]:
         lines += wrap(f"how long: {forecast['expected']['how']}")
-        # In one piece, to be copied.
-        lines += ["to do it, with the options that you gave:", f"  {forecast['command']}"]
+        # In one piece, without anything that YAML would quote, to be copied.
+        lines += ["to do it, with the options that you gave", forecast["command"]]
     return lines
 
 

@@ -21,8 +21,9 @@ from datetime import datetime, timezone
 WIDTH = 100
 
 # Which step a task belongs to: role, module, argument, step. Without a module it is all tasks of the role, and of the
-# roles that it includes. The argument tells two uses of one module apart.
+# roles that it includes. The argument tells two uses of one module apart. What only shows what would happen has no step.
 STEPS = (
+    ("plan", "", "", ""),
     ("preflight", "", "", "preflight"),
     ("lock", "lock", "takeover", "lock"),
     ("stage", "", "", "stage"),
@@ -31,7 +32,9 @@ STEPS = (
     ("roll", "ready_info", "minimum", "quorum"),
     ("drain", "", "", "drain"),
     ("activate", "", "", "activate"),
-    ("restart", "", "", "restart"),
+    ("reconfigure", "shell", "", "reconfigure"),
+    ("restart", "units", "", "restart"),
+    ("restart", "grpc_health_info", "", "restart"),
     ("gate", "", "", "gate"),
     ("roll", "ready_info", "rounds", "settle"),
     ("roll", "release_info", "", "restore"),
@@ -333,7 +336,11 @@ class Rollout:
         return lines
 
     def title(self):
-        return f"{self.name} to {self.release}" if self.release else self.name
+        return f"{self.name} {self.way()} {self.release}" if self.release else self.name
+
+    def way(self):
+        """Neither a restart nor a change of the configuration leads to another release."""
+        return "on" if self.name in ("restart", "reconfigure") else "to"
 
 
 # ---- events as lines
@@ -346,8 +353,9 @@ def words(event, rollout):
         check = ", check mode: nothing is changed" if event["check"] else ""
         return f"{rollout.name} by {event['user']} on {event['host']}, run {event['run']}{check}"
     if kind == "plan":
-        done = f"; {len(event['done'])} on it already" if event["done"] else ""
-        return f"plan: {len(event['order'])} nodes to {event.get('release', 'the release')}{done}"
+        already = "restarted" if rollout.name == "restart" else "on it"
+        done = f"; {len(event['done'])} {already} already" if event["done"] else ""
+        return f"plan: {len(event['order'])} nodes {rollout.way()} {event.get('release', 'the release')}{done}"
     if kind == "begin" and not node:
         return f"{step} ..."
     if kind == "end" and event["result"] not in ("ok", "changed", "skipped"):

@@ -51,6 +51,10 @@ def test_the_roll():
     json.dumps(found)
 
 
+def test_a_drain_grace_that_a_template_has_made_a_string():
+    assert forecast({name: node(grace="9.5") for name in "abcde"})["nodes"]["a"]["seconds"]["drain"] == 9.5
+
+
 def test_how_long_it_takes():
     """Three steps of 15.9 s, two pauses, and the bake."""
     found = forecast(settle="20", bake=30)["expected"]

@@ -33,8 +33,8 @@ def test_a_plan():
         "restarts on sf-3: sf-api, sf-net",
         "schema: notes version 1 -> 2",
         "how long: The sum.",
-        "to do it, with the options that you gave:",
-        "  ansible-playbook -i inventory upgrade",
+        "to do it, with the options that you gave",
+        "ansible-playbook -i inventory upgrade",
     ]
 
 

@@ -80,6 +80,9 @@ def test_the_balancer(reachable, problems, level, words):
     (unit(stop_timeout=20.0), ["a"], r"TimeoutStopSec of sf-api \(20 s\) is not more than .* \(25 s\)"),
     (unit(stop_timeout=70.0, arguments={"--graceful-timeout": "80"}), ["a"], r"\(80 s\), systemd would kill it"),
     (unit(stop_timeout=70.0, arguments={"--graceful-timeout": "25"}), ["a"], "graceful timeout .* is not more than"),
+    # Before ansible-core 2.19 what a template makes of a number is a string.
+    (seen(drain_grace="25.0", units={"sf-api": {"arguments": {"--graceful-timeout": "25"}}, "sf-database": {}}), ["a"],
+     "graceful timeout .* is not more than its drain grace .25 s"),
     (host(free=100 * 2**20), ["a"], "/r has 100 MiB free, a release takes 240 MiB"),
     (host(same_file_system=False), ["a"], "/r is on another file system than /v"),
     (host(unsafe=["/srv is writable by others: chmod go-w /srv"]), ["a"], "^/srv is writable by others"),

@@ -66,7 +66,12 @@ class Run:
     (["roll", "lock"], "lock", ("path", "state"), ""),
     (["stage"], "release", (), "stage"),
     (["rollback", "schema"], "schema_info", (), "schema"),
+    (["restart", "schema"], "schema_info", (), "schema"),
+    (["plan", "schema"], "schema_info", (), ""),
+    (["plan", "restart"], "set_fact", (), ""),
     (["roll"], "ready_info", ("urls", "minimum"), "quorum"),
+    (["roll", "restart"], "units", (), "restart"),
+    (["restart"], "grpc_health_info", (), "restart"),
     (["roll"], "ready_info", ("urls", "rounds"), "settle"),
     (["roll"], "ready_info", ("urls",), ""),
     (["roll"], "set_fact", ("minimum",), ""),
@@ -177,6 +182,14 @@ def test_a_plan_without_nodes():
     run = Run(dict(done=["sf-1"]))
     assert run.lines() == ["plan: 0 nodes to 0.8.1; 1 on it already"]
     assert run.rollout.progress() == "no node to roll" and run.rollout.left() is None
+
+
+def test_a_restart_leads_to_no_other_release():
+    run = Run()
+    run.rollout.name = "restart"
+    run.fact("sf-1", stage_resolved=dict(version="0.8.0"), preflight_plan=dict(order=["sf-1"], done=["sf-2"]))
+    assert run.lines() == ["plan: 1 nodes on 0.8.0; 1 restarted already"]
+    assert run.rollout.title() == "restart on 0.8.0"
 
 
 def test_eta():
