@@ -119,10 +119,12 @@ def test_what_the_command_says_goes_to_its_log_only(ran):
 
 
 @pytest.mark.parametrize("name, words", [
-    ("fails", ["expected echo hushed; exit 3 to end with 0; it ended with exit code 3", "What it said is in", "log on this machine"]),
+    ("fails", ["expected echo hushed; exit 3 to end with 0; it ended with exit code 3", "What it said is in",
+               "log on this machine"]),
     ("slow", ["it did not end within 0.2 s"]),
     ("upgrades", ["to keep the release 0.8.0;", "has 0.8.2 now", "an upgrade is shakenfist.rolling.upgrade"]),
-    ("absent", ["Nothing was touched. expected /nowhere/sf-deploy on this machine", "the command is not there for this user"]),
+    ("absent", ["Nothing was touched. expected /nowhere/sf-deploy on this machine",
+                "the command is not there for this user"]),
     ("nolog", ["the command is there, the directory is not", "/nowhere/log"]),
 ])
 def test_what_fails(ran, name, words):
