@@ -42,7 +42,7 @@ STEPS = (
     ("prune", "", "", "prune"),
 )
 # These are taken by each node for itself, the others by all nodes at once.
-OF_A_NODE = ("quorum", "drain", "activate", "restart", "gate", "settle", "restore")
+OF_A_NODE = ("quorum", "drain", "activate", "reconfigure", "restart", "gate", "settle", "restore")
 
 # What of a module's result is told. Nothing else is: neither what a module was given nor what it found on the node.
 DETAILS = {

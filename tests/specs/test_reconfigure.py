@@ -2,8 +2,8 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-# The role reconfigure on nodes that are this machine: ansible-playbook, the role and its modules are real, systemctl and the
-# virtualenv are not. Each node is given another command.
+# The role reconfigure on nodes that are this machine: ansible-playbook, the role and its modules are real, systemctl
+# and the virtualenv are not. Each node is given another command.
 
 from __future__ import annotations
 
@@ -24,14 +24,22 @@ from fakes import make_venv  # noqa: E402
 UNITS = ["sf-api", "sf-net", "sf-queues"]
 # Each unit is a file with the number of its run; the API was stopped by the drain.
 SYSTEMCTL = """#!/bin/sh
-[ "$1" != list-unit-files ] || { for unit in "$STATE"/sf-*; do echo "${unit##*/}.service enabled enabled"; done; exit; }
-if [ "$1" = restart ]; then shift; for unit in "$@"; do echo $(($(cat "$STATE/$unit") + 1)) >"$STATE/$unit"; done; exit; fi
+if [ "$1" = list-unit-files ]; then
+  for unit in "$STATE"/sf-*; do echo "${unit##*/}.service enabled enabled"; done
+  exit
+fi
+if [ "$1" = restart ]; then
+  shift
+  for unit in "$@"; do echo $(($(cat "$STATE/$unit") + 1)) >"$STATE/$unit"; done
+  exit
+fi
 for unit in "$@"; do
   case $unit in *.service) ;; *) continue ;; esac
   run=$(cat "$STATE/${unit%.service}")
   [ "$run" -gt 0 ] && state=active || state=inactive
-  printf 'Id=%s\\nLoadState=loaded\\nActiveState=%s\\nSubState=x\\nUnitFileState=enabled\\nInvocationID=%s-%s\\nNRestarts=0\\n\\n' \\
-    "$unit" "$state" "$unit" "$run"
+  echo "Id=$unit LoadState=loaded ActiveState=$state SubState=x UnitFileState=enabled NRestarts=0" \
+    "InvocationID=$unit-$run" | tr ' ' '\\n'
+  echo
 done
 """
 PLAY = """
