@@ -21,7 +21,8 @@ from datetime import datetime, timezone
 WIDTH = 100
 
 # Which step a task belongs to: role, module, argument, step. Without a module it is all tasks of the role, and of the
-# roles that it includes. The argument tells two uses of one module apart. What only shows what would happen has no step.
+# roles that it includes. The argument tells two uses of one module apart. What only shows what would happen has no
+# step.
 STEPS = (
     ("plan", "", "", ""),
     ("preflight", "", "", "preflight"),
@@ -226,11 +227,15 @@ class Rollout:
         self.probe = details.get("probe", self.probe)
 
     def fail(self, host, result, task, message, place, now):
-        self.event("failed", now, node=host, step=place.step, task=task.name, result=result, message=str(message))
+        # Where all tasks of a step were skipped, what fails after them is not the step.
+        idle = place.step and place.result == "skipped"
+        self.event("failed", now, node=host, step="" if idle else place.step, task=task.name, result=result,
+                   message=str(message))
         # What fails in a step of all may be rescued, what fails on a node ends its step.
         if place is not self.all:
-            place.failed = place.failed or place.step
-            place.result, place.last = "failed", now
+            if not idle:
+                place.failed = place.failed or place.step
+                place.result, place.last = "failed", now
             self.leave(place)
 
     def learn(self, host, facts):
@@ -367,7 +372,7 @@ def words(event, rollout):
         return f"{node} done {spell(event['seconds'])}{out}; {rollout.progress()}"
     if kind == "finish":
         where = (f" in {step}" if step else "") + (f" on {', '.join(event['failed'])}" if step in OF_A_NODE else "")
-        nodes = f"{rollout.progress()}, " if rollout.plan else ""
+        nodes = f"{rollout.progress()}, " if rollout.plan and rollout.name != "plan" else ""
         return f"{rollout.title()} {event['result']}{where}: {nodes}{spell(event['seconds'])}"
     return ""
 

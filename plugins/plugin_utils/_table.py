@@ -4,8 +4,8 @@
 
 # This plugin_util is private to the collection: it may change at any time, use it only from shakenfist.rolling.
 
-# Lines for a task's output. With their indent and quotes in the output of Ansible they stay within 100 columns. As YAML,
-# Ansible folds lines at the first single space after column 80.
+# Lines for a task's output. With their indent and quotes in the output of Ansible they stay within 100 columns. As
+# YAML, Ansible folds lines at the first single space after column 80.
 
 from __future__ import annotations
 

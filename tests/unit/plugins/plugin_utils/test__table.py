@@ -35,7 +35,8 @@ def test_only_names_are_cut():
 
 
 def test_yaml_quotes_no_line_of_a_table():
-    lines = _table.table([["step", "since (UTC)"], ["1", "2026-11-21 08:15:00"], ["2", "?"], ["3", "-> 1"], ["4", ""]], 0)
+    rows = [["step", "since (UTC)"], ["1", "2026-11-21 08:15:00"], ["2", "?"], ["3", "-> 1"], ["4", ""]]
+    lines = _table.table(rows, 0)
     assert yaml.safe_dump(lines, width=1000) == "".join(f"- {line}\n" for line in lines)
 
 
