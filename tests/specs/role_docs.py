@@ -44,7 +44,8 @@ OF_PLAYBOOKS = {
     "stop_reason": {"type": "str", "default": "", "description": "Of `stop`: why the roll is to end, for people."},
 }
 # The roles in the order in which a roll comes to them; others follow.
-ORDER = "preflight lock watch hook stage schema roll drain activate restart gate verify prune finish rollback".split()
+ORDER = ("status plan preflight lock begin watch hook stage schema roll drain balancer_apache balancer_nginx activate restart "
+         "gate verify prune finish report rollback reconfigure").split()
 
 
 def plain(text):
@@ -92,9 +93,11 @@ def updated(role):
 
 
 def taken():
-    """The names that playbooks read with a default, so those that somebody may set."""
+    """The names that playbooks read with a default and that no role publishes, so those that somebody may set."""
+    facts = load(ROOT / "roles" / "preflight" / "vars" / "main.yml")["__preflight_facts"]
     return {name for path in PLAYBOOKS
-            for name in re.findall(r"(?<![\w.])([a-z]+_[a-z_]+) *\| *default\(", path.read_text(encoding="utf-8"))}
+            for name in re.findall(r"(?<![\w.])([a-z]+_[a-z_]+) *\| *default\(", path.read_text(encoding="utf-8"))
+            } - set(facts)
 
 
 def given():
