@@ -32,8 +32,8 @@ def causes_of(hosts):
         if cause:
             causes[host["inventory_hostname"]] = one_line(
                 cause["words"] if cause.get("stopped") else f"{cause['step']}: {cause['words']}")
-        elif host.get("lock_cause"):
-            causes[host["inventory_hostname"]] = one_line(host["lock_cause"])
+        elif host.get("finish_cause"):
+            causes[host["inventory_hostname"]] = one_line(host["finish_cause"])
     return causes
 
 
@@ -100,6 +100,8 @@ def tell_message(hosts, event, plan=None, begun=None, cluster="", playbook="", s
                  for host in hosts}
         body.update(ended=stamp(now), seconds=now - began,
                     out_of_rotation={name: seconds for name, seconds in times.items() if seconds is not None})
+    if event != "start" and state:
+        body["state"] = one_line(state)
     if report:
         body["report"] = report
     sentences = [f"{cluster}: " * bool(cluster) + headline(body, stopped)]
@@ -108,12 +110,13 @@ def tell_message(hosts, event, plan=None, begun=None, cluster="", playbook="", s
         same = len(set(causes.values())) < 2
         cause = next(iter(causes.values()), "") if same else "; ".join(f"{name}: {causes[name]}" for name in causes)
         command = plan.get("command") or ""
-        body.update(stopped=stopped, cause=cause or one_line(words), state=one_line(state), command=command,
-                    message=words.strip())
+        body.update(stopped=stopped, cause=cause or one_line(words), command=command, message=words.strip())
         short = one_line(body["cause"], LIMIT)
         if stopped:
             short = short[:1].upper() + short[1:]
-        sentences += [short, body["state"], f"Next: `{command}`" if command else ""]
+        sentences += [short, body.get("state"), f"Next: `{command}`" if command else ""]
+    else:
+        sentences += [body.get("state")]
     text = " ".join(sentence if sentence[-1] in ".!?`:" else f"{sentence}." for sentence in sentences if sentence)
     return dict(text="".join(MARKUP.get(sign, sign) for sign in one_line(text)), **body)
 

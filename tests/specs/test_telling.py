@@ -51,14 +51,14 @@ ROLL = """
 - hosts: "{{ hostvars.localhost.preflight_plan.order or ['sf-1'] }}"
   gather_facts: false
   any_errors_fatal: true
-  vars: {lock_node: sf-1, lock_advice: "Nothing in service was changed.\\nNext: mend it."}
+  vars: {lock_node: sf-1, finish_advice: "Nothing in service was changed.\\nNext: mend it."}
   tasks:
     - any_errors_fatal: false
       block:
         - fail: {msg: no space left}
           when: inventory_hostname in stage_fails
       rescue:
-        - import_role: {name: shakenfist.rolling.lock, tasks_from: give_up}
+        - import_role: {name: shakenfist.rolling.finish, tasks_from: give_up}
 - hosts: "{{ hostvars.localhost.preflight_plan.order[first | int:] }}"
   serial: 2
   gather_facts: false
@@ -78,8 +78,7 @@ ROLL = """
   gather_facts: false
   vars: {lock_node: sf-1}
   tasks:
-    - import_role: {name: shakenfist.rolling.lock, tasks_from: free}
-    - import_role: {name: shakenfist.rolling.tell, rolespec_validate: false}
+    - import_role: {name: shakenfist.rolling.finish}
 """.replace("COMMAND", COMMAND)
 
 

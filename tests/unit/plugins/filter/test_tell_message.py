@@ -48,6 +48,12 @@ def test_end():
     assert json.loads(json.dumps(message)) == message and "cause" not in message
 
 
+def test_what_else_is_said_at_the_end():
+    message = tell_message(hosts(sf1=DONE), "end", dict(order=["sf-1"]), state="a hook:\nfailed", **ABOUT)
+    assert message["state"] == "a hook: failed" and message["text"].endswith(", by bob@desk. a hook: failed.")
+    assert "state" not in tell_message(hosts(), "start", PLAN, state="any", **ABOUT)
+
+
 def test_a_run_that_had_nothing_to_do():
     message = tell_message(hosts(), "end", dict(order=[], done=["sf-1", "sf-2", "sf-3", "sf-0"]), **ABOUT)
     assert message["event"] == "unchanged" and message["from"] == message["release"] == "0.8.1"
@@ -84,18 +90,18 @@ def test_an_operator_has_stopped_it():
     (["a " * 200, "a " * 200], "by bob@desk. " + "a " * 150 + "... "),
 ])
 def test_several_nodes_have_failed(causes, told):
-    facts = dict(sf1=dict(lock_cause=causes[0]), sf2=dict(lock_cause=causes[1]))
+    facts = dict(sf1=dict(finish_cause=causes[0]), sf2=dict(finish_cause=causes[1]))
     assert told in tell_message(hosts(**facts), "failure", PLAN, **ABOUT)["text"]
 
 
 def test_a_node_that_was_rolled_or_passed_over_may_fail_later():
-    failed = hosts(sf1=DONE, sf2=dict(DONE, lock_cause="not ready"), sf3=DONE, sf0=dict(lock_cause="not ready"))
+    failed = hosts(sf1=DONE, sf2=dict(DONE, finish_cause="not ready"), sf3=DONE, sf0=dict(finish_cause="not ready"))
     assert tell_message(failed, "failure", PLAN, **ABOUT)["nodes"] == dict(
         done=["sf-1", "sf-3"], failed=["sf-2", "sf-0"], left=[], passed_over=[])
 
 
 def test_a_cause_of_an_earlier_failure_is_not_told_at_the_end():
-    message = tell_message(hosts(sf1=dict(DONE, lock_cause="x")), "end", dict(order=["sf-1"]), **ABOUT)
+    message = tell_message(hosts(sf1=dict(DONE, finish_cause="x")), "end", dict(order=["sf-1"]), **ABOUT)
     assert message["nodes"]["failed"] == [] and "x" not in message["text"].split()
 
 
