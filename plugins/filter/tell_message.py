@@ -77,11 +77,11 @@ def headline(body, stopped):
     return f"{what} FAILED{where}{took}{done}"
 
 
-def tell_message(hosts, event, plan=None, begun=None, cluster="", playbook="", state="", words="", report="", now=None):
+def tell_message(hosts, event, plan=None, lock=None, cluster="", playbook="", state="", words="", report="", now=None):
     """What is told of a roll, as fields and as one line."""
-    hosts, plan, begun = list(hosts), plan or {}, begun or {}
+    hosts, plan, lock = list(hosts), plan or {}, lock or {}
     now = int(time.time() if now is None else now)
-    began = int(begun.get("time") or now)
+    began = int(float(plan.get("began") or now))
     causes = causes_of(hosts) if event == "failure" else {}
     stopped = any((host.get("roll_cause") or {}).get("stopped") for host in hosts)
     target = next((host["stage_resolved"]["version"] for host in hosts
@@ -92,7 +92,8 @@ def tell_message(hosts, event, plan=None, begun=None, cluster="", playbook="", s
     came_from = ", ".join(dict.fromkeys(release["version"] for release in before if release.get("version")))
     body = dict(
         event="unchanged" if event == "end" and plan and not order else event,
-        cluster=cluster, playbook=playbook, run=begun.get("run", ""), user=begun.get("user", ""),
+        cluster=cluster, playbook=playbook, run=lock.get("run", ""),
+        user=f"{lock['user']}@{lock['host']}" if lock else "",
         release=target, **{"from": came_from or target}, nodes=sort_nodes(hosts, plan, causes, stopped),
         started=stamp(began))
     if event != "start":

@@ -35,7 +35,7 @@ ROLL = """
           database_unit: sf-database, daemons: [], gateways: [], release: {version: 0.8.0}}
         preflight_seen: {node: {release: {version: 0.8.0}}}
     - set_fact:
-        preflight_plan: {order: "{{ to_roll }}", done: [], command: COMMAND}
+        preflight_plan: {order: "{{ to_roll }}", done: [], command: COMMAND, first: sf-1, began: "{{ now().timestamp() }}"}
       delegate_to: localhost
       delegate_facts: true
       run_once: true
@@ -46,8 +46,8 @@ ROLL = """
   roles:
     - role: shakenfist.rolling.lock
   tasks:
-    - import_role: {name: shakenfist.rolling.tell, rolespec_validate: false}
-      vars: {tell_event: start}
+    - import_role: {name: shakenfist.rolling.begin}
+      when: to_roll | length > 0
 - hosts: "{{ hostvars.localhost.preflight_plan.order or ['sf-1'] }}"
   gather_facts: false
   any_errors_fatal: true

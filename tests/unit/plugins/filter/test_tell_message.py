@@ -10,9 +10,10 @@ import time
 import pytest
 from ansible_collections.shakenfist.rolling.plugins.filter.tell_message import FilterModule, tell_message
 
-PLAN = dict(order=["sf-1", "sf-2", "sf-3"], done=["sf-0"], command="ansible-playbook -i x shakenfist.rolling.upgrade")
-BEGUN = dict(time="1763730516", run="ef744c2e", user="bob@desk")
-ABOUT = dict(begun=BEGUN, cluster="prod", playbook="upgrade", now=1763730628.4)
+PLAN = dict(order=["sf-1", "sf-2", "sf-3"], done=["sf-0"], command="ansible-playbook -i x shakenfist.rolling.upgrade",
+            began="1763730516.7")
+LOCK = dict(run="ef744c2e", user="bob", host="desk", pid=4711)
+ABOUT = dict(lock=LOCK, cluster="prod", playbook="upgrade", now=1763730628.4)
 TIMELINE = [dict(step="quorum", began=9, ended=10), dict(step="drain", began=10.04, ended=15),
             dict(step="gate", began=20, ended=24.5), dict(step="gate", began=24.5, ended=25.5)]
 
