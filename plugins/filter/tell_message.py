@@ -11,6 +11,8 @@ from ansible_collections.shakenfist.rolling.plugins.plugin_utils._rollout import
 
 # How much of a cause the one line for a chat takes; all of it is in a field of its own.
 LIMIT = 300
+# What is told of the requests that were watched.
+WATCHED = ("requests", "failed", "longest_gap")
 # What Slack, and those that do as it does, would take for markup; a bare < can call a whole channel.
 MARKUP = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 
@@ -63,7 +65,9 @@ def headline(body, stopped):
     what = " ".join(word for word in (body["playbook"], change if body["release"] else "") if word)
     who = f", by {body['user']}" if body["user"] else ""
     took = f" after {spell(body['seconds'], 0)}" if "seconds" in body else ""
-    done = f", {len(nodes['done'])} of {count} nodes done{who}."
+    watched = body.get("watched")
+    suffered = f", {watched['failed']} of {watched['requests']} requests failed" if watched else ""
+    done = f", {len(nodes['done'])} of {count} nodes done{suffered}{who}."
     if body["event"] == "start":
         passed = f", {len(nodes['passed_over'])} on it already" if nodes["passed_over"] else ""
         return f"{what} begins: {count} nodes{passed}{who}."
@@ -77,7 +81,8 @@ def headline(body, stopped):
     return f"{what} FAILED{where}{took}{done}"
 
 
-def tell_message(hosts, event, plan=None, lock=None, cluster="", playbook="", state="", words="", report="", now=None):
+def tell_message(hosts, event, plan=None, lock=None, cluster="", playbook="", state="", words="", report="", watched=None,
+                 now=None):
     """What is told of a roll, as fields and as one line."""
     hosts, plan, lock = list(hosts), plan or {}, lock or {}
     now = int(time.time() if now is None else now)
@@ -101,8 +106,10 @@ def tell_message(hosts, event, plan=None, lock=None, cluster="", playbook="", st
                  for host in hosts}
         body.update(ended=stamp(now), seconds=now - began,
                     out_of_rotation={name: seconds for name, seconds in times.items() if seconds is not None})
-    if event != "start" and state:
-        body["state"] = one_line(state)
+        if state:
+            body["state"] = one_line(state)
+        if watched:
+            body["watched"] = {key: watched[key] for key in WATCHED}
     if report:
         body["report"] = report
     sentences = [f"{cluster}: " * bool(cluster) + headline(body, stopped)]

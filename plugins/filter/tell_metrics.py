@@ -36,6 +36,11 @@ def measured(message):
         yield "success", "Whether every node was verified.", [({}, int(event != "failure"))]
         yield "end_timestamp_seconds", "When it ended.", [({}, seconds(message["ended"]))]
         yield "duration_seconds", "How long it took.", [({}, message["seconds"])]
+        watched = message.get("watched") or {}
+        yield "requests", "How many requests were watched.", [({}, watched["requests"])] if watched else []
+        yield "requests_failed", "How many of them failed.", [({}, watched["failed"])] if watched else []
+        yield "longest_gap_seconds", "The longest time between two good answers.", [
+            ({}, watched["longest_gap"])] if watched else []
         yield "out_of_rotation_seconds", "From the begin of a node's drain to the end of its gate.", [
             (dict(node=name), value) for name, value in message["out_of_rotation"].items()]
 

@@ -55,6 +55,15 @@ def test_what_else_is_said_at_the_end():
     assert "state" not in tell_message(hosts(), "start", PLAN, state="any", **ABOUT)
 
 
+def test_requests_that_were_watched():
+    seen = dict(requests=5311, failed=2, longest_gap=0.24, p50=2.1)
+    message = tell_message(hosts(sf1=DONE), "end", PLAN, watched=seen, **ABOUT)
+    assert message["watched"] == dict(requests=5311, failed=2, longest_gap=0.24)
+    assert message["text"].endswith(", 1 of 3 nodes done, 2 of 5311 requests failed, by bob@desk.")
+    assert "watched" not in tell_message(hosts(), "start", PLAN, watched=seen, **ABOUT)
+    assert "watched" not in tell_message(hosts(), "end", PLAN, watched={}, **ABOUT)
+
+
 def test_a_run_that_had_nothing_to_do():
     message = tell_message(hosts(), "end", dict(order=[], done=["sf-1", "sf-2", "sf-3", "sf-0"]), **ABOUT)
     assert message["event"] == "unchanged" and message["from"] == message["release"] == "0.8.1"

@@ -51,7 +51,14 @@ def test_success(event, success):
     assert parsed(dict(END, event=event))["success"] == [({}, success)]
 
 
+def test_requests():
+    metrics = parsed(dict(END, watched=dict(requests=5311, failed=2, longest_gap=0.24)))
+    assert (metrics["requests"], metrics["requests_failed"]) == ([({}, 5311)], [({}, 2)])
+    assert metrics["longest_gap_seconds"] == [({}, 0.24)]
+
+
 def test_what_is_not_known_is_left_out():
+    assert not [name for name in parsed(END) if "request" in name or "gap" in name]
     assert "out_of_rotation_seconds" not in parsed(dict(END, out_of_rotation={}))
 
 
