@@ -81,8 +81,8 @@ def headline(body, stopped):
     return f"{what} FAILED{where}{took}{done}"
 
 
-def tell_message(hosts, event, plan=None, lock=None, cluster="", playbook="", state="", words="", report="", watched=None,
-                 now=None):
+def tell_message(hosts, event, plan=None, lock=None, cluster="", playbook="", state="", words="", report="",
+                 watched=None, now=None):
     """What is told of a roll, as fields and as one line."""
     hosts, plan, lock = list(hosts), plan or {}, lock or {}
     now = int(time.time() if now is None else now)

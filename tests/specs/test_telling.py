@@ -35,7 +35,8 @@ ROLL = """
           database_unit: sf-database, daemons: [], gateways: [], release: {version: 0.8.0}}
         preflight_seen: {node: {release: {version: 0.8.0}}}
     - set_fact:
-        preflight_plan: {order: "{{ to_roll }}", done: [], command: COMMAND, first: sf-1, began: "{{ now().timestamp() }}"}
+        preflight_plan: {order: "{{ to_roll }}", done: [], command: COMMAND, first: sf-1,
+          began: "{{ now().timestamp() }}"}
       delegate_to: localhost
       delegate_facts: true
       run_once: true
