@@ -45,7 +45,7 @@ OF_PLAYBOOKS = {
 }
 # The roles in the order in which a roll comes to them; others follow.
 ORDER = ("status plan preflight lock begin watch hook stage schema roll drain balancer_apache balancer_nginx activate "
-         "restart gate verify prune finish report rollback reconfigure").split()
+         "restart gate verify prune finish report tell rollback reconfigure").split()
 
 
 def plain(text):
@@ -92,12 +92,24 @@ def updated(role):
     return before + begin + table(role) + end + after
 
 
+def published(tasks):
+    """The facts that tasks set, those in blocks among them."""
+    for task in tasks:
+        for key in ("block", "rescue", "always"):
+            yield from published(task.get(key, []))
+        yield from task.get("ansible.builtin.set_fact", {})
+
+
+def facts(role):
+    """The facts that a role publishes."""
+    return {fact for path in role.glob("tasks/*.yml") for fact in published(load(path)) if not fact.startswith("__")}
+
+
 def taken():
-    """The names that playbooks read with a default and that no role publishes, so those that somebody may set."""
-    facts = load(ROOT / "roles" / "preflight" / "vars" / "main.yml")["__preflight_facts"]
+    """The names that playbooks read with a default and no role publishes, so those that somebody may set."""
     return {name for path in PLAYBOOKS
             for name in re.findall(r"(?<![\w.])([a-z]+_[a-z_]+) *\| *default\(", path.read_text(encoding="utf-8"))
-            } - set(facts)
+            } - {fact for role in ROLES for fact in facts(role)}
 
 
 def given():
