@@ -207,7 +207,8 @@ class Gatherer:
     def warnings(self):
         """Of the preflight, and the operator's last hook, if it failed after a roll that was complete by then."""
         found = [re.sub("^warn *", "", line) for line in self.plan.get("report", []) if line.startswith("warn")]
-        return list(dict.fromkeys(filter(None, [*found, *(self.fact(name, "finish_problem", "") for name in self.names)])))
+        found += [self.fact(name, "finish_problem", "") for name in self.names]
+        return list(dict.fromkeys(filter(None, found)))
 
     def pauses(self):
         """When an operator let the run wait."""

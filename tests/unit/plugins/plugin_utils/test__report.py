@@ -190,7 +190,8 @@ def test_warnings_and_pauses():
     facts.hosts["sf-2"]["lock_renewed"] = facts.hosts["sf-3"]["lock_renewed"] = dict(paused=[NIGHT + 40, NIGHT + 50])
     facts.hosts["sf-1"]["finish_problem"] = facts.hosts["sf-3"]["finish_problem"] = "hook_after_roll: no mail"
     data = report(facts)
-    assert data["warnings"] == ["sf-3: mend that", "hook_after_roll: no mail"] and data["pauses"] == [[NIGHT + 40, NIGHT + 50]]
+    assert data["warnings"] == ["sf-3: mend that", "hook_after_roll: no mail"]
+    assert data["pauses"] == [[NIGHT + 40, NIGHT + 50]]
 
 
 @pytest.mark.parametrize("failed, words", [([], ", none of "), ([30, 31], ", 2 of ")])
