@@ -37,6 +37,8 @@ class PersistentAction(TimedAction):
         patience = self.patience(task_vars)
         if patience is None:
             return ask()
+        # A balancer, for example, to which a task of the node is delegated.
+        other = next(iter(task_vars.get("ansible_delegated_vars") or ()), "")
         deadline = time.monotonic() + patience
         news = deadline - patience
         while True:
@@ -47,12 +49,12 @@ class PersistentAction(TimedAction):
             left = deadline - time.monotonic()
             if left <= 0:
                 return dict(failed=True, changed=False, lost=True, msg=(
-                    f"the node cannot be reached by ssh any more, and did not come back within {patience:g} s: "
+                    f"{other or 'the node'} cannot be reached by ssh any more, and did not come back within {patience:g} s: "
                     f"{words}"))
             if time.monotonic() >= news:
                 news = time.monotonic() + NEWS
-                self._display.warning(f"{task_vars.get('inventory_hostname', 'the node')} is lost, waiting for it for "
-                                      f"{left:.0f} s more: {words}")
+                name = other or task_vars.get("inventory_hostname", "the node")
+                self._display.warning(f"{name} is lost, waiting for it for {left:.0f} s more: {words}")
             self.forget_connection()
             time.sleep(min(INTERVAL, left))
 

@@ -22,8 +22,10 @@ COLLECTION = "shakenfist.rolling"
 WIDTH = 100
 
 # Which step a task belongs to: role, module, argument, step. Without a module it is all tasks of the role, and of the
-# roles that it includes. The argument tells two uses of one module apart.
+# roles that it includes. The argument tells two uses of one module apart. What only shows what would happen has no
+# step.
 STEPS = (
+    ("plan", "", "", ""),
     ("preflight", "", "", "preflight"),
     ("lock", "lock", "takeover", "lock"),
     ("stage", "", "", "stage"),
@@ -32,7 +34,8 @@ STEPS = (
     ("roll", "ready_info", "minimum", "quorum"),
     ("drain", "", "", "drain"),
     ("activate", "", "", "activate"),
-    ("restart", "", "", "restart"),
+    ("restart", "units", "", "restart"),
+    ("restart", "grpc_health_info", "", "restart"),
     ("gate", "", "", "gate"),
     ("roll", "ready_info", "rounds", "settle"),
     ("roll", "release_info", "", "restore"),
@@ -44,6 +47,7 @@ OF_A_NODE = ("quorum", "drain", "activate", "restart", "gate", "settle", "restor
 
 # What of a module's result is told. Nothing else is: neither what a module was given nor what it found on the node.
 DETAILS = {
+    "apache_member": ("was", "status", "sessions"),
     "drain": ("was_ready", "not_ready_after", "stopped_after", "state", "balancer_before", "balancer",
               "balancer_left_after", "sessions_zero_after"),
     "dump": ("path", "size", "verified"),
@@ -51,6 +55,7 @@ DETAILS = {
     "grpc_health_info": ("serving", "waited"),
     "haproxy_info": ("reachable", "waited"),
     "haproxy_server": ("was", "status", "sessions"),
+    "nginx_server": ("was", "sessions"),
     "nodes_info": ("known", "leader", "stale"),
     "prune": ("removed", "kept"),
     "ready_info": ("ready", "count", "waited"),
@@ -232,11 +237,15 @@ class Rollout:
         self.probe = details.get("probe", self.probe)
 
     def fail(self, host, result, task, message, place, now):
-        self.event("failed", now, node=host, step=place.step, task=task.name, result=result, message=str(message))
+        # Where all tasks of a step were skipped, what fails after them is not the step.
+        idle = place.step and place.result == "skipped"
+        self.event("failed", now, node=host, step="" if idle else place.step, task=task.name, result=result,
+                   message=str(message))
         # What fails in a step of all may be rescued, what fails on a node ends its step.
         if place is not self.all:
-            place.failed = place.failed or place.step
-            place.result, place.last = "failed", now
+            if not idle:
+                place.failed = place.failed or place.step
+                place.result, place.last = "failed", now
             self.leave(place)
 
     def learn(self, host, facts):
@@ -342,7 +351,11 @@ class Rollout:
         return lines
 
     def title(self):
-        return f"{self.name} to {self.release}" if self.release else self.name
+        return f"{self.name} {self.way()} {self.release}" if self.release else self.name
+
+    def way(self):
+        """A restart does not lead to another release."""
+        return "on" if self.name == "restart" else "to"
 
 
 # ---- events as lines
@@ -355,8 +368,9 @@ def words(event, rollout):
         check = ", check mode: nothing is changed" if event["check"] else ""
         return f"{rollout.name} by {event['user']} on {event['host']}, run {event['run']}{check}"
     if kind == "plan":
-        done = f"; {len(event['done'])} on it already" if event["done"] else ""
-        return f"plan: {len(event['order'])} nodes to {event.get('release', 'the release')}{done}"
+        already = "restarted" if rollout.name == "restart" else "on it"
+        done = f"; {len(event['done'])} {already} already" if event["done"] else ""
+        return f"plan: {len(event['order'])} nodes {rollout.way()} {event.get('release', 'the release')}{done}"
     if kind == "begin" and not node:
         return f"{step} ..."
     if kind == "end" and event["result"] not in ("ok", "changed", "skipped"):
@@ -368,7 +382,7 @@ def words(event, rollout):
         return f"{node} done {spell(event['seconds'])}{out}; {rollout.progress()}"
     if kind == "finish":
         where = (f" in {step}" if step else "") + (f" on {', '.join(event['failed'])}" if step in OF_A_NODE else "")
-        nodes = f"{rollout.progress()}, " if rollout.plan else ""
+        nodes = f"{rollout.progress()}, " if rollout.plan and rollout.name != "plan" else ""
         return f"{rollout.title()} {event['result']}{where}: {nodes}{spell(event['seconds'])}"
     return ""
 

@@ -76,6 +76,11 @@ def test_a_node_that_does_not_come_back(run, patience, tries):
     assert f"did not come back within {patience} s: Failed to connect" in result["msg"]
 
 
+def test_another_host_is_lost(run):
+    result, dummy, warned = run([LOST], roll_reconnect_timeout=5, ansible_delegated_vars={"lb": {}})
+    assert result["msg"].startswith("lb cannot be reached by ssh") and warned[0].startswith("lb is lost, waiting")
+
+
 def test_it_does_not_say_so_all_the_time(run):
     dummy, asked, warned = run([LOST], roll_reconnect_timeout=70)
     assert len(asked) == 36 and len(warned) == 3
