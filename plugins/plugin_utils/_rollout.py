@@ -34,6 +34,7 @@ STEPS = (
     ("roll", "ready_info", "minimum", "quorum"),
     ("drain", "", "", "drain"),
     ("activate", "", "", "activate"),
+    ("reconfigure", "shell", "", "reconfigure"),
     ("restart", "units", "", "restart"),
     ("restart", "grpc_health_info", "", "restart"),
     ("gate", "", "", "gate"),
@@ -43,7 +44,7 @@ STEPS = (
     ("prune", "", "", "prune"),
 )
 # These are taken by each node for itself, the others by all nodes at once.
-OF_A_NODE = ("quorum", "drain", "activate", "restart", "gate", "settle", "restore")
+OF_A_NODE = ("quorum", "drain", "activate", "reconfigure", "restart", "gate", "settle", "restore")
 
 # What of a module's result is told. Nothing else is: neither what a module was given nor what it found on the node.
 DETAILS = {
@@ -354,8 +355,8 @@ class Rollout:
         return f"{self.name} {self.way()} {self.release}" if self.release else self.name
 
     def way(self):
-        """A restart does not lead to another release."""
-        return "on" if self.name == "restart" else "to"
+        """Neither a restart nor a change of the configuration leads to another release."""
+        return "on" if self.name in ("restart", "reconfigure") else "to"
 
 
 # ---- events as lines
