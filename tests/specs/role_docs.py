@@ -91,10 +91,24 @@ def updated(role):
     return before + begin + table(role) + end + after
 
 
+def published(tasks):
+    """The facts that tasks set, those in blocks among them."""
+    for task in tasks:
+        for key in ("block", "rescue", "always"):
+            yield from published(task.get(key, []))
+        yield from task.get("ansible.builtin.set_fact", {})
+
+
+def facts(role):
+    """The facts that a role publishes."""
+    return {fact for path in role.glob("tasks/*.yml") for fact in published(load(path)) if not fact.startswith("__")}
+
+
 def taken():
-    """The names that playbooks read with a default, so those that somebody may set."""
+    """The names that playbooks read with a default and no role publishes, so those that somebody may set."""
     return {name for path in PLAYBOOKS
-            for name in re.findall(r"(?<![\w.])([a-z]+_[a-z_]+) *\| *default\(", path.read_text(encoding="utf-8"))}
+            for name in re.findall(r"(?<![\w.])([a-z]+_[a-z_]+) *\| *default\(", path.read_text(encoding="utf-8"))
+            } - {fact for role in ROLES for fact in facts(role)}
 
 
 def given():
