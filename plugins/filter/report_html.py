@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import time
 
@@ -164,10 +165,11 @@ def picture(data):
 
 
 def rest_of(failure, command):
-    """What a message says after its cause: paragraphs, of which the command is its own."""
+    """What a message says after its cause: paragraphs, of which the command is one of its own."""
     before, found, rest = failure["message"].partition(failure["words"]) if failure["words"] else ("", "", "")
-    lines = (rest if found else failure["message"]).strip().splitlines()
-    return [dict(words=line, command=bool(command) and line.strip() == command) for line in lines if line.strip()]
+    lines = map(str.strip, (rest if found else failure["message"]).strip().splitlines())
+    groups = itertools.groupby(filter(None, lines), lambda line: line == command)
+    return [dict(words="\n".join(group), command=is_command) for is_command, group in groups]
 
 
 def tile(name, value, more="", kind=""):

@@ -17,7 +17,9 @@ from ansible_collections.shakenfist.rolling.plugins.plugin_utils._timeline impor
 FORMAT = 1
 # In words: what is done, to what it was done.
 KINDS = {"upgrade": ("upgrade", "upgraded"), "rollback": ("rollback", "taken back"),
-         "restart": ("restart", "restarted")}
+         "restart": ("restart", "restarted"), "reconfigure": ("reconfiguration", "reconfigured")}
+# These leave the release as it is.
+SAME = ("restart", "reconfigure")
 
 
 def plain(value):
@@ -76,6 +78,20 @@ def steps_of(entries, failed):
     return steps
 
 
+def add_reconfigure(steps, cause):
+    """Add the step that is a command of the operator's, which nothing takes the time of: all between two steps."""
+    number = next((number for number, step in enumerate(steps) if step["step"] == "drain"), len(steps))
+    drain, following = steps[number:number + 1], steps[number + 1:]
+    # A failure that was not timed, right after the drain, was not the drain's.
+    failed = bool(drain and drain[0]["result"] == "failed" and not cause.get("timing"))
+    if failed or following:
+        began = drain[0]["ended"]
+        ended = float(cause["at"]) if failed else following[0]["began"]
+        drain[0]["result"] = "changed" if failed else drain[0]["result"]
+        steps.insert(number + 1, dict(step="reconfigure", began=began, ended=ended, seconds=round(ended - began, 3),
+                                      result="failed" if failed else "changed", parts=[]))
+
+
 def phases_of(timelines, failed):
     """The steps that all nodes take together, each from the first begin to the last end."""
     phases = {}
@@ -107,6 +123,7 @@ class Gatherer:
     def __init__(self, hostvars, now, advice=""):
         self.hostvars, self.now, self.advice = hostvars, now, advice
         self.plan = self.fact("localhost", "preflight_plan", {})
+        self.kind = (re.findall(r"shakenfist\.rolling\.(\w+)", self.plan.get("command", "")) or ["upgrade"])[0]
         self.names = [*self.plan.get("order", []), *self.plan.get("done", [])]
         found = [self.fact(name, "ansible_facts", {}).get(FACT) or [] for name in self.names]
         moments = [entry["began"] for entries in found for entry in entries]
@@ -144,6 +161,8 @@ class Gatherer:
     def node(self, name):
         cause, rolled = self.causes[name], bool(self.fact(name, "roll_rolled"))
         steps = steps_of(self.timelines[name], self.ends[name])
+        if self.kind == "reconfigure":
+            add_reconfigure(steps, cause)
         if rolled:
             result = "rolled"
         elif name in self.plan.get("done", []):
@@ -225,8 +244,6 @@ class Gatherer:
 
     def report(self, who):
         """All of it."""
-        command = self.plan.get("command", "")
-        kind = (re.findall(r"shakenfist\.rolling\.(\w+)", command) or ["upgrade"])[0]
         nodes, failures = [self.node(name) for name in self.names], self.failures()
         rolled = [node for node in nodes if node["result"] == "rolled"]
         broken = [entry for entry in self.ends.values() if entry]
@@ -234,8 +251,9 @@ class Gatherer:
             result = "stopped" if all(item["stopped"] for item in failures) else "failed"
         else:
             result = "ok" if len(rolled) == len(self.plan.get("order", [])) else "incomplete"
-        data = dict(format=FORMAT, kind=kind, result=result, began=self.began, ended=self.now,
-                    seconds=round(self.now - self.began, 3), who=who, command=command,
+        data = dict(format=FORMAT, kind=self.kind, result=result, began=self.began, ended=self.now,
+                    seconds=round(self.now - self.began, 3), who=who,
+                    command=self.plan.get("command", ""),
                     releases={"from": sorted({node["from"] for node in nodes} - {""}), "to": self.target()},
                     failures=failures, phases=phases_of(self.timelines, broken), nodes=nodes,
                     availability=self.availability(nodes), pauses=self.pauses(), schema=self.schema(),
@@ -260,9 +278,9 @@ def outcome(data):
     nodes = [node for node in data["nodes"] if node["result"] != "passed over"]
     rolled = [node for node in nodes if node["result"] == "rolled"]
     before, to = " and ".join(data["releases"]["from"]), data["releases"]["to"]
-    target = f" on {to}" if noun == "restart" else f" to {to}"
+    target = f" on {to}" if data["kind"] in SAME else f" to {to}"
     if data["result"] == "ok":
-        way = target if noun == "restart" or before in ("", to) else f" from {before}{target}"
+        way = target if data["kind"] in SAME or before in ("", to) else f" from {before}{target}"
         return f"{many(len(rolled), 'node')} {participle}{way} in {spell(data['seconds'], 0)}"
     done = f"{len(rolled)} of {many(len(nodes), 'node')} done"
     if data["result"] == "stopped":

@@ -17,7 +17,8 @@ import sys
 import yaml
 
 ROOT = pathlib.Path(__file__).parents[2]
-ROLES = ("lock", "stage", "roll", "drain", "activate", "restart", "gate", "prune", "hook", "watch", "finish", "report")
+# All roles but those that look at the cluster.
+ROLES = sorted({path.name for path in (ROOT / "roles").iterdir() if path.is_dir()} - {"preflight", "schema", "verify"})
 NODES = ("sf-1", "sf-2", "sf-3")
 UNITS = ("sf-api", "sf-net", "sf-privexec", "sf-database")
 RUNS = {name: dict(before="old", after="new", active_after=0.25) for name in UNITS}

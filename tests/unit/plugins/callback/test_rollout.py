@@ -135,7 +135,7 @@ def test_log_of_a_roll(good):
     first = lines.index("N Report what was found")
     assert lines[first + 1:first + 3] == [" " * 9 + "pass  reached", " " * 9 + "pass  readiness: sf-1, sf-2, sf-3"]
     assert "N notes: version 1 -> 2" in lines and "N sf-3 runs 0.8.1" in lines
-    assert [line for line in lines if line.startswith("sf-1 ")][0].split()[2] == "ok=36" and "PLAY RECAP" in good[0]
+    assert [line for line in lines if line.startswith("sf-1 ")][0].split()[2] == "ok=41" and "PLAY RECAP" in good[0]
 
 
 def test_a_log_has_no_control_characters_and_100_columns(good):
@@ -278,7 +278,7 @@ def test_beside_another_output(fake):
     assert run.returncode == 0
     lines = without_numbers(run.stdout)
     assert "TASK [shakenfist.rolling.drain : Stop the API and witness its drain] ***********" in lines
-    assert "PLAY [Free the lock] ***********************************************************" in lines
+    assert "PLAY [End the run] *************************************************************" in lines
     assert lines.count("changed: [sf-1]") > 5 and lines.count("N sf-1 drain N") == 1
     # It prints what a task says, this one does not.
     assert run.stdout.count("pass  reached") == 1 and run.stdout.count("notes: version 1 -> 2") == 1

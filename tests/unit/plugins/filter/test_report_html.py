@@ -212,7 +212,7 @@ def test_a_pause_is_shown():
     facts = Facts().rolled()
     facts.hosts["sf-2"]["lock_renewed"] = dict(paused=[NIGHT + 40, NIGHT + 50])
     page = page_of(facts)
-    assert "paused" in text_of(page)
+    assert "paused for 10.0 s" in text_of(page)
     assert any(rect.get("class") == "paused" for rect in page.iter(f"{SVG}rect"))
 
 

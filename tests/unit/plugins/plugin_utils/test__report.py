@@ -143,10 +143,30 @@ def test_a_run_that_did_not_come_to_its_end():
 
 @pytest.mark.parametrize("playbook, sentence", [
     ("rollback", "3 nodes taken back from 0.8.0 to 0.8.1 in "), ("restart", "3 nodes restarted on 0.8.1 in "),
+    ("reconfigure", "3 nodes reconfigured on 0.8.1 in "),
     ("somebody_elses", "3 nodes upgraded from 0.8.0 to 0.8.1 in ")])
 def test_kinds(playbook, sentence):
     data = report(Facts(command=f"ansible-playbook shakenfist.rolling.{playbook} -e x=y").rolled())
     assert data["kind"] == playbook and data["verdict"].startswith(sentence)
+
+
+@pytest.mark.parametrize("until, timing, result", [
+    ("drain", None, "failed"), ("restart", dict(step="restart"), "changed"), ("nothing", None, None)])
+def test_a_command_of_the_operator_is_a_step(until, timing, result):
+    """It is no module of this collection: it takes what is between the drain and the next step."""
+    facts = Facts(command="ansible-playbook shakenfist.rolling.reconfigure")
+    if until != "nothing":
+        at = facts.take("sf-1", until=until)
+        timing = timing and dict(timing, began=at, ended=at + 1)
+        facts.hosts["sf-1"]["roll_cause"] = dict(step="Run the command", words="no", timing=timing or {}, at=at + 3)
+    found = {step["step"]: step for step in node_of(report(facts), "sf-1")["steps"]}
+    if not result:
+        assert found == {}
+        return
+    assert found["drain"]["result"] == "changed" and found["reconfigure"]["result"] == result
+    assert found["reconfigure"]["began"] == found["drain"]["ended"]
+    assert found["reconfigure"]["ended"] == (at + 3 if until == "drain" else found["activate"]["began"])
+    assert list(found)[:3] == ["quorum", "drain", "reconfigure"]
 
 
 def test_a_command_that_is_not_known():
