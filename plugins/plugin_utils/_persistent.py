@@ -53,8 +53,8 @@ class PersistentAction(ActionBase):
             left = deadline - time.monotonic()
             if left <= 0:
                 return dict(failed=True, changed=False, lost=True, msg=(
-                    f"{other or 'the node'} cannot be reached by ssh any more, and did not come back within {patience:g} s: "
-                    f"{words}"))
+                    f"{other or 'the node'} cannot be reached by ssh any more, and did not come back within "
+                    f"{patience:g} s: {words}"))
             if time.monotonic() >= news:
                 news = time.monotonic() + NEWS
                 name = other or task_vars.get("inventory_hostname", "the node")
