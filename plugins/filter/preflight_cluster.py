@@ -18,11 +18,12 @@ def _stale(name, node, url):
             f"(or DELETE {url}/nodes/{name})")
 
 
-def _left_out(verdict, hidden, unseen, database, target, back):
+def _left_out(verdict, hidden, unseen, database, target, back, restart):
     """What speaks against rolling only the nodes that --limit names: one list that refuses, and one that warns."""
     if not target:
         return [], []
-    old = {name: node["version"] for name, node in sorted(unseen.items()) if node["version"] != target}
+    # Where daemons are only restarted, the release of the others does not matter.
+    old = {name: node["version"] for name, node in sorted(unseen.items()) if node["version"] != target and not restart}
     tier = [f"{name} is on {old[name]}" for name in old if name in database]
     others = [f"{name} is on {old[name]}" for name in old if name not in database]
     rolled = [name for name, node in verdict.items() if not node["done"]]
@@ -44,7 +45,7 @@ def _left_out(verdict, hidden, unseen, database, target, back):
 
 
 def preflight_cluster(verdict, api, offsets=None, limit=5.0, hidden=(), unseen=None, database=(), target="",
-                      back=False):
+                      back=False, restart=False):
     """Judge the cluster as a whole: the API's list of nodes against the inventory, and the clocks."""
     findings = []
     unseen = unseen or {}
@@ -59,19 +60,22 @@ def preflight_cluster(verdict, api, offsets=None, limit=5.0, hidden=(), unseen=N
                         f"{api.get('problem') or 'no node could ask'}"], "warn")
     else:
         strangers, missing, theirs = _listed({**unseen, **verdict}, api)
+        # What is amiss with the list is no reason to leave a configuration unapplied.
+        level = "warn" if restart else "fail"
         judge("stale nodes", [_stale(name, theirs[name], api.get("url") or "the API") for name in strangers
-                              if theirs[name]["state"] in ("error", "missing")])
+                              if theirs[name]["state"] in ("error", "missing")], level)
         judge("nodes", [f"the API knows a node {name} ({theirs[name]['state']}, {theirs[name]['release']}) that the "
-                        "inventory lacks: add it, it would be left on its old release" for name in strangers
+                        f"inventory lacks: add it, it would be left {'as it is' if restart else 'on its old release'}"
+                        for name in strangers
                         if theirs[name]["state"] not in ("error", "missing")]
               + [f"the API does not know {name}, which the inventory has: has it ever started? Take it out of the "
-                 "inventory if it is no node of this cluster" for name in missing])
+                 "inventory if it is no node of this cluster" for name in missing], level)
         ill = [name for name in sorted(theirs)
                if name not in strangers and theirs[name]["state"] in ("error", "missing")]
         judge("states", [f"the API says that {name} is {theirs[name]['state']}: it is in the inventory, so it is "
                          "rolled; see that it recovers" for name in ill], "warn")
     if hidden:
-        refusals, warnings = _left_out(verdict, hidden, unseen, database, target, back)
+        refusals, warnings = _left_out(verdict, hidden, unseen, database, target, back, restart)
         judge("limit", refusals)
         if warnings:
             judge("limit", warnings, "warn")

@@ -97,7 +97,7 @@ def _gateways(seen, excused):
 
 def _drain(node, options):
     """The times of a drain must be in their order, or requests are cut."""
-    grace, detection = node["drain_grace"], options["balancer_detection"]
+    grace, detection = float(node["drain_grace"]), options["balancer_detection"]
     unit = node["units"].get(node["api_unit"], {})
     stop = unit.get("stop_timeout")
     # A value that systemd fills in later, ${...}, is not known here.
@@ -164,14 +164,14 @@ def _room(seen, target):
     return problems
 
 
-def _begun(problems, seen, target, options):
+def _mended(problems, begun, options):
     """What rolling the node mends, or the operator has accepted, is no reason to refuse."""
     if not problems:
         return "pass"
-    return "warn" if options["allow_degraded"] or _unfinished(seen["node"], target) else "fail"
+    return "warn" if options["allow_degraded"] or begun else "fail"
 
 
-def _findings(seen, in_tier, excused, target, options):
+def _findings(seen, in_tier, begun, excused, target, options):
     """All checks of one node."""
     node, findings = seen["node"], Findings()
     if seen["failure"] or not node:
@@ -184,7 +184,7 @@ def _findings(seen, in_tier, excused, target, options):
     findings.judge("configuration", _configuration(node, in_tier))
     findings.judge("credentials", _credentials(node, in_tier), "warn")
     for check, problems in (("readiness", _readiness(seen)), ("gateways", _gateways(seen, excused))):
-        findings.judge(check, problems, _begun(problems, seen, target, options))
+        findings.judge(check, problems, _mended(problems, begun, options))
     findings.judge("drain", _drain(node, options))
     if seen.get("balancer"):
         level, problems = _balancer(seen["balancer"])
@@ -193,23 +193,27 @@ def _findings(seen, in_tier, excused, target, options):
         findings.judge("rotation", *_rotation(seen))
     if options["strategy"] == "in_place":
         findings.add("strategy", *_strategy(node))
-    findings.judge("room", _room(seen, target))
+    if not options["restart"]:
+        findings.judge("room", _room(seen, target))
     findings.judge("owner", (seen.get("host") or {}).get("unsafe", []))
     return findings.found
 
 
 def preflight_verdict(nodes, database, target, allow_degraded=False, allow_downgrade=False, allow_skip=False,
-                      balancer_detection=0.0, strategy="clone"):
+                      balancer_detection=0.0, strategy="clone", restart=False):
     """Judge each node from what was seen of it.
 
     A node that an earlier roll to the same release has begun is not required to be ready, nor its gateway to be
-    serving: rolling it is what mends it.
+    serving: rolling it is what mends it. Where daemons are only restarted, a node that runs the release does not tell
+    that, and nothing is built.
     """
     if Version is None:
         raise AnsibleFilterError("the controller lacks the Python library packaging, which comes with ansible-core")
     options = dict(allow_degraded=allow_degraded, allow_downgrade=allow_downgrade, allow_skip=allow_skip,
-                   balancer_detection=float(balancer_detection or 0), strategy=strategy)
-    begun = [name for name, seen in nodes.items() if seen["node"] and _unfinished(seen["node"], target)]
+                   balancer_detection=float(balancer_detection or 0), strategy="clone" if restart else strategy,
+                   restart=restart)
+    begun = [] if restart else [name for name, seen in nodes.items()
+                                if seen["node"] and _unfinished(seen["node"], target)]
     excused = [nodes[name]["node"]["gateway"] for name in begun]
     serving = {gateway for seen in nodes.values()
                for gateway, status in seen["gateways"].items() if status == "SERVING"}
@@ -220,7 +224,7 @@ def preflight_verdict(nodes, database, target, allow_degraded=False, allow_downg
         # No balancer sends it requests, so it does not serve, and rolling it again lets it in.
         ready = seen["ready"] and not _told(seen, "shut")
         on_target = bool(target and node) and node["release"].get("version") == target["version"]
-        findings = _findings(seen, name in database, excused, target, options)
+        findings = _findings(seen, name in database, name in begun, excused, target, options)
         verdict[name] = {
             "name": node["name"] if node else name,
             "database": name in database,

@@ -100,6 +100,12 @@ def started(state):
     return time.time() - (time.monotonic() - stamp / 1e6)
 
 
+def lasted(state, begin, end):
+    """How many seconds lie between two monotonic stamps of a unit; None if one is missing or has not come yet."""
+    begin, end = (int(state.get(name) or 0) for name in (begin, end))
+    return (end - begin) / 1e6 if 0 < begin <= end else None
+
+
 def describe(state):
     """A unit's state in a few words: C(active (running)), C(failed, exit-code, status 1)."""
     words = f"{state.get('ActiveState', 'unknown')} ({state.get('SubState', 'unknown')})"

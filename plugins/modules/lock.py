@@ -159,6 +159,12 @@ stopped:
   returned: when O(state=renewed), on such a failure
   type: bool
   sample: true
+paused:
+  description: Since when and until when the run has waited, in seconds since 1970 on the controller's clock.
+  returned: when O(state=renewed) and the run was asked to pause, and then to go on
+  type: list
+  elements: float
+  sample: [1763700100.0, 1763702000.0]
 msg:
   description: What the wish will do, in words.
   returned: when O(state=wished)
@@ -179,12 +185,17 @@ from contextlib import contextmanager
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError
+from ansible_collections.shakenfist.rolling.plugins.module_utils._lock import (
+    LATEST,
+    WHO,
+    ago,
+    describe,
+    ran_out,
+    read,
+    told,
+    who,
+)
 
-WHO = ("user", "host", "boot", "pid", "started", "run")
-TIMES = ("since", "renewed", "lease")
-# Seconds that no clock and no lease reaches; infinity and not-a-number are not below it either.
-LATEST = 1e11
-WISH = ("want", "user", "host", "reason")
 # What the lock says of a run that waits, before what it will do then.
 PAUSED = "paused, next: "
 
@@ -205,28 +216,6 @@ def alone(path):
         os.close(handle)
 
 
-def read(path):
-    """The lock in the file, None if there is none, an empty dict if it cannot be read."""
-    try:
-        with open(path, encoding="utf-8") as handle:
-            lock = json.load(handle)
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError):
-        return {}
-    whole = (isinstance(lock, dict) and all(key in lock for key in (*WHO, "doing")) and lock["run"]
-             and all(is_time(lock.get(key)) for key in TIMES) and is_wish(lock.get("wish")))
-    return lock if whole else {}
-
-
-def is_time(value):
-    return isinstance(value, (int, float)) and 0 <= value < LATEST
-
-
-def is_wish(wish):
-    return wish is None or (isinstance(wish, dict) and all(key in wish for key in WISH) and is_time(wish.get("since")))
-
-
 def write(path, lock):
     part = f"{path}.{os.getpid()}"
     try:
@@ -243,44 +232,13 @@ def write(path, lock):
         raise RollingError(f"cannot write the lock {path}: {exc.strerror}") from exc
 
 
-def ago(seconds):
-    """A time span in words."""
-    seconds = max(0, round(seconds))
-    for unit, name in ((86400, "days"), (3600, "hours"), (60, "minutes")):
-        if seconds >= 2 * unit:
-            return f"{seconds // unit} {name}"
-    return f"{seconds} s"
-
-
-def who(lock):
-    return f"{lock['user']}@{lock['host']}, pid {lock['pid']}, run {lock['run']}"
-
-
-def when(since, now):
-    return f"{time.strftime('%Y-%m-%d %H:%M:%S', time.gmtime(since))} UTC ({ago(now - since)} ago)"
-
-
-def told(wish, now):
-    """A wish as it is returned, with words for people."""
-    if not wish:
-        return None
-    why = f": {wish['reason']}" if wish["reason"] else ""
-    return dict(wish, words=f"{wish['user']}@{wish['host']} asked for that at {when(wish['since'], now)}{why}")
-
-
-def ran_out(lock, now):
-    """Whether the lease is over. A lock from the future, of a clock that was set back, does not hold for ever."""
-    return not -lock["lease"] <= now - lock["renewed"] <= lock["lease"]
-
-
 def conflict(path, lock, now):
     """Why we cannot have the lock, for a person who wonders what to do."""
     if not lock:
         return (f"the cluster is locked, but {path} cannot be read, so nobody knows by whom. If no other roll is under "
                 "way: add -e lock_takeover=true")
-    return (f"the cluster is locked: {who(lock)}, since {when(lock['since'], now)}, doing: "
-            f"{lock['doing'] or 'not said'}, last renewed {ago(now - lock['renewed'])} ago. "
-            "Wait until that run has ended. If it is certain that it is gone: add -e lock_takeover=true")
+    return (f"the cluster is locked: {describe(lock, now)}. Wait until that run has ended. If it is certain that it is "
+            "gone: add -e lock_takeover=true")
 
 
 def may_take(lock, params, now):

@@ -32,6 +32,13 @@ options:
     type: list
     elements: path
     default: []
+  expected:
+    description:
+      - Where a build of Shaken Fist says which version of each table it wants, V(MODULE:NAME) of a dictionary. Each of
+        O(releases) is asked by its own Python, without writing anything, not even byte code.
+      - No release is asked if it is empty.
+    type: str
+    default: ""
   connect_timeout:
     description:
       - For how many seconds to wait for a connection, rounded up to whole ones.
@@ -49,7 +56,8 @@ EXAMPLES = r"""
   shakenfist.rolling.schema_info:
     config: /etc/sf/config
     prefix: SHAKENFIST_
-    releases: [/srv/shakenfist/releases/0.8.0-5f6e7d8c]
+    releases: [/srv/shakenfist/releases/0.8.1-0a1b2c3d]
+    expected: shakenfist.mariadb:EXPECTED_SCHEMA_VERSIONS
   vars:
     ansible_python_interpreter: /srv/shakenfist/venv/bin/python
   register: schema
@@ -80,6 +88,15 @@ recorded:
   sample:
     /srv/shakenfist/releases/0.8.0-5f6e7d8c: {"tables": {"nodes": 1}, "enums": {}}
     /srv/shakenfist/releases/0.8.1-0a1b2c3d: null
+expects:
+  description:
+    - For each of O(releases), the version of each table that its build says it wants. V(null) if it was not asked, or
+      does not say.
+    - C(ENUM) columns have no version, so what a migration would do to these is not in it.
+  returned: success
+  type: dict
+  sample:
+    /srv/shakenfist/releases/0.8.1-0a1b2c3d: {"nodes": 1, "notes": 2}
 backups:
   description:
     - For each of O(releases), the backup that was made before the schema moved to what that release wants. V(null) if
@@ -105,7 +122,8 @@ import traceback
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError
-from ansible_collections.shakenfist.rolling.plugins.module_utils._environment import Database
+from ansible_collections.shakenfist.rolling.plugins.module_utils._environment import Database, read_environment_file
+from ansible_collections.shakenfist.rolling.plugins.module_utils._release import python_of
 
 DRIVER_ERROR = None
 try:
@@ -120,6 +138,14 @@ except ImportError:
 # What is recorded in a release directory: in which file, and which entries it has at least, of which type.
 SCHEMA = ".rolling-schema.json", dict(tables=dict, enums=dict)
 BACKUP = ".rolling-backup.json", dict(path=str, restore=str)
+# What a build is asked. Its last line is the answer, whatever it says before.
+QUESTION = """
+import importlib, json, sys
+module, name = sys.argv[1].split(":")
+versions = getattr(importlib.import_module(module), name)
+print()
+print(json.dumps({str(table): int(version) for table, version in versions.items()}))
+"""
 # How long one answer may take. A migration that is under way can lock a table for a while.
 ANSWER_WITHIN = 30
 NO_SUCH_TABLE = 1146
@@ -190,6 +216,14 @@ def recorded(release, name, entries):
     return record if whole else None
 
 
+def expects(run, release, where, environment):
+    """Which versions the build of a release says that it wants, None if it does not say."""
+    if not os.access(python_of(release), os.X_OK):
+        return None
+    rc, out, dummy = run([python_of(release), "-B", "-I", "-c", QUESTION, where], environ_update=environment, cwd="/")
+    return json.loads(out.splitlines()[-1]) if rc == 0 else None
+
+
 def look(database, timeout):
     """The versions, the ENUM columns and the server's version."""
     connection = connect(database, timeout)
@@ -208,6 +242,7 @@ def main():
             config=dict(type="path", required=True),
             prefix=dict(type="str", default=""),
             releases=dict(type="list", elements="path", default=[]),
+            expected=dict(type="str", default=""),
             connect_timeout=dict(type="float", default=5),
         ),
         supports_check_mode=True,
@@ -217,13 +252,20 @@ def main():
         module.fail_json(msg=missing_required_lib("PyMySQL"), exception=DRIVER_ERROR)
     if not params["connect_timeout"] > 0:
         module.fail_json(msg=f"connect_timeout is {params['connect_timeout']:g}, it must be more than 0")
+    where = params["expected"]
+    if where and not re.match(r"[\w.]+:\w+$", where):
+        module.fail_json(msg=f"expected is {where!r}, it must be MODULE:NAME, such as "
+                             "shakenfist.mariadb:EXPECTED_SCHEMA_VERSIONS")
     try:
         found = look(Database(params["config"], params["prefix"]), params["connect_timeout"])
+        environment = read_environment_file(params["config"])
     except RollingError as exc:
         module.fail_json(msg=exc.message)
     schema = dict(zip(("tables", "enums"), found))
     module.exit_json(changed=False, schema=schema, server=found[2],
                      recorded={release: recorded(release, *SCHEMA) for release in params["releases"]},
+                     expects={release: expects(module.run_command, release, where, environment) if where else None
+                              for release in params["releases"]},
                      backups={release: recorded(release, *BACKUP) for release in params["releases"]}, **schema)
 
 

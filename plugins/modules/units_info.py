@@ -67,6 +67,8 @@ units:
       restarts: 0
       started: 1763700000.25
       state: active (running)
+      start_seconds: 0.41
+      stop_seconds: 5.62
       stop_timeout: 70.0
       arguments: {"--graceful-timeout": "55"}
   contains:
@@ -102,6 +104,14 @@ units:
       description: The state in words.
       type: str
       returned: always
+    start_seconds:
+      description: How long its last start took until it was active. V(null) if it was not started since the boot.
+      type: float
+      returned: always
+    stop_seconds:
+      description: How long its last stop took. V(null) if it was not stopped since the boot.
+      type: float
+      returned: always
     stop_timeout:
       description:
         - After how many seconds systemd kills what does not stop by itself, C(TimeoutStopSec).
@@ -122,12 +132,15 @@ from ansible_collections.shakenfist.rolling.plugins.module_utils._systemd import
     Systemd,
     command_arguments,
     describe,
+    lasted,
     seconds,
     short,
     started,
 )
 
-MORE = ("TimeoutStopUSec", "ExecStart")
+START = ("InactiveExitTimestampMonotonic", "ActiveEnterTimestampMonotonic")
+STOP = ("ActiveExitTimestampMonotonic", "InactiveEnterTimestampMonotonic")
+MORE = ("TimeoutStopUSec", "ExecStart", *START, *STOP)
 
 
 def look(state, arguments=()):
@@ -143,6 +156,8 @@ def look(state, arguments=()):
         restarts=int(state.get("NRestarts") or 0),
         started=started(state),
         state=describe(state),
+        start_seconds=lasted(state, *START),
+        stop_seconds=lasted(state, *STOP),
         stop_timeout=seconds(state.get("TimeoutStopUSec")),
         arguments=command_arguments(state.get("ExecStart"), arguments),
     )

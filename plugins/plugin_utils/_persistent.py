@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 
 from ansible.errors import AnsibleConnectionFailure
-from ansible.plugins.action import ActionBase
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._timeline import TimedAction
 
 # Seconds between two tries. A refused connection answers at once, a silent one takes ansible's own timeout.
 INTERVAL = 2
@@ -17,7 +17,7 @@ INTERVAL = 2
 NEWS = 30
 
 
-class PersistentAction(ActionBase):
+class PersistentAction(TimedAction):
     """A module whose node may be lost for a while in the middle of a roll, because it reboots, for example.
 
     A lost node ends the run of Ansible for that host: no rescue, and no word on what comes next. With the variable
@@ -25,12 +25,8 @@ class PersistentAction(ActionBase):
     modules that may be run twice. When time runs out the task fails, as any other one does, with C(lost).
     """
 
-    _supports_check_mode = True
-
-    def run(self, tmp=None, task_vars=None):
-        result = super().run(tmp, task_vars)
-        result.update(self.persist(lambda: self.ask(task_vars), task_vars or {}))
-        return result
+    def act(self, task_vars):
+        return self.persist(lambda: self.ask(task_vars), task_vars)
 
     def ask(self, task_vars):
         """Run the module."""

@@ -5,7 +5,7 @@
 # This plugin_util is private to the collection: it may change at any time, use it only from shakenfist.rolling.
 
 # What the callback rollout knows of a roll, apart from Ansible: tasks become steps, steps become events, and events
-# become lines on a terminal, in a log, and in a file.
+# become lines on a terminal, in a log, and in a file. The report takes the steps from here, too.
 
 from __future__ import annotations
 
@@ -18,11 +18,14 @@ import time
 from collections import namedtuple
 from datetime import datetime, timezone
 
+COLLECTION = "shakenfist.rolling"
 WIDTH = 100
 
 # Which step a task belongs to: role, module, argument, step. Without a module it is all tasks of the role, and of the
-# roles that it includes. The argument tells two uses of one module apart.
+# roles that it includes. The argument tells two uses of one module apart. What only shows what would happen has no
+# step.
 STEPS = (
+    ("plan", "", "", ""),
     ("preflight", "", "", "preflight"),
     ("lock", "lock", "takeover", "lock"),
     ("stage", "", "", "stage"),
@@ -31,7 +34,9 @@ STEPS = (
     ("roll", "ready_info", "minimum", "quorum"),
     ("drain", "", "", "drain"),
     ("activate", "", "", "activate"),
-    ("restart", "", "", "restart"),
+    ("reconfigure", "shell", "", "reconfigure"),
+    ("restart", "units", "", "restart"),
+    ("restart", "grpc_health_info", "", "restart"),
     ("gate", "", "", "gate"),
     ("roll", "ready_info", "rounds", "settle"),
     ("roll", "release_info", "", "restore"),
@@ -39,7 +44,7 @@ STEPS = (
     ("prune", "", "", "prune"),
 )
 # These are taken by each node for itself, the others by all nodes at once.
-OF_A_NODE = ("quorum", "drain", "activate", "restart", "gate", "settle", "restore")
+OF_A_NODE = ("quorum", "drain", "activate", "reconfigure", "restart", "gate", "settle", "restore")
 
 # What of a module's result is told. Nothing else is: neither what a module was given nor what it found on the node.
 DETAILS = {
@@ -77,6 +82,14 @@ def step_of(roles, module, arguments):
             if not argument or argument in arguments:
                 return step
     return ""
+
+
+def describe(task):
+    """What the view needs to know of a task."""
+    names = [role.get_name() for role in task.get_dep_chain() or []]
+    roles = [name.rpartition(".")[2] if name.startswith(f"{COLLECTION}.") else "" for name in names]
+    module = task.action.rpartition(".")[2]
+    return Task(step_of(roles, module, task.args), module, task.get_name())
 
 
 def details_of(module, data):
@@ -225,11 +238,15 @@ class Rollout:
         self.probe = details.get("probe", self.probe)
 
     def fail(self, host, result, task, message, place, now):
-        self.event("failed", now, node=host, step=place.step, task=task.name, result=result, message=str(message))
+        # Where all tasks of a step were skipped, what fails after them is not the step.
+        idle = place.step and place.result == "skipped"
+        self.event("failed", now, node=host, step="" if idle else place.step, task=task.name, result=result,
+                   message=str(message))
         # What fails in a step of all may be rescued, what fails on a node ends its step.
         if place is not self.all:
-            place.failed = place.failed or place.step
-            place.result, place.last = "failed", now
+            if not idle:
+                place.failed = place.failed or place.step
+                place.result, place.last = "failed", now
             self.leave(place)
 
     def learn(self, host, facts):
@@ -335,7 +352,11 @@ class Rollout:
         return lines
 
     def title(self):
-        return f"{self.name} to {self.release}" if self.release else self.name
+        return f"{self.name} {self.way()} {self.release}" if self.release else self.name
+
+    def way(self):
+        """Neither a restart nor a change of the configuration leads to another release."""
+        return "on" if self.name in ("restart", "reconfigure") else "to"
 
 
 # ---- events as lines
@@ -348,8 +369,9 @@ def words(event, rollout):
         check = ", check mode: nothing is changed" if event["check"] else ""
         return f"{rollout.name} by {event['user']} on {event['host']}, run {event['run']}{check}"
     if kind == "plan":
-        done = f"; {len(event['done'])} on it already" if event["done"] else ""
-        return f"plan: {len(event['order'])} nodes to {event.get('release', 'the release')}{done}"
+        already = "restarted" if rollout.name == "restart" else "on it"
+        done = f"; {len(event['done'])} {already} already" if event["done"] else ""
+        return f"plan: {len(event['order'])} nodes {rollout.way()} {event.get('release', 'the release')}{done}"
     if kind == "begin" and not node:
         return f"{step} ..."
     if kind == "end" and event["result"] not in ("ok", "changed", "skipped"):
@@ -361,7 +383,7 @@ def words(event, rollout):
         return f"{node} done {spell(event['seconds'])}{out}; {rollout.progress()}"
     if kind == "finish":
         where = (f" in {step}" if step else "") + (f" on {', '.join(event['failed'])}" if step in OF_A_NODE else "")
-        nodes = f"{rollout.progress()}, " if rollout.plan else ""
+        nodes = f"{rollout.progress()}, " if rollout.plan and rollout.name != "plan" else ""
         return f"{rollout.title()} {event['result']}{where}: {nodes}{spell(event['seconds'])}"
     return ""
 

@@ -23,3 +23,11 @@ def query(connection, sql, args=()):
     with connection.cursor() as cursor:
         cursor.execute(sql, args)
         return cursor.fetchall()
+
+
+def __getattr__(name):
+    """The name by which Shaken Fist's own trees tell which schema they want; the schema itself imports this module."""
+    if name != 'EXPECTED_SCHEMA_VERSIONS':
+        raise AttributeError(name)
+    from shakenfist.schema import EXPECTED
+    return EXPECTED

@@ -73,6 +73,28 @@ def test_a_limit(rolled, others, back, level, words):
     assert words in "".join(finding["words"] for finding in found)
 
 
+@pytest.mark.parametrize("nodes, found, words", [
+    (api(sf_9="missing"), [("warn", "stale nodes")], "sf-9 is missing"),
+    (api(sf_9="created"), [("warn", "nodes")], "that the inventory lacks: add it, it would be left as it is"),
+    (api(sf_2=None), [("warn", "nodes")], "does not know sf-2"),
+    (api(), [], ""),
+])
+def test_a_restart_is_not_refused_for_what_the_api_lists(nodes, found, words):
+    findings = [finding for finding in preflight_cluster(VERDICT, nodes, restart=True) if finding["level"] != "pass"]
+    assert [(finding["level"], finding["check"]) for finding in findings] == found
+    assert words in "".join(finding["words"] for finding in findings)
+
+
+@pytest.mark.parametrize("unseen, refused", [(dict(one=dict(name="sf-1", version="0.8.1")), False), ({}, True)])
+def test_a_restart_with_a_limit(unseen, refused):
+    """Whatever the others run; but whether they serve must be known."""
+    verdict = {"two": dict(name="sf-2", done=False, findings=[])}
+    found = preflight_cluster(verdict, api(), hidden=["one"], unseen=unseen, database=["one"], target="0.8.0",
+                              restart=True)
+    levels = [finding["level"] for finding in found if finding["check"] == "limit"]
+    assert levels == (["fail"] if refused else ["pass"])
+
+
 def test_a_limit_without_a_target():
     found = preflight_cluster(VERDICT, api(), hidden=["x"])
     assert {finding["level"] for finding in found} == {"pass"}

@@ -80,6 +80,9 @@ def test_the_balancer(reachable, problems, level, words):
     (unit(stop_timeout=20.0), ["a"], r"TimeoutStopSec of sf-api \(20 s\) is not more than .* \(25 s\)"),
     (unit(stop_timeout=70.0, arguments={"--graceful-timeout": "80"}), ["a"], r"\(80 s\), systemd would kill it"),
     (unit(stop_timeout=70.0, arguments={"--graceful-timeout": "25"}), ["a"], "graceful timeout .* is not more than"),
+    # Before ansible-core 2.19 what a template makes of a number is a string.
+    (seen(drain_grace="25.0", units={"sf-api": {"arguments": {"--graceful-timeout": "25"}}, "sf-database": {}}), ["a"],
+     "graceful timeout .* is not more than its drain grace .25 s"),
     (host(free=100 * 2**20), ["a"], "/r has 100 MiB free, a release takes 240 MiB"),
     (host(same_file_system=False), ["a"], "/r is on another file system than /v"),
     (host(unsafe=["/srv is writable by others: chmod go-w /srv"]), ["a"], "^/srv is writable by others"),
@@ -156,6 +159,29 @@ def test_in_place(name, level, words):
 ])
 def test_what_is_let_pass(node, options):
     assert verdict(node, **options)["problems"] == []
+
+
+RUNNING = {"name": "0.8.0-aa", "version": "0.8.0"}
+
+
+@pytest.mark.parametrize("node, options, problems", [
+    (seen(), {}, []),
+    (host(free=0, same_file_system=False), {}, []),
+    (seen(release={"version": "0.8.0", "name": "0.8.0-aa"}), dict(strategy="in_place"), []),
+    (seen(ready=False, staged=["0.8.0-aa"]), {}, ["readyz answers 503"]),
+    (seen(ready=False), dict(allow_degraded=True), []),
+    (seen(gateways={"10.0.0.1:13005": "NOT_SERVING"}), {}, ["is NOT_SERVING"]),
+    (host(unsafe=["/srv is writable"]), {}, ["/srv is writable"]),
+])
+def test_a_restart(node, options, problems):
+    """That a node runs the release says nothing of an earlier run, and nothing is built."""
+    found = verdict(node, target=RUNNING, restart=True, **options)["problems"]
+    assert len(found) == len(problems) and all(words in problem for words, problem in zip(problems, found))
+
+
+@pytest.mark.parametrize("behind, done", [([], True), (["sf-net"], False)])
+def test_a_restart_is_done_when_no_daemon_is_behind(behind, done):
+    assert verdict(seen(behind=behind), target=RUNNING, restart=True)["done"] is done
 
 
 def test_without_a_target_nothing_is_compared():

@@ -12,6 +12,7 @@ from ansible_collections.shakenfist.rolling.plugins.module_utils._systemd import
     Systemd,
     command_arguments,
     describe,
+    lasted,
     seconds,
     short,
     started,
@@ -40,6 +41,15 @@ def test_short(name, expected):
 ])
 def test_describe(state, expected):
     assert describe(state) == expected
+
+
+@pytest.mark.parametrize("begin, end, expected", [
+    ("1000000", "1500000", 0.5), ("1000000", "1000000", 0), ("2000000", "1500000", None), ("0", "5", None),
+    (None, "5", None), ("5", "0", None), ("5", None, None),
+])
+def test_lasted(begin, end, expected):
+    state = {name: value for name, value in (("A", begin), ("B", end)) if value is not None}
+    assert lasted(state, "A", "B") == expected
 
 
 def test_started():

@@ -10,6 +10,7 @@ import re
 import time
 
 import pytest
+from ansible_collections.shakenfist.rolling.plugins.module_utils import _lock
 from ansible_collections.shakenfist.rolling.plugins.modules import lock
 
 
@@ -170,7 +171,7 @@ def test_a_wish_is_kept_with_the_lock_and_ends_with_it(ask, wish, path, want):
     assert timeless(result["msg"]).startswith(
         f"Asked alice@admin, pid 4711, run 1a2b3c4d (renewed N s ago, doing: staging) to {want} before its next node.")
     kept = written(path)["wish"]
-    assert {key: kept[key] for key in lock.WISH} == dict(want=want, user="carol", host="admin", reason="the storage")
+    assert {key: kept[key] for key in _lock.WISH} == dict(want=want, user="carol", host="admin", reason="the storage")
     assert written(path) == dict(before, wish=kept) == result["lock"]
     renewed = ask(state="renewed", doing="rolling sf-1")
     assert not renewed["failed"] and renewed["wish"]["want"] == want and written(path)["wish"] == kept

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from types import SimpleNamespace
 
 import pytest
@@ -134,6 +135,36 @@ def test_what_a_release_has_recorded(driver, run, tmp_path, text, expected):
     result = run(releases=[str(tmp_path), str(tmp_path / "none")])
     assert result["recorded"] == {str(tmp_path): expected, str(tmp_path / "none"): None}
     assert result["backups"] == {str(tmp_path): None, str(tmp_path / "none"): None}
+
+
+@pytest.mark.parametrize("build, expected", [
+    ("VERSIONS = {'nodes': 1, 'notes': 2}", {"nodes": 1, "notes": 2}),
+    ("print('hello')\nVERSIONS = {'nodes': 1}", {"nodes": 1}),
+    ("import os\nVERSIONS = {'nodes': len(os.environ['SHAKENFIST_MARIADB_HOST'])}", {"nodes": 8}),
+    ("VERSIONS = 1", None),
+    ("VERSIONS = {'nodes': None}", None),
+    ("OTHER = {}", None),
+    ("raise SystemExit(1)", None),
+])
+def test_what_a_build_says_that_it_wants(driver, run, tmp_path, build, expected):
+    release = tmp_path / "release"
+    (release / "bin").mkdir(parents=True)
+    (release / "build.py").write_text(build)
+    python = release / "bin" / "python"
+    # -I keeps the directory of the build off the path, as it is installed there in earnest.
+    python.write_text(f'#!/bin/sh\n[ "$1 $2 $3" = "-B -I -c" ] || exit 9\ncd {release} && '
+                      f'exec {sys.executable} -B -c "$4" "$5"\n')
+    python.chmod(0o755)
+    result = run(releases=[str(release), str(tmp_path / "none")], expected="build:VERSIONS")
+    assert not result["failed"] and result["expects"] == {str(release): expected, str(tmp_path / "none"): None}
+    assert sorted(path.name for path in release.iterdir()) == ["bin", "build.py"]
+    assert run(releases=[str(release)])["expects"] == {str(release): None}
+
+
+@pytest.mark.parametrize("where", ["build", "build:", "build:VERSIONS; import os", "build:A:B"])
+def test_where_it_cannot_be_said(driver, run, where):
+    result = run(expected=where)
+    assert result["failed"] and f"expected is {where!r}, it must be MODULE:NAME" in result["msg"]
 
 
 @pytest.mark.parametrize("record, expected", [

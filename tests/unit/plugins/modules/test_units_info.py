@@ -51,6 +51,15 @@ def test_started(run_module, systemd):
     assert seen["sf-net"]["started"] is None
 
 
+def test_how_long_it_takes(run_module, systemd):
+    stamps = dict(ActiveExit=2000000, InactiveEnter=7500000, InactiveExit=9000000, ActiveEnter=9250000)
+    systemd.units = {"sf-api": [unit(**{f"{name}TimestampMonotonic": str(stamp) for name, stamp in stamps.items()})],
+                     "sf-net": [unit()]}
+    seen = run_module(units_info, patterns=["sf-*"])["units"]
+    assert (seen["sf-api"]["start_seconds"], seen["sf-api"]["stop_seconds"]) == (0.25, 5.5)
+    assert (seen["sf-net"]["start_seconds"], seen["sf-net"]["stop_seconds"]) == (None, None)
+
+
 def test_how_it_stops(run_module, systemd, monkeypatch):
     exec_start = "{ path=/x ; argv[]=/x --graceful-timeout 55 --password secret ; ignore_errors=no ; pid=0 }"
     systemd.units = {"sf-api": [unit(TimeoutStopUSec="1min 10s", ExecStart=exec_start)],
@@ -65,7 +74,7 @@ def test_how_it_stops(run_module, systemd, monkeypatch):
     assert "secret" not in str(result)
     assert [command[1] for command in commands] == ["list-unit-files", "show"]
     asked = next(word for word in commands[1] if word.startswith("--property="))
-    assert {"TimeoutStopUSec", "ExecStart"} <= set(asked.partition("=")[2].split(","))
+    assert {"TimeoutStopUSec", "ExecStart", "ActiveEnterTimestampMonotonic"} <= set(asked.partition("=")[2].split(","))
     assert run_module(units_info, patterns=["sf-api"])["units"]["sf-api"]["arguments"] == {}
 
 

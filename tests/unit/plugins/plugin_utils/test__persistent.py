@@ -37,6 +37,7 @@ def run(monkeypatch):
         monkeypatch.setattr(ActionBase, "run", lambda self, tmp, task_vars: {})
         action = _persistent.PersistentAction.__new__(_persistent.PersistentAction)
         action.warned, asked = [], []
+        action._task = SimpleNamespace(run_once=True)
         action._templar = SimpleNamespace(template=lambda value: value)
         action._display = SimpleNamespace(warning=action.warned.append)
         action._connection = SimpleNamespace(reset=reset)

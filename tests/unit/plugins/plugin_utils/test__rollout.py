@@ -66,7 +66,15 @@ class Run:
     (["roll", "lock"], "lock", ("path", "state"), ""),
     (["stage"], "release", (), "stage"),
     (["rollback", "schema"], "schema_info", (), "schema"),
+    (["restart", "schema"], "schema_info", (), "schema"),
+    (["plan", "schema"], "schema_info", (), ""),
+    (["plan", "restart"], "set_fact", (), ""),
     (["roll"], "ready_info", ("urls", "minimum"), "quorum"),
+    (["reconfigure"], "command", (), ""),
+    (["roll", "reconfigure"], "shell", (), "reconfigure"),
+    (["roll", "reconfigure", "drain"], "drain", (), "drain"),
+    (["roll", "restart"], "units", (), "restart"),
+    (["restart"], "grpc_health_info", (), "restart"),
     (["roll"], "ready_info", ("urls", "rounds"), "settle"),
     (["roll"], "ready_info", ("urls",), ""),
     (["roll"], "set_fact", ("minimum",), ""),
@@ -179,6 +187,23 @@ def test_a_plan_without_nodes():
     assert run.rollout.progress() == "no node to roll" and run.rollout.left() is None
 
 
+def test_a_restart_leads_to_no_other_release():
+    run = Run()
+    run.rollout.name = "restart"
+    run.fact("sf-1", stage_resolved=dict(version="0.8.0"), preflight_plan=dict(order=["sf-1"], done=["sf-2"]))
+    assert run.lines() == ["plan: 1 nodes on 0.8.0; 1 restarted already"]
+    assert run.rollout.title() == "restart on 0.8.0"
+    run.rollout.name = "reconfigure"
+    assert run.rollout.title() == "reconfigure on 0.8.0"
+
+
+def test_who_only_plans_rolls_no_node():
+    run = Run(PLAN)
+    run.rollout.name = "plan"
+    run.rollout.finish("ok")
+    assert run.lines()[-1] == "plan to 0.8.1 ok: 0.0 s"
+
+
 def test_eta():
     run = Run(PLAN)
     assert run.rollout.left() is None
@@ -255,6 +280,15 @@ def test_the_way_back_fails():
     run.task("sf-1", "restart", result="failed", msg="does not start")
     run.fact("sf-1", roll_restored="could not be returned to service")
     assert run.lines()[1:] == ["sf-1 gate failed after 1.0 s", "sf-1 restore failed after 2.0 s"]
+
+
+def test_a_step_that_was_skipped_has_not_failed():
+    run = Run(PLAN)
+    run.task("sf-1", "gate", result="skipped")
+    run.task("sf-1", result="failed", msg="the roll was asked to stop")
+    run.rollout.finish("failed", ["sf-1"])
+    assert "step" not in run.told("failed")[0] and run.told("end")[0]["result"] == "skipped"
+    assert run.lines()[1:] == ["upgrade to 0.8.1 failed: 0 of 4 nodes done, 2.0 s"]
 
 
 def test_what_is_ignored_is_no_failure():

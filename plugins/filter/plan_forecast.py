@@ -1,0 +1,106 @@
+# Copyright (c) 2026, the shakenfist.rolling authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._table import listed
+
+# Seconds. Every worker of sf-api asks its gateways every 5 s, and is ready after one good answer.
+READY = 5.0
+# What the roll itself asks before the drain and at the gate.
+CHECKS = 3.0
+HOW = ("Of each step the slowest node counts: its drain (API_DRAIN_GRACE, or the last stop of {api} if that took "
+       "longer), the last stop and start of its other daemons as systemd remembers them, {ready:g} s until every "
+       "worker of {api} is ready, and {checks:g} s for what the roll asks. Then {settle:g} s (roll_settle) before "
+       "the next step, and {bake:g} s (verify_bake) at the end. Preflight, staging, backup and migration are not "
+       "in it: all nodes serve meanwhile.")
+UNKNOWN = " On {nodes} systemd remembers no stop of them, so it counts as none."
+IN_PLACE = " Nor is pip in it, which runs while a node is out of rotation (rolling_strategy is in_place)."
+
+
+def _seconds(node, tiers):
+    """How long each part takes on a node."""
+    units, api = node["units"], node["api_unit"]
+
+    def lasted(name, key):
+        return units.get(name, {}).get(key) or 0.0
+
+    drain = max(float(node["drain_grace"]), lasted(api, "stop_seconds")) if units.get(api, {}).get("active") else 0.0
+    restart = sum(max(lasted(name, "start_seconds") + (lasted(name, "stop_seconds") if name != api else 0.0)
+                      for name in tier) for tier in tiers)
+    parts = dict(drain=drain, restart=restart, ready=READY, checks=CHECKS)
+    return {part: round(seconds, 1) for part, seconds in parts.items()}
+
+
+def _remembers(node, tiers):
+    """Whether systemd knows of any daemon how long its stop took."""
+    return any(node["units"].get(name, {}).get("stop_seconds") is not None
+               for tier in tiers for name in tier if name != node["api_unit"])
+
+
+def _schema(looks, release):
+    """What is known of the migration, from what the nodes of the database tier have seen."""
+    for look in looks:
+        wanted = look.get("expected") or look.get("wanted")
+        if wanted:
+            have = look["tables"]
+            pending = [dict({"from": have.get(table), "to": version}, table=table)
+                       for table, version in sorted(wanted.items()) if have.get(table) != version]
+            words = ", ".join(f"{entry['table']} {'version ' + str(entry['from']) if entry['from'] else 'new'} -> "
+                              f"{entry['to']}" for entry in pending) or "nothing to migrate"
+            told = "the build says" if look.get("expected") else "an earlier run has recorded"
+            return dict(known=True, pending=pending, words=f"{words}, as {told}. ENUM columns may be widened all the "
+                                                           "same, which only the migration tells")
+    problem = next((look["problem"] for look in looks if look.get("problem")), "")
+    if problem:
+        words = f"not known: {problem}"
+    elif any(look.get("staged") for look in looks):
+        words = f"not known: the build of {release} does not say which schema it wants, only its migration tells"
+    else:
+        words = f"not known before {release} is staged. To stage it now, and see, add -e plan_stage=true"
+    return dict(known=False, pending=[], words=words)
+
+
+def plan_forecast(plan, nodes, schema=(), settle=10.0, bake=10.0, strategy="clone"):
+    """How the roll would go, from the plan of the preflight and what was seen of the nodes."""
+    steps = [[name] for name in plan["database"]] + plan["batches"]
+    told = {}
+    for number, names in enumerate(steps, start=1):
+        for name in names:
+            node, tiers = nodes[name]["node"], nodes[name]["tiers"]
+            told[name] = {
+                "step": number,
+                "from": node["release"].get("version", ""),
+                "to": plan["release"],
+                "database": name in plan["database"],
+                "serves": name in plan["serving"],
+                "leader": name == plan["leader"],
+                "restarts": tiers,
+                "seconds": _seconds(node, tiers),
+            }
+    slowest = [max(sum(told[name]["seconds"].values()) for name in names) for names in steps]
+    seconds = round(sum(slowest) + max(0, len(steps) - 1) * float(settle) + (float(bake) if steps else 0.0))
+    api = next((nodes[name]["node"]["api_unit"] for name in told), "")
+    silent = [name for name in told if not _remembers(nodes[name]["node"], nodes[name]["tiers"])]
+    how = HOW.format(api=api, ready=READY, checks=CHECKS, settle=float(settle), bake=float(bake))
+    how += (UNKNOWN.format(nodes=listed(silent)) if silent else "") + (IN_PLACE if strategy == "in_place" else "")
+    return {
+        "release": plan["release"],
+        "order": [name for names in steps for name in names],
+        "batches": steps,
+        "nodes": told,
+        "passed_over": plan["done"],
+        "schema": _schema(schema, plan["release"]),
+        "hard_cut": plan["alone"],
+        "warnings": [line.partition(" ")[2].strip() for line in plan["report"] if line.startswith("warn")],
+        "expected": {"seconds": seconds, "minutes": round(seconds / 60, 1), "how": how if steps else ""},
+        "command": plan["command"],
+    }
+
+
+class FilterModule:
+    """The filter of this file."""
+
+    def filters(self):
+        return {"plan_forecast": plan_forecast}

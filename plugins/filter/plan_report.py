@@ -1,0 +1,62 @@
+# Copyright (c) 2026, the shakenfist.rolling authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._table import listed, span, table, wrap
+
+HEAD = ("step", "node", "from", "to", "tier", "out of rotation", "remarks")
+
+
+def _row(name, node):
+    remarks = [word for word, fits in (("leader", node["leader"]),
+                                       ("not serving", not node["serves"])) if fits]
+    return [node["step"], name, node["from"], node["to"], "database" if node["database"] else "",
+            f"{round(sum(node['seconds'].values()))} s", listed(remarks)]
+
+
+def _restarts(nodes):
+    """What is restarted, once for all nodes on which it is the same."""
+    alike = {}
+    for name, node in nodes.items():
+        alike.setdefault(", then ".join(", ".join(tier) for tier in node["restarts"]), []).append(name)
+    lines = []
+    for units, names in alike.items():
+        lines += wrap(f"restarts on {listed(names)}: {units}")
+    return lines
+
+
+def _summary(forecast):
+    steps, nodes = len(forecast["batches"]), len(forecast["nodes"])
+    if not nodes:
+        return f"Nothing is left to roll: every node is on {forecast['release']}."
+    return (f"{nodes} {'node' if nodes == 1 else 'nodes'} to {forecast['release']} in {steps} "
+            f"{'step' if steps == 1 else 'steps'}, in about {span(forecast['expected']['seconds'])}")
+
+
+def plan_report(forecast):
+    """The forecast as lines for people."""
+    lines = [_summary(forecast)]
+    if forecast["nodes"]:
+        lines += table([HEAD, *(_row(name, forecast["nodes"][name]) for name in forecast["order"])], 1)
+    if forecast["passed_over"] and forecast["nodes"]:
+        lines += wrap(f"passed over, on {forecast['release']} already: {listed(forecast['passed_over'])}")
+    lines += _restarts(forecast["nodes"])
+    lines += wrap(f"schema: {forecast['schema']['words']}")
+    for warning in forecast["warnings"]:
+        lines += wrap(f"warning: {warning}")
+    if forecast["hard_cut"]:
+        lines += wrap("warning: no second node serves meanwhile, every request fails while the node is rolled")
+    if forecast["nodes"]:
+        lines += wrap(f"how long: {forecast['expected']['how']}")
+        # In one piece, without anything that YAML would quote, to be copied.
+        lines += ["to do it, with the options that you gave", forecast["command"]]
+    return lines
+
+
+class FilterModule:
+    """The filter of this file."""
+
+    def filters(self):
+        return {"plan_report": plan_report}

@@ -1,0 +1,75 @@
+# Copyright (c) 2026, the shakenfist.rolling authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._table import listed
+
+
+def _said(name, api):
+    """What the API says of a node that could not be looked at."""
+    node = next((node for node in api.get("nodes") or [] if node["name"] == name), None)
+    if not node:
+        return []
+    return [f"the API says that it is {node['state']} and runs {node['release'] or 'nothing that is known'}"]
+
+
+def _problems(seen, in_tier):
+    """What is ill with a node that was looked at."""
+    node = seen["node"]
+    problems = [node["problem"]] if node["problem"] else []
+    if not seen["ready"]:
+        problems.append(f"{node['ready_url']} answers {seen['answers']}, expected 200 from every worker")
+    if in_tier and seen["gateway"] != "SERVING":
+        problems.append(f"its gateway {node['gateway']} is {seen['gateway'] or 'not known'}, expected SERVING")
+    return problems + [f"{name} is {node['units'][name]['state']}" for name in node["daemons"]
+                       if not node["units"][name]["active"]]
+
+
+def _absent(name, seen, api):
+    """A node that nobody could look at."""
+    name = seen["node"].get("name", name)
+    return dict(name=name, release=None, ready=None, gateway=None, active=None, units=None, since=None,
+                leader=name == api.get("leader"), absent="unreachable" if seen["unreachable"] else "not examined",
+                problems=[seen["failure"] or "it could not be examined"], notes=_said(name, api))
+
+
+def _looked_at(seen, in_tier, leader):
+    node = seen["node"]
+    units = [node["units"][name] for name in node["daemons"]]
+    active = [unit for unit in units if unit["active"]]
+    old = [name for name in node["behind"] if node["units"][name]["active"]]
+    version = node["release"].get("version", "")
+    return dict(
+        name=node["name"],
+        release=version,
+        ready=seen["ready"],
+        gateway=seen["gateway"] if in_tier else "",
+        active=len(active),
+        units=len(units),
+        since=min((unit["started"] for unit in active if unit["started"]), default=None),
+        leader=node["name"] == leader,
+        absent="",
+        problems=_problems(seen, in_tier),
+        notes=[f"started before {version} was active: {'every daemon' if len(old) == len(active) else listed(old)}"]
+        if old else [],
+    )
+
+
+def status_verdict(nodes, database=(), api=None):
+    """What there is to say of each node; one that could not be looked at has no release and a problem."""
+    api = api or {}
+    verdict = {}
+    for name, seen in nodes.items():
+        absent = seen["failure"] or not seen["node"]
+        node = _absent(name, seen, api) if absent else _looked_at(seen, name in database, api.get("leader"))
+        verdict[name] = dict(node, ill=bool(node["problems"]))
+    return verdict
+
+
+class FilterModule:
+    """The filter of this file."""
+
+    def filters(self):
+        return {"status_verdict": status_verdict}

@@ -1,0 +1,74 @@
+# Copyright (c) 2026, the shakenfist.rolling authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This module_util is private to the collection: it may change at any time, use it only from shakenfist.rolling.
+
+from __future__ import annotations
+
+import json
+import time
+
+WHO = ("user", "host", "boot", "pid", "started", "run")
+TIMES = ("since", "renewed", "lease")
+# Seconds that no clock and no lease reaches; infinity and not-a-number are not below it either.
+LATEST = 1e11
+WISH = ("want", "user", "host", "reason")
+
+
+def read(path):
+    """The lock in the file, None if there is none, an empty dict if it cannot be read."""
+    try:
+        with open(path, encoding="utf-8") as handle:
+            lock = json.load(handle)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError):
+        return {}
+    whole = (isinstance(lock, dict) and all(key in lock for key in (*WHO, "doing")) and lock["run"]
+             and all(is_time(lock.get(key)) for key in TIMES) and is_wish(lock.get("wish")))
+    return lock if whole else {}
+
+
+def is_time(value):
+    return isinstance(value, (int, float)) and 0 <= value < LATEST
+
+
+def is_wish(wish):
+    return wish is None or (isinstance(wish, dict) and all(key in wish for key in WISH) and is_time(wish.get("since")))
+
+
+def ago(seconds):
+    """A time span in words."""
+    seconds = max(0, round(seconds))
+    for unit, name in ((86400, "days"), (3600, "hours"), (60, "minutes")):
+        if seconds >= 2 * unit:
+            return f"{seconds // unit} {name}"
+    return f"{seconds} s"
+
+
+def who(lock):
+    return f"{lock['user']}@{lock['host']}, pid {lock['pid']}, run {lock['run']}"
+
+
+def when(since, now):
+    return f"{time.strftime('%Y-%m-%d %H:%M:%S', time.gmtime(since))} UTC ({ago(now - since)} ago)"
+
+
+def told(wish, now):
+    """A wish as it is returned, with words for people."""
+    if not wish:
+        return None
+    why = f": {wish['reason']}" if wish["reason"] else ""
+    return dict(wish, words=f"{wish['user']}@{wish['host']} asked for that at {when(wish['since'], now)}{why}")
+
+
+def describe(lock, now):
+    """Who holds the lock, since when and what for."""
+    return (f"{who(lock)}, since {when(lock['since'], now)}, doing: {lock['doing'] or 'not said'}, last renewed "
+            f"{ago(now - lock['renewed'])} ago")
+
+
+def ran_out(lock, now):
+    """Whether the lease is over. A lock from the future, of a clock that was set back, does not hold for ever."""
+    return not -lock["lease"] <= now - lock["renewed"] <= lock["lease"]

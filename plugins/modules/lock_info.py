@@ -1,0 +1,78 @@
+#!/usr/bin/python
+# Copyright (c) 2026, the shakenfist.rolling authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: lock_info
+short_description: Look who holds the lock of a cluster
+version_added: 0.1.0
+description:
+  - Returns who rolls the cluster, by the file that M(shakenfist.rolling.lock) keeps. Takes nothing, and waits for
+    nobody.
+  - A module of the controller goes with it, which sees whether the holder ran on this same controller and is gone.
+options:
+  path:
+    description: The file. If it is not there, nobody holds the lock.
+    type: path
+    required: true
+extends_documentation_fragment:
+  - shakenfist.rolling.attributes
+  - shakenfist.rolling.attributes.info
+author: The shakenfist.rolling authors (@shakenfist)
+"""
+
+EXAMPLES = r"""
+- name: Look whether somebody rolls the cluster
+  shakenfist.rolling.lock_info:
+    path: /srv/shakenfist/rolling.lock
+  register: lock
+"""
+
+RETURN = r"""
+lock:
+  description:
+    - The lock, as RV(shakenfist.rolling.lock#module:lock). V(null) if nobody holds it, empty if the file cannot be
+      read.
+  returned: always
+  type: dict
+  sample: null
+ran_out:
+  description: Whether its lease is over, by the clock of the node, so that the next run takes it over.
+  returned: always
+  type: bool
+  sample: false
+gone:
+  description: Whether its holder ran on this controller and is gone, so that the next run from here takes it over.
+  returned: always
+  type: bool
+  sample: false
+words:
+  description: Who holds it, since when and what for, in words, and what that run is asked for.
+  returned: always
+  type: str
+  sample: >-
+    alice@admin, pid 4711, run 1a2b3c4d, since 2026-11-21 08:15:00 UTC (3 minutes ago), doing: rolling sf-2, last
+    renewed 8 s ago
+"""
+
+import time
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.shakenfist.rolling.plugins.module_utils._lock import describe, ran_out, read, told
+
+
+def main():
+    module = AnsibleModule(argument_spec=dict(path=dict(type="path", required=True)), supports_check_mode=True)
+    path, now = module.params["path"], time.time()
+    lock = read(path)
+    words = describe(lock, now) if lock else "nobody" if lock is None else f"{path} cannot be read: nobody knows who"
+    if lock and lock.get("wish"):
+        words += f". It is to {lock['wish']['want']}: {told(lock['wish'], now)['words']}"
+    module.exit_json(changed=False, lock=lock, ran_out=bool(lock) and ran_out(lock, now), gone=False, words=words)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,25 @@
+# Copyright (c) 2026, the shakenfist.rolling authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import os
+from types import SimpleNamespace
+
+import pytest
+from ansible.plugins.action import ActionBase
+from ansible_collections.shakenfist.rolling.plugins.action import lock, lock_info
+
+
+@pytest.mark.parametrize("holder, gone", [
+    (None, False), ({}, False), (lock.myself(os.getpid()), False),
+    (dict(lock.myself(os.getpid()), started="1"), True),
+    (dict(lock.myself(os.getpid()), started="1", host="elsewhere"), False),
+])
+def test_gone(monkeypatch, holder, gone):
+    monkeypatch.setattr(ActionBase, "run", lambda self, tmp, task_vars: {})
+    plugin = lock_info.ActionModule.__new__(lock_info.ActionModule)
+    plugin._task = SimpleNamespace(args=dict(path="/x"))
+    plugin._execute_module = lambda task_vars: dict(changed=False, lock=holder, gone=False)
+    assert plugin.run() == dict(changed=False, lock=holder, gone=gone)

@@ -1,0 +1,56 @@
+# Copyright (c) 2026, the shakenfist.rolling authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+from ansible_collections.shakenfist.rolling.plugins.filter.plan_report import plan_report
+
+
+def node(step=1, **changes):
+    return dict({"step": step, "from": "0.8.0", "to": "0.8.1", "database": False, "serves": True, "leader": False,
+                 "restarts": [["sf-api", "sf-net"]], "seconds": {"drain": 25.0, "ready": 5.4}}, **changes)
+
+
+def forecast(**changes):
+    return dict(dict(
+        release="0.8.1", order=["sf-2", "sf-1", "sf-3"], batches=[["sf-2"], ["sf-1"], ["sf-3"]],
+        nodes={"sf-2": node(database=True, restarts=[["sf-database"], ["sf-api", "sf-net"]], serves=False),
+               "sf-1": node(2, database=True, restarts=[["sf-database"], ["sf-api", "sf-net"]], leader=True),
+               "sf-3": node(3)},
+        passed_over=[], schema=dict(words="notes version 1 -> 2"), hard_cut=False, warnings=[],
+        expected=dict(seconds=100, how="The sum."), command="ansible-playbook -i inventory upgrade"), **changes)
+
+
+def test_a_plan():
+    assert plan_report(forecast()) == [
+        "3 nodes to 0.8.1 in 3 steps, in about 1 min 40 s",
+        "step  node  from   to     tier      out of rotation  remarks",
+        "1     sf-2  0.8.0  0.8.1  database  30 s             not serving",
+        "2     sf-1  0.8.0  0.8.1  database  30 s             leader",
+        "3     sf-3  0.8.0  0.8.1  -         30 s             -",
+        "restarts on sf-2, sf-1: sf-database, then sf-api, sf-net",
+        "restarts on sf-3: sf-api, sf-net",
+        "schema: notes version 1 -> 2",
+        "how long: The sum.",
+        "to do it, with the options that you gave",
+        "ansible-playbook -i inventory upgrade",
+    ]
+
+
+def test_one_node_that_is_rolled_alone():
+    lines = plan_report(forecast(
+        order=["sf-3"], batches=[["sf-3"]], nodes={"sf-3": node(serves=False, leader=True)}, hard_cut=True,
+        passed_over=["sf-1", "sf-2"], warnings=["sf-3: hm " + "and so on " * 12]))
+    assert lines[0] == "1 node to 0.8.1 in 1 step, in about 1 min 40 s"
+    assert "leader, not serving" in lines[2]
+    assert "passed over, on 0.8.1 already: sf-1, sf-2" in lines
+    begin = next(number for number, line in enumerate(lines) if line.startswith("warning: sf-3: hm and so on"))
+    assert lines[begin + 1].startswith("  and so on") or lines[begin + 1].startswith("  on")
+    assert any(line.startswith("warning: no second node serves meanwhile") for line in lines)
+    assert max(map(len, lines)) <= 74
+
+
+def test_nothing_to_do():
+    assert plan_report(forecast(order=[], batches=[], nodes={}, passed_over=["sf-1"])) == [
+        "Nothing is left to roll: every node is on 0.8.1.", "schema: notes version 1 -> 2"]

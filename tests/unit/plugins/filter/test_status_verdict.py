@@ -1,0 +1,82 @@
+# Copyright (c) 2026, the shakenfist.rolling authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import pytest
+from ansible_collections.shakenfist.rolling.plugins.filter.status_verdict import status_verdict
+
+
+def unit(active=True, started=1000.0):
+    return dict(active=active, started=started if active else None, state="active (running)" if active else "failed")
+
+
+def seen(ready=True, gateway="SERVING", failure="", unreachable=False, **node):
+    return dict(
+        node=dict(dict(name="n", problem="", release={"version": "0.8.0"}, daemons=["sf-api", "sf-net"], behind=[],
+                       units={"sf-api": unit(), "sf-net": unit(started=900.5), "sf-off": unit(False)},
+                       gateway="10.0.0.1:13005", ready_url="http://10.0.0.1:13000/readyz"), **node),
+        ready=ready, answers="200" if ready else "503", gateway=gateway, failure=failure, unreachable=unreachable)
+
+
+def verdict(node, database=("a",), **api):
+    return status_verdict({"a": node}, database, dict(dict(leader=""), **api))["a"]
+
+
+def test_a_node_that_is_well():
+    assert verdict(seen(), leader="n") == dict(
+        name="n", release="0.8.0", ready=True, gateway="SERVING", active=2, units=2, since=900.5, leader=True,
+        absent="", problems=[], notes=[], ill=False)
+
+
+@pytest.mark.parametrize("node, database, problem", [
+    (seen(ready=False), ["a"], "http://10.0.0.1:13000/readyz answers 503, expected 200 from every worker"),
+    (seen(gateway="NOT_SERVING"), ["a"], "its gateway 10.0.0.1:13005 is NOT_SERVING, expected SERVING"),
+    (seen(gateway=""), ["a"], "its gateway 10.0.0.1:13005 is not known, expected SERVING"),
+    (seen(problem="the virtualenv is broken", release={}), ["a"], "the virtualenv is broken"),
+    (seen(units={"sf-api": unit(), "sf-net": unit(False)}), [], "sf-net is failed"),
+])
+def test_what_is_ill(node, database, problem):
+    found = verdict(node, database)
+    assert found["problems"] == [problem] and found["ill"] and not found["leader"]
+
+
+def test_outside_of_the_tier_the_gateway_does_not_matter():
+    found = verdict(seen(gateway="UNAVAILABLE"), [])
+    assert (found["gateway"], found["ill"]) == ("", False)
+
+
+def test_a_node_on_which_nothing_runs():
+    found = verdict(seen(daemons=["sf-net"], units={"sf-net": unit(False)}))
+    assert (found["active"], found["units"], found["since"]) == (0, 1, None)
+    assert verdict(seen(daemons=["sf-x"], units={"sf-x": unit(started=None)}))["since"] is None
+
+
+def test_daemons_of_the_release_before_are_told():
+    found = verdict(seen(behind=["sf-off", "sf-net"]))
+    assert found["notes"] == ["started before 0.8.0 was active: sf-net"] and not found["ill"]
+    assert verdict(seen(behind=["sf-api", "sf-net"]))["notes"] == ["started before 0.8.0 was active: every daemon"]
+
+
+@pytest.mark.parametrize("node, absent, problem", [
+    (dict(seen(failure="ssh: no route", unreachable=True), node={}), "unreachable", "ssh: no route"),
+    (dict(seen(failure="no sudo")), "not examined", "no sudo"),
+    (dict(seen(), node={}), "not examined", "it could not be examined"),
+])
+def test_a_node_that_could_not_be_looked_at(node, absent, problem):
+    found = verdict(node)
+    assert (found["absent"], found["problems"], found["ill"]) == (absent, [problem], True)
+    assert [found[key] for key in ("release", "ready", "gateway", "active", "units", "since")] == [None] * 6
+
+
+@pytest.mark.parametrize("release, words", [
+    ("0.8.0", "the API says that it is missing and runs 0.8.0"),
+    (None, "the API says that it is missing and runs nothing that is known"),
+])
+def test_what_the_api_says_of_it(release, words):
+    node = dict(seen(failure="gone", unreachable=True), node={})
+    found = verdict(node, nodes=[dict(name="a", state="missing", release=release)], leader="a")
+    assert found["notes"] == [words] and found["leader"]
+    assert verdict(node, nodes=[dict(name="b", state="created", release=release)])["notes"] == []
+    assert status_verdict({"a": node})["a"]["notes"] == []

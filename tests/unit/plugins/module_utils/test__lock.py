@@ -1,0 +1,70 @@
+# Copyright (c) 2026, the shakenfist.rolling authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from ansible_collections.shakenfist.rolling.plugins.module_utils import _lock
+
+LOCK = dict(user="bob", host="admin", boot="b", pid=4711, started="9", run="99999999", doing="", since=1000.0,
+            renewed=2000.0, lease=1800.0)
+WISH = dict(want="pause", user="eve", host="desk", since=2001.0, reason="a new disk")
+
+
+@pytest.mark.parametrize("text, whole", [
+    (json.dumps(LOCK), True),
+    (json.dumps(dict(LOCK, run="")), False),
+    (json.dumps(dict(LOCK, lease=1e12)), False),
+    (json.dumps(dict(LOCK, since="yesterday")), False),
+    (json.dumps({key: value for key, value in LOCK.items() if key != "doing"}), False),
+    (json.dumps(dict(LOCK, wish=[])), False),
+    (json.dumps(dict(LOCK, wish=dict(want="pause"))), False),
+    (json.dumps(dict(LOCK, wish=dict(WISH, since="now"))), False),
+    ("{", False), ("[]", False), ("", False),
+])
+def test_read(tmp_path, text, whole):
+    path = tmp_path / "lock"
+    path.write_text(text)
+    assert _lock.read(str(path)) == (LOCK if whole else {})
+
+
+@pytest.mark.parametrize("wish", [None, WISH])
+def test_a_wish_is_read(tmp_path, wish):
+    path = tmp_path / "lock"
+    path.write_text(json.dumps(dict(LOCK, wish=wish)))
+    assert _lock.read(str(path))["wish"] == wish
+
+
+@pytest.mark.parametrize("reason, why", [("", ""), ("a new disk", ": a new disk")])
+def test_told(reason, why):
+    assert _lock.told(None, 2008.0) is None
+    assert _lock.told(dict(WISH, reason=reason), 2008.0) == dict(
+        WISH, reason=reason, words=f"eve@desk asked for that at 1970-01-01 00:33:21 UTC (7 s ago){why}")
+
+
+def test_no_lock(tmp_path):
+    assert _lock.read(str(tmp_path / "none")) is None
+    assert _lock.read(str(tmp_path)) == {}  # a directory cannot be read
+
+
+@pytest.mark.parametrize("seconds, words", [
+    (-5, "0 s"), (8.4, "8 s"), (119, "119 s"), (120, "2 minutes"), (7199, "119 minutes"), (7200, "2 hours"),
+    (172800, "2 days"),
+])
+def test_ago(seconds, words):
+    assert _lock.ago(seconds) == words
+
+
+@pytest.mark.parametrize("doing, said", [("", "not said"), ("rolling sf-2", "rolling sf-2")])
+def test_describe(doing, said):
+    assert _lock.describe(dict(LOCK, doing=doing), 2008.0) == (
+        f"bob@admin, pid 4711, run 99999999, since 1970-01-01 00:16:40 UTC (16 minutes ago), doing: {said}, last "
+        "renewed 8 s ago")
+
+
+@pytest.mark.parametrize("now, over", [(2000, False), (3800, False), (3801, True), (200, False), (199, True)])
+def test_ran_out(now, over):
+    assert _lock.ran_out(LOCK, now) is over
