@@ -137,8 +137,11 @@ class Member:
 
     def __init__(self, params):
         self.params = params
-        parts = urlsplit(params["url"])
-        if parts.scheme not in ("http", "https") or not parts.hostname:
+        try:
+            parts = urlsplit(params["url"])
+        except ValueError:
+            parts = None
+        if not parts or parts.scheme not in ("http", "https") or not parts.hostname:
             raise RollingError("url is not the address of a balancer-manager; write http://HOST:PORT/PATH")
         self.user, self.password = parts.username, parts.password
         self.url = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment=""))
