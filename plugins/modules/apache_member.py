@@ -15,8 +15,8 @@ description:
   - A member that this module takes out is both draining (C(Drn)) and disabled (C(Dis)), which hands do not set
     together. Only such a member is ever let in again. One that has another of C(Drn), C(Dis), C(Stop) was taken out by
     somebody else and is left so.
-  - Apache forgets that status when it is restarted or reloaded, unless C(BalancerPersist) is on. Do not reload it while
-    a node is out.
+  - Apache forgets that status when it is restarted or reloaded, also where C(BalancerPersist) is on. Let nothing reload
+    it while a node is out, such as the rotation of its logs.
 options:
   url:
     description:
@@ -137,8 +137,11 @@ class Member:
 
     def __init__(self, params):
         self.params = params
-        parts = urlsplit(params["url"])
-        if parts.scheme not in ("http", "https") or not parts.hostname:
+        try:
+            parts = urlsplit(params["url"])
+        except ValueError:
+            parts = None
+        if not parts or parts.scheme not in ("http", "https") or not parts.hostname:
             raise RollingError("url is not the address of a balancer-manager; write http://HOST:PORT/PATH")
         self.user, self.password = parts.username, parts.password
         self.url = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment=""))

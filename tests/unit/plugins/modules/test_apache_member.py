@@ -234,6 +234,7 @@ def test_other_answers(apache, run, says, message):
     (dict(member="http://10.0.0.9:13000"), f"has no member http://10.0.0.9:13000; it has {MEMBER}, {OTHER}$"),
     (dict(url="http://joe:s3cret@127.0.0.1:1/"), "^Apache http://127.0.0.1:1/ cannot be asked: .*Connection refused"),
     (dict(url="127.0.0.1:80"), "is not the address of a balancer-manager"),
+    (dict(url="http://[::1/"), "is not the address of a balancer-manager"),
     (dict(url="ftp://127.0.0.1/x"), "is not the address of a balancer-manager"),
 ])
 def test_failures(run, arguments, message):
