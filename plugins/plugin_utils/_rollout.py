@@ -5,7 +5,7 @@
 # This plugin_util is private to the collection: it may change at any time, use it only from shakenfist.rolling.
 
 # What the callback rollout knows of a roll, apart from Ansible: tasks become steps, steps become events, and events
-# become lines on a terminal, in a log, and in a file.
+# become lines on a terminal, in a log, and in a file. The report takes the steps from here, too.
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ import time
 from collections import namedtuple
 from datetime import datetime, timezone
 
+COLLECTION = "shakenfist.rolling"
 WIDTH = 100
 
 # Which step a task belongs to: role, module, argument, step. Without a module it is all tasks of the role, and of the
@@ -47,6 +48,7 @@ OF_A_NODE = ("quorum", "drain", "activate", "reconfigure", "restart", "gate", "s
 
 # What of a module's result is told. Nothing else is: neither what a module was given nor what it found on the node.
 DETAILS = {
+    "apache_member": ("was", "status", "sessions"),
     "drain": ("was_ready", "not_ready_after", "stopped_after", "state", "balancer_before", "balancer",
               "balancer_left_after", "sessions_zero_after"),
     "dump": ("path", "size", "verified"),
@@ -54,6 +56,7 @@ DETAILS = {
     "grpc_health_info": ("serving", "waited"),
     "haproxy_info": ("reachable", "waited"),
     "haproxy_server": ("was", "status", "sessions"),
+    "nginx_server": ("was", "sessions"),
     "nodes_info": ("known", "leader", "stale"),
     "prune": ("removed", "kept"),
     "ready_info": ("ready", "count", "waited"),
@@ -79,6 +82,14 @@ def step_of(roles, module, arguments):
             if not argument or argument in arguments:
                 return step
     return ""
+
+
+def describe(task):
+    """What the view needs to know of a task."""
+    names = [role.get_name() for role in task.get_dep_chain() or []]
+    roles = [name.rpartition(".")[2] if name.startswith(f"{COLLECTION}.") else "" for name in names]
+    module = task.action.rpartition(".")[2]
+    return Task(step_of(roles, module, task.args), module, task.get_name())
 
 
 def details_of(module, data):

@@ -78,8 +78,14 @@ ROWS = [
         mend=both(shell('lb', 'mv {0}.probing {0}'.format(CONFIGURATION), 'systemctl reload haproxy'), all_is_well),
         arguments=HAPROXY, outcome=REFUSED, node='sf-1', cause=('(?i)prob|check', 'httpchk GET /readyz')),
 
+    Row('service-suffers', 'requests of the watcher fail while a node is rolled',
+        moment=task('Stop the API and witness'),
+        inject=shell('lb', 'systemctl stop haproxy', 'sleep 1', 'systemctl start haproxy'),
+        arguments=('-e', 'watch_url=http://{lb}/api/'), fails='.', recovery=1, node='sf-2',
+        cause=('requests to .* have failed since the roll began, 0 may', 'Not touched: sf-2, sf-3')),
+
     Row('peer-dies', 'another node dies when a node is about to be drained',
-        moment=task('Let the balancer take the node back', 'sf-1'),
+        moment=task('Watch the node while the balancer takes it back', 'sf-1'),
         inject=shell('sf-3', 'systemctl kill --signal=KILL sf-api', 'systemctl stop sf-api'),
         mend=both(shell('sf-3', 'systemctl start sf-api'), ready('sf-3')),
         faulted=('sf-3',), arguments=('-e', 'roll_quorum_timeout=5'),

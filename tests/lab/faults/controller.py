@@ -31,5 +31,5 @@ ROWS = [
     killed('drain', unit_is('sf-1', 'sf-api', 'deactivating')),
     killed('activate', task('Activate the staged release', 'sf-2'), check=passed_over('sf-1')),
     killed('restart', task('Restart the daemons that others order after', 'sf-1')),
-    killed('gate', task('Wait until every worker', 'sf-3'), check=passed_over('sf-1', 'sf-2')),
+    killed('gate', task('Wait until every worker', 'sf-2'), check=passed_over('sf-1', 'sf-2')),
 ]

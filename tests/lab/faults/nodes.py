@@ -28,7 +28,8 @@ IMPATIENT = ('-e', 'roll_reconnect_timeout=10')
 
 ROWS = [
     Row('node-unreachable-before-the-drain', 'a node cannot be reached when its turn comes',
-        moment=task('Let the balancer take the node back', 'sf-1'), inject=unreachable('sf-2'), mend=reachable('sf-2'),
+        moment=task('Watch the node while the balancer takes it back', 'sf-1'),
+        inject=unreachable('sf-2'), mend=reachable('sf-2'),
         arguments=IMPATIENT, node='sf-2', cause=(UNREACHABLE, 'Not touched: sf-3')),
 
     Row('node-unreachable-in-the-drain', 'a node cannot be reached any more while it drains',
