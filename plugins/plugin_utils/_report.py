@@ -17,7 +17,9 @@ from ansible_collections.shakenfist.rolling.plugins.plugin_utils._timeline impor
 FORMAT = 1
 # In words: what is done, to what it was done.
 KINDS = {"upgrade": ("upgrade", "upgraded"), "rollback": ("rollback", "taken back"),
-         "restart": ("restart", "restarted")}
+         "restart": ("restart", "restarted"), "reconfigure": ("reconfiguration", "reconfigured")}
+# These lead to no other release.
+STAYING = ("restart", "reconfigure")
 
 
 def plain(value):
@@ -259,9 +261,9 @@ def outcome(data):
     nodes = [node for node in data["nodes"] if node["result"] != "passed over"]
     rolled = [node for node in nodes if node["result"] == "rolled"]
     before, to = " and ".join(data["releases"]["from"]), data["releases"]["to"]
-    target = f" on {to}" if noun == "restart" else f" to {to}"
+    target = f" on {to}" if data["kind"] in STAYING else f" to {to}"
     if data["result"] == "ok":
-        way = target if noun == "restart" or before in ("", to) else f" from {before}{target}"
+        way = target if data["kind"] in STAYING or before in ("", to) else f" from {before}{target}"
         return f"{many(len(rolled), 'node')} {participle}{way} in {spell(data['seconds'], 0)}"
     done = f"{len(rolled)} of {many(len(nodes), 'node')} done"
     if data["result"] == "stopped":

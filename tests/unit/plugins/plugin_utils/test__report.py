@@ -143,6 +143,7 @@ def test_a_run_that_did_not_come_to_its_end():
 
 @pytest.mark.parametrize("playbook, sentence", [
     ("rollback", "3 nodes taken back from 0.8.0 to 0.8.1 in "), ("restart", "3 nodes restarted on 0.8.1 in "),
+    ("reconfigure", "3 nodes reconfigured on 0.8.1 in "),
     ("somebody_elses", "3 nodes upgraded from 0.8.0 to 0.8.1 in ")])
 def test_kinds(playbook, sentence):
     data = report(Facts(command=f"ansible-playbook shakenfist.rolling.{playbook} -e x=y").rolled())
