@@ -14,10 +14,7 @@ import pytest
 import yaml
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
-from role_docs import ROLES, defaults, entry_points, load, options, updated
-
-# Only these may be named without the prefix of the role: they are the playbook's own.
-SHARED = "rolling_"
+from role_docs import ROLES, SHARED, defaults, entry_points, load, options, updated
 
 
 def is_template(value):
@@ -104,7 +101,7 @@ def test_the_readme_tells_the_variables(role):
     text = (role / "README.md").read_text(encoding="utf-8")
     assert text.startswith(f"# {role.name}\n")
     assert f"shakenfist.rolling.{role.name}" in text, "an example of its use is missing"
-    assert text == updated(role), "run .cache/venv/bin/python tests/specs/role_docs.py"
+    assert text == updated(role), "run tools/variables"
 
 
 def conditions(tasks):
