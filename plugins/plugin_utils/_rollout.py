@@ -192,7 +192,7 @@ class Rollout:
         if not place.step:
             return
         if place.step == "drain" and place.result != "skipped":
-            place.drained = place.since
+            place.drained = place.drained or place.since  # a reconfigure may drain twice
         if place.step == "gate":
             place.gated = place.last
         end = dict(node=place.name, step=place.step, seconds=round(place.last - place.since, 3), result=place.result,

@@ -125,6 +125,16 @@ def test_fit():
     assert _rollout.fit("a\nb", 2) == "..." and _rollout.fit("a\nb", 3) == "a b"
 
 
+def test_a_node_that_is_drained_twice_is_out_of_rotation_since_the_first():
+    run = Run(PLAN)
+    run.task("sf-1", "drain", "drain", "changed", 3)
+    run.task("sf-1", "reconfigure", "shell", "changed", 60)
+    run.task("sf-1", "drain", "drain", "changed", 3)
+    run.task("sf-1", "gate", seconds=5)
+    run.fact("sf-1", roll_rolled=True)
+    assert run.told("done")[0]["out_of_rotation"] == pytest.approx(71)
+
+
 def test_a_node_goes_through_the_roll():
     run = Run(PLAN)
     run.task("sf-1", "quorum", "ready_info", count=2, seen=dict(a=1, b=1, c=1))
