@@ -122,7 +122,9 @@ class ActionModule(PersistentAction):
             time.sleep(INTERVAL)
             answer = self.persist(lambda: self.ask(task_vars), task_vars)
         if said and not answer.get("failed"):
-            self._display.display(f"The roll goes on after {time.monotonic() - begin:.0f} s: {answer['lock']['doing']}")
+            waited, now = time.monotonic() - begin, time.time()
+            answer = dict(answer, paused=[round(now - waited, 3), round(now, 3)])
+            self._display.display(f"The roll goes on after {waited:.0f} s: {answer['lock']['doing']}")
         return answer
 
     def announce(self, words, task_vars):

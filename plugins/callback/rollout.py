@@ -146,17 +146,16 @@ from ansible.plugins.callback import CallbackBase
 from ansible.plugins.callback.default import CallbackModule as DefaultCallback
 from ansible_collections.shakenfist.rolling.plugins.action.lock import myself
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._rollout import (
+    COLLECTION,
     Live,
     Log,
     Rollout,
-    Task,
     clock,
+    describe,
     printable,
-    step_of,
     words,
 )
 
-COLLECTION = "shakenfist.rolling"
 NAME = f"{COLLECTION}.rollout"
 ROOT = os.path.realpath(os.path.join(os.path.dirname(__file__), "..", "..")) + os.sep
 # Where it is the output, it is Ansible's default one that says less. Where it is not (callbacks_enabled), the methods
@@ -187,14 +186,6 @@ def is_inside(path):
 def is_ours(item):
     """Whether a play or a task is from this collection. It has no path if Ansible has made it up."""
     return is_inside(item.get_path().rpartition(":")[0])
-
-
-def describe(task):
-    """What the view needs to know of a task."""
-    names = [role.get_name() for role in task.get_dep_chain() or []]
-    roles = [name.rpartition(".")[2] if name.startswith(f"{COLLECTION}.") else "" for name in names]
-    module = task.action.rpartition(".")[2]
-    return Task(step_of(roles, module, task.args), module, task.get_name())
 
 
 def parts(result):

@@ -12,7 +12,10 @@ from ansible.errors import AnsibleFilterError
 
 
 def documented_variables(roles):
-    """All options in the argument specs of the roles in the directory C(roles), by name."""
+    """All options in the argument specs of the roles in the directory C(roles), by name.
+
+    None is required: what a role cannot do without, its caller gives, and not whoever sets variables for all of them.
+    """
     options = {}
     for path in sorted(glob.glob(os.path.join(roles, "*", "meta", "argument_specs.yml"))):
         try:
@@ -21,7 +24,8 @@ def documented_variables(roles):
         except (OSError, yaml.YAMLError, KeyError, TypeError) as exc:
             raise AnsibleFilterError(f"cannot read argument specs from {path}: {exc}") from exc
         for spec in specs.values():
-            options.update(spec.get("options", {}))
+            options.update((name, {key: value for key, value in option.items() if key != "required"})
+                           for name, option in spec.get("options", {}).items())
     if not options:
         raise AnsibleFilterError(f"no role in {roles} documents its variables")
     return options

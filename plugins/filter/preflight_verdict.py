@@ -134,6 +134,21 @@ def _balancer(balancer):
                     for words in balancer["problems"]]
 
 
+def _told(seen, what):
+    """What the balancers that the roll tells have said of the node, C(problems), C(shut) or C(out)."""
+    return [words for one in seen.get("told") or [] for words in one[what]]
+
+
+def _rotation(seen):
+    problems = _told(seen, "problems")
+    if problems:
+        return problems, "fail"
+    left = [f"{who} has it out of rotation since a roll that broke: it is rolled again, and let in"
+            for who in _told(seen, "shut")]
+    return left + [f"{who} has it out of rotation, and not because of a roll: it is left so"
+                   for who in _told(seen, "out")], "warn"
+
+
 def _room(seen, target):
     host, node = seen.get("host") or {}, seen["node"]
     if not host or not target or _unfinished(node, target):
@@ -174,6 +189,8 @@ def _findings(seen, in_tier, begun, excused, target, options):
     if seen.get("balancer"):
         level, problems = _balancer(seen["balancer"])
         findings.judge("balancer", problems, level)
+    if seen.get("told"):
+        findings.judge("rotation", *_rotation(seen))
     if options["strategy"] == "in_place":
         findings.add("strategy", *_strategy(node))
     if not options["restart"]:
@@ -204,6 +221,8 @@ def preflight_verdict(nodes, database, target, allow_degraded=False, allow_downg
     for name, seen in nodes.items():
         node = seen["node"]
         gateway_down = bool(node) and name in database and node["gateway"] not in serving
+        # No balancer sends it requests, so it does not serve, and rolling it again lets it in.
+        ready = seen["ready"] and not _told(seen, "shut")
         on_target = bool(target and node) and node["release"].get("version") == target["version"]
         findings = _findings(seen, name in database, name in begun, excused, target, options)
         verdict[name] = {
@@ -211,9 +230,9 @@ def preflight_verdict(nodes, database, target, allow_degraded=False, allow_downg
             "database": name in database,
             "version": node["release"].get("version", "") if node else "",
             "zone": seen.get("zone") or "",
-            "ready": seen["ready"],
+            "ready": ready,
             "gateway_down": gateway_down,
-            "done": on_target and seen["ready"] and not gateway_down and not node["behind"],
+            "done": on_target and ready and not gateway_down and not node["behind"],
             "findings": findings,
             "problems": [finding["words"] for finding in findings if finding["level"] == "fail"],
         }

@@ -159,6 +159,12 @@ stopped:
   returned: when O(state=renewed), on such a failure
   type: bool
   sample: true
+paused:
+  description: Since when and until when the run has waited, in seconds since 1970 on the controller's clock.
+  returned: when O(state=renewed) and the run was asked to pause, and then to go on
+  type: list
+  elements: float
+  sample: [1763700100.0, 1763702000.0]
 msg:
   description: What the wish will do, in words.
   returned: when O(state=wished)

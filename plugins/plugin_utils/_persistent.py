@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 
 from ansible.errors import AnsibleConnectionFailure
-from ansible.plugins.action import ActionBase
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._timeline import TimedAction
 
 # Seconds between two tries. A refused connection answers at once, a silent one takes ansible's own timeout.
 INTERVAL = 2
@@ -17,7 +17,7 @@ INTERVAL = 2
 NEWS = 30
 
 
-class PersistentAction(ActionBase):
+class PersistentAction(TimedAction):
     """A module whose node may be lost for a while in the middle of a roll, because it reboots, for example.
 
     A lost node ends the run of Ansible for that host: no rescue, and no word on what comes next. With the variable
@@ -25,12 +25,8 @@ class PersistentAction(ActionBase):
     modules that may be run twice. When time runs out the task fails, as any other one does, with C(lost).
     """
 
-    _supports_check_mode = True
-
-    def run(self, tmp=None, task_vars=None):
-        result = super().run(tmp, task_vars)
-        result.update(self.persist(lambda: self.ask(task_vars), task_vars or {}))
-        return result
+    def act(self, task_vars):
+        return self.persist(lambda: self.ask(task_vars), task_vars)
 
     def ask(self, task_vars):
         """Run the module."""
@@ -41,6 +37,8 @@ class PersistentAction(ActionBase):
         patience = self.patience(task_vars)
         if patience is None:
             return ask()
+        # A balancer, for example, to which a task of the node is delegated.
+        other = next(iter(task_vars.get("ansible_delegated_vars") or ()), "")
         deadline = time.monotonic() + patience
         news = deadline - patience
         while True:
@@ -51,12 +49,12 @@ class PersistentAction(ActionBase):
             left = deadline - time.monotonic()
             if left <= 0:
                 return dict(failed=True, changed=False, lost=True, msg=(
-                    f"the node cannot be reached by ssh any more, and did not come back within {patience:g} s: "
-                    f"{words}"))
+                    f"{other or 'the node'} cannot be reached by ssh any more, and did not come back within "
+                    f"{patience:g} s: {words}"))
             if time.monotonic() >= news:
                 news = time.monotonic() + NEWS
-                self._display.warning(f"{task_vars.get('inventory_hostname', 'the node')} is lost, waiting for it for "
-                                      f"{left:.0f} s more: {words}")
+                name = other or task_vars.get("inventory_hostname", "the node")
+                self._display.warning(f"{name} is lost, waiting for it for {left:.0f} s more: {words}")
             self.forget_connection()
             time.sleep(min(INTERVAL, left))
 

@@ -5,7 +5,7 @@
 # This plugin_util is private to the collection: it may change at any time, use it only from shakenfist.rolling.
 
 # What the callback rollout knows of a roll, apart from Ansible: tasks become steps, steps become events, and events
-# become lines on a terminal, in a log, and in a file.
+# become lines on a terminal, in a log, and in a file. The report takes the steps from here, too.
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ import time
 from collections import namedtuple
 from datetime import datetime, timezone
 
+COLLECTION = "shakenfist.rolling"
 WIDTH = 100
 
 # Which step a task belongs to: role, module, argument, step. Without a module it is all tasks of the role, and of the
@@ -33,6 +34,7 @@ STEPS = (
     ("roll", "ready_info", "minimum", "quorum"),
     ("drain", "", "", "drain"),
     ("activate", "", "", "activate"),
+    ("reconfigure", "shell", "", "reconfigure"),
     ("restart", "units", "", "restart"),
     ("restart", "grpc_health_info", "", "restart"),
     ("gate", "", "", "gate"),
@@ -42,10 +44,11 @@ STEPS = (
     ("prune", "", "", "prune"),
 )
 # These are taken by each node for itself, the others by all nodes at once.
-OF_A_NODE = ("quorum", "drain", "activate", "restart", "gate", "settle", "restore")
+OF_A_NODE = ("quorum", "drain", "activate", "reconfigure", "restart", "gate", "settle", "restore")
 
 # What of a module's result is told. Nothing else is: neither what a module was given nor what it found on the node.
 DETAILS = {
+    "apache_member": ("was", "status", "sessions"),
     "drain": ("was_ready", "not_ready_after", "stopped_after", "state", "balancer_before", "balancer",
               "balancer_left_after", "sessions_zero_after"),
     "dump": ("path", "size", "verified"),
@@ -53,6 +56,7 @@ DETAILS = {
     "grpc_health_info": ("serving", "waited"),
     "haproxy_info": ("reachable", "waited"),
     "haproxy_server": ("was", "status", "sessions"),
+    "nginx_server": ("was", "sessions"),
     "nodes_info": ("known", "leader", "stale"),
     "prune": ("removed", "kept"),
     "ready_info": ("ready", "count", "waited"),
@@ -78,6 +82,14 @@ def step_of(roles, module, arguments):
             if not argument or argument in arguments:
                 return step
     return ""
+
+
+def describe(task):
+    """What the view needs to know of a task."""
+    names = [role.get_name() for role in task.get_dep_chain() or []]
+    roles = [name.rpartition(".")[2] if name.startswith(f"{COLLECTION}.") else "" for name in names]
+    module = task.action.rpartition(".")[2]
+    return Task(step_of(roles, module, task.args), module, task.get_name())
 
 
 def details_of(module, data):
@@ -343,8 +355,8 @@ class Rollout:
         return f"{self.name} {self.way()} {self.release}" if self.release else self.name
 
     def way(self):
-        """A restart does not lead to another release."""
-        return "on" if self.name == "restart" else "to"
+        """Neither a restart nor a change of the configuration leads to another release."""
+        return "on" if self.name in ("restart", "reconfigure") else "to"
 
 
 # ---- events as lines

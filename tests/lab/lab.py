@@ -42,7 +42,7 @@ NETWORK = f"sfr-{NAME}"
 PREFIX = "sfr-" if NAME == "lab" else f"sfr-{NAME}-"
 SUBNETS = [os.environ["LAB_SUBNET"]] if "LAB_SUBNET" in os.environ else [f"10.213.{n}.0/24" for n in range(77, 87)]
 PACKAGES = ("systemd systemd-sysv dbus openssh-server sudo python3 python3-venv python3-pip iproute2 procps curl "
-            "ca-certificates mariadb-server mariadb-client haproxy").split()
+            "ca-certificates mariadb-server mariadb-client haproxy apache2 nginx").split()
 FIRST_RELEASE, OFFERED = "0.8.0", ["0.8.0", "0.8.1"]
 DATABASE_PASSWORD = "lab-database-password"
 SYSTEM_KEY = "lab-system-key"
@@ -321,6 +321,47 @@ listen stats
 """
 
 
+# Two more balancers, where they are asked for. They probe nobody, and as HAProxy here, they do not try again elsewhere.
+APACHE_PORT, NGINX_PORT = 8081, 8082
+
+
+def apache(lab):
+    members = "\n".join(f"    BalancerMember http://{lab.address(node)}:13000" for node in lab.nodes)
+    return {"etc/apache2/ports.conf": f"Listen {APACHE_PORT}\n",
+            "etc/apache2/sites-enabled/lab.conf": f"""ServerName lb
+<Proxy balancer://sf-api>
+{members}
+    ProxySet maxattempts=0
+</Proxy>
+<VirtualHost *:{APACHE_PORT}>
+    ProxyPass /api balancer://sf-api
+    <Location /balancer-manager>
+        SetHandler balancer-manager
+        Require local
+    </Location>
+</VirtualHost>
+"""}
+
+
+def nginx(lab):
+    servers = "\n".join(f"server {lab.address(node)}:13000;" for node in lab.nodes)
+    return {"etc/nginx/sf-api.servers": f"{servers}\n",
+            "etc/nginx/conf.d/lab.conf": f"""upstream sf-api {{
+    include sf-api.servers;
+}}
+server {{
+    listen {NGINX_PORT};
+    location /api/ {{
+        proxy_pass http://sf-api/;
+        proxy_next_upstream off;
+    }}
+}}
+"""}
+
+
+BALANCERS = {"apache2": apache, "nginx": nginx}
+
+
 DATABASE_CONF = """[mariadbd]
 bind-address = 0.0.0.0
 skip-name-resolve
@@ -341,7 +382,10 @@ def files(lab, machine):
     if machine == "db":
         return {"etc/mysql/mariadb.conf.d/99-lab.cnf": DATABASE_CONF, "etc/mysql/lab.sql": DATABASE_INIT}
     if machine == "lb":
-        return {"etc/haproxy/haproxy.cfg": balancer(lab)}
+        found = {"etc/haproxy/haproxy.cfg": balancer(lab)}
+        for name in lab.options["balancer"]:
+            found |= BALANCERS[name](lab)
+        return found
     api = f"http://{lab.address('lb')}/api"
     return {
         "etc/pip.conf": f"[global]\nindex-url = http://{lab.address('db')}:8080/simple/\n"
@@ -398,7 +442,7 @@ def start(lab, image, machine):
     podman("run", "--detach", "--pull=never", "--systemd=always", "--cap-add", "SYS_ADMIN", "--label", LABEL,
            "--name", f"{PREFIX}{machine}", "--hostname", machine, "--network", NETWORK, "--ip", lab.address(machine),
            *[word for volume in volumes for word in ("--volume", volume)],
-           image, "/bin/sh", "/lab/init", lab.kind(machine))
+           image, "/bin/sh", "/lab/init", lab.kind(machine), *(lab.options["balancer"] if machine == "lb" else []))
 
 
 def wait_until(what, condition, limit=START_LIMIT):
@@ -497,7 +541,8 @@ def up(options):
     remove_all()
     fresh_index()
     lab = Lab(make_network(), {key: getattr(options, key) for key in (
-        "nodes", "database", "drain_grace", "balancer_inter", "balancer_fall", "balancer_rise", "release", "trait")})
+        "nodes", "database", "drain_grace", "balancer_inter", "balancer_fall", "balancer_rise", "balancer", "release",
+        "trait")})
     lab.save()
     say(f"starting db, lb and {options.nodes} node{'s' if options.nodes > 1 else ''}")
     start(lab, image, "db")
@@ -659,6 +704,8 @@ def main():
     command.add_argument("--balancer-inter", type=float, default=1, help="seconds between the balancer's checks (1)")
     command.add_argument("--balancer-fall", type=int, default=2, help="failed checks until it lets go of a node (2)")
     command.add_argument("--balancer-rise", type=int, default=2, help="good checks until it takes a node back (2)")
+    command.add_argument("--balancer", action="append", default=[], choices=list(BALANCERS),
+                         help=f"a further one, without checks: apache2 on port {APACHE_PORT}, nginx on {NGINX_PORT}")
     command.add_argument("--release", default=FIRST_RELEASE, help=f"what the nodes run ({FIRST_RELEASE})")
     command.add_argument("--trait", action="append", default=[], help="a way in which that is broken")
     command.set_defaults(do=up)

@@ -2,8 +2,8 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-# The table of variables in each role's README, from its argument specs. Run this file after a change of the specs:
-#   .cache/venv/bin/python tests/specs/role_docs.py
+# What is told of the variables, from the argument specs: the table in each role's README, and docs/variables.md. Run
+# tools/variables after a change of the specs.
 
 from __future__ import annotations
 
@@ -13,7 +13,11 @@ import re
 
 import yaml
 
-ROLES = sorted(path for path in (pathlib.Path(__file__).parents[2] / "roles").iterdir() if path.is_dir())
+ROOT = pathlib.Path(__file__).parents[2]
+ROLES = sorted(path for path in (ROOT / "roles").iterdir() if path.is_dir())
+PLAYBOOKS = sorted((ROOT / "playbooks").glob("*.yml"))
+REFERENCE = ROOT / "docs" / "variables.md"
+SHARED = "rolling_"  # the playbooks' own, which role preflight documents
 BEGIN, END = "<!-- variables: from meta/argument_specs.yml -->\n", "<!-- end of variables -->\n"
 
 
@@ -34,6 +38,15 @@ def options(role):
     return {name: option for spec in entry_points(role).values() for name, option in spec.get("options", {}).items()}
 
 
+# Those that a playbook takes, but no role.
+OF_PLAYBOOKS = {
+    "pause_reason": {"type": "str", "default": "", "description": "Of `pause`: why the roll is to wait, for people."},
+    "stop_reason": {"type": "str", "default": "", "description": "Of `stop`: why the roll is to end, for people."},
+}
+# The roles in the order in which a roll comes to them; others follow.
+ORDER = "preflight lock watch hook stage schema roll drain activate restart gate verify prune finish rollback".split()
+
+
 def plain(text):
     """Ansible's markup as Markdown."""
     text = re.sub(r"\b[COV]\((.+?)\)", r"`\1`", text)
@@ -45,18 +58,27 @@ def cell(value):
     return "`" + " ".join(text.split()).replace("|", "\\|") + "`"
 
 
-def table(role):
-    """The variables of a role as a Markdown table."""
+def kind(option):
+    return f"list of {option['elements']}" if option.get("elements") else option["type"]
+
+
+def description(option):
+    words = option["description"]
+    return plain(" ".join([words] if isinstance(words, str) else words))
+
+
+def rows(named, values, kind, describe):
+    """Options by name as a Markdown table, with the defaults that they have in values."""
     lines = ["| Variable | Type | Default | What it is |", "|---|---|---|---|"]
-    for name, option in options(role).items():
-        kind = f"list of {option['elements']}" if option.get("elements") else option["type"]
-        default = "required" if option.get("required") else "not set"
-        if name in defaults(role):
-            default = cell(defaults(role)[name])
-        words = option["description"]
-        lines.append(f"| `{name}` | {kind} | {default} | "
-                     f"{plain(' '.join([words] if isinstance(words, str) else words))} |")
+    for name, option in named.items():
+        default = "required" if option.get("required") else cell(values[name]) if name in values else "not set"
+        lines.append(f"| `{name}` | {kind(option)} | {default} | {describe(name, option)} |")
     return "\n".join(lines) + "\n"
+
+
+def table(role):
+    """The variables of a role, for its README."""
+    return rows(options(role), defaults(role), kind, lambda dummy, option: description(option))
 
 
 def updated(role):
@@ -69,6 +91,87 @@ def updated(role):
     return before + begin + table(role) + end + after
 
 
+def published(tasks):
+    """The facts that tasks set, those in blocks among them."""
+    for task in tasks:
+        for key in ("block", "rescue", "always"):
+            yield from published(task.get(key, []))
+        yield from task.get("ansible.builtin.set_fact", {})
+
+
+def facts(role):
+    """The facts that a role publishes."""
+    return {fact for path in role.glob("tasks/*.yml") for fact in published(load(path)) if not fact.startswith("__")}
+
+
+def taken():
+    """The names that playbooks read with a default and no role publishes, so those that somebody may set."""
+    return {name for path in PLAYBOOKS
+            for name in re.findall(r"(?<![\w.])([a-z]+_[a-z_]+) *\| *default\(", path.read_text(encoding="utf-8"))
+            } - {fact for role in ROLES for fact in facts(role)}
+
+
+def given():
+    """By variable, the playbooks that set it for the roles."""
+    found = {}
+    for path in PLAYBOOKS:
+        for name in {name for play in load(path) for name in play.get("vars", {})}:
+            found.setdefault(name, []).append(f"`{path.stem}`")
+    return found
+
+
+def full_kind(option):
+    """The type of an option, its unit, and what it may be."""
+    seconds = option["type"] in ("int", "float") and "seconds" in description(option).partition(".")[0]
+    choices = ": " + ", ".join(f"`{choice}`" for choice in option["choices"]) if option.get("choices") else ""
+    return kind(option) + (", seconds" if seconds else "") + choices
+
+
+def reference():
+    """The page of all variables."""
+    setters = given()
+
+    def full_description(name, option):
+        return description(option) + (f" *Set by {', '.join(setters[name])}.*" if name in setters else "")
+
+    ranks = {name: rank for rank, name in enumerate(ORDER)}
+    roles = sorted(ROLES, key=lambda role: (ranks.get(role.name, len(ranks)), role.name))
+    everything = {name: option for role in roles for name, option in options(role).items()}
+    shared = {name: option for name, option in everything.items() if name.startswith(SHARED)}
+    short = {role: plain(entry_points(role)["main"]["short_description"]) for role in roles}
+    contents = "".join(f"| [{role.name}](#{role.name}) | {short[role]} |\n" for role in roles)
+    text = INTRODUCTION.format(contents=contents) + "\n## The whole roll\n\n" + rows(
+        {**shared, **OF_PLAYBOOKS}, {name: option["default"] for name, option in OF_PLAYBOOKS.items()},
+        full_kind, full_description)
+    for role in roles:
+        own = {name: option for name, option in options(role).items() if not name.startswith(SHARED)}
+        text += (f"\n## {role.name}\n\n{short[role]}. [Its README](../roles/{role.name}/README.md) has an example, and "
+                 "the facts that it publishes.\n\n" + rows(own, defaults(role), full_kind, full_description))
+    return text
+
+
+INTRODUCTION = """# Variables
+
+<!-- Written by tools/variables from roles/*/meta/argument_specs.yml and roles/*/defaults/main.yml: change those. -->
+
+All variables, with the defaults that they have. The [README](../README.md#variables) lists the few that most people
+need.
+
+Set them in the inventory, in `group_vars/allsf.yml` beside it, or for one run with `-e`. What `-e name=value` gives is
+text, which is taken as the number or the flag that it stands for. A list must be given as JSON, such as
+`-e '{{"stage_packages": ["shakenfist-client>=0.8"]}}'`. A name that is misspelt, or a value of the wrong type, is
+refused before anything is touched.
+
+A default with `{{{{ ... }}}}` is worked out for each node when it is needed. What "not set" means, the description
+says. What is *set by* a playbook is that playbook's to know: set it only in a playbook of your own.
+
+| Section | What it does |
+|---|---|
+| [The whole roll](#the-whole-roll) | the variables of the playbooks |
+{contents}"""
+
+
 if __name__ == "__main__":
+    REFERENCE.write_text(reference(), encoding="utf-8")
     for a_role in ROLES:
         (a_role / "README.md").write_text(updated(a_role), encoding="utf-8")

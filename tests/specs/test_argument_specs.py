@@ -14,10 +14,7 @@ import pytest
 import yaml
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
-from role_docs import ROLES, defaults, entry_points, load, options, updated
-
-# Only these may be named without the prefix of the role: they are the playbook's own.
-SHARED = "rolling_"
+from role_docs import ROLES, SHARED, defaults, entry_points, facts, load, options, updated
 
 
 def is_template(value):
@@ -104,7 +101,7 @@ def test_the_readme_tells_the_variables(role):
     text = (role / "README.md").read_text(encoding="utf-8")
     assert text.startswith(f"# {role.name}\n")
     assert f"shakenfist.rolling.{role.name}" in text, "an example of its use is missing"
-    assert text == updated(role), "run .cache/venv/bin/python tests/specs/role_docs.py"
+    assert text == updated(role), "run tools/variables"
 
 
 def conditions(tasks):
@@ -125,20 +122,10 @@ def test_conditions_take_a_bool_of_the_command_line(role):
             assert bare == [], f"{path}: {condition} needs | bool"
 
 
-def published(tasks):
-    """The facts that tasks set, those in blocks among them."""
-    for task in tasks:
-        for key in ("block", "rescue", "always"):
-            yield from published(task.get(key, []))
-        yield from task.get("ansible.builtin.set_fact", {})
-
-
 def test_the_readme_tells_the_facts(role):
-    paths = sorted(role.glob("tasks/*.yml"))
-    facts = {fact for path in paths for fact in published(load(path)) if not fact.startswith("__")}
     text = (role / "README.md").read_text(encoding="utf-8").partition("\n## Facts\n")[2]
     assert text, "the heading Facts is missing"
-    assert [fact for fact in sorted(facts) if f"`{fact}`" not in text] == []
+    assert [fact for fact in sorted(facts(role)) if f"`{fact}`" not in text] == []
 
 
 def test_examples_of_the_readme_are_yaml(role):

@@ -17,7 +17,7 @@ import sys
 import yaml
 
 ROOT = pathlib.Path(__file__).parents[2]
-ROLES = ("lock", "stage", "roll", "drain", "activate", "restart", "gate", "prune")
+ROLES = ("lock", "stage", "roll", "drain", "activate", "restart", "gate", "prune", "hook", "watch", "finish", "report")
 NODES = ("sf-1", "sf-2", "sf-3")
 UNITS = ("sf-api", "sf-net", "sf-privexec", "sf-database")
 RUNS = {name: dict(before="old", after="new", active_after=0.25) for name in UNITS}
@@ -47,6 +47,9 @@ from ansible.plugins.action import ActionBase
 
 class ActionModule(ActionBase):
     def run(self, tmp=None, task_vars=None):
+        return dict(super().run(tmp, task_vars), **self.act(task_vars))
+
+    def act(self, task_vars):
         module = self._task.action.rpartition(".")[2]
         with open(os.environ["FAKE_ROLL"], encoding="utf-8") as handle:
             answers = json.load(handle)
@@ -56,8 +59,16 @@ class ActionModule(ActionBase):
             if os.getppid() != parent:
                 os._exit(1)
             time.sleep(0.05)
-        return dict(super().run(tmp, task_vars), invocation=dict(module_args=dict(password="hunter2")), **result)
+        return dict(result, invocation=dict(module_args=dict(password="hunter2")))
 '''
+# The same, and it tells when, as the real ones do.
+TIMED = """
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._timeline import TimedAction
+
+
+class ActionModule(TimedAction):
+    act = ActionModule.act
+"""
 
 PREFLIGHT = """
 - name: Read what the node is
@@ -100,7 +111,7 @@ VERIFY = """
 class FakeRoll:
     """A collection, an inventory, and the answers of the modules."""
 
-    def __init__(self, root, plan=None):
+    def __init__(self, root, plan=None, timed=False):
         self.root = root
         self.collection = root / "ansible_collections" / "shakenfist" / "rolling"
         for folder in ("callback", "plugin_utils", "filter"):
@@ -117,7 +128,10 @@ class FakeRoll:
             before = ""
             if module.stem == "lock":
                 before = (ROOT / "plugins" / "action" / "lock.py").read_text()
-            self.write(f"plugins/action/{module.name}", before + ACTION)
+            self.write(f"plugins/action/{module.name}", before + ACTION + (TIMED if timed else ""))
+        if timed:
+            for folder in ("action", "modules"):
+                self.write(f"plugins/{folder}/report.py", (ROOT / "plugins" / folder / "report.py").read_text())
         (root / "inventory").write_text("[allsf]\n" + "".join(f"{name} ansible_connection=local\n" for name in NODES)
                                         + "[database]\nsf-1\n[nobody]\n")
         (root / "ansible.cfg").write_text("[defaults]\nstdout_callback = shakenfist.rolling.rollout\n")

@@ -107,7 +107,7 @@ def test_is_dead_where_nothing_is_known(gone):
 def action(monkeypatch, said, warned):
     def make(answers, task_vars=None, **arguments):
         plugin = lock.ActionModule.__new__(lock.ActionModule)
-        plugin._task = SimpleNamespace(args=arguments)
+        plugin._task = SimpleNamespace(args=arguments, run_once=True)
         plugin._display = SimpleNamespace(display=said.append, warning=warned.append)
         plugin._connection = SimpleNamespace()
         plugin._templar = SimpleNamespace(template=lambda value: value)
@@ -177,19 +177,20 @@ RESUME = "ansible-playbook -i '/etc/my hosts.yml' shakenfist.rolling.resume"
 def slept(monkeypatch):
     """Time that passes only when somebody sleeps."""
     naps = []
-    clock = SimpleNamespace(monotonic=lambda: float(sum(naps)), sleep=naps.append)
+    clock = SimpleNamespace(monotonic=lambda: float(sum(naps)), time=lambda: 1000.0 + sum(naps), sleep=naps.append)
     monkeypatch.setattr(lock, "time", clock)
     return naps
 
 
 def test_a_roll_that_nobody_asks_goes_on(action, slept, said):
     result, asked = action([renewed()], state="renewed")
-    assert not result.get("failed") and len(asked) == 1 and slept == said == []
+    assert not result.get("failed") and "paused" not in result and len(asked) == 1 and slept == said == []
 
 
 def test_a_pause_is_waited_for(action, slept, said):
     result, asked = action([PAUSED, PAUSED, renewed()], INVENTORY, state="renewed", pause_timeout="0", caution="soon")
     assert not result.get("failed") and result["wish"] is None and result["lock"]["doing"] == "rolling sf-2"
+    assert result["paused"] == [1000.0, 1000.0 + 2 * lock.INTERVAL]
     assert len(asked) == 3 and slept == [lock.INTERVAL] * 2 and {request["state"] for request in asked} == {"renewed"}
     first, last = said
     assert first.splitlines()[:3] == ["The roll is paused, next: rolling sf-2.", "bob@desk asked for that: the storage",

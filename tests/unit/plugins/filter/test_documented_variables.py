@@ -27,6 +27,11 @@ def test_all_entry_points_of_all_roles(roles):
     )) == {"drain_unit": {}, "drain_url": {}, "drain_x": {}}
 
 
+def test_what_a_role_requires_is_its_callers_to_give(roles):
+    spec = "argument_specs: {main: {options: {hook_point: {type: str, required: true}}}}"
+    assert documented_variables(roles(hook=spec)) == {"hook_point": {"type": "str"}}
+
+
 @pytest.mark.parametrize("text", ["{", "other: {}", "[]", "argument_specs: {main: {}}"])
 def test_what_cannot_be_read(roles, text):
     with pytest.raises(AnsibleFilterError):

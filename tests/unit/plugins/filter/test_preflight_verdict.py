@@ -107,6 +107,24 @@ def test_a_warning_is_no_problem():
     assert "is not in the database tier, but /etc/sf/config has a MARIADB_HOST" in warnings[0]["words"]
 
 
+@pytest.mark.parametrize("told, level, words", [
+    ([], "pass", ""),
+    ([dict(problems=["nginx on lb: no line"]), dict(out=["Apache"])], "fail", "nginx on lb: no line$"),
+    ([dict(shut=["nginx on lb"])], "warn", "nginx on lb has it out .* a roll that broke: it is rolled again"),
+    ([dict(), dict(out=["nginx on lb"])], "warn", "nginx on lb has it out .* not because of a roll: it is left so"),
+])
+def test_balancers_that_are_told(told, level, words):
+    told = [dict(dict(problems=[], shut=[], out=[]), **one) for one in told or [{}]]
+    node = dict(seen(release={"version": "0.8.1"}), told=told)
+    result = verdict(node)
+    finding = next(finding for finding in result["findings"] if finding["check"] == "rotation")
+    assert finding["level"] == level and re.match(words, finding["words"])
+    # One that a broken roll has left out gets no requests: it is no node to count on, nor one that is done.
+    left_out = any(one["shut"] for one in told)
+    assert result["ready"] == result["done"] == (not left_out)
+    assert "rotation" not in [finding["check"] for finding in verdict(seen())["findings"]]
+
+
 @pytest.mark.parametrize("detection, problems", [(0, 0), (24.9, 0), (25, 1)])
 def test_the_balancer_must_be_faster_than_the_drain(detection, problems):
     result = verdict(seen(), balancer_detection=detection)["problems"]

@@ -37,6 +37,7 @@ def run(monkeypatch):
         monkeypatch.setattr(ActionBase, "run", lambda self, tmp, task_vars: {})
         action = _persistent.PersistentAction.__new__(_persistent.PersistentAction)
         action.warned, asked = [], []
+        action._task = SimpleNamespace(run_once=True)
         action._templar = SimpleNamespace(template=lambda value: value)
         action._display = SimpleNamespace(warning=action.warned.append)
         action._connection = SimpleNamespace(reset=reset)
@@ -73,6 +74,11 @@ def test_a_node_that_does_not_come_back(run, patience, tries):
     result, asked, dummy = run([LOST], roll_reconnect_timeout=patience)
     assert result["failed"] and result["lost"] and not result["changed"] and len(asked) == tries
     assert f"did not come back within {patience} s: Failed to connect" in result["msg"]
+
+
+def test_another_host_is_lost(run):
+    result, dummy, warned = run([LOST], roll_reconnect_timeout=5, ansible_delegated_vars={"lb": {}})
+    assert result["msg"].startswith("lb cannot be reached by ssh") and warned[0].startswith("lb is lost, waiting")
 
 
 def test_it_does_not_say_so_all_the_time(run):

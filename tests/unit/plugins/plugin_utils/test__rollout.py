@@ -70,6 +70,9 @@ class Run:
     (["plan", "schema"], "schema_info", (), ""),
     (["plan", "restart"], "set_fact", (), ""),
     (["roll"], "ready_info", ("urls", "minimum"), "quorum"),
+    (["reconfigure"], "command", (), ""),
+    (["roll", "reconfigure"], "shell", (), "reconfigure"),
+    (["roll", "reconfigure", "drain"], "drain", (), "drain"),
     (["roll", "restart"], "units", (), "restart"),
     (["restart"], "grpc_health_info", (), "restart"),
     (["roll"], "ready_info", ("urls", "rounds"), "settle"),
@@ -190,6 +193,8 @@ def test_a_restart_leads_to_no_other_release():
     run.fact("sf-1", stage_resolved=dict(version="0.8.0"), preflight_plan=dict(order=["sf-1"], done=["sf-2"]))
     assert run.lines() == ["plan: 1 nodes on 0.8.0; 1 restarted already"]
     assert run.rollout.title() == "restart on 0.8.0"
+    run.rollout.name = "reconfigure"
+    assert run.rollout.title() == "reconfigure on 0.8.0"
 
 
 def test_who_only_plans_rolls_no_node():

@@ -1,0 +1,69 @@
+# Copyright (c) 2026, the shakenfist.rolling authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Writes where ansible-playbook runs, as its user, without a task that could be sent to a node or need a become.
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import time
+
+from ansible.plugins.action import ActionBase
+from ansible_collections.shakenfist.rolling.plugins.action.lock import myself
+from ansible_collections.shakenfist.rolling.plugins.filter.report_html import report_html
+from ansible_collections.shakenfist.rolling.plugins.modules.report import ARGUMENTS
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._report import Gatherer, stamp
+
+
+def replace(path, text):
+    """Write a file whole or not at all, with the mode that the user's other files have."""
+    handle, draft = tempfile.mkstemp(dir=os.path.dirname(path), prefix=".rolling-report-")
+    try:
+        with open(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+        mask = os.umask(0)
+        os.umask(mask)
+        os.chmod(draft, 0o666 & ~mask)
+        os.replace(draft, path)
+    except BaseException:
+        os.unlink(draft)
+        raise
+
+
+class ActionModule(ActionBase):
+    """Gather the facts, render them, write both files."""
+
+    _supports_check_mode = True
+    _requires_connection = False
+
+    def run(self, tmp=None, task_vars=None):
+        result = dict(super().run(tmp, task_vars), changed=False, path="", data="")
+        arguments = self.validate_argument_spec(argument_spec=ARGUMENTS)[1]
+        try:
+            if not self._task.check_mode:
+                result.update(self.write(arguments, task_vars or {}))
+        except OSError as exc:
+            result["warnings"] = [
+                f"The report is not written to {exc.filename or arguments['directory']}, the run goes on: "
+                f"{exc.strerror}. Set report_directory to a directory that you may write to."]
+        except Exception as exc:
+            result["warnings"] = [f"The report is not written, the run goes on: {type(exc).__name__}: {exc}"]
+        return result
+
+    def write(self, arguments, task_vars):
+        found = Gatherer(task_vars["hostvars"], time.time(), arguments["advice"])
+        if not found.is_worth_it():
+            return {}
+        # Tasks run in processes that ansible-playbook forks.
+        mine = myself(os.getppid())
+        data = found.report({key: mine[key] for key in ("user", "host", "run")})
+        directory = os.path.abspath(os.path.expanduser(arguments["directory"]))
+        os.makedirs(directory, exist_ok=True)
+        name = os.path.join(directory, f"rolling-report-{stamp(data['began'])}")
+        data["file"] = os.path.basename(name)
+        replace(f"{name}.json", json.dumps(data, indent=1) + "\n")
+        replace(f"{name}.html", report_html(data))
+        return dict(path=f"{name}.html", data=f"{name}.json", verdict=data["verdict"])

@@ -1,0 +1,254 @@
+# Copyright (c) 2026, the shakenfist.rolling authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import os
+import time
+
+from ansible.errors import AnsibleFilterError
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._rollout import OF_A_NODE, printable, spell
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+TEMPLATES = os.path.join(os.path.dirname(__file__), "..", "..", "roles", "report", "templates")
+# Seconds between two marks of the time axis: the first interval that needs no more marks than this.
+MARKS = 7
+INTERVALS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 28800, 86400)
+# Heights in pixels: the curve and what is above it, the strip of failed requests, the axis, a lane and its bar.
+GAP = 20
+CURVE = 84
+STRIP = 38
+AXIS = 22
+LANE = 24
+BAR = 14
+# A pause takes at most this many percent of the time that the rest takes.
+PAUSE = 5.0
+WORDS = {"quorum": "wait for the others", "settle": "settle", "restore": "return to service"}
+
+
+def utc(moment, form="%H:%M:%S"):
+    return time.strftime(form, time.gmtime(moment))
+
+
+def brief(seconds):
+    return "" if seconds is None else spell(seconds, 0 if seconds >= 99.95 else 1)
+
+
+def clean(value):
+    """Text without what no XML may have."""
+    if isinstance(value, dict):
+        return {key: clean(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [clean(item) for item in value]
+    return printable(value) if isinstance(value, str) else value
+
+
+class Axis:
+    """Where moments are, in percent of the width. A long pause of the whole roll is shortened."""
+
+    def __init__(self, began, ended, pauses=()):
+        self.cuts = [(max(begin, began), min(end, ended)) for begin, end in pauses if end > began and begin < ended]
+        self.began, self.ended = began, max(ended, began + 1)
+        paused = sum(end - begin for begin, end in self.cuts)
+        busy = max(self.ended - self.began - paused, 1)
+        # Of what is left for the roll itself, a pause takes so much at most.
+        self.share = min(1.0, PAUSE / 100 * busy * len(self.cuts) / paused) if paused else 1.0
+        self.length = busy + paused * self.share
+
+    def at(self, moment):
+        moment = min(max(moment, self.began), self.ended)
+        skipped = sum(max(0, min(end, moment) - begin) for begin, end in self.cuts) * (1 - self.share)
+        return round(100 * (moment - self.began - skipped) / self.length, 3)
+
+    def span(self, began, ended):
+        x = self.at(began)
+        return dict(x=x, width=round(self.at(ended) - x, 3))
+
+    def marks(self):
+        """The moments that are named: round ones, and none in a pause that is shortened."""
+        step = next((each for each in INTERVALS if self.length / each <= MARKS), INTERVALS[-1])
+        form = "%H:%M:%S" if step < 60 else "%H:%M"
+        moment, marks = self.began - self.began % step + step, []
+        while moment < self.ended:
+            hidden = self.share < 1 and any(begin <= moment <= end for begin, end in self.cuts)
+            if not hidden and (not marks or self.at(moment) - marks[-1]["x"] >= 100 / MARKS / 2):
+                marks.append(dict(x=self.at(moment), words=utc(moment, form)))
+            moment += step
+        return [mark for mark in marks if mark["x"] <= 97]
+
+
+def bars_of(axis, steps, top, of_all=False):
+    """Each step as a bar; a step with parts as these, and what is around them."""
+    bars = []
+    for step in steps:
+        name = step["step"]
+        words = f"{WORDS.get(name, name)} {brief(step['seconds'])}"
+        kind = "failed" if step["result"] == "failed" else "all" if of_all else name
+        bars.append(dict(axis.span(step["began"], step["ended"]), y=top, height=BAR, kind=kind,
+                         words=f"{words}, failed" if kind == "failed" else words, label=name if of_all else ""))
+        if kind == "failed":
+            continue
+        for number, part in enumerate(step.get("parts", ())):
+            bars.append(dict(axis.span(part["began"], part["ended"]), y=top + 2, height=BAR - 4, label="",
+                             kind=f"part part{number % 2}",
+                             words=f"{part['name']} {part['ended'] - part['began']:.1f} s"))
+    return bars
+
+
+def curve_of(axis, availability, ended):
+    """The nodes in rotation over time, as steps from left to right."""
+    total = max(availability["nodes"], 1)
+    points = [*availability["curve"], [ended, availability["curve"][-1][1]]]
+    levels = []
+    for (begin, count), (end, dummy) in zip(points, points[1:]):
+        height = round(CURVE * count / total, 2)
+        if end > begin:
+            words = f"{count} of {availability['nodes']} in rotation from {utc(begin)} to {utc(end)} UTC"
+            levels.append(dict(axis.span(begin, end), y=GAP + CURVE - height, height=height, count=count, words=words))
+    return levels
+
+
+def failed_of(axis, series, top):
+    """The failed requests of each second, as thin bars that are scaled to the worst second."""
+    step, worst = series.get("step", 1), max(series.get("failed") or [0], default=0)
+    bars = []
+    for number, count in enumerate(series.get("failed") or []):
+        began = series["at"] + number * step
+        if count and axis.began <= began <= axis.ended:
+            height = round((STRIP - 22) * count / worst, 2)
+            bars.append(dict(axis.span(began, began + step), y=top + STRIP - 8 - height, height=height,
+                             words=f"{count} failed at {utc(began)} UTC"))
+    return bars
+
+
+def out_of(node):
+    """How long a node was out of rotation, in words."""
+    out = node["out"]
+    return "" if not out else "still out" if out["seconds"] is None else brief(out["seconds"])
+
+
+def picture(data):
+    """The picture as numbers: lanes from top to bottom, moments from left to right in percent."""
+    axis = Axis(data["began"], data["ended"], data["pauses"])
+    series = (data["probe"] or {}).get("series") or {}
+    top = GAP + CURVE + 10
+    strip = top if series else None
+    failed = failed_of(axis, series, top)
+    top += (STRIP if series else 0) + AXIS
+    # The two kinds of lanes: what all nodes do at once, and each node.
+    lanes = [dict(name="all nodes", y=top, bars=bars_of(axis, data["phases"], top + (LANE - BAR) / 2, True), note=None,
+                  result="all")]
+    for node in data["nodes"]:
+        top += LANE
+        bars = bars_of(axis, node["steps"], top + (LANE - BAR) / 2)
+        note = None
+        if bars:
+            ends = max(bar["x"] + bar["width"] for bar in bars)
+            right = ends < 78
+            words = ", ".join(filter(None, ["failed" if node["result"] == "failed" else "", out_of(node)]))
+            note = dict(x=ends if right else bars[0]["x"], right=right, y=top + LANE / 2 + 4, words=words)
+        elif node["result"] != "rolled":
+            note = dict(x=0, right=True, y=top + LANE / 2 + 4, words=node["result"])
+        lanes.append(dict(name=node["name"], y=top, bars=bars, note=note, result=node["result"]))
+    least, total = data["availability"]["min_ready"], max(data["availability"]["nodes"], 1)
+    taken = {step["step"] for node in data["nodes"] for step in node["steps"]}
+    return dict(
+        height=top + LANE + 4, axis_y=lanes[0]["y"] - 7, marks=axis.marks(), lanes=lanes, strip=strip, failed=failed,
+        worst=max(series.get("failed") or [0]), step=spell(series.get("step", 1), 0),
+        curve=dict(levels=curve_of(axis, data["availability"], data["ended"]), top=GAP, bottom=GAP + CURVE,
+                   min_ready=None if least is None else round(GAP + CURVE - CURVE * least / total, 2)),
+        pauses=[dict(axis.span(begin, end), words=f"paused for {brief(end - begin)}") for begin, end in data["pauses"]],
+        kinds=[step for step in OF_A_NODE if step in taken],
+        has_failed=any(bar["kind"] == "failed" for lane in lanes for bar in lane["bars"]))
+
+
+def rest_of(failure, command):
+    """What a message says after its cause: paragraphs, of which the command is its own."""
+    before, found, rest = failure["message"].partition(failure["words"]) if failure["words"] else ("", "", "")
+    lines = (rest if found else failure["message"]).strip().splitlines()
+    return [dict(words=line, command=bool(command) and line.strip() == command) for line in lines if line.strip()]
+
+
+def tile(name, value, more="", kind=""):
+    return dict(name=name, value=value, more=more, kind=kind)
+
+
+def tiles_of(data):
+    """What a hasty reader wants to know."""
+    due = [node for node in data["nodes"] if node["result"] != "passed over"]
+    rolled = [node for node in due if node["result"] == "rolled"]
+    passed = len(data["nodes"]) - len(due)
+    before, to = ", ".join(data["releases"]["from"]), data["releases"]["to"]
+    tiles = [tile("nodes done", f"{len(rolled)} of {len(due)}", f"{passed} passed over" if passed else "",
+                  "" if len(rolled) == len(due) else "bad"),
+             tile("release", to or "-", f"from {before}" if before not in ("", to) else ""),
+             tile("took", brief(data["seconds"]),
+                  f"{utc(data['began'], '%H:%M')} to {utc(data['ended'], '%H:%M')} UTC")]
+    times = [node for node in data["nodes"] if node["out"] and node["out"]["seconds"] is not None]
+    longest = max(times, key=lambda node: node["out"]["seconds"], default=None)
+    if longest:
+        tiles.append(tile("longest out of rotation", brief(longest["out"]["seconds"]), longest["name"]))
+    there = data["availability"]
+    tiles.append(tile("fewest in rotation", f"{there['least']} of {there['nodes']}", "at any time",
+                      "" if there["least"] else "bad"))
+    seen = (data["probe"] or {}).get("since") or data["probe"]
+    if seen:
+        tiles.append(tile("failed requests", seen["failed"], f"of {seen['requests']}",
+                          "bad" if seen["failed"] else "good"))
+    return tiles
+
+
+def rows_of(data, kinds):
+    """The nodes and how long each step took; a step that was taken twice counts as one."""
+    rows = []
+    for node in data["nodes"]:
+        seconds = {}
+        for step in node["steps"]:
+            seconds[step["step"]] = seconds.get(step["step"], 0) + step["seconds"]
+        more = [node["from"], "database tier" if node["database"] else "", "leader" if node["leader"] else ""]
+        rows.append(dict(
+            name=node["name"], more=", ".join(filter(None, more)), result=node["result"],
+            kind={"failed": "bad", "rolled": "good"}.get(node["result"], ""),
+            out=out_of(node), cells=[dict(name="wait" if kind == "quorum" else WORDS.get(kind, kind),
+                                          seconds=brief(seconds.get(kind))) for kind in kinds]))
+    return rows
+
+
+def number(value, unit=""):
+    return "-" if value is None else f"{value:g}{unit}"
+
+
+def probed_of(probe):
+    """What the watcher saw, before the roll and in it, as a table."""
+    columns = {"the minute before": probe.get("before"), "the roll": probe.get("since")}
+    columns = {name: column for name, column in columns.items() if column} or {"in all": probe}
+    rows = (("requests", "requests", ""), ("failed", "failed", ""), ("longest gap", "longest_gap", " s"),
+            ("p50", "p50", " ms"), ("p99", "p99", " ms"), ("worst", "worst", " ms"))
+    return dict(columns=list(columns), rows=[
+        dict(name=name, values=[number(column.get(key), unit) for column in columns.values()])
+        for name, key, unit in rows])
+
+
+def report_html(data):
+    """The page of a report."""
+    try:
+        data = clean(data)
+        environment = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined,
+                                  trim_blocks=True, lstrip_blocks=True)
+        environment.filters.update(brief=brief, utc=utc)
+        drawn = picture(data)
+        failures = [dict(item, rest=rest_of(item, data["command"])) for item in data["failures"]]
+        return environment.get_template("report.html.j2").render(
+            {"file": "", **data}, picture=drawn, failures=failures, lane=LANE, words=WORDS, steps=OF_A_NODE,
+            tiles=tiles_of(data), rows=rows_of(data, drawn["kinds"]), probed=probed_of(data["probe"] or {}))
+    except (KeyError, TypeError, IndexError, AttributeError) as exc:
+        raise AnsibleFilterError("this is not the data of a report (docs/report.md): "
+                                 f"{type(exc).__name__}: {exc}") from exc
+
+
+class FilterModule:
+    """The filter of this file."""
+
+    def filters(self):
+        return {"report_html": report_html}

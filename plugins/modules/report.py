@@ -1,0 +1,80 @@
+#!/usr/bin/python
+# Copyright (c) 2026, the shakenfist.rolling authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: report
+short_description: Write down how a roll went, as a page and as data
+version_added: 0.1.0
+description:
+  - Writes C(rolling-report-TIME.html) and C(rolling-report-TIME.json) on the controller, from the facts that the roles
+    of this collection have published. TIME is when the run began, in UTC; a later call of the same run replaces both.
+  - Connects to no node, whatever host the task is for.
+  - Never fails. What goes wrong is a warning, because a run that ends here has something else to say.
+  - Writes nothing if no node had to be rolled and nothing has failed.
+options:
+  directory:
+    description:
+      - The directory on the controller. It is made if it is not there.
+      - The one that C(ansible-playbook) was started in if it is empty.
+    type: path
+    default: ""
+  advice:
+    description: What to do next, for a failure whose facts do not say so.
+    type: str
+    default: ""
+extends_documentation_fragment:
+  - shakenfist.rolling.attributes
+attributes:
+  check_mode:
+    support: full
+    details:
+      - Writes nothing in check mode.
+  diff_mode:
+    support: none
+  idempotent:
+    support: N/A
+    details:
+      - It is no change of the cluster, so it never reports one.
+author: The shakenfist.rolling authors (@shakenfist)
+"""
+
+EXAMPLES = r"""
+- name: Write the report
+  shakenfist.rolling.report:
+    directory: /var/www/rolls
+"""
+
+RETURN = r"""
+path:
+  description: The page. An empty string if none was written.
+  returned: always
+  type: str
+  sample: /home/alice/rolling-report-20261121T145302Z.html
+data:
+  description: The same as data, in a file beside it.
+  returned: always
+  type: str
+  sample: /home/alice/rolling-report-20261121T145302Z.json
+verdict:
+  description: The run in one sentence.
+  returned: when it was written
+  type: str
+  sample: 3 nodes upgraded from 0.8.0 to 0.8.1 in 85 s
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+ARGUMENTS = dict(directory=dict(type="path", default=""), advice=dict(type="str", default=""))
+
+
+def main():
+    module = AnsibleModule(ARGUMENTS, supports_check_mode=True)
+    module.fail_json(msg="report writes on the controller: its action plugin does that, this is never sent to a node")
+
+
+if __name__ == "__main__":
+    main()

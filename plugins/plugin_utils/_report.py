@@ -1,0 +1,273 @@
+# Copyright (c) 2026, the shakenfist.rolling authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This plugin_util is private to the collection: it may change at any time, use it only from shakenfist.rolling.
+
+# What is known of a run when it ends, from the facts of its nodes. docs/report.md has the structure.
+
+from __future__ import annotations
+
+import re
+from datetime import datetime, timezone
+
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._rollout import OF_A_NODE, spell
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._timeline import FACT
+
+FORMAT = 1
+# In words: what is done, to what it was done.
+KINDS = {"upgrade": ("upgrade", "upgraded"), "rollback": ("rollback", "taken back"),
+         "restart": ("restart", "restarted")}
+
+
+def plain(value):
+    """The same of Python's own types: what Ansible hands out may be lazy, or marked."""
+    if isinstance(value, dict):
+        return {str(key): plain(value[key]) for key in value}
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    return value
+
+
+def stamp(moment):
+    """A moment for the name of a file."""
+    return datetime.fromtimestamp(moment, timezone.utc).strftime("%Y%m%dT%H%M%SZ")
+
+
+def many(count, noun):
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def tiers(entry):
+    """The parts of one call of the module C(units), as its tiers were restarted one after the other."""
+    units, moment, parts = entry["details"].get("units", {}), entry["ended"], []
+    # What comes before the first tier is the way to the node, so they are laid out from the end.
+    for names in reversed(entry["details"].get("tiers") or []):
+        seconds = {name: units[name] for name in names if name in units}
+        if seconds:
+            longest = min(max(seconds.values()), moment - entry["began"])
+            parts.insert(0, dict(name=", ".join(seconds), units=seconds, began=moment - longest, ended=moment))
+            moment -= longest
+    return parts
+
+
+def parts_of(entry):
+    return tiers(entry) if entry.get("module") == "units" else []
+
+
+def steps_of(entries, failed):
+    """The steps of a node, in order; C(failed) is the entry that its first failure ended with, if there was one."""
+    steps = []
+    for entry in sorted(entries, key=lambda each: each["began"]):
+        step = entry["step"]
+        if failed and step and entry is not failed and entry["began"] >= failed["ended"]:
+            # The way back of a node takes the steps of the way there.
+            step = "restore"
+        if step not in OF_A_NODE:
+            continue
+        if not steps or steps[-1]["step"] != step:
+            steps.append(dict(step=step, began=entry["began"], result="ok", parts=[]))
+        last = steps[-1]
+        last["ended"] = entry["ended"]
+        last["result"] = "failed" if entry is failed else "changed" if entry.get("changed") else last["result"]
+        last["parts"] += parts_of(entry)
+    for each in steps:
+        each["seconds"] = round(each["ended"] - each["began"], 3)
+    return steps
+
+
+def phases_of(timelines, failed):
+    """The steps that all nodes take together, each from the first begin to the last end."""
+    phases = {}
+    for entry in sorted((entry for entries in timelines.values() for entry in entries), key=lambda each: each["began"]):
+        if entry["step"] in OF_A_NODE or not entry["step"]:
+            continue
+        phase = phases.setdefault(entry["step"], dict(step=entry["step"], began=entry["began"], ended=entry["ended"],
+                                                      result="ok"))
+        phase["ended"] = max(phase["ended"], entry["ended"])
+        if entry in failed:
+            phase["result"] = "failed"
+    return [dict(phase, seconds=round(phase["ended"] - phase["began"], 3)) for phase in phases.values()]
+
+
+def out_of_rotation(steps, rolled, serves):
+    """When a node was out of rotation, None if it never was; without an end if it still is."""
+    begins = [step["began"] for step in steps if step["step"] == "drain"]
+    if not begins:
+        return None
+    # What comes after the gate is spent in rotation; a node that failed is back when all has been tried.
+    gates = [step["ended"] for step in steps if step["step"] == "gate" and rolled]
+    ended = gates[-1] if gates else steps[-1]["ended"] if rolled or serves else None
+    return dict(began=begins[0], ended=ended, seconds=None if ended is None else round(ended - begins[0], 3))
+
+
+class Gatherer:
+    """The facts of one run."""
+
+    def __init__(self, hostvars, now, advice=""):
+        self.hostvars, self.now, self.advice = hostvars, now, advice
+        self.plan = self.fact("localhost", "preflight_plan", {})
+        self.names = [*self.plan.get("order", []), *self.plan.get("done", [])]
+        found = [self.fact(name, "ansible_facts", {}).get(FACT) or [] for name in self.names]
+        moments = [entry["began"] for entries in found for entry in entries]
+        self.began = float(self.plan.get("began") or min(moments, default=now))
+        self.timelines = {name: [entry for entry in entries if entry["began"] >= self.began - 0.001]
+                          for name, entries in zip(self.names, found)}
+        self.causes = {name: self.fact(name, "roll_cause", {}) for name in self.names}
+        self.ends = {name: self.end_of(name) for name in self.names}
+
+    def fact(self, name, key, default=None):
+        """What is published of a node. A node that was never reached lacks it."""
+        if name not in self.hostvars:
+            return default
+        value = plain(self.hostvars[name].get(key))
+        return default if value is None or default is not None and not isinstance(value, type(default)) else value
+
+    def end_of(self, name):
+        """The entry that the failure of a node ended with; added to its timeline, to which failures add nothing."""
+        entries, cause = self.timelines[name], self.causes[name]
+        timing = cause.get("timing") or self.fact(name, "finish_timing", {})
+        if timing:
+            entries.append(timing)
+            return timing
+        # It was not a module that failed, but what it saw: the last one before has seen it.
+        at = float(cause.get("at", 0))
+        before = [entry for entry in entries if entry["ended"] <= at and entry["step"] in OF_A_NODE]
+        return max(before, key=lambda each: each["ended"], default=None)
+
+    # ---- parts of the report
+
+    def came_from(self, name):
+        node = self.fact(name, "preflight_seen", {}).get("node") or {}
+        return (node.get("release") or {}).get("version", "")
+
+    def node(self, name):
+        cause, rolled = self.causes[name], bool(self.fact(name, "roll_rolled"))
+        steps = steps_of(self.timelines[name], self.ends[name])
+        if rolled:
+            result = "rolled"
+        elif name in self.plan.get("done", []):
+            result = "passed over"
+        else:
+            result = "failed" if cause and not cause.get("stopped") else "not touched"
+        return {"name": name, "from": self.came_from(name), "result": result,
+                "database": name in self.plan.get("schema", []), "leader": name == self.plan.get("leader"),
+                "served": name in self.plan.get("serving", []), "restored": self.fact(name, "roll_restored", ""),
+                "out": out_of_rotation(steps, rolled, bool(self.fact(name, "roll_serves"))), "steps": steps}
+
+    def failures(self):
+        """What failed, one item for each message."""
+        found = {}
+        for name in self.names:
+            cause, message = self.causes[name], self.fact(name, "roll_failure", "")
+            words, step = cause.get("words", ""), cause.get("step", "")
+            if not cause and self.fact(name, "finish_cause"):
+                words, step = self.fact(name, "finish_cause", ""), ""
+                message = f"{words}\n{self.advice}".strip()
+            if message:
+                item = found.setdefault(message, dict(nodes=[], step=step, words=words, message=message,
+                                                      stopped=bool(cause.get("stopped"))))
+                item["nodes"].append(name)
+        return list(found.values())
+
+    def availability(self, nodes):
+        """How many nodes were in rotation, from moment to moment, and how many had to be."""
+        moves = []
+        for node in nodes:
+            out = node["out"]
+            if out and node["served"]:
+                moves.append((out["began"], -1))
+            if out and out["ended"] is not None:
+                moves.append((out["ended"], 1))
+        count = len(self.plan.get("serving", []))
+        curve = [[self.began, count]]
+        for moment, step in sorted(moves):
+            count += step
+            curve.append([moment, count])
+        asked = [entry["details"]["minimum"] for entries in self.timelines.values() for entry in entries
+                 if "minimum" in entry.get("details", {})]
+        everybody = {*self.names, *self.plan.get("serving", [])}
+        return dict(nodes=len(everybody), least=min(point[1] for point in curve), curve=curve,
+                    min_ready=min(map(int, asked), default=None))
+
+    def schema(self):
+        """What became of the schema, and which backup leads back."""
+        done = [entry for name in self.names for entry in self.timelines[name] if entry.get("module") == "schema"]
+        details = done[-1]["details"] if done else {}
+        dumps = [entry for name in self.names for entry in self.timelines[name] if entry.get("module") == "dump"]
+        backups = [self.fact(name, "schema_backed_up", {}) for name in self.names]
+        backup = next(filter(None, backups), None)
+        if backup:
+            where = [name for name in self.names if self.fact(name, "schema_backed_up", {})]
+            backup = dict(backup, node=where[0], verified=dumps[-1]["details"].get("verified", "") if dumps else "")
+        return dict(looked=bool(done), moved=any(self.fact(name, "schema_moved") for name in self.names),
+                    tables=[table for table in details.get("tables", []) if table["before"] != table["after"]],
+                    widened=details.get("widened", []), backup=backup)
+
+    def warnings(self):
+        """Of the preflight, and the operator's last hook, if it failed after a roll that was complete by then."""
+        found = [re.sub("^warn *", "", line) for line in self.plan.get("report", []) if line.startswith("warn")]
+        found += [self.fact(name, "finish_problem", "") for name in self.names]
+        return list(dict.fromkeys(filter(None, found)))
+
+    def pauses(self):
+        """When an operator let the run wait."""
+        found = [self.fact(name, "lock_renewed", {}).get("paused") for name in self.names]
+        return [list(paused) for paused in sorted({tuple(paused) for paused in found if paused})]
+
+    def probe(self):
+        """The last reading of the watcher, if there was one."""
+        return self.fact("localhost", "watch_seen", {}) or None
+
+    def target(self):
+        resolved = [self.fact(name, "stage_resolved", {}).get("version", "") for name in self.names]
+        return next(filter(None, resolved), self.plan.get("release", ""))
+
+    def report(self, who):
+        """All of it."""
+        command = self.plan.get("command", "")
+        kind = (re.findall(r"shakenfist\.rolling\.(\w+)", command) or ["upgrade"])[0]
+        nodes, failures = [self.node(name) for name in self.names], self.failures()
+        rolled = [node for node in nodes if node["result"] == "rolled"]
+        broken = [entry for entry in self.ends.values() if entry]
+        if failures:
+            result = "stopped" if all(item["stopped"] for item in failures) else "failed"
+        else:
+            result = "ok" if len(rolled) == len(self.plan.get("order", [])) else "incomplete"
+        data = dict(format=FORMAT, kind=kind, result=result, began=self.began, ended=self.now,
+                    seconds=round(self.now - self.began, 3), who=who, command=command,
+                    releases={"from": sorted({node["from"] for node in nodes} - {""}), "to": self.target()},
+                    failures=failures, phases=phases_of(self.timelines, broken), nodes=nodes,
+                    availability=self.availability(nodes), pauses=self.pauses(), schema=self.schema(),
+                    warnings=self.warnings(), probe=self.probe())
+        data["verdict"] = verdict(data)
+        return data
+
+    def is_worth_it(self):
+        """Whether there is anything to tell: a node that had to be rolled, or a failure."""
+        return bool(self.plan.get("order") or self.failures())
+
+
+def verdict(data):
+    """The run in one sentence."""
+    seen = (data["probe"] or {}).get("since") or data["probe"]
+    words = f", {seen['failed'] or 'none'} of {many(seen['requests'], 'request')} failed" if seen else ""
+    return outcome(data) + words
+
+
+def outcome(data):
+    noun, participle = KINDS.get(data["kind"], KINDS["upgrade"])
+    nodes = [node for node in data["nodes"] if node["result"] != "passed over"]
+    rolled = [node for node in nodes if node["result"] == "rolled"]
+    before, to = " and ".join(data["releases"]["from"]), data["releases"]["to"]
+    target = f" on {to}" if noun == "restart" else f" to {to}"
+    if data["result"] == "ok":
+        way = target if noun == "restart" or before in ("", to) else f" from {before}{target}"
+        return f"{many(len(rolled), 'node')} {participle}{way} in {spell(data['seconds'], 0)}"
+    done = f"{len(rolled)} of {many(len(nodes), 'node')} done"
+    if data["result"] == "stopped":
+        return f"The {noun}{target} was stopped: {done}"
+    if data["result"] == "incomplete":
+        return f"The {noun}{target} did not come to its end: {done}"
+    names = ", ".join(dict.fromkeys(name for item in data["failures"] for name in item["nodes"]))
+    return f"The {noun}{target} failed on {names}: {done}"

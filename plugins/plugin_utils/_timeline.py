@@ -1,0 +1,57 @@
+# Copyright (c) 2026, the shakenfist.rolling authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This plugin_util is private to the collection: it may change at any time, use it only from shakenfist.rolling.
+
+from __future__ import annotations
+
+import time
+
+from ansible.plugins.action import ActionBase
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._rollout import describe, details_of
+
+FACT = "rolling_timeline"
+# What a module was asked for, as far as the report tells it.
+ARGUMENTS = {"ready_info": ("minimum",), "units": ("tiers",)}
+
+
+class TimedAction(ActionBase):
+    """A module that leaves behind when it ran, as an entry in the fact C(rolling_timeline) of its node.
+
+    On the controller's clock, and at no cost: a task of its own would lengthen the time out of rotation. Ansible takes
+    no facts from a module that fails, so the result itself has that entry then, as C(timing).
+    """
+
+    _supports_check_mode = True
+
+    def run(self, tmp=None, task_vars=None):
+        result = super().run(tmp, task_vars)
+        began = time.time()
+        result.update(self.act(task_vars or {}))
+        try:
+            result.update(self.noted(began, result, task_vars or {}))
+        except Exception as exc:
+            self._display.warning(f"The report will lack a part, the run goes on: {type(exc).__name__}: {exc}")
+        return result
+
+    def act(self, task_vars):
+        """Run the module."""
+        return self._execute_module(task_vars=task_vars)
+
+    def noted(self, began, result, task_vars):
+        """The parts of the result that tell when the module ran."""
+        # What runs once for all nodes would give each of them the timeline of the first.
+        task = None if self._task.run_once else describe(self._task)
+        if not task or not task.step:
+            return {}
+        entry = dict(step=task.step, began=round(began, 3), ended=round(time.time(), 3))
+        if result.get("failed"):
+            return dict(timing=entry)
+        details = details_of(task.module, result)
+        details.update({key: self._task.args[key] for key in ARGUMENTS.get(task.module, ()) if key in self._task.args})
+        entry.update(module=task.module, changed=bool(result.get("changed")), details=details)
+        # A fact cache may still have an earlier run.
+        since = float(task_vars.get("preflight_began") or 0)
+        before = [old for old in task_vars.get("ansible_facts", {}).get(FACT) or () if old["began"] >= since]
+        return dict(ansible_facts={**result.get("ansible_facts", {}), FACT: [*before, entry]})

@@ -1,0 +1,64 @@
+# Copyright (c) 2026, the shakenfist.rolling authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# The pages hold together: what one points to is there, every page can be found, and the reference is up to date.
+
+from __future__ import annotations
+
+import pathlib
+import re
+import subprocess
+import sys
+
+import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+from role_docs import OF_PLAYBOOKS, REFERENCE, ROLES, ROOT, options, reference, taken
+
+PAGES = sorted(ROOT / name for name in subprocess.run(
+    ["git", "ls-files", "-co", "--exclude-standard", "*.md"], cwd=ROOT, check=True, capture_output=True,
+    text=True).stdout.splitlines())
+
+
+def prose(page):
+    """A page without its code, where brackets are no links and # is no heading."""
+    return re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+
+
+def anchors(page):
+    """The anchors that code forges make of the headings of a page."""
+    headings = re.findall(r"^#+ +(.+?) *$", prose(page), flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def links(page):
+    text = re.sub(r"`[^`\n]*`", "", prose(page))
+    return re.findall(r"\]\(([^)\s]+)\)", text) + re.findall(r'\b(?:src|srcset)="([^"]+)"', text)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links(page):
+    for link in links(page):
+        if re.match(r"[a-z]+:", link):
+            continue
+        path, dummy, anchor = link.partition("#")
+        target = (page.parent / path).resolve() if path else page
+        assert target.exists() and target.is_relative_to(ROOT), link
+        assert not anchor or anchor in anchors(target), link
+
+
+def test_every_page_is_in_the_index():
+    index = ROOT / "docs" / "README.md"
+    named = {(index.parent / link.partition("#")[0]).resolve() for link in links(index)}
+    assert sorted({path for path in PAGES if path.parent == index.parent} - named - {index}) == []
+
+
+def test_the_reference_is_up_to_date():
+    assert REFERENCE.read_text(encoding="utf-8") == reference(), "run tools/variables"
+
+
+def test_what_playbooks_take_is_documented():
+    """A variable that no role has must be in OF_PLAYBOOKS, and one that is there must be in use."""
+    documented = {name for role in ROLES for name in options(role)}
+    assert taken() - documented == set(OF_PLAYBOOKS)

@@ -1,0 +1,256 @@
+# Copyright (c) 2026, the shakenfist.rolling authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import re
+import xml.etree.ElementTree as ET
+
+import pytest
+from ansible.errors import AnsibleFilterError
+from ansible_collections.shakenfist.rolling.plugins.filter import report_html as module
+from ansible_collections.shakenfist.rolling.plugins.filter.report_html import Axis, picture, report_html
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._report import Gatherer
+from ansible_collections.shakenfist.rolling.tests.unit.report_facts import COMMAND, NIGHT, WHO, Facts
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def data_of(facts):
+    return Gatherer(facts.hosts, facts.now).report(WHO)
+
+
+def page_of(facts):
+    """The page, as XML: what is not well-formed fails here."""
+    return ET.fromstring(report_html(data_of(facts)))
+
+
+def text_of(element):
+    return " ".join(" ".join(element.itertext()).split())
+
+
+def attribute(element, name):
+    return float(element.get(name).rstrip("%"))
+
+
+ROLLS = {"one": lambda: Facts(1).rolled(), "three": lambda: Facts(3).rolled().probed(),
+         "thirty": lambda: Facts(30).rolled().probed([90, 90, 91]), "broken": lambda: Facts().broken().probed([47])}
+
+
+@pytest.fixture(params=ROLLS)
+def roll(request):
+    return ROLLS[request.param]()
+
+
+def test_nothing_comes_from_elsewhere(roll):
+    page = report_html(data_of(roll))
+    assert "<script" not in page and not re.findall(r"(?:src|href)=|@import|url\(", page)
+    assert set(re.findall(r"https?://[^\s<\"]+", page)) <= {"http://www.w3.org/2000/svg", "http://api.example.org/api/"}
+
+
+def test_the_page_says_what_was_done():
+    words = text_of(page_of(ROLLS["three"]()))
+    for part in ("3 nodes upgraded from 0.8.0 to 0.8.1 in", "alice@admin, 21 November 2026, 03:53:02 to", "3 of 3",
+                 "2 of 3", "14.3 s", "no node leaves unless 2 others are ready", "notes: version 1 → 2",
+                 "audit: new → 1", "objects.state: widened", "before-0.8.1.sql on sf-1: complete, and restored",
+                 "mariadb --host", "Warnings None.", "p99 3.8 ms 42.3 ms", "run 1a2b3c4d"):
+        assert part in words, part
+    assert "still out" not in words and COMMAND not in words
+
+
+def test_a_failure_comes_first():
+    page = page_of(ROLLS["broken"]())
+    sections = list(page.iter("section"))
+    assert sections[0].get("class") == "cause" and page.find("body").get("class") == "failed"
+    assert sections[0].find("h2").text == "sf-2: Restart the daemons that others order after, then the others"
+    cause, command = sections[0].findall("pre")
+    assert cause.text.startswith("expected sf-net to start") and command.text == COMMAND
+    assert "HTTP 503 after 0.01 s" in text_of(page) and "failed, 16.6 s" in text_of(page)
+
+
+def test_a_node_that_is_still_out():
+    facts = ROLLS["broken"]()
+    facts.hosts["sf-2"]["roll_serves"] = False
+    assert "failed, still out" in text_of(page_of(facts))
+
+
+def test_a_failure_without_its_words_in_the_message():
+    facts = ROLLS["broken"]()
+    facts.hosts["sf-2"]["roll_failure"] = "something else"
+    section = next(page_of(facts).iter("section"))
+    assert text_of(section).endswith("the others something else")
+    facts.hosts["sf-2"]["roll_cause"]["words"] = ""
+    assert "something else" in text_of(next(page_of(facts).iter("section")))
+
+
+def test_a_run_that_did_not_come_to_its_end_names_the_command():
+    facts = Facts()
+    facts.take("sf-1")
+    words = text_of(page_of(facts))
+    assert f"For what is left: {COMMAND}" in words and "It was not touched in this run." in words
+
+
+def test_everything_is_escaped():
+    evil = "<script>alert('1')</script> & \x1b[31m\x00"
+    facts = Facts(2).broken()
+    facts.names.append(evil)
+    facts.hosts[evil] = {"ansible_facts": {}, "preflight_seen": {"node": {"release": {"version": evil}}}}
+    facts.plan.update(order=facts.names, report=[f"warn  {evil}"])
+    facts.hosts["sf-1"]["schema_backed_up"] = dict(path=evil, restore=evil)
+    for key in ("roll_failure", "roll_restored"):
+        facts.hosts["sf-2"][key] = evil
+    facts.hosts["sf-2"]["roll_cause"].update(words=evil, step=evil)
+    facts.probed([30])
+    seen = facts.hosts["localhost"]["watch_seen"]
+    seen["urls"], seen["failures"][0]["words"] = [evil], evil
+    data = Gatherer(facts.hosts, facts.now).report(dict(user=evil, host=evil, run=evil))
+    page = report_html(dict(data, file=evil))
+    assert "<script" not in page and "\x1b" not in page and "\x00" not in page
+    assert "<script>alert('1')</script> & ?[31m?" in text_of(ET.fromstring(page))
+
+
+# ---- geometry
+
+def lanes_of(page):
+    """The bars of the picture by their height on the page, the inner ones left out."""
+    svg = next(page.iter(f"{SVG}svg"))
+    lanes = {}
+    for rect in svg.iter(f"{SVG}rect"):
+        if rect.get("class") not in ("level", "lost", "paused") and not rect.get("class").startswith("part "):
+            lanes.setdefault(attribute(rect, "y"), []).append(rect)
+    return lanes
+
+
+def test_bars_do_not_overlap(roll):
+    lanes = lanes_of(page_of(roll))
+    places = sorted(lanes)
+    assert all(below - above >= module.LANE for above, below in zip(places, places[1:])) and len(places) >= 2
+    for rects in lanes.values():
+        rects = sorted(rects, key=lambda rect: attribute(rect, "x"))
+        assert all(attribute(rect, "x") + attribute(rect, "width") <= attribute(following, "x") + 0.002
+                   for rect, following in zip(rects, rects[1:]))
+        assert all(0 <= attribute(rect, "x") and attribute(rect, "x") + attribute(rect, "width") <= 100.001
+                   for rect in rects)
+
+
+def test_widths_are_times(roll):
+    data = data_of(roll)
+    drawn = picture(data)
+    for node, lane in zip(data["nodes"], drawn["lanes"][1:]):
+        assert lane["name"] == node["name"]
+        widths = sum(bar["width"] for bar in lane["bars"] if not bar["kind"].startswith("part"))
+        seconds = sum(step["seconds"] for step in node["steps"])
+        assert widths == pytest.approx(100 * seconds / data["seconds"], abs=0.01)
+
+
+def test_parts_lie_within_their_step(roll):
+    for lane in picture(data_of(roll))["lanes"]:
+        outer = None
+        for bar in lane["bars"]:
+            if bar["kind"].startswith("part"):
+                assert outer["x"] <= bar["x"] and bar["x"] + bar["width"] <= outer["x"] + outer["width"] + 0.002
+            else:
+                outer = bar
+
+
+def test_the_curve_covers_the_whole_run(roll):
+    data = data_of(roll)
+    levels = picture(data)["curve"]["levels"]
+    assert levels[0]["x"] == 0 and sum(level["width"] for level in levels) == pytest.approx(100, abs=0.05)
+    total = data["availability"]["nodes"]
+    for level in levels:
+        assert level["height"] == pytest.approx(module.CURVE * level["count"] / total, abs=0.01)
+        assert level["y"] + level["height"] == pytest.approx(module.GAP + module.CURVE, abs=0.01)
+
+
+def test_everything_is_inside_the_picture(roll):
+    svg = next(page_of(roll).iter(f"{SVG}svg"))
+    height = attribute(svg, "height")
+    for element in svg.iter():
+        for name in ("y", "y1", "y2"):
+            assert element.get(name) is None or 0 <= attribute(element, name) <= height
+        assert element.get("height") is None or attribute(element, "height") >= 0
+
+
+def test_notes_are_on_the_side_that_has_room():
+    lanes = picture(data_of(ROLLS["thirty"]()))["lanes"]
+    assert lanes[1]["note"]["right"] and not lanes[30]["note"]["right"]
+    assert lanes[1]["note"]["words"] == "14.3 s"
+
+
+def test_marks_are_round_and_apart():
+    marks = Axis(NIGHT, NIGHT + 92).marks()
+    assert [mark["words"] for mark in marks][:3] == ["03:53:15", "03:53:30", "03:53:45"] and len(marks) <= module.MARKS
+    assert [mark["words"] for mark in Axis(NIGHT, NIGHT + 1000).marks()][:2] == ["03:55", "04:00"]
+    assert len(Axis(NIGHT, NIGHT + 10 * 86400).marks()) <= 10
+
+
+def test_a_run_that_took_no_time():
+    assert Axis(NIGHT, NIGHT).at(NIGHT) == 0 and Axis(NIGHT, NIGHT).marks() in ([], [dict(x=0, words="03:53:03")])
+
+
+def test_moments_outside_are_at_the_edge():
+    axis = Axis(NIGHT, NIGHT + 10)
+    assert (axis.at(NIGHT - 5), axis.at(NIGHT + 5), axis.at(NIGHT + 50)) == (0, 50, 100)
+
+
+def test_a_long_pause_is_shortened():
+    axis = Axis(NIGHT, NIGHT + 7300, [[NIGHT + 50, NIGHT + 7250]])
+    pause = axis.span(NIGHT + 50, NIGHT + 7250)
+    assert pause["width"] == pytest.approx(100 * 5 / 105, abs=0.01)
+    assert axis.at(NIGHT + 50) == pytest.approx(100 * 50 / 105, abs=0.01)
+    assert axis.at(NIGHT + 7300) == 100 and all(not 48 < mark["x"] < 52 for mark in axis.marks())
+
+
+def test_a_short_pause_is_as_long_as_it_was():
+    axis = Axis(NIGHT, NIGHT + 100, [[NIGHT + 50, NIGHT + 52], [NIGHT - 9, NIGHT - 5], [NIGHT + 5, NIGHT + 5]])
+    assert axis.span(NIGHT + 50, NIGHT + 52) == dict(x=50, width=2)
+
+
+def test_a_pause_is_shown():
+    facts = Facts().rolled()
+    facts.hosts["sf-2"]["lock_renewed"] = dict(paused=[NIGHT + 40, NIGHT + 50])
+    page = page_of(facts)
+    assert "paused" in text_of(page)
+    assert any(rect.get("class") == "paused" for rect in page.iter(f"{SVG}rect"))
+
+
+def test_failed_requests_are_scaled_to_the_worst_second():
+    drawn = picture(data_of(ROLLS["thirty"]()))
+    assert (drawn["worst"], drawn["step"]) == (2, "1 s")
+    assert [bar["height"] for bar in drawn["failed"]] == [module.STRIP - 22, (module.STRIP - 22) / 2]
+    assert picture(data_of(ROLLS["three"]()))["failed"] == []
+
+
+def test_failed_requests_before_the_run_are_not_in_the_picture():
+    assert picture(data_of(Facts().rolled().probed([-10])))["failed"] == []
+
+
+def test_a_probe_that_still_runs_has_no_curve():
+    facts = Facts().rolled().probed()
+    seen = facts.hosts["localhost"]["watch_seen"]
+    seen.update(before=None, since=None, p50=None, series=None, failures=[])
+    assert picture(data_of(facts))["strip"] is None
+    assert "in all requests" in text_of(page_of(facts)) and "p50 - " in text_of(page_of(facts))
+
+
+def test_passed_over_and_schema_as_it_is():
+    facts = Facts()
+    facts.plan.update(order=["sf-3"], done=["sf-1", "sf-2"])
+    facts.note("sf-1", "schema", facts.now, 1.0, module="schema", tables=[], widened=[])
+    facts.take("sf-3")
+    words = text_of(page_of(facts.finish()))
+    assert "2 passed over" in words and "It was as the release wants it." in words
+
+
+def test_no_node_serves():
+    facts = Facts(1)
+    facts.plan["serving"] = []
+    assert "0 of 1" in text_of(page_of(facts.rolled()))
+
+
+@pytest.mark.parametrize("data", [{}, {"failures": None}, None, "text"])
+def test_what_is_no_report(data):
+    with pytest.raises(AnsibleFilterError, match="this is not the data of a report"):
+        report_html(data)

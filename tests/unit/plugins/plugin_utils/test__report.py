@@ -1,0 +1,251 @@
+# Copyright (c) 2026, the shakenfist.rolling authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils import _report
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._report import Gatherer
+from ansible_collections.shakenfist.rolling.tests.unit.report_facts import COMMAND, NIGHT, RESTORE, WHO, Facts, entry
+
+
+def report(facts, advice=""):
+    return Gatherer(facts.hosts, facts.now, advice).report(WHO)
+
+
+def steps(data, name):
+    return [step["step"] for node in data["nodes"] if node["name"] == name for step in node["steps"]]
+
+
+def node_of(data, name):
+    return next(node for node in data["nodes"] if node["name"] == name)
+
+
+@pytest.mark.parametrize("count", [1, 3, 30])
+def test_a_roll_that_went_well(count):
+    data = report(Facts(count).rolled())
+    assert data["result"] == "ok" and data["failures"] == [] and data["probe"] is None
+    assert data["releases"] == {"from": ["0.8.0"], "to": "0.8.1"}
+    assert data["verdict"].startswith(f"{count} node{'s' if count > 1 else ''} upgraded from 0.8.0 to 0.8.1 in ")
+    assert [node["result"] for node in data["nodes"]] == ["rolled"] * count
+    assert [phase["step"] for phase in data["phases"]] == ["preflight", "stage", "schema", "verify"]
+    assert data["availability"]["least"] == count - 1 and data["availability"]["curve"][-1][1] == count
+    assert data["availability"]["min_ready"] == (count - 1 or None)
+    assert json.loads(json.dumps(data)) == data
+
+
+def test_steps_and_their_sums():
+    data = report(Facts().rolled())
+    assert steps(data, "sf-1") == ["quorum", "drain", "activate", "restart", "gate", "settle"]
+    assert steps(data, "sf-3") == ["quorum", "drain", "activate", "restart", "gate"]
+    for node in data["nodes"]:
+        inside = [step for step in node["steps"] if step["step"] not in ("quorum", "settle")]
+        assert node["out"]["began"] == inside[0]["began"] and node["out"]["ended"] == inside[-1]["ended"]
+        assert node["out"]["seconds"] == pytest.approx(inside[-1]["ended"] - inside[0]["began"], abs=0.002)
+        assert sum(step["seconds"] for step in inside) <= node["out"]["seconds"]
+        for step, following in zip(node["steps"], node["steps"][1:]):
+            assert step["began"] <= step["ended"] <= following["began"]
+
+
+def test_tiers_of_a_restart():
+    parts = node_of(report(Facts().rolled()), "sf-1")["steps"][3]["parts"]
+    assert [part["name"] for part in parts] == ["sf-database", "sf-privexec, sf-nodelock", "sf-api, sf-net"]
+    assert [round(part["ended"] - part["began"], 3) for part in parts] == [1.0, 0.4, 0.9]
+    assert all(part["ended"] <= following["began"] + 1e-6 for part, following in zip(parts, parts[1:]))
+
+
+@pytest.mark.parametrize("details, parts", [
+    (dict(units={}, tiers=[["a"]]), 0), (dict(), 0), (dict(units={"a": 9.0}, tiers=[["a"], ["b"]]), 1)])
+def test_tiers_that_are_not_told(details, parts):
+    """Never longer than the call itself."""
+    found = _report.tiers(entry("restart", 100.0, 2.0, module="units", **details))
+    assert len(found) == parts and all(100.0 <= part["began"] <= part["ended"] <= 102.0 for part in found)
+
+
+def test_a_node_that_fails_and_returns():
+    data = report(Facts().broken())
+    assert data["result"] == "failed" and data["verdict"] == "The upgrade to 0.8.1 failed on sf-2: 1 of 3 nodes done"
+    assert steps(data, "sf-2") == ["quorum", "drain", "activate", "restart", "restore"]
+    failed = node_of(data, "sf-2")
+    assert [step["result"] for step in failed["steps"]][-2:] == ["failed", "changed"]
+    assert failed["out"]["ended"] == failed["steps"][-1]["ended"] and failed["restored"] == "went back to 0.8.0"
+    assert [node["result"] for node in data["nodes"]] == ["rolled", "failed", "not touched"]
+    assert data["availability"]["curve"][-1][1] == 3
+    item, = data["failures"]
+    assert item["nodes"] == ["sf-2"] and item["words"].startswith("expected sf-net") and COMMAND in item["message"]
+
+
+def test_a_node_that_stays_out():
+    facts = Facts().broken()
+    facts.hosts["sf-2"]["roll_serves"] = False
+    data = report(facts)
+    assert node_of(data, "sf-2")["out"]["ended"] is node_of(data, "sf-2")["out"]["seconds"] is None
+    assert data["availability"]["curve"][-1][1] == 2
+
+
+def test_a_failure_that_a_module_only_saw():
+    """The gate has found a daemon that is gone: the module that has looked is the last one before."""
+    facts = Facts().broken()
+    timing = facts.hosts["sf-2"]["roll_cause"].pop("timing")
+    facts.note("sf-2", "gate", timing["ended"] - 1, 0.5)
+    facts.hosts["sf-2"]["roll_cause"]["at"] = str(timing["ended"])
+    failed = [step["step"] for step in node_of(report(facts), "sf-2")["steps"] if step["result"] == "failed"]
+    assert failed == ["gate"]
+
+
+def test_a_failure_that_took_no_time():
+    facts = Facts().broken()
+    timing = facts.hosts["sf-2"]["roll_cause"]["timing"]
+    timing["ended"] = timing["began"]
+    results = {step["step"]: step["result"] for step in node_of(report(facts), "sf-2")["steps"]}
+    assert results["restart"] == "failed" and results["restore"] == "changed"
+
+
+def test_a_stop():
+    facts = Facts()
+    facts.begin()
+    facts.take("sf-1")
+    facts.hosts["sf-2"].update(
+        roll_failure="Before sf-2: the roll was asked to stop", roll_restored="", roll_serves=False,
+        roll_cause=dict(step="Renew the lock", words="asked", stopped=True, timing={}, at=facts.now))
+    data = report(facts)
+    assert data["result"] == "stopped" and node_of(data, "sf-2")["result"] == "not touched"
+    assert data["verdict"] == "The upgrade to 0.8.1 was stopped: 1 of 3 nodes done"
+
+
+def test_a_failure_of_all_nodes():
+    """In a step that all take together: one item for what they all say, with what to do."""
+    facts = Facts()
+    facts.all("preflight", 3)
+    for name in facts.names:
+        facts.hosts[name].update(finish_cause="no space left", finish_timing=dict(step="stage", began=facts.now,
+                                                                             ended=facts.now + 4))
+    facts.now += 5
+    data = report(facts, advice="Next: mend that.")
+    item, = data["failures"]
+    assert item["nodes"] == facts.names and item["message"] == "no space left\nNext: mend that."
+    assert [(phase["step"], phase["result"]) for phase in data["phases"]] == [("preflight", "ok"), ("stage", "failed")]
+    assert data["result"] == "failed" and {node["result"] for node in data["nodes"]} == {"not touched"}
+
+
+def test_a_run_that_did_not_come_to_its_end():
+    facts = Facts()
+    facts.begin()
+    facts.take("sf-1")
+    facts.take("sf-2", until="drain")
+    data = report(facts)
+    assert data["verdict"] == "The upgrade to 0.8.1 did not come to its end: 1 of 3 nodes done"
+    assert node_of(data, "sf-2")["out"]["seconds"] is None
+
+
+@pytest.mark.parametrize("playbook, sentence", [
+    ("rollback", "3 nodes taken back from 0.8.0 to 0.8.1 in "), ("restart", "3 nodes restarted on 0.8.1 in "),
+    ("somebody_elses", "3 nodes upgraded from 0.8.0 to 0.8.1 in ")])
+def test_kinds(playbook, sentence):
+    data = report(Facts(command=f"ansible-playbook shakenfist.rolling.{playbook} -e x=y").rolled())
+    assert data["kind"] == playbook and data["verdict"].startswith(sentence)
+
+
+def test_a_command_that_is_not_known():
+    assert report(Facts(command="").rolled())["kind"] == "upgrade"
+
+
+def test_schema_and_backup():
+    schema = report(Facts().rolled())["schema"]
+    assert schema["looked"] and schema["moved"] and schema["widened"] == ["objects.state"]
+    assert [table["table"] for table in schema["tables"]] == ["notes", "audit"]
+    assert schema["backup"] == dict(path="/srv/shakenfist/backups/before-0.8.1.sql", restore=RESTORE, node="sf-1",
+                                    verified="complete, and restored into a scratch schema")
+
+
+def test_a_backup_of_an_earlier_run():
+    facts = Facts()
+    facts.hosts["sf-1"]["schema_backed_up"] = dict(path="/b", restore="mariadb < /b")
+    schema = report(facts)["schema"]
+    assert schema["backup"]["verified"] == "" and not schema["looked"] and not schema["moved"]
+
+
+def test_nodes_that_are_passed_over_are_there_to_serve():
+    facts = Facts()
+    facts.plan.update(order=["sf-3"], done=["sf-1", "sf-2"])
+    facts.take("sf-3")
+    data = report(facts.finish())
+    assert [node["result"] for node in data["nodes"]] == ["rolled", "passed over", "passed over"]
+    assert data["availability"]["least"] == 2 and data["verdict"].startswith("1 node upgraded")
+
+
+def test_a_node_that_served_nobody_joins():
+    facts = Facts()
+    facts.plan["serving"] = ["sf-1", "sf-2"]
+    curve = report(facts.rolled())["availability"]["curve"]
+    assert [count for dummy, count in curve] == [2, 1, 2, 1, 2, 3]
+
+
+def test_warnings_and_pauses():
+    facts = Facts().rolled()
+    facts.plan["report"] = ["warn  sf-3: mend that", "pass  reached"]
+    facts.hosts["sf-2"]["lock_renewed"] = facts.hosts["sf-3"]["lock_renewed"] = dict(paused=[NIGHT + 40, NIGHT + 50])
+    facts.hosts["sf-1"]["finish_problem"] = facts.hosts["sf-3"]["finish_problem"] = "hook_after_roll: no mail"
+    data = report(facts)
+    assert data["warnings"] == ["sf-3: mend that", "hook_after_roll: no mail"]
+    assert data["pauses"] == [[NIGHT + 40, NIGHT + 50]]
+
+
+@pytest.mark.parametrize("failed, words", [([], ", none of "), ([30, 31], ", 2 of ")])
+def test_the_probe(failed, words):
+    data = report(Facts().rolled().probed(failed))
+    assert data["probe"]["since"]["failed"] == len(failed) and words in data["verdict"]
+
+
+def test_a_watch_that_saw_no_roll():
+    facts = Facts().rolled().probed()
+    facts.hosts["localhost"]["watch_seen"].update(since=None, requests=7)
+    assert report(facts)["verdict"].endswith(", none of 7 requests failed")
+    facts.hosts["localhost"]["watch_seen"] = {}
+    assert report(facts)["probe"] is None
+
+
+def test_what_an_earlier_run_has_left_in_a_cache():
+    facts = Facts()
+    facts.note("sf-1", "gate", NIGHT - 90000, 3.0)
+    assert steps(report(facts.rolled()), "sf-1")[0] == "quorum"
+
+
+def test_facts_that_are_missing():
+    """A node that was never reached has none; without a plan there is nothing to tell."""
+    facts = Facts().rolled()
+    facts.hosts["sf-2"] = {}
+    del facts.hosts["sf-3"]
+    facts.plan.update(leader="sf-9")
+    del facts.plan["report"]
+    data = report(facts)
+    assert [node["result"] for node in data["nodes"]] == ["rolled", "not touched", "not touched"]
+    assert data["result"] == "incomplete"
+    assert not Gatherer({"localhost": {}}, NIGHT).is_worth_it() and not Gatherer({}, NIGHT).is_worth_it()
+
+
+def test_when_a_run_began_that_no_preflight_tells():
+    facts = Facts().rolled()
+    del facts.plan["began"]
+    assert report(facts)["began"] == NIGHT
+    facts = Facts()
+    del facts.plan["began"]
+    assert report(facts)["began"] == facts.now
+
+
+def test_what_is_worth_a_report():
+    facts = Facts()
+    facts.plan.update(order=[], done=facts.names)
+    assert not Gatherer(facts.hosts, NIGHT).is_worth_it()
+    facts.hosts["sf-1"]["finish_cause"] = "verify has failed"
+    assert Gatherer(facts.hosts, NIGHT).is_worth_it()
+
+
+def test_plain_types():
+    class Text(str):
+        pass
+    assert _report.plain({Text("a"): (1, [None, {"b": 2.5}])}) == {"a": [1, [None, {"b": 2.5}]]}
+    assert _report.stamp(NIGHT) == "20261121T035302Z"

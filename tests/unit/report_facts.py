@@ -1,0 +1,133 @@
+# Copyright (c) 2026, the shakenfist.rolling authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# The facts that a roll leaves behind, of as many nodes as a test wants.
+
+from __future__ import annotations
+
+NIGHT = 1795233182.0  # 2026-11-21T03:53:02Z
+COMMAND = "ansible-playbook -i cluster.yml shakenfist.rolling.upgrade -e rolling_release=0.8.1"
+WHO = dict(user="alice", host="admin", run="1a2b3c4d")
+RESTORE = "mariadb --host 10.0.0.9 --user shakenfist --password shakenfist < /srv/shakenfist/backups/before-0.8.1.sql"
+
+
+def entry(step, began, seconds, module="x", changed=True, **details):
+    return dict(step=step, began=began, ended=began + seconds, module=module, changed=changed, details=details)
+
+
+class Facts:
+    """The variables of the hosts, as a run fills them."""
+
+    def __init__(self, count=3, command=COMMAND):
+        self.names = [f"sf-{number}" for number in range(1, count + 1)]
+        self.now = NIGHT
+        tier = self.names[:1 if count < 3 else 2]
+        plan = dict(order=list(self.names), done=[], schema=tier, database=tier, serving=list(self.names),
+                    leader=self.names[-1], command=command, began=NIGHT, report=[])
+        self.hosts = {name: {"ansible_facts": {}, "preflight_seen": {"node": {"release": {"version": "0.8.0"}}},
+                             "stage_resolved": {"version": "0.8.1"}} for name in self.names}
+        self.hosts["localhost"] = {"preflight_plan": plan}
+        self.plan, self.tier = plan, tier
+
+    def note(self, name, *args, **details):
+        self.hosts[name]["ansible_facts"].setdefault("rolling_timeline", []).append(entry(*args, **details))
+
+    def all(self, step, seconds):
+        """A step of all nodes, each a little slower than the one before."""
+        for number, name in enumerate(self.names):
+            self.note(name, step, self.now, seconds * (1 - number / (2 * len(self.names))))
+        self.now += seconds + 0.2
+
+    def begin(self):
+        self.all("preflight", 3.0)
+        self.all("stage", 11.0)
+        first = self.names[0]
+        self.note(first, "schema", self.now, 1.4, module="dump", path="/srv/shakenfist/backups/before-0.8.1.sql",
+                  size=182044, verified="complete, and restored into a scratch schema")
+        self.note(first, "schema", self.now + 1.6, 0.8, module="schema", widened=["objects.state"], tables=[
+            dict(table="notes", before=1, after=2), dict(table="nodes", before=1, after=1),
+            dict(table="audit", before=None, after=1)])
+        for name in self.tier:
+            self.hosts[name].update(schema_moved=True, schema_backed_up={})
+        self.hosts[first]["schema_backed_up"] = dict(path="/srv/shakenfist/backups/before-0.8.1.sql", restore=RESTORE)
+        self.now += 3.0
+
+    def take(self, name, settle=10.0, drain=5.7, until="settle"):
+        """Take a node as far as a step."""
+        at, peers = self.now, max(len(self.names) - 1, 0)
+        if peers:
+            self.note(name, "quorum", at, 0.4, module="ready_info", changed=False, minimum=peers, count=peers)
+        at += 0.7
+        self.note(name, "drain", at, drain, module="drain", was_ready=True, stopped_after=drain - 0.2)
+        at += drain + 0.2
+        if until == "drain":
+            return at
+        self.note(name, "activate", at, 0.3, module="release")
+        at += 0.5
+        if name in self.tier:
+            self.note(name, "restart", at, 1.3, module="units", units={"sf-database": 1.0}, tiers=[["sf-database"]])
+            self.note(name, "restart", at + 1.4, 0.3, module="grpc_health_info", changed=False, serving=True)
+            at += 1.9
+        if until == "restart":
+            return at
+        self.note(name, "restart", at, 1.7, module="units",
+                  tiers=[["sf-privexec", "sf-nodelock"], ["sf-api", "sf-net"], []],
+                  units={"sf-privexec": 0.4, "sf-nodelock": 0.3, "sf-api": 0.6, "sf-net": 0.9})
+        at += 1.9
+        self.note(name, "gate", at, 4.1, module="ready_info", changed=False, ready=True)
+        at += 4.4
+        if name != self.names[-1]:
+            self.note(name, "settle", at, settle, module="ready_info", changed=False)
+            at += settle + 0.3
+        self.hosts[name]["roll_rolled"] = True
+        self.now = at
+        return at
+
+    def finish(self):
+        self.all("verify", 11.0)
+        return self
+
+    def rolled(self):
+        """A roll that went well."""
+        self.begin()
+        for name in self.names:
+            self.take(name)
+        return self.finish()
+
+    def broken(self):
+        """A roll of which the second node fails in its restart, and returns to service."""
+        self.begin()
+        self.take(self.names[0])
+        name = self.names[1]
+        at = self.take(name, until="restart")
+        words = ("expected sf-net to start; it is activating (auto-restart), result exit-code, status 1, restarted by "
+                 "systemd 1 times. Its last words:\nsf-net: <config> & \"mesh\" address is missing")
+        rest = (f"{name} went back to 0.8.0. It serves, every worker is ready.\nNot touched: sf-3.\n"
+                f"Next: look at journalctl -u sf-net -n 50 on {name}, and mend the cause.\n"
+                f"Then run the command again, with the options that you gave it and this release:\n{COMMAND}\n"
+                "It passes over finished nodes and continues with this one.")
+        step = "Restart the daemons that others order after, then the others"
+        self.hosts[name].update(
+            roll_cause=dict(step=step, words=words, lost=False, stopped=False, at=at + 2.6,
+                            timing=dict(step="restart", began=at, ended=at + 2.5)),
+            roll_restored="went back to 0.8.0", roll_serves=True, roll_failure=f"{name}: {step}: {words}\n{rest}")
+        self.note(name, "restore", at + 2.8, 0.4, module="release_info", changed=False)
+        self.note(name, "activate", at + 3.4, 0.3, module="release")
+        self.note(name, "gate", at + 3.9, 4.4, module="ready_info", changed=False)
+        self.now = at + 9.5
+        return self
+
+    def probed(self, failed=()):
+        """A watcher that saw requests fail in these seconds from the begin on."""
+        seconds = int(self.now - NIGHT) + 20
+        lost = [failed.count(second - 15) for second in range(seconds)]
+        count = dict(requests=5 * seconds, failed=len(failed), longest_gap=0.24, p50=2.1, p99=42.3, worst=503.1)
+        self.hosts["localhost"]["watch_seen"] = dict(
+            count, urls=["http://api.example.org/api/"], seen=self.now,
+            before=dict(count, name="before", requests=300, failed=0, p99=3.8, worst=12.4),
+            since=dict(count, name="since"),
+            failures=[dict(time=NIGHT + second, words="HTTP 503 after 0.01 s on a fresh connection", excused=False)
+                      for second in failed],
+            series=dict(at=NIGHT - 15, step=1, good=[5 - each for each in lost], failed=lost))
+        return self
