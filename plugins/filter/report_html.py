@@ -145,7 +145,7 @@ def picture(data):
         bars = bars_of(axis, node["steps"], top + (LANE - BAR) / 2)
         note = None
         if bars:
-            ends = max(bar["x"] + bar["width"] for bar in bars)
+            ends = max(part["x"] + part["width"] for part in bars)
             right = ends < 78
             words = ", ".join(filter(None, ["failed" if node["result"] == "failed" else "", out_of(node)]))
             note = dict(x=ends if right else bars[0]["x"], right=right, y=top + LANE / 2 + 4, words=words)
@@ -161,7 +161,7 @@ def picture(data):
                    min_ready=None if least is None else round(GAP + CURVE - CURVE * least / total, 2)),
         pauses=[dict(axis.span(begin, end), words=f"paused for {brief(end - begin)}") for begin, end in data["pauses"]],
         kinds=[step for step in OF_A_NODE if step in taken],
-        has_failed=any(bar["kind"] == "failed" for lane in lanes for bar in lane["bars"]))
+        has_failed=any(part["kind"] == "failed" for lane in lanes for part in lane["bars"]))
 
 
 def rest_of(failure, command):

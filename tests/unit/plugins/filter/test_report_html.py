@@ -139,7 +139,7 @@ def test_widths_are_times(roll):
     drawn = picture(data)
     for node, lane in zip(data["nodes"], drawn["lanes"][1:]):
         assert lane["name"] == node["name"]
-        widths = sum(bar["width"] for bar in lane["bars"] if not bar["kind"].startswith("part"))
+        widths = sum(drawing["width"] for drawing in lane["bars"] if not drawing["kind"].startswith("part"))
         seconds = sum(step["seconds"] for step in node["steps"])
         assert widths == pytest.approx(100 * seconds / data["seconds"], abs=0.01)
 
@@ -147,11 +147,11 @@ def test_widths_are_times(roll):
 def test_parts_lie_within_their_step(roll):
     for lane in picture(data_of(roll))["lanes"]:
         outer = None
-        for bar in lane["bars"]:
-            if bar["kind"].startswith("part"):
-                assert outer["x"] <= bar["x"] and bar["x"] + bar["width"] <= outer["x"] + outer["width"] + 0.002
+        for drawing in lane["bars"]:
+            if drawing["kind"].startswith("part"):
+                assert outer["x"] <= drawing["x"] and drawing["x"] + drawing["width"] <= outer["x"] + outer["width"] + 0.002
             else:
-                outer = bar
+                outer = drawing
 
 
 def test_the_curve_covers_the_whole_run(roll):
@@ -219,7 +219,7 @@ def test_a_pause_is_shown():
 def test_failed_requests_are_scaled_to_the_worst_second():
     drawn = picture(data_of(ROLLS["thirty"]()))
     assert (drawn["worst"], drawn["step"]) == (2, "1 s")
-    assert [bar["height"] for bar in drawn["failed"]] == [module.STRIP - 22, (module.STRIP - 22) / 2]
+    assert [drawing["height"] for drawing in drawn["failed"]] == [module.STRIP - 22, (module.STRIP - 22) / 2]
     assert picture(data_of(ROLLS["three"]()))["failed"] == []
 
 

@@ -121,8 +121,8 @@ def test_a_failure_of_all_nodes():
     facts = Facts()
     facts.all("preflight", 3)
     for name in facts.names:
-        facts.hosts[name].update(finish_cause="no space left", finish_timing=dict(step="stage", began=facts.now,
-                                                                             ended=facts.now + 4))
+        timing = dict(step="stage", began=facts.now, ended=facts.now + 4)
+        facts.hosts[name].update(finish_cause="no space left", finish_timing=timing)
     facts.now += 5
     data = report(facts, advice="Next: mend that.")
     item, = data["failures"]
