@@ -139,7 +139,7 @@ def test_widths_are_times(roll):
     drawn = picture(data)
     for node, lane in zip(data["nodes"], drawn["lanes"][1:]):
         assert lane["name"] == node["name"]
-        widths = sum(drawing["width"] for drawing in lane["bars"] if not drawing["kind"].startswith("part"))
+        widths = sum(item["width"] for item in lane["bars"] if not item["kind"].startswith("part"))
         seconds = sum(step["seconds"] for step in node["steps"])
         assert widths == pytest.approx(100 * seconds / data["seconds"], abs=0.01)
 
@@ -147,11 +147,11 @@ def test_widths_are_times(roll):
 def test_parts_lie_within_their_step(roll):
     for lane in picture(data_of(roll))["lanes"]:
         outer = None
-        for drawing in lane["bars"]:
-            if drawing["kind"].startswith("part"):
-                assert outer["x"] <= drawing["x"] and drawing["x"] + drawing["width"] <= outer["x"] + outer["width"] + 0.002
+        for item in lane["bars"]:
+            if item["kind"].startswith("part"):
+                assert outer["x"] <= item["x"] and item["x"] + item["width"] <= outer["x"] + outer["width"] + 0.002
             else:
-                outer = drawing
+                outer = item
 
 
 def test_the_curve_covers_the_whole_run(roll):
