@@ -158,8 +158,10 @@ class Rollout:
         self.busy = {}
         self.probe = {}
         self.over = False
+        self.check = False
 
     def event(self, event, moment=None, **fields):
+        self.check = fields.get("check", self.check)
         self.tell(dict(event=event, moment=self.now() if moment is None else moment,
                        **{key: value for key, value in fields.items() if value not in (None, "", {})}))
 
@@ -265,7 +267,8 @@ class Rollout:
         if facts.get("roll_rolled") and node:
             self.leave(node)
             node.ended = self.now()
-            out = round(node.gated - node.drained, 3) if node.drained and node.gated else None
+            drained = node.drained and node.gated and not self.check
+            out = round(node.gated - node.drained, 3) if drained else None
             self.event("done", node=host, seconds=round(node.ended - node.began, 3), out_of_rotation=out)
 
     def message(self, host, task, text):

@@ -166,6 +166,15 @@ def test_a_node_that_was_not_drained_was_not_out_of_rotation():
     assert run.lines()[-1].startswith("sf-1 done 2.0 s; 1 of 4 nodes done")
 
 
+def test_in_check_mode_no_node_was_out_of_rotation():
+    run = Run(PLAN)
+    run.rollout.event("start", user="alice", host="admin", run="1a2b3c4d", check=True)
+    run.task("sf-1", "drain")
+    run.task("sf-1", "gate")
+    run.fact("sf-1", roll_rolled=True)
+    assert "out_of_rotation" not in run.told("done")[0]
+
+
 def test_a_step_of_all_nodes():
     run = Run()
     for host in ("sf-1", "sf-2"):
