@@ -499,7 +499,7 @@ def test_restart_without_a_request_in_flight_takes_the_grace(lab):
         lab.ssh('sf-2', 'systemctl stop sf-api')
         took = time.monotonic() - began
         lab.ssh('sf-2', 'systemctl start sf-api')
-        assert lab.grace <= took < lab.grace + 2
+        assert lab.grace <= took < lab.grace + 10, "not the graceful timeout, which is far above"
 
 
 # The other daemons
