@@ -247,6 +247,7 @@ class Gatherer:
         nodes, failures = [self.node(name) for name in self.names], self.failures()
         rolled = [node for node in nodes if node["result"] == "rolled"]
         broken = [entry for entry in self.ends.values() if entry]
+        left = {node["from"] for node in nodes if node["result"] != "passed over"}
         if failures:
             result = "stopped" if all(item["stopped"] for item in failures) else "failed"
         else:
@@ -254,7 +255,7 @@ class Gatherer:
         data = dict(format=FORMAT, kind=self.kind, result=result, began=self.began, ended=self.now,
                     seconds=round(self.now - self.began, 3), who=who,
                     command=self.plan.get("command", ""),
-                    releases={"from": sorted({node["from"] for node in nodes} - {""}), "to": self.target()},
+                    releases={"from": sorted(left - {""}), "to": self.target()},
                     failures=failures, phases=phases_of(self.timelines, broken), nodes=nodes,
                     availability=self.availability(nodes), pauses=self.pauses(), schema=self.schema(),
                     warnings=self.warnings(), probe=self.probe())

@@ -194,6 +194,7 @@ def test_nodes_that_are_passed_over_are_there_to_serve():
     facts.take("sf-3")
     data = report(facts.finish())
     assert [node["result"] for node in data["nodes"]] == ["rolled", "passed over", "passed over"]
+    assert data["releases"]["from"] == [data["nodes"][0]["from"]]
     assert data["availability"]["least"] == 2 and data["verdict"].startswith("1 node upgraded")
 
 
