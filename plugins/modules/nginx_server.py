@@ -358,8 +358,8 @@ class Change:
             if last:
                 raise RollingError(f"{self.params['server']} is the only server of {last} that nginx sends requests "
                                    f"to, all others are down in {self.params['path']}: let one of them in first")
-            # A call that was killed may have left the mark, and an nginx that does not know of it.
-            stale = (configuration.state == "drain" == state
+            # A call that was killed may have left the file as it is to be, and an nginx that does not know of it.
+            stale = (configuration.state == state
                      and min(nginx.workers().values(), default=0) < configuration.written - TICK)
             needed = before != after or stale
             if self.module.check_mode:

@@ -173,14 +173,15 @@ def test_check_mode(nginx, run, state, text):
     assert nginx.text() == text and nginx.reloads == 0 and nginx.tests
 
 
-def test_a_mark_that_nginx_does_not_know_of(nginx, run):
+@pytest.mark.parametrize("state, text", [("drain", OUT), ("ready", FILE)])
+def test_an_edit_that_nginx_does_not_know_of(nginx, run, state, text):
     """The call before was killed between its edit and the reload."""
-    nginx.write(OUT)
+    nginx.write(text)
     os.utime(nginx.path, (time.time() + 60, time.time() + 60))
-    assert run("drain", check=True)["changed"] and nginx.reloads == 0
-    result = run("drain")
-    assert not result["failed"] and result["changed"] and result["was"] == "drain"
-    assert nginx.reloads == 1 and nginx.text() == OUT
+    assert run(state, check=True)["changed"] and nginx.reloads == 0
+    result = run(state)
+    assert not result["failed"] and result["changed"] and result["was"] == state
+    assert nginx.reloads == 1 and nginx.text() == text
 
 
 def test_never_the_last_one(nginx, run):
