@@ -125,6 +125,8 @@ def test_a_whole_life(start, ask, run, service):
     assert seen["msg"].startswith(f"{seen['probe']['requests']} requests, failed 0, longest gap ")
 
     ask(mark="sf-1")
+    # Until then a request that was sent before the marks may be under way.
+    assert wait_for(lambda: ask()["probe"]["marks"][-1]["requests"] > 10, 10)
     service.behaviour = 503
     assert wait_for(lambda: failed_at(ask()["probe"], "sf-1"), 10)
     service.behaviour = 200
@@ -355,7 +357,7 @@ def test_a_watcher_that_does_not_answer(start, ask, monkeypatch, warned, run):
     result = ask("stopped")
     assert result["changed"] and result["probe"]["ended"] == "it did not answer and was killed"
     assert "it did not answer and was killed" in warned[-1]
-    assert not lives(pid) and os.listdir(run) == []
+    assert wait_for(lambda: not lives(pid), 5) and os.listdir(run) == []
 
 
 def test_a_watcher_that_cannot_be_ended(start, ask, monkeypatch):
