@@ -13,7 +13,7 @@ from ansible_collections.shakenfist.rolling.plugins.module_utils._common import 
 
 PROPERTIES = (
     "Id", "LoadState", "ActiveState", "SubState", "Result", "Type", "UnitFileState", "InvocationID", "NRestarts",
-    "MainPID", "ExecMainCode", "ExecMainStatus", "ExecMainStartTimestampMonotonic",
+    "MainPID", "ExecMainCode", "ExecMainStatus", "ExecMainStartTimestampMonotonic", "Job",
 )
 # systemd's ExecMainCode is the si_code of the SIGCHLD: 2 is CLD_KILLED, 3 is CLD_DUMPED.
 KILLED = ("2", "3")

@@ -91,6 +91,9 @@ class Restart:
         """True once every unit of the tier is active in a new run; fails when one of them cannot be."""
         self.states = self.systemd.show(self.names)
         for name, state in self.states.items():
+            # While the order is under way, a new run may be one of systemd's own restarts, which the order ends.
+            if state.get("Job"):
+                continue
             run = self.runs[name]
             new = state.get("InvocationID", "") not in ("", run["before"])
             if new and (state["ActiveState"] == "failed" or int(state.get("NRestarts") or 0) > 0):

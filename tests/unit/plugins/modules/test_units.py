@@ -44,6 +44,17 @@ def test_a_stopped_unit_is_started(run_module, systemd):
     assert result["diff"] == {"before": "sf-api: run (none)\n", "after": "sf-api: run run2\n"}
 
 
+def test_a_crashed_unit_that_systemd_restarts_as_the_order_comes(run_module, systemd):
+    by_itself = dict(InvocationID="run2", NRestarts="1", Job="812")
+    systemd.units = {"sf-database": [unit("activating", "auto-restart", Result="exit-code")]}
+    systemd.then = {"sf-database": [unit(**by_itself), unit("deactivating", "stop-sigterm", **by_itself),
+                                    unit("activating", "start", InvocationID="run3", Job="812"),
+                                    unit(InvocationID="run3")]}
+    result = run_module(units, tiers=[["sf-database"]], interval=0.01, timeout=5)
+    assert not result["failed"], result["msg"]
+    assert result["units"]["sf-database"]["after"] == "run3"
+
+
 @pytest.mark.parametrize("tiers", [[], [[]]])
 def test_nothing_to_do(run_module, systemd, tiers):
     result = run_module(units, tiers=tiers)
