@@ -89,7 +89,7 @@ class ActionModule(PersistentAction):
         if self._task.args.get("state") == "renewed":
             result.update(self.heed(result, task_vars))
         elif result.get("wish"):
-            result["msg"] += f"\nTo take that back: {command('resume', task_vars)}"
+            result["msg"] += f"\nTo take that back:\n{command('resume', task_vars)}"
         return result
 
     def ask(self, task_vars):

@@ -50,8 +50,8 @@ def plan_report(forecast):
         lines += wrap("warning: no second node serves meanwhile, every request fails while the node is rolled")
     if forecast["nodes"]:
         lines += wrap(f"how long: {forecast['expected']['how']}")
-        # In one piece, without anything that YAML would quote, to be copied.
-        lines += ["to do it, with the options that you gave", forecast["command"]]
+        # YAML folds a long line, but not one of several in a string: this one is copied.
+        lines.append(f"to do it, with the options that you gave\n{forecast['command']}")
     return lines
 
 

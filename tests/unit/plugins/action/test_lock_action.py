@@ -238,7 +238,7 @@ def test_a_node_that_does_not_come_back_during_a_pause(action, slept):
 
 def test_what_is_wished_says_how_to_take_it_back(action):
     result, asked = action([dict(renewed("pause"), msg="Asked bob")], INVENTORY, state="wished", wish="pause")
-    assert result["msg"] == f"Asked bob\nTo take that back: {RESUME}" and len(asked) == 1
+    assert result["msg"] == f"Asked bob\nTo take that back:\n{RESUME}" and len(asked) == 1
 
 
 def test_nothing_to_take_back(action):

@@ -33,8 +33,7 @@ def test_a_plan():
         "restarts on sf-3: sf-api, sf-net",
         "schema: notes version 1 -> 2",
         "how long: The sum.",
-        "to do it, with the options that you gave",
-        "ansible-playbook -i inventory upgrade",
+        "to do it, with the options that you gave\nansible-playbook -i inventory upgrade",
     ]
 
 
@@ -48,7 +47,7 @@ def test_one_node_that_is_rolled_alone():
     begin = next(number for number, line in enumerate(lines) if line.startswith("warning: sf-3: hm and so on"))
     assert lines[begin + 1].startswith("  and so on") or lines[begin + 1].startswith("  on")
     assert any(line.startswith("warning: no second node serves meanwhile") for line in lines)
-    assert max(map(len, lines)) <= 74
+    assert max(map(len, "\n".join(lines).splitlines())) <= 74
 
 
 def test_nothing_to_do():
