@@ -287,7 +287,7 @@ def topology(lab):
 def balancer(lab):
     options = lab.options
     servers = "\n".join(
-        f"    server {node} {lab.address(node)}:13000 check inter {options['balancer_inter']:g}s "
+        f"    server {node} {lab.address(node)}:13000 check inter {options['balancer_inter'] * 1000:.0f}ms "
         f"fall {options['balancer_fall']} rise {options['balancer_rise']}" for node in lab.nodes)
     return f"""global
     log /dev/log local0

@@ -39,8 +39,9 @@ import rows as words
 
 SUBJECTS = ('supply', 'database', 'release', 'nodes', 'controller', 'cluster')
 GRACE = 2               # seconds that a node of these labs drains
+INTER = 0.5             # seconds between two checks of the balancer, which lets go of a node after two, well within that
 RATE = 30.0             # requests a second; more would only take the two cores from the roll
-# Seconds between two nodes, in which the balancer of the lab takes a node back (2), and of bake after all of them: what
+# Seconds between two nodes, in which the balancer of the lab takes a node back (1), and of bake after all of them: what
 # the defaults are for is shown elsewhere, here they would only make each row longer.
 SHORT = ('-e', 'roll_settle=4', '-e', 'verify_bake=2', '-e', 'report_directory=.cache/faults')
 LIMIT = 420             # seconds for one command; the longest takes about 150
@@ -366,7 +367,8 @@ class Run:
         self.result.problems.append(text)
 
     def bring_up(self):
-        command = [ROOT / 'tools' / 'lab', 'up', '--drain-grace', str(GRACE), *self.row.lab]
+        command = [ROOT / 'tools' / 'lab', 'up', '--drain-grace', str(GRACE), '--balancer-inter',
+                   str(INTER), *self.row.lab]
         result = subprocess.run([str(word) for word in command], stdin=subprocess.DEVNULL, capture_output=True,
                                 text=True, timeout=900, check=False)
         for line in (result.stdout + result.stderr).splitlines():
