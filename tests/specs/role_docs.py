@@ -79,6 +79,8 @@ def rows(named, values, kind, describe):
 
 def table(role):
     """The variables of a role, for its README."""
+    if not options(role):
+        return "None of its own.\n"
     return rows(options(role), defaults(role), kind, lambda dummy, option: description(option))
 
 
