@@ -563,8 +563,8 @@ def first_answers(options):
     if complaints:
         statuses = ", ".join(str(status) for status in options["expect"])
         raise RollingError(f"expected an answer with status {statuses} within {options['timeout']:g} s before the "
-                           f"watch begins; seen: {'; '.join(complaints)}. Mend the service, or correct url or expect, "
-                           "or give must_answer=false to watch it all the same")
+                           f"watch begins; seen: {'; '.join(complaints)}. Mend the service, or correct the URL "
+                           "or the status that is expected of it")
 
 
 # ---- the states

@@ -427,7 +427,7 @@ def test_a_url_that_does_not_answer(start, service, run, behaviour, options, wor
     if "urls" in options:
         options = dict(options, urls=[url.format(service.url) for url in options["urls"]])
     result = start(**options)
-    assert result["failed"] and words.format(service.url) in result["msg"] and "must_answer=false" in result["msg"]
+    assert result["failed"] and words.format(service.url) in result["msg"] and "correct the URL" in result["msg"]
     assert os.listdir(run) == []
 
 
