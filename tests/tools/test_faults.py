@@ -111,7 +111,7 @@ def test_list(capsys):
 def test_the_command(make):
     run = make('echo "$@"', arguments=('-e', 'at=http://{lb}/'))
     assert rolled(run).roll.text == ('-i inventories/lab shakenfist.rolling.upgrade -e rolling_release=0.8.1 '
-                                     '-e at=http://10.0.0.3/ -e roll_settle=4 -e verify_bake=2 '
+                                     '-e at=http://10.0.0.3/ -e roll_settle=2 -e verify_bake=2 '
                                      '-e report_directory=.cache/faults')
 
 

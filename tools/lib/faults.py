@@ -43,7 +43,7 @@ INTER = 0.5             # seconds between two checks of the balancer, which lets
 RATE = 30.0             # requests a second; more would only take the two cores from the roll
 # Seconds between two nodes, in which the balancer of the lab takes a node back (1), and of bake after all of them: what
 # the defaults are for is shown elsewhere, here they would only make each row longer.
-SHORT = ('-e', 'roll_settle=4', '-e', 'verify_bake=2', '-e', 'report_directory=.cache/faults')
+SHORT = ('-e', 'roll_settle=2', '-e', 'verify_bake=2', '-e', 'report_directory=.cache/faults')
 LIMIT = 420             # seconds for one command; the longest takes about 150
 WHOLE = 60              # seconds until all is well again after the last command
 PATIENCE = (signal.SIGINT, 10), (signal.SIGTERM, 5), (signal.SIGKILL, 5)
