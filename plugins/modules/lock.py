@@ -336,7 +336,7 @@ def outcome(module, lock, before, gone, now):
     if want == "resume":
         return f"{asked} {run} to go on. It was to {before['want']}: {said['words']}"
     instead = f" It was to {before['want']}: {said['words']}" if before else ""
-    return f"{asked} {run} to {want} before its next node. One that has no node left to do ends as usual.{instead}"
+    return f"{asked} {run} to {want} before its next node.\nOne that has no node left to do ends as usual.{instead}"
 
 
 def main():

@@ -148,6 +148,14 @@ def test_a_paused_roll(cluster):
     assert "Look at the releases" not in words and "undefined" not in words
 
 
+def test_a_reason_that_has_lost_its_quotes(cluster):
+    cluster.wish("resume")
+    code, words = cluster.end(cluster.start("shakenfist.rolling.pause", "-e", "pause_reason=the disk is full"))
+    words = " ".join(words.split())
+    assert code != 0 and "Nothing was set. -e ends a value at its first blank" in words
+    assert """-e "pause_reason='the disk is full'\"""" in words
+
+
 def test_an_inventory_without_a_database_tier(cluster):
     runs = [cluster.start(f"shakenfist.rolling.{playbook}", "-e", "rolling_group=nonesuch")
             for playbook in ("pause", "resume", "stop")]

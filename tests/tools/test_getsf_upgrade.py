@@ -31,7 +31,8 @@ with open(os.environ['CALLS'], 'a') as calls:
 for argument in sys.argv:
     if argument.startswith('plan_file='):
         pathlib.Path(argument.partition('=')[2]).write_text(json.dumps(
-            {'nodes': {'sf-1': {'release': '0.0.1'}}, 'release': '0.8.1'}, indent=4, sort_keys=True))
+            {'nodes': {'sf-1': {'release': '0.0.1'}}, 'order': [] if 'DONE' in os.environ else ['sf-1'],
+             'release': '0.8.1'}, indent=4, sort_keys=True))
 sys.exit(int(os.environ.get('FAILS_' + kind.replace('-', '_'), '0')))
 """ % sys.executable
 
@@ -52,18 +53,22 @@ class Place:
     def environment(self, **extra):
         return {'HOME': str(self.home), 'PATH': f'{self.programs}:/usr/bin:/bin', 'CALLS': str(self.calls), **extra}
 
-    def run(self, *arguments, tool=TOOL, **extra):
-        return subprocess.run([tool, *arguments], env=self.environment(**extra), cwd=self.home, text=True, check=False,
-                              stdin=subprocess.DEVNULL, capture_output=True, timeout=60)
+    def run(self, *arguments, tool=TOOL, cwd=None, **extra):
+        return subprocess.run([tool, *arguments], env=self.environment(**extra), cwd=cwd or self.home, text=True,
+                              check=False, stdin=subprocess.DEVNULL, capture_output=True, timeout=60)
 
-    def type(self, words, *arguments, **extra):
-        """The same with a person at a terminal."""
+    def type(self, words, *arguments, ahead='', **extra):
+        """The same with a person at a terminal, who answers the question and may have typed something ahead."""
         ours, theirs = pty.openpty()
         try:
+            os.write(ours, ahead.encode())
             with subprocess.Popen([TOOL, *arguments], env=self.environment(**extra), cwd=self.home, stdin=theirs,
                                   text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
+                output = ''
+                while not output.endswith('Type yes: ') and (read := process.stdout.read(1)):
+                    output += read
                 os.write(ours, words.encode() + b'\n')
-                output = process.communicate(timeout=60)[0]
+                output += process.communicate(timeout=60)[0]
             return process.returncode, output
         finally:
             os.close(ours)
@@ -143,6 +148,17 @@ def test_help(place):
     assert done.returncode == 0 and 'exit codes:' in done.stdout and place.called() == []
 
 
+def test_what_was_typed_ahead_is_no_answer(place):
+    seen, output = place.type('no', ahead='yes\n')
+    assert (seen, place.kinds()) == (66, ['plan']), output
+
+
+def test_a_person_is_not_asked_where_nothing_is_left_to_do(place):
+    seen, output = place.type('', DONE='1')
+    assert (seen, place.kinds()) == (0, ['plan', 'upgrade']), output
+    assert 'Type yes' not in output
+
+
 def test_without_ansible(place):
     place.playbook.unlink()
     copy = shutil.copy(TOOL, place.home / 'getsf-upgrade')
@@ -210,8 +226,9 @@ def test_reconfigure_with_a_command(place, one):
     assert given[3] == '-e' and json.loads(given[4]) == {'reconfigure_command': command}
 
 
-def test_a_checkout_is_the_collection(place):
-    place.run('--check', ANSIBLE_COLLECTIONS_PATH='/elsewhere')
+@pytest.mark.parametrize('inside', [False, True])
+def test_a_checkout_is_the_collection(place, inside):
+    place.run('--check', cwd=ROOT if inside else place.home, ANSIBLE_COLLECTIONS_PATH='/elsewhere')
     settings = place.called()[0]['settings']
     path, *others = settings['ANSIBLE_COLLECTIONS_PATH'].split(':')
     assert os.path.realpath(f'{path}/ansible_collections/shakenfist/rolling') == str(ROOT)
@@ -239,7 +256,15 @@ def test_a_link_to_it_is_as_good(place):
 def test_a_copy_uses_what_ansible_finds(place):
     copy = shutil.copy(TOOL, place.programs / 'getsf-upgrade')
     assert place.run('--check', tool=copy).returncode == 0
-    assert set(place.called()[0]['settings']) == {'ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED'}
+    assert set(place.called()[0]['settings']) == {
+        'ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED', 'ANSIBLE_INVENTORY_ENABLED'}
+
+
+@pytest.mark.parametrize('arguments, only', [([], True), (['--', '-e', 'a=b'], True), (['--', '-i', 'more.yml'], False),
+                                             (['--', '--inventory=more.yml'], False)])
+def test_other_inventories_may_be_of_any_kind(place, arguments, only):
+    place.run('--check', *arguments)
+    assert (place.called()[0]['settings'].get('ANSIBLE_INVENTORY_ENABLED') == 'shakenfist.rolling.getsf') == only
 
 
 @pytest.mark.parametrize('own', ['ansible.cfg', '.ansible.cfg'])

@@ -39,7 +39,7 @@ import rows as words
 
 SUBJECTS = ('supply', 'database', 'release', 'nodes', 'controller', 'cluster')
 GRACE = 2               # seconds that a node of these labs drains
-INTER = 0.5             # seconds between two checks of the balancer, which lets go of a node after two, well within that
+INTER = 0.5             # seconds between two checks of the balancer, which lets go of a node after two of them
 RATE = 30.0             # requests a second; more would only take the two cores from the roll
 # Seconds between two nodes, in which the balancer of the lab takes a node back (1), and of bake after all of them: what
 # the defaults are for is shown elsewhere, here they would only make each row longer.
