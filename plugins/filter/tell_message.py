@@ -70,9 +70,10 @@ def headline(body, stopped):
     done = f", {len(nodes['done'])} of {count} nodes done{suffered}{who}."
     if body["event"] == "start":
         passed = f", {len(nodes['passed_over'])} on it already" if nodes["passed_over"] else ""
-        return f"{what} begins: {count} nodes{passed}{who}."
+        return f"{what} begins: {count} {'node' if count == 1 else 'nodes'}{passed}{who}."
     if body["event"] == "unchanged":
-        return f"{what}: nothing to do, {len(nodes['passed_over'])} nodes were on it already{who}."
+        count = len(nodes["passed_over"])
+        return f"{what}: nothing to do, {count} {'node was' if count == 1 else 'nodes were'} on it already{who}."
     if body["event"] == "end":
         return f"{what} is complete{took}{done}"
     if stopped:

@@ -115,6 +115,12 @@ def test_a_cause_of_an_earlier_failure_is_not_told_at_the_end():
     assert message["nodes"]["failed"] == [] and "x" not in message["text"].split()
 
 
+def test_one_node_is_one_node():
+    assert " begins: 1 node, 1 on" in tell_message(hosts(), "start", dict(PLAN, order=["sf-1"]), **ABOUT)["text"]
+    message = tell_message(hosts(), "end", dict(order=[], done=["sf-0"]), **ABOUT)
+    assert "nothing to do, 1 node was on it already" in message["text"]
+
+
 def test_releases_before():
     mixed = [host("sf-1", "0.8.0"), host("sf-2", "0.7.9"), host("sf-3", None)]
     assert "upgrade from 0.8.0, 0.7.9 to 0.8.1 begins" in tell_message(mixed, "start", PLAN, **ABOUT)["text"]
