@@ -6,11 +6,14 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
 import time
 
 from ansible.errors import AnsibleFilterError
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._report import SAME
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._rollout import OF_A_NODE, printable, spell
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
 TEMPLATES = os.path.join(os.path.dirname(__file__), "..", "..", "roles", "report", "templates")
 # Seconds between two marks of the time axis: the first interval that needs no more marks than this.
@@ -25,7 +28,9 @@ LANE = 24
 BAR = 14
 # A pause takes at most this many percent of the time that the rest takes.
 PAUSE = 5.0
-WORDS = {"quorum": "wait for the others", "settle": "settle", "restore": "return to service"}
+WORDS = {"quorum": "wait for the others", "restore": "return to service", "stage": "staging"}
+# What all nodes do together, in colours of its own.
+OF_ALL = ("preflight", "stage", "schema", "verify")
 
 
 def utc(moment, form="%H:%M:%S"):
@@ -34,6 +39,12 @@ def utc(moment, form="%H:%M:%S"):
 
 def brief(seconds):
     return "" if seconds is None else spell(seconds, 0 if seconds >= 99.95 else 1)
+
+
+def whole(text):
+    """Text whose lines break between words only: a browser would also break behind the hyphens of an option."""
+    word = Markup('<span class="word">{}</span>')
+    return Markup("").join(part if part.isspace() else word.format(part) for part in re.split(r"(\s+)", text) if part)
 
 
 def clean(value):
@@ -85,9 +96,10 @@ def bars_of(axis, steps, top, of_all=False):
     for step in steps:
         name = step["step"]
         words = f"{WORDS.get(name, name)} {brief(step['seconds'])}"
-        kind = "failed" if step["result"] == "failed" else "all" if of_all else name
+        kind = "failed" if step["result"] == "failed" else "all" if of_all and name not in OF_ALL else name
         bars.append(dict(axis.span(step["began"], step["ended"]), y=top, height=BAR, kind=kind,
-                         words=f"{words}, failed" if kind == "failed" else words, label=name if of_all else ""))
+                         words=f"{words}, failed" if kind == "failed" else words,
+                         label=WORDS.get(name, name) if of_all else ""))
         if kind == "failed":
             continue
         for number, part in enumerate(step.get("parts", ())):
@@ -161,6 +173,7 @@ def picture(data):
                    min_ready=None if least is None else round(GAP + CURVE - CURVE * least / total, 2)),
         pauses=[dict(axis.span(begin, end), words=f"paused for {brief(end - begin)}") for begin, end in data["pauses"]],
         kinds=[step for step in OF_A_NODE if step in taken],
+        phases=list(dict.fromkeys(bar["kind"] for bar in lanes[0]["bars"] if bar["kind"] in OF_ALL)),
         has_failed=any(part["kind"] == "failed" for lane in lanes for part in lane["bars"]))
 
 
@@ -170,6 +183,24 @@ def rest_of(failure, command):
     lines = map(str.strip, (rest if found else failure["message"]).strip().splitlines())
     groups = itertools.groupby(filter(None, lines), lambda line: line == command)
     return [dict(words="\n".join(group), command=is_command) for is_command, group in groups]
+
+
+def title_of(failure):
+    """What a box is about. Nothing is wrong with the nodes before which a run was stopped."""
+    names = ", ".join(failure["nodes"])
+    if failure["stopped"]:
+        # Only where the nodes are rolled a message comes with the name of its task.
+        return f"Stopped before {names if failure['step'] else 'the migration of the schema'}"
+    return f"{names}: {failure['step']}" if failure["step"] else names
+
+
+def asked_of(failure):
+    """Who has asked for a stop, when and why."""
+    wish = failure.get("wish")
+    if not wish or wish["want"] != "stop":
+        return ""
+    return (f"{wish['user']}@{wish['host']} asked for it at {utc(wish['since'], '%Y-%m-%d %H:%M:%S')} UTC"
+            + (f": {wish['reason']}" if wish["reason"] else ", without a reason."))
 
 
 def tile(name, value, more="", kind=""):
@@ -183,7 +214,7 @@ def tiles_of(data):
     passed = len(data["nodes"]) - len(due)
     before, to = ", ".join(data["releases"]["from"]), data["releases"]["to"]
     tiles = [tile("nodes done", f"{len(rolled)} of {len(due)}", f"{passed} passed over" if passed else "",
-                  "" if len(rolled) == len(due) else "bad"),
+                  "" if len(rolled) == len(due) else "hint" if data["result"] == "stopped" else "bad"),
              tile("release", to or "-", f"from {before}" if before not in ("", to) else ""),
              tile("took", brief(data["seconds"]),
                   f"{utc(data['began'], '%H:%M')} to {utc(data['ended'], '%H:%M')} UTC")]
@@ -198,7 +229,19 @@ def tiles_of(data):
     if seen:
         tiles.append(tile("failed requests", seen["failed"], f"of {seen['requests']}",
                           "bad" if seen["failed"] else "good"))
+    elif data.get("watched"):
+        tiles.append(tile("requests", "not known", "the watcher was gone"))
+    else:
+        tiles.append(tile("requests", "not watched", "watch_url makes the roll count them"))
     return tiles
+
+
+def release_of(node, data):
+    """Which release a node is on, and came from; of one that failed only the latter, its box says the rest."""
+    changes = data["kind"] not in SAME
+    if changes and node["result"] == "rolled":
+        return " → ".join(dict.fromkeys(filter(None, [node["from"], data["releases"]["to"]])))
+    return f"from {node['from']}" if changes and node["from"] and node["result"] == "failed" else node["from"]
 
 
 def rows_of(data, kinds):
@@ -208,7 +251,7 @@ def rows_of(data, kinds):
         seconds = {}
         for step in node["steps"]:
             seconds[step["step"]] = seconds.get(step["step"], 0) + step["seconds"]
-        more = [node["from"], "database tier" if node["database"] else "", "leader" if node["leader"] else ""]
+        more = [release_of(node, data), "database tier" if node["database"] else "", "leader" if node["leader"] else ""]
         rows.append(dict(
             name=node["name"], more=", ".join(filter(None, more)), result=node["result"],
             kind={"failed": "bad", "rolled": "good"}.get(node["result"], ""),
@@ -238,11 +281,12 @@ def report_html(data):
         data = clean(data)
         environment = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined,
                                   trim_blocks=True, lstrip_blocks=True)
-        environment.filters.update(brief=brief, utc=utc)
+        environment.filters.update(brief=brief, utc=utc, whole=whole)
         drawn = picture(data)
-        failures = [dict(item, rest=rest_of(item, data["command"])) for item in data["failures"]]
+        failures = [dict(item, rest=rest_of(item, data["command"]), title=title_of(item), asked=asked_of(item))
+                    for item in data["failures"]]
         return environment.get_template("report.html.j2").render(
-            {"file": "", **data}, picture=drawn, failures=failures, lane=LANE, words=WORDS, steps=OF_A_NODE,
+            {"file": "", **data}, picture=drawn, failures=failures, lane=LANE, words=WORDS, steps=[*OF_A_NODE, *OF_ALL],
             tiles=tiles_of(data), rows=rows_of(data, drawn["kinds"]), probed=probed_of(data["probe"] or {}))
     except (KeyError, TypeError, IndexError, AttributeError) as exc:
         raise AnsibleFilterError("this is not the data of a report (docs/report.md): "

@@ -180,12 +180,15 @@ class Gatherer:
         for name in self.names:
             cause, message = self.causes[name], self.fact(name, "roll_failure", "")
             words, step = cause.get("words", ""), cause.get("step", "")
+            renewed = self.fact(name, "lock_renewed", {})
+            asked = bool(renewed.get("stopped"))
             if not cause and self.fact(name, "finish_cause"):
                 words, step = self.fact(name, "finish_cause", ""), ""
                 message = f"{words}\n{self.advice}".strip()
             if message:
                 item = found.setdefault(message, dict(nodes=[], step=step, words=words, message=message,
-                                                      stopped=bool(cause.get("stopped"))))
+                                                      stopped=asked or bool(cause.get("stopped")),
+                                                      wish=renewed.get("wish") if asked else None))
                 item["nodes"].append(name)
         return list(found.values())
 
@@ -224,8 +227,13 @@ class Gatherer:
                     widened=details.get("widened", []), backup=backup)
 
     def warnings(self):
-        """Of the preflight, and the operator's last hook, if it failed after a roll that was complete by then."""
+        """Of the preflight, a backup that could not be tried, and a last hook that failed after a complete roll."""
         found = [re.sub("^warn *", "", line) for line in self.plan.get("report", []) if line.startswith("warn")]
+        for entry in (entry for name in self.names for entry in self.timelines[name] if entry.get("module") == "dump"):
+            # Where it was not to be tried, the words end before the comma.
+            why = re.search("not restored to check it, (.+)", entry["details"].get("verified", ""))
+            if why:
+                found.append(f"{entry['details']['path']} is complete, but was not restored to check it: {why[1]}")
         found += [self.fact(name, "finish_problem", "") for name in self.names]
         return list(dict.fromkeys(filter(None, found)))
 
@@ -258,7 +266,8 @@ class Gatherer:
                     releases={"from": sorted(left - {""}), "to": self.target()},
                     failures=failures, phases=phases_of(self.timelines, broken), nodes=nodes,
                     availability=self.availability(nodes), pauses=self.pauses(), schema=self.schema(),
-                    warnings=self.warnings(), probe=self.probe())
+                    warnings=self.warnings(), probe=self.probe(),
+                    watched=self.fact("localhost", "watch_started", False))
         data["verdict"] = verdict(data)
         return data
 

@@ -95,6 +95,23 @@ class Facts:
             self.take(name)
         return self.finish()
 
+    def stopped(self, want="stop", reason="we go on tomorrow"):
+        """A roll that an operator stops before its last node."""
+        self.begin()
+        for name in self.names[:-1]:
+            self.take(name)
+        name, since = self.names[-1], self.now - 20
+        asked = f"bob@desk asked for that at 2026-11-21 03:53:50 UTC (20 s ago): {reason}"
+        words = f"the roll was asked to {want}: {asked}"
+        self.hosts[name].update(
+            lock_renewed=dict(stopped=True, msg=words, wish=dict(
+                want=want, user="bob", host="desk", since=since, reason=reason, words=asked)),
+            roll_cause=dict(step="Renew the lock", words=words, lost=False, stopped=True, at=self.now, timing={}),
+            roll_restored="", roll_serves=False,
+            roll_failure=f"Before {name}: {words}\nNot touched: {name}.\n{COMMAND}")
+        self.now += 1
+        return self
+
     def broken(self):
         """A roll of which the second node fails in its restart, and returns to service."""
         self.begin()
@@ -123,6 +140,7 @@ class Facts:
         seconds = int(self.now - NIGHT) + 20
         lost = [failed.count(second - 15) for second in range(seconds)]
         count = dict(requests=5 * seconds, failed=len(failed), longest_gap=0.24, p50=2.1, p99=42.3, worst=503.1)
+        self.hosts["localhost"]["watch_started"] = True
         self.hosts["localhost"]["watch_seen"] = dict(
             count, urls=["http://api.example.org/api/"], seen=self.now,
             before=dict(count, name="before", requests=300, failed=0, p99=3.8, worst=12.4),

@@ -35,7 +35,8 @@ def attribute(element, name):
 
 
 ROLLS = {"one": lambda: Facts(1).rolled(), "three": lambda: Facts(3).rolled().probed(),
-         "thirty": lambda: Facts(30).rolled().probed([90, 90, 91]), "broken": lambda: Facts().broken().probed([47])}
+         "thirty": lambda: Facts(30).rolled().probed([90, 90, 91]), "broken": lambda: Facts().broken().probed([47]),
+         "stopped": lambda: Facts().stopped()}
 
 
 @pytest.fixture(params=ROLLS)
@@ -65,8 +66,100 @@ def test_a_failure_comes_first():
     assert sections[0].get("class") == "cause" and page.find("body").get("class") == "failed"
     assert sections[0].find("h2").text == "sf-2: Restart the daemons that others order after, then the others"
     cause, command = sections[0].findall("pre")
-    assert cause.text.startswith("expected sf-net to start") and command.text == COMMAND
+    assert cause.text.startswith("expected sf-net to start") and "".join(command.itertext()) == COMMAND
     assert "HTTP 503 after 0.01 s" in text_of(page) and "failed, 16.6 s" in text_of(page)
+
+
+def test_a_stop_is_no_failure():
+    page = page_of(ROLLS["stopped"]())
+    section = next(page.iter("section"))
+    assert page.find("body").get("class") == "stopped" and section.find("h2").text == "Stopped before sf-3"
+    assert text_of(section.find("p")) == "bob@desk asked for it at 2026-11-21 03:53:50 UTC: we go on tomorrow"
+    assert text_of(section.find("pre")) == COMMAND and "failed" not in text_of(page.find("body"))
+    assert next(page.iter("strong")).get("class") == "hint"
+
+
+def test_a_stop_without_a_reason():
+    assert "UTC, without a reason." in text_of(next(page_of(Facts().stopped(reason="")).iter("section")))
+
+
+@pytest.mark.parametrize("wish", [None, dict(want="pause", user="bob", host="desk", since=NIGHT, reason="")])
+def test_a_stop_that_has_words_of_its_own(wish):
+    """Too many requests have failed, or a pause was too long."""
+    facts = Facts().stopped("pause")
+    facts.hosts["sf-3"]["lock_renewed"].update(wish=wish)
+    section = next(page_of(facts).iter("section"))
+    assert section.find("h2").text == "Stopped before sf-3"
+    assert section.find("pre").text.startswith("the roll was asked to pause")
+
+
+def test_a_stop_before_the_schema():
+    facts = Facts()
+    for name in facts.tier:
+        facts.hosts[name].update(finish_cause="asked", lock_renewed=dict(stopped=True, wish=None))
+    assert next(page_of(facts).iter("section")).find("h2").text == "Stopped before the migration of the schema"
+
+
+def test_a_failure_of_all_nodes_has_their_names():
+    facts = Facts()
+    facts.hosts["sf-1"]["finish_cause"] = facts.hosts["sf-2"]["finish_cause"] = "no space"
+    assert next(page_of(facts).iter("section")).find("h2").text == "sf-1, sf-2"
+
+
+@pytest.mark.parametrize("facts, watched, words", [
+    (Facts().rolled(), False, "requests not watched watch_url makes the roll count them"),
+    (Facts().rolled(), True, "requests not known the watcher was gone"),
+    (Facts().rolled().probed([30]), True, "failed requests 1 of ")])
+def test_requests(facts, watched, words):
+    data = dict(data_of(facts), watched=watched)
+    assert words in text_of(ET.fromstring(report_html(data)))
+
+
+def test_an_older_report():
+    """It does not tell whether the service was watched, or who has asked for a stop."""
+    data = data_of(ROLLS["stopped"]())
+    del data["watched"], data["failures"][0]["wish"]
+    assert "the roll was asked to stop" in report_html(data)
+
+
+@pytest.mark.parametrize("kind, result, words", [
+    ("upgrade", "rolled", "0.8.0 → 0.8.1"), ("upgrade", "failed", "from 0.8.0"), ("upgrade", "not touched", "0.8.0"),
+    ("restart", "rolled", "0.8.0"), ("reconfigure", "failed", "0.8.0")])
+def test_the_release_of_a_node(kind, result, words):
+    data = dict(kind=kind, releases={"from": ["0.8.0"], "to": "0.8.1"})
+    assert module.release_of({"from": "0.8.0", "result": result}, data) == words
+
+
+@pytest.mark.parametrize("before, result, words", [
+    ("0.8.1", "rolled", "0.8.1"), ("", "rolled", "0.8.1"), ("", "failed", ""), ("0.8.1", "passed over", "0.8.1")])
+def test_the_release_of_a_node_that_had_it_or_that_nobody_knows(before, result, words):
+    data = dict(kind="upgrade", releases={"from": [], "to": "0.8.1"})
+    assert module.release_of({"from": before, "result": result}, data) == words
+
+
+def test_lines_break_between_words_only():
+    text = " sf-ctl --all  'a & <b>'\n\tnext"
+    page = ET.fromstring(f"<p>{module.whole(text)}</p>")
+    assert "".join(page.itertext()) == text
+    assert [word.text for word in page] == ["sf-ctl", "--all", "'a", "&", "<b>'", "next"]
+    assert module.whole("") == ""
+
+
+def test_what_all_nodes_do_is_in_the_legend():
+    page = page_of(ROLLS["three"]())
+    of_each, of_all = (text_of(row) for row in page.iter("p") if row.get("class") == "legend")
+    assert of_each == "each node: wait for the others drain activate restart gate settle"
+    assert of_all == "all nodes: preflight staging schema verify no node leaves unless 2 others are ready"
+    facts = Facts(1)
+    facts.note("sf-1", "prune", facts.now, 1.0)
+    drawn = picture(data_of(facts))
+    assert drawn["phases"] == [] and drawn["lanes"][0]["bars"][0]["kind"] == "all"
+    assert [text_of(row) for row in page_of(facts).iter("p") if row.get("class") == "legend"] == ["", ""]
+
+
+def test_gate_and_settle_are_explained():
+    assert "passes the gate once it is ready" in text_of(page_of(ROLLS["three"]()))
+    assert "passes the gate" not in text_of(page_of(Facts(1)))
 
 
 def test_a_node_that_is_still_out():

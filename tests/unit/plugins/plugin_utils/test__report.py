@@ -105,15 +105,32 @@ def test_a_failure_that_took_no_time():
 
 
 def test_a_stop():
-    facts = Facts()
-    facts.begin()
-    facts.take("sf-1")
-    facts.hosts["sf-2"].update(
-        roll_failure="Before sf-2: the roll was asked to stop", roll_restored="", roll_serves=False,
-        roll_cause=dict(step="Renew the lock", words="asked", stopped=True, timing={}, at=facts.now))
+    data = report(Facts().stopped())
+    assert data["result"] == "stopped" and node_of(data, "sf-3")["result"] == "not touched"
+    assert data["verdict"] == "The upgrade to 0.8.1 was stopped: 2 of 3 nodes done"
+    item, = data["failures"]
+    assert item["stopped"] and (item["wish"]["user"], item["wish"]["reason"]) == ("bob", "we go on tomorrow")
+
+
+def test_a_stop_because_of_failed_requests():
+    """Nobody has asked for it, whatever the lock was renewed with."""
+    facts = Facts().stopped()
+    facts.hosts["sf-3"]["lock_renewed"].update(stopped=False)
     data = report(facts)
-    assert data["result"] == "stopped" and node_of(data, "sf-2")["result"] == "not touched"
-    assert data["verdict"] == "The upgrade to 0.8.1 was stopped: 1 of 3 nodes done"
+    assert data["result"] == "stopped" and data["failures"][0]["wish"] is None
+
+
+def test_a_stop_before_the_schema():
+    facts = Facts()
+    facts.all("preflight", 3)
+    wish = dict(want="stop", user="bob", host="desk", since=facts.now, reason="")
+    for name in facts.tier:
+        facts.hosts[name].update(finish_cause="the roll was asked to stop", finish_timing={},
+                                 lock_renewed=dict(stopped=True, wish=wish))
+    data = report(facts)
+    assert data["verdict"] == "The upgrade to 0.8.1 was stopped: 0 of 3 nodes done"
+    item, = data["failures"]
+    assert item["nodes"] == facts.tier and item["stopped"] and item["wish"] == wish and item["step"] == ""
 
 
 def test_a_failure_of_all_nodes():
@@ -181,6 +198,20 @@ def test_schema_and_backup():
                                     verified="complete, and restored into a scratch schema")
 
 
+@pytest.mark.parametrize("verified, why", [
+    ("complete; not restored to check it, user shakenfist may not create a scratch schema",
+     "user shakenfist may not create a scratch schema"),
+    ("complete; not restored to check it", ""), ("complete, and restored into a scratch schema with all 5 tables", "")])
+def test_a_backup_that_could_not_be_tried_is_a_warning(verified, why):
+    """One that was not to be tried is none."""
+    facts = Facts().rolled()
+    timeline = facts.hosts["sf-1"]["ansible_facts"]["rolling_timeline"]
+    dump = next(entry for entry in timeline if entry["module"] == "dump")
+    dump["details"]["verified"] = verified
+    words = f"/srv/shakenfist/backups/before-0.8.1.sql is complete, but was not restored to check it: {why}"
+    assert report(facts)["warnings"] == ([words] if why else [])
+
+
 def test_a_backup_of_an_earlier_run():
     facts = Facts()
     facts.hosts["sf-1"]["schema_backed_up"] = dict(path="/b", restore="mariadb < /b")
@@ -218,7 +249,7 @@ def test_warnings_and_pauses():
 @pytest.mark.parametrize("failed, words", [([], ", none of "), ([30, 31], ", 2 of ")])
 def test_the_probe(failed, words):
     data = report(Facts().rolled().probed(failed))
-    assert data["probe"]["since"]["failed"] == len(failed) and words in data["verdict"]
+    assert data["probe"]["since"]["failed"] == len(failed) and words in data["verdict"] and data["watched"]
 
 
 def test_a_watch_that_saw_no_roll():
@@ -226,7 +257,8 @@ def test_a_watch_that_saw_no_roll():
     facts.hosts["localhost"]["watch_seen"].update(since=None, requests=7)
     assert report(facts)["verdict"].endswith(", none of 7 requests failed")
     facts.hosts["localhost"]["watch_seen"] = {}
-    assert report(facts)["probe"] is None
+    assert report(facts)["probe"] is None and report(facts)["watched"]
+    assert not report(Facts().rolled())["watched"]
 
 
 def test_what_an_earlier_run_has_left_in_a_cache():
