@@ -322,7 +322,7 @@ class CallbackModule(DefaultCallback if IS_OUTPUT else CallbackBase):
         if not self.is_quiet() or warns(data):
             return False
         text = printable(f"\n{' ' * 9}".join(lines if len(lines) == 1 else [task.name, *lines]))
-        self._display.display(f"{clock(self.rollout.now())} {text}")
+        self._display.display(f"{clock(self.rollout.latest)} {text}")
         return True
 
     def is_quiet(self):
@@ -340,9 +340,12 @@ class CallbackModule(DefaultCallback if IS_OUTPUT else CallbackBase):
 
     @guarded
     def make_way(self, task):
-        """Leave the terminal alone while somebody else's task runs: it may ask a question there."""
+        """Leave the terminal alone while somebody else's task runs: it may ask a question there, and what it prints comes
+        below the lines of the steps before it."""
         if is_ours(task):
             self.wake()
+        elif self.awake:
+            self.rollout.close()
         if self.live:
             self.live.show(is_ours(task))
 

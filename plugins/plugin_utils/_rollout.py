@@ -141,6 +141,7 @@ class Place:
     def enter(self, step, now):
         self.step, self.since, self.last = step, now, now
         self.result, self.units, self.message = "skipped", 0, ""
+        self.broken = set()  # hosts of which the last task in it has failed, which may yet be rescued
 
     def leave(self):
         self.enter("", None)
@@ -151,7 +152,7 @@ class Rollout:
 
     def __init__(self, tell, name="", now=time.time):
         self.tell, self.name, self.now = tell, name, now
-        self.began = now()
+        self.began = self.latest = now()
         self.plan, self.release, self.releases = {}, "", {}
         self.all = Place("", self.began)
         self.nodes = {}
@@ -169,19 +170,32 @@ class Rollout:
 
     def started(self, host, task):
         """A host begins a task."""
-        now = self.busy[host] = self.now()
+        now, step = self.now(), self.step_of(host, task)
+        if step:
+            self.close(step)
+            place = self.nodes.setdefault(host, Place(host, now)) if step in OF_A_NODE else self.all
+            self.enter(place, step, now)
+            place.broken.discard(host)
+        self.busy[host] = now
+
+    def step_of(self, host, task):
+        """The step that a task of a host belongs to now."""
         node = self.nodes.get(host)
-        step = task.step
-        if node and node.failed and step != "restore":
+        if node and node.failed and task.step != "restore":
             # The way back of a node that has failed takes the steps of the way there.
-            step = "restore" if step and node.step == "restore" else ""
-        if step in OF_A_NODE:
-            self.leave(self.all)
-            self.enter(self.nodes.setdefault(host, node or Place(host, now)), step, now)
-        elif step:
-            for other in self.nodes.values():
-                self.leave(other)
-            self.enter(self.all, step, now)
+            return "restore" if task.step and node.step == "restore" else ""
+        return task.step
+
+    def close(self, step=""):
+        """End all steps but this one, in the order in which they were through, so that their lines come before its own.
+
+        Without a step, where something else is to be printed, only a step of all nodes. One that has failed stays: was
+        it rescued, or is it why the run ends?
+        """
+        places = (self.all, *self.nodes.values()) if step else () if self.all.broken else (self.all,)
+        over = [place for place in places if place.step not in ("", step) and place.name not in self.busy]
+        for place in sorted(over, key=lambda each: each.last):
+            self.leave(place)
 
     def enter(self, place, step, now):
         if place.step != step:
@@ -210,7 +224,7 @@ class Rollout:
 
     def finished(self, host, result, task, data):
         """A host has done a task; C(result) is ok, changed, skipped, failed, unreachable or ignored."""
-        now = self.now()
+        now = self.latest = self.now()
         seconds = now - self.busy.pop(host, now)
         place = self.place_of(host)
         if task.step and place.step:
@@ -240,13 +254,15 @@ class Rollout:
         self.probe = details.get("probe", self.probe)
 
     def fail(self, host, result, task, message, place, now):
-        # Where all tasks of a step were skipped, what fails after them is not the step.
-        idle = place.step and place.result == "skipped"
-        self.event("failed", now, node=host, step="" if idle else place.step, task=task.name, result=result,
+        # What fails in a step of all may be rescued, what fails on a node ends its step. Where all tasks of that were
+        # skipped, what fails after them is not the step.
+        if place is self.all and task.step == place.step:
+            place.broken.add(host)
+        blamed = place.broken if place is self.all else place.result != "skipped"
+        self.event("failed", now, node=host, step=place.step if blamed else "", task=task.name, result=result,
                    message=str(message))
-        # What fails in a step of all may be rescued, what fails on a node ends its step.
         if place is not self.all:
-            if not idle:
+            if blamed:
                 place.failed = place.failed or place.step
                 place.result, place.last = "failed", now
             self.leave(place)
@@ -260,7 +276,7 @@ class Rollout:
             self.release = facts["stage_resolved"].get("version", "")
         if facts.get("preflight_plan"):
             self.plan = {key: facts["preflight_plan"].get(key) or default for key, default in PLAN.items()}
-            self.event("plan", release=self.release, releases=dict(self.releases), **self.plan)
+            self.event("plan", self.latest, release=self.release, releases=dict(self.releases), **self.plan)
         if facts.get("roll_restored") and node:
             node.message = facts["roll_restored"]
             self.leave(node)
@@ -272,11 +288,15 @@ class Rollout:
             self.event("done", node=host, seconds=round(node.ended - node.began, 3), out_of_rotation=out)
 
     def message(self, host, task, text):
-        self.event("message", node=host, step=self.place_of(host).step, task=task.name, message=text)
+        if not self.step_of(host, task):
+            self.close()
+        self.event("message", self.latest, node=host, step=self.place_of(host).step, task=task.name, message=text)
 
     def rest(self, result):
         """End what was going on when the run ended: ok, failed or interrupted."""
         self.over = True
+        if result != "interrupted":
+            self.close()
         for place in (self.all, *self.nodes.values()):
             if place.step and result != "ok":
                 place.failed = place.failed or place.step

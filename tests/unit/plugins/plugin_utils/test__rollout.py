@@ -53,9 +53,16 @@ class Run:
     def told(self, *kinds):
         return [event for event in self.events if event["event"] in kinds]
 
+    def say(self, host, step="", text="words", seconds=1.0):
+        self.task(host, step, "debug", seconds=seconds)
+        self.rollout.message(host, Task(step, "debug", "Say it"), text)
+
     def lines(self):
-        """The lines for all events, without their times."""
-        return [line for line in (_rollout.words(event, self.rollout) for event in self.events) if line]
+        """The lines for all events, without their times, which never run backwards."""
+        told = [(event["moment"], _rollout.words(event, self.rollout)) for event in self.events]
+        moments = [moment for moment, line in told if line]
+        assert moments == sorted(moments)
+        return [line for moment, line in told if line]
 
 
 @pytest.mark.parametrize("roles, module, arguments, step", [
@@ -327,6 +334,74 @@ def test_where_it_failed(step, words):
     run.rollout.rest("failed")
     run.rollout.finish("failed", ["sf-1"])
     assert run.lines()[-1] == words
+
+
+def test_what_is_said_after_a_step_comes_below_its_end():
+    run = Run()
+    run.task("sf-1", "preflight", seconds=11)
+    run.say("sf-1", "preflight")
+    run.task("sf-2", module="set_fact", seconds=2)
+    run.say("sf-2")
+    assert [(event["event"], event.get("step"), event["moment"] - NOON) for event in run.events] == [
+        ("begin", "preflight", 0), ("message", "preflight", 12), ("end", "preflight", 12), ("message", None, 15)]
+    assert run.lines() == ["preflight ...", "preflight 12.0 s"]
+
+
+def test_a_batch_ends_its_steps_in_their_order():
+    run = Run(PLAN)
+    for step in ("drain", "gate"):
+        for host in ("sf-2", "sf-3"):
+            run.rollout.started(host, Task(step, "x", ""))
+        for host in ("sf-3", "sf-2"):
+            run.time += 5
+            run.rollout.finished(host, "ok", Task(step, "x", ""), {})
+    run.task("sf-1", "verify")
+    assert run.lines()[1:] == ["sf-3 drain 5.0 s", "sf-2 drain 10.0 s", "sf-3 gate 5.0 s", "sf-2 gate 10.0 s",
+                               "verify ..."]
+
+
+def test_a_node_that_is_busy_goes_on_with_its_step():
+    run = Run(PLAN)
+    run.rollout.started("sf-2", Task("drain", "x", ""))
+    run.task("sf-3", "gate")
+    run.task("sf-3", "settle")
+    assert [event["node"] for event in run.told("end")] == ["sf-3"]
+
+
+def test_what_is_said_on_the_way_back_belongs_to_it():
+    run = Run(PLAN)
+    run.task("sf-1", "gate", result="failed")
+    run.task("sf-1", "restore")
+    run.say("sf-1", "activate")
+    assert run.told("message")[0]["step"] == "restore"
+    run.say("sf-1")  # somebody else's hook, for example
+    run.fact("sf-1", roll_restored="went back to 0.8.0")
+    assert run.lines()[1:] == ["sf-1 gate failed after 1.0 s", "sf-1 restore 2.0 s, went back to 0.8.0"]
+
+
+@pytest.mark.parametrize("rescue, lines", [
+    ("stage", ["stage ...", "stage 2.0 s", "upgrade failed: 4.0 s"]),
+    ("", ["stage ...", "stage failed after 4.0 s", "upgrade failed in stage: 4.0 s"])])
+def test_a_step_that_has_failed_ends_when_it_is_known_why(rescue, lines):
+    run = Run()
+    run.task("sf-1", "stage", result="failed", msg="no")
+    run.task("sf-1", rescue, module="set_fact")
+    run.say("sf-1")
+    run.task("sf-1", module="fail", result="failed", msg="no. Next: mend that")
+    run.rollout.rest("failed")
+    run.rollout.finish("failed", ["sf-1"])
+    assert run.lines() == lines
+    assert [event.get("step") for event in run.told("failed")] == ["stage", None if rescue else "stage"]
+
+
+def test_what_fails_after_a_step_of_all_is_not_that_step():
+    run = Run()
+    run.task("sf-1", "stage")
+    run.task("sf-1", module="fail", result="failed", msg="the lock was lost")
+    run.rollout.rest("failed")
+    run.rollout.finish("failed", ["sf-1"])
+    assert run.lines() == ["stage ...", "stage 1.0 s", "upgrade failed: 2.0 s"]
+    assert "step" not in run.told("failed")[0]
 
 
 def test_an_interrupted_run():
