@@ -22,21 +22,22 @@ COLLECTION = "shakenfist.rolling"
 WIDTH = 100
 
 # Which step a task belongs to: role, module, argument, step. Without a module it is all tasks of the role, and of the
-# roles that it includes. The argument tells two uses of one module apart. What only shows what would happen has no
-# step.
+# roles that it includes. The argument tells two uses of one module apart. What only looks, whether the schema is the one
+# that is wanted for example, or shows what would happen has no step.
 STEPS = (
     ("plan", "", "", ""),
     ("preflight", "", "", "preflight"),
     ("lock", "lock", "takeover", "lock"),
     ("stage", "", "", "stage"),
     ("schema", "", "", "schema"),
-    ("rollback", "", "", "schema"),
+    ("rollback", "", "", ""),
     ("roll", "ready_info", "minimum", "quorum"),
     ("drain", "", "", "drain"),
     ("activate", "", "", "activate"),
     ("reconfigure", "shell", "", "reconfigure"),
     ("restart", "units", "", "restart"),
     ("restart", "grpc_health_info", "", "restart"),
+    ("restart", "", "", ""),
     ("gate", "", "", "gate"),
     ("roll", "ready_info", "rounds", "settle"),
     ("roll", "release_info", "", "restore"),
