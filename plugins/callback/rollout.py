@@ -117,7 +117,7 @@ out_of_rotation:
 result:
   description:
     - V(ok), V(changed), V(skipped), V(failed) or V(interrupted), for a task also V(ignored), for a failure also
-      V(unreachable).
+      V(unreachable), for C(finish) also V(stopped), where an operator has asked for that.
   returned: for C(end), C(task), C(failed) and C(finish)
   type: str
   sample: changed
@@ -161,7 +161,7 @@ ROOT = os.path.realpath(os.path.join(os.path.dirname(__file__), "..", "..")) + o
 # Where it is the output, it is Ansible's default one that says less. Where it is not (callbacks_enabled), the methods
 # that it inherits say nothing. ansible-runner puts an output of its own over the one that was asked for.
 IS_OUTPUT = NAME in (C.DEFAULT_STDOUT_CALLBACK, os.environ.get("ORIGINAL_STDOUT_CALLBACK"))
-COLORS = {"done": C.COLOR_OK, "failed": C.COLOR_ERROR, "interrupted": C.COLOR_ERROR}
+COLORS = {"done": C.COLOR_OK, "failed": C.COLOR_ERROR, "interrupted": C.COLOR_ERROR, "stopped": C.COLOR_WARN}
 
 
 def guarded(method):
@@ -340,8 +340,10 @@ class CallbackModule(DefaultCallback if IS_OUTPUT else CallbackBase):
 
     @guarded
     def make_way(self, task):
-        """Leave the terminal alone while somebody else's task runs: it may ask a question there, and what it prints comes
-        below the lines of the steps before it."""
+        """Leave the terminal alone while somebody else's task runs: it may ask a question there.
+
+        What it prints comes below the line of the step before it.
+        """
         if is_ours(task):
             self.wake()
         elif self.awake:

@@ -22,8 +22,8 @@ COLLECTION = "shakenfist.rolling"
 WIDTH = 100
 
 # Which step a task belongs to: role, module, argument, step. Without a module it is all tasks of the role, and of the
-# roles that it includes. The argument tells two uses of one module apart. What only looks, whether the schema is the one
-# that is wanted for example, or shows what would happen has no step.
+# roles that it includes. The argument tells two uses of one module apart. What only shows what would happen, or looks
+# whether the schema is the one that is wanted, has no step.
 STEPS = (
     ("plan", "", "", ""),
     ("preflight", "", "", "preflight"),
@@ -159,6 +159,8 @@ class Rollout:
         self.nodes = {}
         self.busy = {}
         self.probe = {}
+        self.causes = {}
+        self.stop = ""
         self.over = False
         self.check = False
 
@@ -239,6 +241,8 @@ class Rollout:
             for unit, active_after in details.get("units", {}).items():
                 self.event("unit", now, node=host, step=place.step, unit=unit, seconds=active_after)
             self.note(task, details, place)
+        if task.module == "lock":
+            self.heed(data)
         if task.module == "set_fact":
             self.learn(host, data.get("ansible_facts") or {})
         if result in ("failed", "unreachable"):
@@ -254,14 +258,21 @@ class Rollout:
             place.message = f"{place.units} units"
         self.probe = details.get("probe", self.probe)
 
+    def heed(self, data):
+        """Take what the lock has told: whether an operator wants the run to end."""
+        if data.get("stopped"):
+            self.close()
+            self.stop = data.get("msg", "")
+
     def fail(self, host, result, task, message, place, now):
         # What fails in a step of all may be rescued, what fails on a node ends its step. Where all tasks of that were
         # skipped, what fails after them is not the step.
         if place is self.all and task.step == place.step:
             place.broken.add(host)
+        self.causes[host] = str(message)
         blamed = place.broken if place is self.all else place.result != "skipped"
         self.event("failed", now, node=host, step=place.step if blamed else "", task=task.name, result=result,
-                   message=str(message))
+                   message=self.causes[host])
         if place is not self.all:
             if blamed:
                 place.failed = place.failed or place.step
@@ -305,10 +316,13 @@ class Rollout:
             self.leave(place)
 
     def finish(self, result, failed=()):
-        stopped = [node for node in self.nodes.values() if node.failed]
-        steps = [place.failed for place in (*stopped, self.all) if place.failed and result != "ok"]
+        # To Ansible a stop is a failure, for it has no other way to end a run. What it tells has the words of the wish.
+        if result == "failed" and self.stop and all(self.stop in self.causes.get(host, "") for host in failed):
+            result, failed = "stopped", ()
+        broken = [node for node in self.nodes.values() if node.failed]
+        steps = [place.failed for place in (*broken, self.all) if place.failed and result not in ("ok", "stopped")]
         self.event("finish", result=result, seconds=round(self.now() - self.began, 3), step="".join(steps[:1]),
-                   done=self.rolled(), failed=list(failed) or [node.name for node in stopped])
+                   done=self.rolled(), failed=list(failed) or [node.name for node in broken])
 
     # ---- what is known
 
@@ -337,7 +351,7 @@ class Rollout:
             waiting += 1
             if nodes:
                 begun = self.now() - min(node.began for node in nodes)
-        if self.over or not spent or not waiting or any(node.failed for node in self.nodes.values()):
+        if self.over or self.stop or not spent or not waiting or any(node.failed for node in self.nodes.values()):
             return None
         mean = sum(spent) / len(spent)
         return max(0.0, mean - begun) + mean * (waiting - 1)
@@ -408,7 +422,8 @@ def words(event, rollout):
     if kind == "finish":
         where = (f" in {step}" if step else "") + (f" on {', '.join(event['failed'])}" if step in OF_A_NODE else "")
         nodes = f"{rollout.progress()}, " if rollout.plan and rollout.name != "plan" else ""
-        return f"{rollout.title()} {event['result']}{where}: {nodes}{spell(event['seconds'])}"
+        result = "stopped as asked" if event["result"] == "stopped" else event["result"]
+        return f"{rollout.title()} {result}{where}: {nodes}{spell(event['seconds'])}"
     return ""
 
 

@@ -406,6 +406,43 @@ def test_what_fails_after_a_step_of_all_is_not_that_step():
     assert "step" not in run.told("failed")[0]
 
 
+ASKED = "the roll was asked to stop: bob@desk asked for that: the storage"
+
+
+@pytest.mark.parametrize("last, words, result, failed", [
+    (f"Before sf-2: {ASKED}\nNext: run it again", "upgrade to 0.8.1 stopped as asked: 1 of 4 nodes done, 22.0 s",
+     "stopped", []),
+    ("cannot be reached", "upgrade to 0.8.1 failed: 1 of 4 nodes done, 22.0 s", "failed", ["sf-2"])])
+def test_what_was_asked_to_stop_has_not_failed(last, words, result, failed):
+    run = Run(PLAN)
+    run.roll("sf-1")
+    run.task("sf-2", module="lock", stopped=True, msg=ASKED)
+    assert run.rollout.left() is None
+    run.task("sf-2", module="fail", result="failed", msg=ASKED, seconds=0)
+    run.task("sf-2", module="fail", result="failed", msg=last)
+    run.rollout.rest("failed")
+    run.rollout.finish("failed", ["sf-2"])
+    assert run.lines()[-1] == words and "step" not in run.told("finish")[0]
+    assert (run.told("finish")[0]["result"], run.told("finish")[0]["failed"]) == (result, failed)
+
+
+def test_a_stop_before_the_migration_blames_no_step():
+    run = Run(PLAN)
+    run.task("sf-1", "stage")
+    run.task("sf-1", module="lock", stopped=True, msg=ASKED)
+    run.task("sf-1", module="fail", result="failed", msg=ASKED)
+    run.rollout.rest("failed")
+    run.rollout.finish("failed", ["sf-1"])
+    assert run.lines()[1:] == ["stage ...", "stage 1.0 s", "upgrade to 0.8.1 stopped as asked: 0 of 4 nodes done, 3.0 s"]
+
+
+def test_a_run_that_is_interrupted_while_it_stops():
+    run = Run(PLAN)
+    run.task("sf-1", module="lock", stopped=True, msg=ASKED)
+    run.rollout.finish("interrupted")
+    assert run.lines()[-1] == "upgrade to 0.8.1 interrupted: 0 of 4 nodes done, 1.0 s"
+
+
 def test_an_interrupted_run():
     run = Run(PLAN)
     run.rollout.started("sf-1", Task("drain", "drain", "Drain"))
