@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import sys
 import threading
@@ -71,6 +72,12 @@ PROBE = ("requests", "failed", "longest_gap")
 # What of the plan is told.
 PLAN = dict(order=[], database=[], batches=[], done=[], serving=[], leader="")
 
+# What the action plugin of the lock says when it begins to wait, and when it goes on. While a pause lasts that is all
+# that is heard of it: the task runs in a process of its own.
+PAUSED = re.compile(
+    r"The roll is paused, next: (?P<next>.*)\.\n(?P<asked_by>.*?) asked for that at .*? ago\)(?:: (?P<reason>.*))?")
+GOES_ON = "The roll goes on after "
+
 Task = namedtuple("Task", "step module name")
 
 
@@ -118,6 +125,11 @@ def clock(moment):
     return time.strftime("%H:%M:%S", time.localtime(moment))
 
 
+def stamped(moment, lines):
+    """What is said on purpose, with its time; further lines begin below the first."""
+    return printable(f"{clock(moment)} " + f"\n{' ' * 9}".join(lines))
+
+
 def printable(text):
     """Without characters that would move the cursor of a terminal."""
     return "".join(sign if sign.isprintable() or sign in "\n\t" else "?" for sign in str(text))
@@ -160,7 +172,7 @@ class Rollout:
         self.busy = {}
         self.probe = {}
         self.causes = {}
-        self.stop = ""
+        self.pause, self.stop = {}, ""
         self.over = False
         self.check = False
 
@@ -258,8 +270,21 @@ class Rollout:
             place.message = f"{place.units} units"
         self.probe = details.get("probe", self.probe)
 
+    def heard(self, text):
+        """Whether this is the word of a task that the run waits, or goes on."""
+        found = PAUSED.match(text)
+        if found:
+            self.close()
+            self.pause = dict(found.groupdict(), since=self.now())
+            self.event("pause", self.pause["since"], **found.groupdict())
+        return bool(found) or text.startswith(GOES_ON)
+
     def heed(self, data):
-        """Take what the lock has told: whether an operator wants the run to end."""
+        """Take what the lock has told: the run does not wait any more, and goes on or has to end."""
+        self.pause = {}
+        if data.get("paused"):
+            begin, end = data["paused"]
+            self.event("resume", seconds=round(end - begin, 3))
         if data.get("stopped"):
             self.close()
             self.stop = data.get("msg", "")
@@ -337,6 +362,10 @@ class Rollout:
         together = {name: tuple(batch) for batch in self.plan.get("batches", []) for name in batch}
         return list(dict.fromkeys(together.get(name, (name,)) for name in self.order()))
 
+    def is_halted(self):
+        """Whether nobody knows when the other nodes will be rolled."""
+        return bool(self.over or self.pause or self.stop or any(node.failed for node in self.nodes.values()))
+
     def left(self):
         """How many seconds the roll of the nodes will take from now; None as long as no node tells.
 
@@ -351,7 +380,7 @@ class Rollout:
             waiting += 1
             if nodes:
                 begun = self.now() - min(node.began for node in nodes)
-        if self.over or self.stop or not spent or not waiting or any(node.failed for node in self.nodes.values()):
+        if not spent or not waiting or self.is_halted():
             return None
         mean = sum(spent) / len(spent)
         return max(0.0, mean - begun) + mean * (waiting - 1)
@@ -368,9 +397,13 @@ class Rollout:
         """The live view: four lines at most."""
         now, left = self.now(), self.left()
         to_go = "" if left is None else f", {spell(left, 0)} to go"
-        if self.order() and not self.rolled() and not any(node.failed for node in self.nodes.values()):
+        if self.order() and not self.rolled() and not self.is_halted():
             to_go = ", no ETA yet"
         lines = [f"{self.title()}: {self.progress()}{to_go}"]
+        if self.pause:
+            why = f": {self.pause['reason']}" if self.pause["reason"] else ""
+            lines.append(f"paused since {clock(self.pause['since'])}, next: {self.pause['next']}, "
+                         f"asked for by {self.pause['asked_by']}{why}")
         active = [node for node in self.nodes.values() if node.step]
         alone = active if len(active) < 3 else active[:1]
         for node in alone:
@@ -449,28 +482,48 @@ class Log:
         os.close(self.handle)
 
 
-class Live:
+class Ear:
+    """Hears what is printed before it is, that of tasks, too, and may put it in other words.
+
+    A task runs in a process of its own, which hands what it has to say to the display of the main process.
+    """
+
+    def __init__(self, display, hear):
+        self.display, self.hear = display, hear
+        self.pid = os.getpid()
+        self.print = display.display
+        display.display = self.around
+
+    def around(self, msg, *args, **kwargs):
+        """Take the place of C(display.display)."""
+        if os.getpid() != self.pid:
+            return self.print(msg, *args, **kwargs)
+        return self.put(self.hear(msg), *args, **kwargs)
+
+    def put(self, *args, **kwargs):
+        return self.print(*args, **kwargs)
+
+    def end(self):
+        if self.display.display == self.around:
+            self.display.display = self.print
+
+
+class Live(Ear):
     """A block of lines at the end of the terminal, taken away before anything else is printed and put back after it.
 
     Only with the lock of the display in hand: Ansible forks its workers under it, so none of them inherits a lock that
     is held by a thread that it does not have. The cursor stays below the block, where a killed run leaves the prompt.
     """
 
-    def __init__(self, display, lines, complain):
-        self.display, self.lines, self.complain = display, lines, complain
+    def __init__(self, display, hear, lines, complain):
+        self.lines, self.complain = lines, complain
         self.height = 0
         self.visible = True
         self.ended = threading.Event()
-        self.pid = os.getpid()
-        self.print = display.display
-        display.display = self.around
+        super().__init__(display, hear)
         threading.Thread(target=self.tick, daemon=True).start()
 
-    def around(self, *args, **kwargs):
-        """Take the place of C(display.display)."""
-        # A worker hands what it has to say to the main process.
-        if os.getpid() != self.pid:
-            return self.print(*args, **kwargs)
+    def put(self, *args, **kwargs):
         with self.display._lock:
             self.draw([])
             try:
@@ -508,5 +561,4 @@ class Live:
         with self.display._lock:
             self.draw([])
             self.ended.set()
-            if self.display.display == self.around:
-                self.display.display = self.print
+            super().end()

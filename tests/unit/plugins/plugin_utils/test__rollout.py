@@ -128,6 +128,10 @@ def test_nothing_moves_the_cursor():
     assert _rollout.printable("a\033[2Jb\r\u009bc\n\td\udc80é") == "a?[2Jb??c\n\td?é"
 
 
+def test_what_is_said_has_its_time():
+    assert _rollout.stamped(NOON, ["a\033", "b"]) == f"12:00:00 a?\n{' ' * 9}b"
+
+
 def test_fit():
     assert _rollout.fit("x" * 100) == "x" * 100
     assert _rollout.fit("x" * 101) == "x" * 97 + "..."
@@ -433,7 +437,8 @@ def test_a_stop_before_the_migration_blames_no_step():
     run.task("sf-1", module="fail", result="failed", msg=ASKED)
     run.rollout.rest("failed")
     run.rollout.finish("failed", ["sf-1"])
-    assert run.lines()[1:] == ["stage ...", "stage 1.0 s", "upgrade to 0.8.1 stopped as asked: 0 of 4 nodes done, 3.0 s"]
+    assert run.lines()[1:] == ["stage ...", "stage 1.0 s",
+                               "upgrade to 0.8.1 stopped as asked: 0 of 4 nodes done, 3.0 s"]
 
 
 def test_a_run_that_is_interrupted_while_it_stops():
@@ -510,6 +515,52 @@ def test_live_view_of_a_node():
         "requests 5311, failed 0, longest gap 0.24 s"]
 
 
+PAUSED = ("The roll is paused, next: rolling sf-2.\nbob@desk asked for that at 2025-11-21 11:59:53 UTC (7 s ago){}\n"
+          "It keeps its lock meanwhile.\nansible-playbook shakenfist.rolling.resume")
+
+
+def test_a_pause_and_its_end():
+    run = Run(PLAN)
+    run.task("sf-1", "stage")
+    run.rollout.started("sf-2", Task("", "lock", "Renew"))
+    assert run.rollout.heard(PAUSED.format(": the storage: it is mended"))
+    run.time += 9
+    assert run.rollout.heard("The roll goes on after 9 s: rolling sf-2") and not run.rollout.heard("The roll is over")
+    run.rollout.finished("sf-2", "ok", Task("", "lock", "Renew"), dict(paused=[NOON + 1, NOON + 10.0001]))
+    assert run.lines()[1:] == ["stage ...", "stage 1.0 s"]  # and then what was heard
+    assert run.events[-2:] == [
+        dict(event="pause", moment=NOON + 1, next="rolling sf-2", asked_by="bob@desk",
+             reason="the storage: it is mended"),
+        dict(event="resume", moment=NOON + 10, seconds=9.0)]
+
+
+@pytest.mark.parametrize("said, reason", [("", ""), (": the storage", ": the storage")])
+def test_live_view_of_a_pause(said, reason):
+    run = Run(PLAN)
+    run.roll("sf-1")
+    assert "ETA" in run.rollout.lines()[0]
+    run.rollout.heard(PAUSED.format(said))
+    run.time += 3600
+    assert run.rollout.lines() == [
+        "upgrade to 0.8.1: 1 of 4 nodes done",
+        f"paused since 12:00:20, next: rolling sf-2, asked for by bob@desk{reason}"]
+    run.task("sf-2", module="lock", seconds=0)
+    assert run.rollout.lines() == ["upgrade to 0.8.1: 1 of 4 nodes done, ETA 13:01:00, 40 s to go"]
+
+
+def test_live_view_of_a_pause_before_the_first_node():
+    run = Run(PLAN)
+    run.rollout.heard(PAUSED.format(""))
+    assert run.rollout.lines()[0] == "upgrade to 0.8.1: 0 of 4 nodes done"
+
+
+def test_a_pause_that_ends_with_a_stop_is_not_resumed():
+    run = Run(PLAN)
+    run.rollout.heard(PAUSED.format(""))
+    run.task("sf-2", module="lock", stopped=True, msg=ASKED)
+    assert not run.rollout.pause and not run.told("resume")
+
+
 def test_live_view_of_a_batch():
     run = Run(dict(order=["sf-1", "sf-2", "sf-3"]))
     run.task("x", module="probe", probe=dict(requests=1))
@@ -539,8 +590,8 @@ class Display:
         self.out = []
         monkeypatch.setattr(sys, "stdout", SimpleNamespace(write=self.out.append, flush=lambda: None))
 
-    def display(self, text):
-        self.out.append(f"{text}\n")
+    def display(self, msg):
+        self.out.append(f"{msg}\n")
 
 
 @pytest.fixture
@@ -559,7 +610,8 @@ def live(monkeypatch):
         display = Display(monkeypatch)
         with monkeypatch.context() as context:
             context.setattr(_rollout, "threading", SimpleNamespace(Event=Ticks, Thread=threading.Thread))
-            view = Live(display, lambda: [line() if callable(line) else line for line in lines], complaints.append)
+            view = Live(display, lambda text: text.replace("heard", "put in other words"),
+                        lambda: [line() if callable(line) else line for line in lines], complaints.append)
         made.append(view)
         return view, display, complaints, ticks
     yield make
@@ -611,6 +663,27 @@ def test_block_fails_once(live):
     view.end()
     assert "".join(display.out).replace("\033[1A\r\033[J", "") == "event\nanother\n"
     assert [str(exc) for exc in complaints] == ["broken"]
+
+
+def test_block_hears_what_is_printed(live):
+    view, display, dummy, dummy2 = live()
+    display.display("heard")
+    view.end()
+    display.display("heard")
+    assert "".join(display.out) == "put in other words\nheard\n"
+
+
+def test_ear(monkeypatch):
+    display = Display(monkeypatch)
+    ear = _rollout.Ear(display, str.upper)
+    display.display("one")
+    display.display(msg="two")
+    monkeypatch.setattr(_rollout.os, "getpid", lambda: ear.pid + 1)
+    display.display("of a worker")
+    monkeypatch.undo()
+    ear.end()
+    display.display("three")
+    assert display.out == ["ONE\n", "TWO\n", "of a worker\n", "three\n"]
 
 
 def test_block_is_not_for_workers(live, monkeypatch):
