@@ -117,6 +117,7 @@ class ActionModule(PersistentAction):
                     f"the roll was asked to pause, and not to go on within {limit:g} s (lock_pause_timeout): "
                     f"{wish['words']}"))
             if not said:
+                # The callback rollout knows by these words, and by those at the end, that the run waits.
                 self.announce(f"The roll is {doing}.\n{wish['words']}", task_vars)
             said = True
             time.sleep(INTERVAL)

@@ -85,6 +85,7 @@ event:
     - V(begin) and V(end) are those of a step. V(done) is the end of a node's roll.
     - V(task) has what a module of this collection has reported, V(unit) the restart of one unit.
     - V(message) is what a role says on purpose, V(failed) a failure, be it rescued or not.
+    - V(pause) is when the run begins to wait, because an operator has asked for that, V(resume) when it goes on.
     - V(finish) is the last one. It is missing if the run was killed.
   returned: always
   type: str
@@ -105,8 +106,9 @@ seconds:
   description:
     - How long it took. For a step, from the begin of its first task to the end of its last one; for a task with the
       time that Ansible takes to reach the node; for a unit from the restart of its tier until it was active, as
-      measured on the node; for C(done) from the first step of the node to its last.
-  returned: for C(end), C(task), C(unit), C(done) and C(finish)
+      measured on the node; for C(done) from the first step of the node to its last; for C(resume) for how long the
+      run has waited.
+  returned: for C(end), C(task), C(unit), C(resume), C(done) and C(finish)
   type: float
   sample: 3.204
 out_of_rotation:
@@ -117,7 +119,7 @@ out_of_rotation:
 result:
   description:
     - V(ok), V(changed), V(skipped), V(failed) or V(interrupted), for a task also V(ignored), for a failure also
-      V(unreachable).
+      V(unreachable), for C(finish) also V(stopped), where an operator has asked for that.
   returned: for C(end), C(task), C(failed) and C(finish)
   type: str
   sample: changed
@@ -147,12 +149,14 @@ from ansible.plugins.callback.default import CallbackModule as DefaultCallback
 from ansible_collections.shakenfist.rolling.plugins.action.lock import myself
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._rollout import (
     COLLECTION,
+    Ear,
     Live,
     Log,
     Rollout,
     clock,
     describe,
     printable,
+    stamped,
     words,
 )
 
@@ -161,7 +165,7 @@ ROOT = os.path.realpath(os.path.join(os.path.dirname(__file__), "..", "..")) + o
 # Where it is the output, it is Ansible's default one that says less. Where it is not (callbacks_enabled), the methods
 # that it inherits say nothing. ansible-runner puts an output of its own over the one that was asked for.
 IS_OUTPUT = NAME in (C.DEFAULT_STDOUT_CALLBACK, os.environ.get("ORIGINAL_STDOUT_CALLBACK"))
-COLORS = {"done": C.COLOR_OK, "failed": C.COLOR_ERROR, "interrupted": C.COLOR_ERROR}
+COLORS = {"done": C.COLOR_OK, "failed": C.COLOR_ERROR, "interrupted": C.COLOR_ERROR, "stopped": C.COLOR_WARN}
 
 
 def guarded(method):
@@ -231,7 +235,7 @@ class CallbackModule(DefaultCallback if IS_OUTPUT else CallbackBase):
 
     def __init__(self):
         super().__init__()
-        self.rollout = self.log = self.live = self._play = None
+        self.rollout = self.log = self.ear = self.live = self._play = None
         self.awake = self.complained = self.postponed = False
         self.playbook = self.path = self.run = ""
 
@@ -258,6 +262,7 @@ class CallbackModule(DefaultCallback if IS_OUTPUT else CallbackBase):
         mine = myself(os.getpid())
         self.run = mine["run"]
         self.path = os.path.expanduser(self.get_option("rollout_log") or "")
+        self.ear = Ear(self._display, self.hear)
         atexit.register(self.end, None)
         self.rollout.event("start", self.rollout.began, user=mine["user"], host=socket.gethostname(),
                            directory=os.getcwd(), playbook=self.playbook, run=self.run,
@@ -280,7 +285,8 @@ class CallbackModule(DefaultCallback if IS_OUTPUT else CallbackBase):
         # Not earlier: as long as the nodes were not all reached, ssh may ask for something.
         rolls = event["event"] == "plan" or event["event"] == "begin" and "node" in event
         if rolls and not self.live and self.wants_live():
-            self.live = Live(self._display, self.rollout.lines, self.complain)
+            self.ear.end()
+            self.ear = self.live = Live(self._display, self.hear, self.rollout.lines, self.complain)
         if self.live and event["event"] == "begin":
             self.live.draw()
             return
@@ -321,9 +327,18 @@ class CallbackModule(DefaultCallback if IS_OUTPUT else CallbackBase):
         self.rollout.message(host, describe(task), "\n".join(lines))
         if not self.is_quiet() or warns(data):
             return False
-        text = printable(f"\n{' ' * 9}".join(lines if len(lines) == 1 else [task.name, *lines]))
-        self._display.display(f"{clock(self.rollout.now())} {text}")
+        self._display.display(stamped(self.rollout.latest, lines if len(lines) == 1 else [task.name, *lines]))
         return True
+
+    def hear(self, text):
+        """What to print in the place of a text."""
+        return self.stamp(text) or text
+
+    @guarded
+    def stamp(self, text):
+        """Put the time before what the lock says of a pause, as before all that the roles say on purpose."""
+        heard = self.rollout.heard(text)
+        return stamped(self.rollout.now(), text.splitlines()) if heard and self.is_quiet() else text
 
     def is_quiet(self):
         return IS_OUTPUT and self._display.verbosity == 0
@@ -340,9 +355,14 @@ class CallbackModule(DefaultCallback if IS_OUTPUT else CallbackBase):
 
     @guarded
     def make_way(self, task):
-        """Leave the terminal alone while somebody else's task runs: it may ask a question there."""
+        """Leave the terminal alone while somebody else's task runs: it may ask a question there.
+
+        What it prints comes below the line of the step before it.
+        """
         if is_ours(task):
             self.wake()
+        elif self.awake:
+            self.rollout.close()
         if self.live:
             self.live.show(is_ours(task))
 
@@ -350,8 +370,7 @@ class CallbackModule(DefaultCallback if IS_OUTPUT else CallbackBase):
     def rest(self, stats):
         """Nothing goes on any more, and the terminal is as it was."""
         if self.awake:
-            if self.live:
-                self.live.end()
+            self.ear.end()
             self.rollout.rest(verdict(stats)[0])
 
     @guarded

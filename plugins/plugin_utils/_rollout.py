@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import sys
 import threading
@@ -22,21 +23,22 @@ COLLECTION = "shakenfist.rolling"
 WIDTH = 100
 
 # Which step a task belongs to: role, module, argument, step. Without a module it is all tasks of the role, and of the
-# roles that it includes. The argument tells two uses of one module apart. What only shows what would happen has no
-# step.
+# roles that it includes. The argument tells two uses of one module apart. What only shows what would happen, or looks
+# whether the schema is the one that is wanted, has no step.
 STEPS = (
     ("plan", "", "", ""),
     ("preflight", "", "", "preflight"),
     ("lock", "lock", "takeover", "lock"),
     ("stage", "", "", "stage"),
     ("schema", "", "", "schema"),
-    ("rollback", "", "", "schema"),
+    ("rollback", "", "", ""),
     ("roll", "ready_info", "minimum", "quorum"),
     ("drain", "", "", "drain"),
     ("activate", "", "", "activate"),
     ("reconfigure", "shell", "", "reconfigure"),
     ("restart", "units", "", "restart"),
     ("restart", "grpc_health_info", "", "restart"),
+    ("restart", "", "", ""),
     ("gate", "", "", "gate"),
     ("roll", "ready_info", "rounds", "settle"),
     ("roll", "release_info", "", "restore"),
@@ -69,6 +71,12 @@ DETAILS = {
 PROBE = ("requests", "failed", "longest_gap")
 # What of the plan is told.
 PLAN = dict(order=[], database=[], batches=[], done=[], serving=[], leader="")
+
+# What the action plugin of the lock says when it begins to wait, and when it goes on. While a pause lasts that is all
+# that is heard of it: the task runs in a process of its own.
+PAUSED = re.compile(
+    r"The roll is paused, next: (?P<next>.*)\.\n(?P<asked_by>.*?) asked for that at .*? ago\)(?:: (?P<reason>.*))?")
+GOES_ON = "The roll goes on after "
 
 Task = namedtuple("Task", "step module name")
 
@@ -117,6 +125,11 @@ def clock(moment):
     return time.strftime("%H:%M:%S", time.localtime(moment))
 
 
+def stamped(moment, lines):
+    """What is said on purpose, with its time; further lines begin below the first."""
+    return printable(f"{clock(moment)} " + f"\n{' ' * 9}".join(lines))
+
+
 def printable(text):
     """Without characters that would move the cursor of a terminal."""
     return "".join(sign if sign.isprintable() or sign in "\n\t" else "?" for sign in str(text))
@@ -141,6 +154,7 @@ class Place:
     def enter(self, step, now):
         self.step, self.since, self.last = step, now, now
         self.result, self.units, self.message = "skipped", 0, ""
+        self.broken = set()  # hosts of which the last task in it has failed, which may yet be rescued
 
     def leave(self):
         self.enter("", None)
@@ -151,12 +165,14 @@ class Rollout:
 
     def __init__(self, tell, name="", now=time.time):
         self.tell, self.name, self.now = tell, name, now
-        self.began = now()
+        self.began = self.latest = now()
         self.plan, self.release, self.releases = {}, "", {}
         self.all = Place("", self.began)
         self.nodes = {}
         self.busy = {}
         self.probe = {}
+        self.causes = {}
+        self.pause, self.stop = {}, ""
         self.over = False
         self.check = False
 
@@ -169,19 +185,32 @@ class Rollout:
 
     def started(self, host, task):
         """A host begins a task."""
-        now = self.busy[host] = self.now()
+        now, step = self.now(), self.step_of(host, task)
+        if step:
+            self.close(step)
+            place = self.nodes.setdefault(host, Place(host, now)) if step in OF_A_NODE else self.all
+            self.enter(place, step, now)
+            place.broken.discard(host)
+        self.busy[host] = now
+
+    def step_of(self, host, task):
+        """The step that a task of a host belongs to now."""
         node = self.nodes.get(host)
-        step = task.step
-        if node and node.failed and step != "restore":
+        if node and node.failed and task.step != "restore":
             # The way back of a node that has failed takes the steps of the way there.
-            step = "restore" if step and node.step == "restore" else ""
-        if step in OF_A_NODE:
-            self.leave(self.all)
-            self.enter(self.nodes.setdefault(host, node or Place(host, now)), step, now)
-        elif step:
-            for other in self.nodes.values():
-                self.leave(other)
-            self.enter(self.all, step, now)
+            return "restore" if task.step and node.step == "restore" else ""
+        return task.step
+
+    def close(self, step=""):
+        """End all steps but this one, in the order in which they were through, so that their lines come before its own.
+
+        Without a step, where something else is to be printed, only a step of all nodes. One that has failed stays: was
+        it rescued, or is it why the run ends?
+        """
+        places = (self.all, *self.nodes.values()) if step else () if self.all.broken else (self.all,)
+        over = [place for place in places if place.step not in ("", step) and place.name not in self.busy]
+        for place in sorted(over, key=lambda each: each.last):
+            self.leave(place)
 
     def enter(self, place, step, now):
         if place.step != step:
@@ -210,7 +239,7 @@ class Rollout:
 
     def finished(self, host, result, task, data):
         """A host has done a task; C(result) is ok, changed, skipped, failed, unreachable or ignored."""
-        now = self.now()
+        now = self.latest = self.now()
         seconds = now - self.busy.pop(host, now)
         place = self.place_of(host)
         if task.step and place.step:
@@ -224,6 +253,8 @@ class Rollout:
             for unit, active_after in details.get("units", {}).items():
                 self.event("unit", now, node=host, step=place.step, unit=unit, seconds=active_after)
             self.note(task, details, place)
+        if task.module == "lock":
+            self.heed(data)
         if task.module == "set_fact":
             self.learn(host, data.get("ansible_facts") or {})
         if result in ("failed", "unreachable"):
@@ -239,14 +270,36 @@ class Rollout:
             place.message = f"{place.units} units"
         self.probe = details.get("probe", self.probe)
 
+    def heard(self, text):
+        """Whether this is the word of a task that the run waits, or goes on."""
+        found = PAUSED.match(text)
+        if found:
+            self.close()
+            self.pause = dict(found.groupdict(), since=self.now())
+            self.event("pause", self.pause["since"], **found.groupdict())
+        return bool(found) or text.startswith(GOES_ON)
+
+    def heed(self, data):
+        """Take what the lock has told: the run does not wait any more, and goes on or has to end."""
+        self.pause = {}
+        if data.get("paused"):
+            begin, end = data["paused"]
+            self.event("resume", seconds=round(end - begin, 3))
+        if data.get("stopped"):
+            self.close()
+            self.stop = data.get("msg", "")
+
     def fail(self, host, result, task, message, place, now):
-        # Where all tasks of a step were skipped, what fails after them is not the step.
-        idle = place.step and place.result == "skipped"
-        self.event("failed", now, node=host, step="" if idle else place.step, task=task.name, result=result,
-                   message=str(message))
-        # What fails in a step of all may be rescued, what fails on a node ends its step.
+        # What fails in a step of all may be rescued, what fails on a node ends its step. Where all tasks of that were
+        # skipped, what fails after them is not the step.
+        if place is self.all and task.step == place.step:
+            place.broken.add(host)
+        self.causes[host] = str(message)
+        blamed = place.broken if place is self.all else place.result != "skipped"
+        self.event("failed", now, node=host, step=place.step if blamed else "", task=task.name, result=result,
+                   message=self.causes[host])
         if place is not self.all:
-            if not idle:
+            if blamed:
                 place.failed = place.failed or place.step
                 place.result, place.last = "failed", now
             self.leave(place)
@@ -260,7 +313,7 @@ class Rollout:
             self.release = facts["stage_resolved"].get("version", "")
         if facts.get("preflight_plan"):
             self.plan = {key: facts["preflight_plan"].get(key) or default for key, default in PLAN.items()}
-            self.event("plan", release=self.release, releases=dict(self.releases), **self.plan)
+            self.event("plan", self.latest, release=self.release, releases=dict(self.releases), **self.plan)
         if facts.get("roll_restored") and node:
             node.message = facts["roll_restored"]
             self.leave(node)
@@ -272,11 +325,15 @@ class Rollout:
             self.event("done", node=host, seconds=round(node.ended - node.began, 3), out_of_rotation=out)
 
     def message(self, host, task, text):
-        self.event("message", node=host, step=self.place_of(host).step, task=task.name, message=text)
+        if not self.step_of(host, task):
+            self.close()
+        self.event("message", self.latest, node=host, step=self.place_of(host).step, task=task.name, message=text)
 
     def rest(self, result):
         """End what was going on when the run ended: ok, failed or interrupted."""
         self.over = True
+        if result != "interrupted":
+            self.close()
         for place in (self.all, *self.nodes.values()):
             if place.step and result != "ok":
                 place.failed = place.failed or place.step
@@ -284,10 +341,13 @@ class Rollout:
             self.leave(place)
 
     def finish(self, result, failed=()):
-        stopped = [node for node in self.nodes.values() if node.failed]
-        steps = [place.failed for place in (*stopped, self.all) if place.failed and result != "ok"]
+        # To Ansible a stop is a failure, for it has no other way to end a run. What it tells has the words of the wish.
+        if result == "failed" and self.stop and all(self.stop in self.causes.get(host, "") for host in failed):
+            result, failed = "stopped", ()
+        broken = [node for node in self.nodes.values() if node.failed]
+        steps = [place.failed for place in (*broken, self.all) if place.failed and result not in ("ok", "stopped")]
         self.event("finish", result=result, seconds=round(self.now() - self.began, 3), step="".join(steps[:1]),
-                   done=self.rolled(), failed=list(failed) or [node.name for node in stopped])
+                   done=self.rolled(), failed=list(failed) or [node.name for node in broken])
 
     # ---- what is known
 
@@ -301,6 +361,10 @@ class Rollout:
         """The nodes of the plan as they are taken: one by one, or several at once."""
         together = {name: tuple(batch) for batch in self.plan.get("batches", []) for name in batch}
         return list(dict.fromkeys(together.get(name, (name,)) for name in self.order()))
+
+    def is_halted(self):
+        """Whether nobody knows when the other nodes will be rolled."""
+        return bool(self.over or self.pause or self.stop or any(node.failed for node in self.nodes.values()))
 
     def left(self):
         """How many seconds the roll of the nodes will take from now; None as long as no node tells.
@@ -316,7 +380,7 @@ class Rollout:
             waiting += 1
             if nodes:
                 begun = self.now() - min(node.began for node in nodes)
-        if self.over or not spent or not waiting or any(node.failed for node in self.nodes.values()):
+        if not spent or not waiting or self.is_halted():
             return None
         mean = sum(spent) / len(spent)
         return max(0.0, mean - begun) + mean * (waiting - 1)
@@ -333,9 +397,13 @@ class Rollout:
         """The live view: four lines at most."""
         now, left = self.now(), self.left()
         to_go = "" if left is None else f", {spell(left, 0)} to go"
-        if self.order() and not self.rolled() and not any(node.failed for node in self.nodes.values()):
+        if self.order() and not self.rolled() and not self.is_halted():
             to_go = ", no ETA yet"
         lines = [f"{self.title()}: {self.progress()}{to_go}"]
+        if self.pause:
+            why = f": {self.pause['reason']}" if self.pause["reason"] else ""
+            lines.append(f"paused since {clock(self.pause['since'])}, next: {self.pause['next']}, "
+                         f"asked for by {self.pause['asked_by']}{why}")
         active = [node for node in self.nodes.values() if node.step]
         alone = active if len(active) < 3 else active[:1]
         for node in alone:
@@ -387,7 +455,8 @@ def words(event, rollout):
     if kind == "finish":
         where = (f" in {step}" if step else "") + (f" on {', '.join(event['failed'])}" if step in OF_A_NODE else "")
         nodes = f"{rollout.progress()}, " if rollout.plan and rollout.name != "plan" else ""
-        return f"{rollout.title()} {event['result']}{where}: {nodes}{spell(event['seconds'])}"
+        result = "stopped as asked" if event["result"] == "stopped" else event["result"]
+        return f"{rollout.title()} {result}{where}: {nodes}{spell(event['seconds'])}"
     return ""
 
 
@@ -413,28 +482,48 @@ class Log:
         os.close(self.handle)
 
 
-class Live:
+class Ear:
+    """Hears what is printed before it is, that of tasks, too, and may put it in other words.
+
+    A task runs in a process of its own, which hands what it has to say to the display of the main process.
+    """
+
+    def __init__(self, display, hear):
+        self.display, self.hear = display, hear
+        self.pid = os.getpid()
+        self.print = display.display
+        display.display = self.around
+
+    def around(self, msg, *args, **kwargs):
+        """Take the place of C(display.display)."""
+        if os.getpid() != self.pid:
+            return self.print(msg, *args, **kwargs)
+        return self.put(self.hear(msg), *args, **kwargs)
+
+    def put(self, *args, **kwargs):
+        return self.print(*args, **kwargs)
+
+    def end(self):
+        if self.display.display == self.around:
+            self.display.display = self.print
+
+
+class Live(Ear):
     """A block of lines at the end of the terminal, taken away before anything else is printed and put back after it.
 
     Only with the lock of the display in hand: Ansible forks its workers under it, so none of them inherits a lock that
     is held by a thread that it does not have. The cursor stays below the block, where a killed run leaves the prompt.
     """
 
-    def __init__(self, display, lines, complain):
-        self.display, self.lines, self.complain = display, lines, complain
+    def __init__(self, display, hear, lines, complain):
+        self.lines, self.complain = lines, complain
         self.height = 0
         self.visible = True
         self.ended = threading.Event()
-        self.pid = os.getpid()
-        self.print = display.display
-        display.display = self.around
+        super().__init__(display, hear)
         threading.Thread(target=self.tick, daemon=True).start()
 
-    def around(self, *args, **kwargs):
-        """Take the place of C(display.display)."""
-        # A worker hands what it has to say to the main process.
-        if os.getpid() != self.pid:
-            return self.print(*args, **kwargs)
+    def put(self, *args, **kwargs):
         with self.display._lock:
             self.draw([])
             try:
@@ -472,5 +561,4 @@ class Live:
         with self.display._lock:
             self.draw([])
             self.ended.set()
-            if self.display.display == self.around:
-                self.display.display = self.print
+            super().end()

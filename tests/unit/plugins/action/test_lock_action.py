@@ -13,7 +13,11 @@ import pytest
 from ansible.errors import AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
 from ansible_collections.shakenfist.rolling.plugins.action import lock
+from ansible_collections.shakenfist.rolling.plugins.module_utils._lock import told
+from ansible_collections.shakenfist.rolling.plugins.modules.lock import PAUSED as DOING
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils import _persistent
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._rollout import GOES_ON
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._rollout import PAUSED as SAID
 
 
 @pytest.fixture
@@ -197,6 +201,17 @@ def test_a_pause_is_waited_for(action, slept, said):
                                       "soon"]
     assert RESUME in first.splitlines() and RESUME.replace("resume", "stop") in first.splitlines()
     assert last == f"The roll goes on after {2 * lock.INTERVAL} s: rolling sf-2"
+
+
+@pytest.mark.parametrize("doing, reason", [
+    ("rolling sf-2", "the storage: mended"), ("rolling sf-1, sf-2", None), ("", None)])
+def test_the_callback_understands_what_is_said(action, slept, said, doing, reason):
+    """By the words of the module, which are said by this one."""
+    wish = told(dict(want="pause", user="bob", host="desk", since=990.0, reason=reason or ""), 1000.0)
+    paused = dict(changed=False, wish=wish, lock=dict(doing=DOING + doing, wish=wish))
+    action([paused, renewed()], state="renewed", caution="soon")
+    assert SAID.match(said[0]).groupdict() == dict(next=doing, asked_by="bob@desk", reason=reason)
+    assert said[1].startswith(GOES_ON)
 
 
 def test_nothing_is_said_of_a_caution_that_there_is_not(action, slept, said):

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import pty
 import re
@@ -55,6 +56,24 @@ def bad(tmp_path_factory):
     run = roll.run()
     assert run.returncode == 2, run.stdout
     return run.stdout, roll.events()
+
+
+# The real lock, on a node whose lock is empty but for the wish in a file.
+LOCK = """
+import json
+
+INTERVAL = 0.1
+
+
+class ActionModule(ActionModule):
+    def _execute_module(self, module_args, task_vars):
+        with open(os.path.join(os.path.dirname(os.environ["FAKE_ROLL"]), "wish"), encoding="utf-8") as handle:
+            wish, doing = json.load(handle), module_args.get("doing", "")
+        if module_args.get("state") != "renewed" or not doing.startswith("rolling"):
+            return dict(changed=False, lock=None)
+        paused = wish and wish["want"] == "pause"
+        return dict(changed=False, wish=wish, lock=dict(doing=f"paused, next: {doing}" if paused else doing))
+"""
 
 
 class Terminal:
@@ -144,6 +163,14 @@ def test_a_log_has_no_control_characters_and_100_columns(good):
     assert [line for line in good[0].splitlines() if len(line) > 100 and TIME.match(line)] == []
 
 
+def test_the_times_of_a_log_never_run_backwards(good, bad):
+    for output in (good[0], bad[0]):
+        times = [time.mktime(time.strptime(f"2000 {stamp}", "%Y %H:%M:%S ")) for stamp in TIME.findall(output)]
+        # A run may be under way at midnight.
+        assert len(times) > 20
+        assert all((later - one) % 86400 < 3600 for one, later in zip(times, times[1:], strict=False))
+
+
 def test_a_warning_is_printed_by_the_default_output(good):
     assert good[0].count("[WARNING]: HAProxy cannot be asked") == 1
     assert good[0].count("TASK [") == 1 and "changed: [sf-1]" in good[0] and "PLAY [" not in good[0]
@@ -228,6 +255,56 @@ def test_live_view(tmp_path, terminal):
     assert lines.count("N sf-2 drain N") == 1 and lines[-2:] == ["N events: rollout.jsonl", ""]
     assert not [line for line in lines if "to go" in line or "on this node" in line or "no ETA" in line]
     assert [event["step"] for event in roll.events("end") if event.get("node") == "sf-2"] == STEPS
+
+
+@pytest.fixture
+def wished(fake):
+    """A roll whose lock has the wish that this sets, before its node."""
+    def wish(want):
+        words = "bob@desk asked for that at 2026-11-21 12:57:56 UTC (7 s ago): the storage"
+        (fake.root / "new").write_text(json.dumps(dict(want=want, words=words) if want else None))
+        (fake.root / "new").rename(fake.root / "wish")
+    fake.write("plugins/action/lock.py", (ROOT / "plugins" / "action" / "lock.py").read_text() + LOCK)
+    wish("pause")
+    return wish
+
+
+@pytest.mark.parametrize("output, time_of_it", [("shakenfist.rolling.rollout", "N "), ("default", "")])
+def test_a_pause(fake, wished, output, time_of_it):
+    (fake.root / "ansible.cfg").write_text("[defaults]\ncallbacks_enabled = shakenfist.rolling.rollout\n")
+    process = subprocess.Popen(fake.command(), cwd=fake.root, env=fake.environment(ANSIBLE_STDOUT_CALLBACK=output),
+                               text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    try:
+        deadline = time.monotonic() + PATIENCE
+        while not (fake.log.exists() and '"event": "pause"' in fake.log.read_text()):
+            assert time.monotonic() < deadline and process.poll() is None
+            time.sleep(0.05)
+        wished(None)
+        lines = without_numbers(process.communicate(timeout=PATIENCE)[0])
+    finally:
+        process.kill()
+    assert process.returncode == 0
+    first = lines.index(f"{time_of_it}The roll is paused, next: rolling sf-1.")
+    assert lines[first + 1] == " " * 9 * bool(time_of_it) + (
+        "bob@desk asked for that at 2026-11-21 N UTC (7 s ago): the storage")
+    (last,) = [number for number, line in enumerate(lines) if line.startswith(f"{time_of_it}The roll goes on after ")]
+    assert lines.index("N schema N") < first < last < lines.index("N sf-1 quorum N, 2 of 2 peers ready")
+    pause, resume = fake.events("pause", "resume")
+    assert (pause["next"], pause["asked_by"], pause["reason"]) == ("rolling sf-1", "bob@desk", "the storage")
+    assert resume["seconds"] > 0 and resume["time"] > pause["time"] and fake.events()[-1]["result"] == "ok"
+
+
+def test_live_view_of_a_pause_and_a_stop(fake, wished, terminal):
+    shown = terminal(fake)
+    shown.read(until=r"paused since \d\d:\d\d:\d\d, next: rolling sf-1, asked for by bob@desk: the storage")
+    wished("stop")
+    assert shown.read() == 2
+    drawn = shown.output[shown.output.index("The roll is paused"):]
+    assert "ETA" not in drawn and "fatal: [sf-1]" in drawn and "Next: when it may go on" in drawn
+    lines = [TIME.sub("N ", line) for line in shown.screen()]
+    assert not [line for line in lines if line.startswith("paused")] and lines.count("N sf-1 drain N") == 0
+    assert re.search(r"upgrade to 0.8.1 stopped as asked: 0 of 1 nodes done, \d+\.\d s$", lines[-3])
+    assert fake.events()[-1]["result"] == "stopped" and fake.events()[-1]["failed"] == []
 
 
 def test_no_live_view_in_a_build(fake, terminal):
@@ -344,7 +421,8 @@ def test_a_role_in_somebody_elses_playbook(fake):
     lines = without_numbers(run.stdout)
     assert "PLAY [Somebody else's] *********************************************************" in lines
     assert "    msg: somebody else's last words" in lines and "skipping: no hosts matched" in lines
-    assert "N verify N" in lines and "N sf-1 runs 0.8.1" in lines and "shakenfist.rolling.verify :" not in run.stdout
+    assert "N sf-1 runs 0.8.1" in lines and "shakenfist.rolling.verify :" not in run.stdout
+    assert lines.index("N verify N") < lines.index("    msg: somebody else's last words")
     assert "somebody else" not in str(fake.events("message", "task", "failed"))
     assert fake.events()[-1]["event"] == "finish"
 

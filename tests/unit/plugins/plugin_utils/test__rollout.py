@@ -53,9 +53,16 @@ class Run:
     def told(self, *kinds):
         return [event for event in self.events if event["event"] in kinds]
 
+    def say(self, host, step="", text="words", seconds=1.0):
+        self.task(host, step, "debug", seconds=seconds)
+        self.rollout.message(host, Task(step, "debug", "Say it"), text)
+
     def lines(self):
-        """The lines for all events, without their times."""
-        return [line for line in (_rollout.words(event, self.rollout) for event in self.events) if line]
+        """The lines for all events, without their times, which never run backwards."""
+        told = [(event["moment"], _rollout.words(event, self.rollout)) for event in self.events]
+        moments = [moment for moment, line in told if line]
+        assert moments == sorted(moments)
+        return [line for moment, line in told if line]
 
 
 @pytest.mark.parametrize("roles, module, arguments, step", [
@@ -65,8 +72,10 @@ class Run:
     (["lock"], "lock", ("path", "state"), ""),
     (["roll", "lock"], "lock", ("path", "state"), ""),
     (["stage"], "release", (), "stage"),
-    (["rollback", "schema"], "schema_info", (), "schema"),
-    (["restart", "schema"], "schema_info", (), "schema"),
+    (["schema"], "schema_info", (), "schema"),
+    (["rollback", "schema"], "schema_info", (), ""),
+    (["restart", "schema"], "schema_info", (), ""),
+    (["preflight", "restart"], "set_fact", (), "preflight"),
     (["plan", "schema"], "schema_info", (), ""),
     (["plan", "restart"], "set_fact", (), ""),
     (["roll"], "ready_info", ("urls", "minimum"), "quorum"),
@@ -117,6 +126,10 @@ def test_spell(seconds, digits, text):
 
 def test_nothing_moves_the_cursor():
     assert _rollout.printable("a\033[2Jb\r\u009bc\n\td\udc80é") == "a?[2Jb??c\n\td?é"
+
+
+def test_what_is_said_has_its_time():
+    assert _rollout.stamped(NOON, ["a\033", "b"]) == f"12:00:00 a?\n{' ' * 9}b"
 
 
 def test_fit():
@@ -329,6 +342,112 @@ def test_where_it_failed(step, words):
     assert run.lines()[-1] == words
 
 
+def test_what_is_said_after_a_step_comes_below_its_end():
+    run = Run()
+    run.task("sf-1", "preflight", seconds=11)
+    run.say("sf-1", "preflight")
+    run.task("sf-2", module="set_fact", seconds=2)
+    run.say("sf-2")
+    assert [(event["event"], event.get("step"), event["moment"] - NOON) for event in run.events] == [
+        ("begin", "preflight", 0), ("message", "preflight", 12), ("end", "preflight", 12), ("message", None, 15)]
+    assert run.lines() == ["preflight ...", "preflight 12.0 s"]
+
+
+def test_a_batch_ends_its_steps_in_their_order():
+    run = Run(PLAN)
+    for step in ("drain", "gate"):
+        for host in ("sf-2", "sf-3"):
+            run.rollout.started(host, Task(step, "x", ""))
+        for host in ("sf-3", "sf-2"):
+            run.time += 5
+            run.rollout.finished(host, "ok", Task(step, "x", ""), {})
+    run.task("sf-1", "verify")
+    assert run.lines()[1:] == ["sf-3 drain 5.0 s", "sf-2 drain 10.0 s", "sf-3 gate 5.0 s", "sf-2 gate 10.0 s",
+                               "verify ..."]
+
+
+def test_a_node_that_is_busy_goes_on_with_its_step():
+    run = Run(PLAN)
+    run.rollout.started("sf-2", Task("drain", "x", ""))
+    run.task("sf-3", "gate")
+    run.task("sf-3", "settle")
+    assert [event["node"] for event in run.told("end")] == ["sf-3"]
+
+
+def test_what_is_said_on_the_way_back_belongs_to_it():
+    run = Run(PLAN)
+    run.task("sf-1", "gate", result="failed")
+    run.task("sf-1", "restore")
+    run.say("sf-1", "activate")
+    assert run.told("message")[0]["step"] == "restore"
+    run.say("sf-1")  # somebody else's hook, for example
+    run.fact("sf-1", roll_restored="went back to 0.8.0")
+    assert run.lines()[1:] == ["sf-1 gate failed after 1.0 s", "sf-1 restore 2.0 s, went back to 0.8.0"]
+
+
+@pytest.mark.parametrize("rescue, lines", [
+    ("stage", ["stage ...", "stage 2.0 s", "upgrade failed: 4.0 s"]),
+    ("", ["stage ...", "stage failed after 4.0 s", "upgrade failed in stage: 4.0 s"])])
+def test_a_step_that_has_failed_ends_when_it_is_known_why(rescue, lines):
+    run = Run()
+    run.task("sf-1", "stage", result="failed", msg="no")
+    run.task("sf-1", rescue, module="set_fact")
+    run.say("sf-1")
+    run.task("sf-1", module="fail", result="failed", msg="no. Next: mend that")
+    run.rollout.rest("failed")
+    run.rollout.finish("failed", ["sf-1"])
+    assert run.lines() == lines
+    assert [event.get("step") for event in run.told("failed")] == ["stage", None if rescue else "stage"]
+
+
+def test_what_fails_after_a_step_of_all_is_not_that_step():
+    run = Run()
+    run.task("sf-1", "stage")
+    run.task("sf-1", module="fail", result="failed", msg="the lock was lost")
+    run.rollout.rest("failed")
+    run.rollout.finish("failed", ["sf-1"])
+    assert run.lines() == ["stage ...", "stage 1.0 s", "upgrade failed: 2.0 s"]
+    assert "step" not in run.told("failed")[0]
+
+
+ASKED = "the roll was asked to stop: bob@desk asked for that: the storage"
+
+
+@pytest.mark.parametrize("last, words, result, failed", [
+    (f"Before sf-2: {ASKED}\nNext: run it again", "upgrade to 0.8.1 stopped as asked: 1 of 4 nodes done, 22.0 s",
+     "stopped", []),
+    ("cannot be reached", "upgrade to 0.8.1 failed: 1 of 4 nodes done, 22.0 s", "failed", ["sf-2"])])
+def test_what_was_asked_to_stop_has_not_failed(last, words, result, failed):
+    run = Run(PLAN)
+    run.roll("sf-1")
+    run.task("sf-2", module="lock", stopped=True, msg=ASKED)
+    assert run.rollout.left() is None
+    run.task("sf-2", module="fail", result="failed", msg=ASKED, seconds=0)
+    run.task("sf-2", module="fail", result="failed", msg=last)
+    run.rollout.rest("failed")
+    run.rollout.finish("failed", ["sf-2"])
+    assert run.lines()[-1] == words and "step" not in run.told("finish")[0]
+    assert (run.told("finish")[0]["result"], run.told("finish")[0]["failed"]) == (result, failed)
+
+
+def test_a_stop_before_the_migration_blames_no_step():
+    run = Run(PLAN)
+    run.task("sf-1", "stage")
+    run.task("sf-1", module="lock", stopped=True, msg=ASKED)
+    run.task("sf-1", module="fail", result="failed", msg=ASKED)
+    run.rollout.rest("failed")
+    run.rollout.finish("failed", ["sf-1"])
+    assert run.lines()[1:] == ["stage ...", "stage 1.0 s",
+                               "upgrade to 0.8.1 stopped as asked: 0 of 4 nodes done, 3.0 s"]
+
+
+def test_a_run_that_is_interrupted_while_it_stops():
+    run = Run(PLAN)
+    run.task("sf-1", module="lock", stopped=True, msg=ASKED)
+    run.rollout.finish("interrupted")
+    assert run.lines()[-1] == "upgrade to 0.8.1 interrupted: 0 of 4 nodes done, 1.0 s"
+
+
 def test_an_interrupted_run():
     run = Run(PLAN)
     run.rollout.started("sf-1", Task("drain", "drain", "Drain"))
@@ -396,6 +515,52 @@ def test_live_view_of_a_node():
         "requests 5311, failed 0, longest gap 0.24 s"]
 
 
+PAUSED = ("The roll is paused, next: rolling sf-2.\nbob@desk asked for that at 2025-11-21 11:59:53 UTC (7 s ago){}\n"
+          "It keeps its lock meanwhile.\nansible-playbook shakenfist.rolling.resume")
+
+
+def test_a_pause_and_its_end():
+    run = Run(PLAN)
+    run.task("sf-1", "stage")
+    run.rollout.started("sf-2", Task("", "lock", "Renew"))
+    assert run.rollout.heard(PAUSED.format(": the storage: it is mended"))
+    run.time += 9
+    assert run.rollout.heard("The roll goes on after 9 s: rolling sf-2") and not run.rollout.heard("The roll is over")
+    run.rollout.finished("sf-2", "ok", Task("", "lock", "Renew"), dict(paused=[NOON + 1, NOON + 10.0001]))
+    assert run.lines()[1:] == ["stage ...", "stage 1.0 s"]  # and then what was heard
+    assert run.events[-2:] == [
+        dict(event="pause", moment=NOON + 1, next="rolling sf-2", asked_by="bob@desk",
+             reason="the storage: it is mended"),
+        dict(event="resume", moment=NOON + 10, seconds=9.0)]
+
+
+@pytest.mark.parametrize("said, reason", [("", ""), (": the storage", ": the storage")])
+def test_live_view_of_a_pause(said, reason):
+    run = Run(PLAN)
+    run.roll("sf-1")
+    assert "ETA" in run.rollout.lines()[0]
+    run.rollout.heard(PAUSED.format(said))
+    run.time += 3600
+    assert run.rollout.lines() == [
+        "upgrade to 0.8.1: 1 of 4 nodes done",
+        f"paused since 12:00:20, next: rolling sf-2, asked for by bob@desk{reason}"]
+    run.task("sf-2", module="lock", seconds=0)
+    assert run.rollout.lines() == ["upgrade to 0.8.1: 1 of 4 nodes done, ETA 13:01:00, 40 s to go"]
+
+
+def test_live_view_of_a_pause_before_the_first_node():
+    run = Run(PLAN)
+    run.rollout.heard(PAUSED.format(""))
+    assert run.rollout.lines()[0] == "upgrade to 0.8.1: 0 of 4 nodes done"
+
+
+def test_a_pause_that_ends_with_a_stop_is_not_resumed():
+    run = Run(PLAN)
+    run.rollout.heard(PAUSED.format(""))
+    run.task("sf-2", module="lock", stopped=True, msg=ASKED)
+    assert not run.rollout.pause and not run.told("resume")
+
+
 def test_live_view_of_a_batch():
     run = Run(dict(order=["sf-1", "sf-2", "sf-3"]))
     run.task("x", module="probe", probe=dict(requests=1))
@@ -425,8 +590,8 @@ class Display:
         self.out = []
         monkeypatch.setattr(sys, "stdout", SimpleNamespace(write=self.out.append, flush=lambda: None))
 
-    def display(self, text):
-        self.out.append(f"{text}\n")
+    def display(self, msg):
+        self.out.append(f"{msg}\n")
 
 
 @pytest.fixture
@@ -445,7 +610,8 @@ def live(monkeypatch):
         display = Display(monkeypatch)
         with monkeypatch.context() as context:
             context.setattr(_rollout, "threading", SimpleNamespace(Event=Ticks, Thread=threading.Thread))
-            view = Live(display, lambda: [line() if callable(line) else line for line in lines], complaints.append)
+            view = Live(display, lambda text: text.replace("heard", "put in other words"),
+                        lambda: [line() if callable(line) else line for line in lines], complaints.append)
         made.append(view)
         return view, display, complaints, ticks
     yield make
@@ -497,6 +663,27 @@ def test_block_fails_once(live):
     view.end()
     assert "".join(display.out).replace("\033[1A\r\033[J", "") == "event\nanother\n"
     assert [str(exc) for exc in complaints] == ["broken"]
+
+
+def test_block_hears_what_is_printed(live):
+    view, display, dummy, dummy2 = live()
+    display.display("heard")
+    view.end()
+    display.display("heard")
+    assert "".join(display.out) == "put in other words\nheard\n"
+
+
+def test_ear(monkeypatch):
+    display = Display(monkeypatch)
+    ear = _rollout.Ear(display, str.upper)
+    display.display("one")
+    display.display(msg="two")
+    monkeypatch.setattr(_rollout.os, "getpid", lambda: ear.pid + 1)
+    display.display("of a worker")
+    monkeypatch.undo()
+    ear.end()
+    display.display("three")
+    assert display.out == ["ONE\n", "TWO\n", "of a worker\n", "three\n"]
 
 
 def test_block_is_not_for_workers(live, monkeypatch):
