@@ -15,7 +15,7 @@ from ansible_collections.shakenfist.rolling.plugins.module_utils._common import 
 
 # How long connections are held open before the requests are sent, so that each idle worker accepts one of them: a
 # gunicorn sync worker that has accepted a connection waits for the request on it and leaves the others alone.
-HOLD = 0.05
+HOLD = 0.1
 
 
 def split_url(url):
