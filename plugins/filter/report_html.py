@@ -173,7 +173,7 @@ def picture(data):
                    min_ready=None if least is None else round(GAP + CURVE - CURVE * least / total, 2)),
         pauses=[dict(axis.span(begin, end), words=f"paused for {brief(end - begin)}") for begin, end in data["pauses"]],
         kinds=[step for step in OF_A_NODE if step in taken],
-        phases=list(dict.fromkeys(bar["kind"] for bar in lanes[0]["bars"] if bar["kind"] in OF_ALL)),
+        phases=list(dict.fromkeys(each["kind"] for each in lanes[0]["bars"] if each["kind"] in OF_ALL)),
         has_failed=any(part["kind"] == "failed" for lane in lanes for part in lane["bars"]))
 
 
