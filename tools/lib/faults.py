@@ -566,7 +566,7 @@ def arguments(argv, rows):
     parser = argparse.ArgumentParser(prog='tools/faults', description=__doc__)
     parser.add_argument('names', metavar='NAME', nargs='*', help='only these faults (all)')
     parser.add_argument('--list', action='store_true', help='list the faults')
-    parser.add_argument('--sixth', type=int, choices=range(1, 7), help='only every sixth one: 1 has the first one')
+    parser.add_argument('--seventh', type=int, choices=range(1, 8), help='only every seventh one: 1 has the first one')
     parser.add_argument('--keep', action='store_true', help='leave the lab of the last one up, to look at it')
     args = parser.parse_args(argv)
     known = [row.name for row in rows]
@@ -574,8 +574,8 @@ def arguments(argv, rows):
         if name not in known:
             parser.error('there is no fault %s: see tools/faults --list' % name)
     args.rows = [row for row in rows if row.name in args.names or not args.names]
-    if args.sixth:
-        args.rows = args.rows[args.sixth - 1::6]
+    if args.seventh:
+        args.rows = args.rows[args.seventh - 1::7]
     return args
 
 
