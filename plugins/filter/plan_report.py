@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from ansible_collections.shakenfist.rolling.plugins.plugin_utils._table import listed, span, table, wrap
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._table import listed, many, span, table, wrap
 
 HEAD = ("step", "node", "from", "to", "tier", "out of rotation", "remarks")
 
@@ -31,8 +31,8 @@ def _summary(forecast):
     steps, nodes = len(forecast["batches"]), len(forecast["nodes"])
     if not nodes:
         return f"Nothing is left to roll: every node is on {forecast['release']}."
-    return (f"{nodes} {'node' if nodes == 1 else 'nodes'} to {forecast['release']} in {steps} "
-            f"{'step' if steps == 1 else 'steps'}, in about {span(forecast['expected']['seconds'])}")
+    return (f"{many(nodes, 'node')} to {forecast['release']} in {many(steps, 'step')}, "
+            f"in about {span(forecast['expected']['seconds'])}")
 
 
 def plan_report(forecast):

@@ -8,6 +8,7 @@ import time
 from datetime import datetime, timezone
 
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._rollout import spell
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._table import many
 
 # How much of a cause the one line for a chat takes; all of it is in a field of its own.
 LIMIT = 300
@@ -70,10 +71,10 @@ def headline(body, stopped):
     done = f", {len(nodes['done'])} of {count} nodes done{suffered}{who}."
     if body["event"] == "start":
         passed = f", {len(nodes['passed_over'])} on it already" if nodes["passed_over"] else ""
-        return f"{what} begins: {count} {'node' if count == 1 else 'nodes'}{passed}{who}."
+        return f"{what} begins: {many(count, 'node')}{passed}{who}."
     if body["event"] == "unchanged":
         count = len(nodes["passed_over"])
-        return f"{what}: nothing to do, {count} {'node was' if count == 1 else 'nodes were'} on it already{who}."
+        return f"{what}: nothing to do, {many(count, 'node')} {'was' if count == 1 else 'were'} on it already{who}."
     if body["event"] == "end":
         return f"{what} is complete{took}{done}"
     if stopped:

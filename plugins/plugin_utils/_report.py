@@ -12,6 +12,7 @@ import re
 from datetime import datetime, timezone
 
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._rollout import OF_A_NODE, spell
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._table import many
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._timeline import FACT
 
 FORMAT = 1
@@ -34,10 +35,6 @@ def plain(value):
 def stamp(moment):
     """A moment for the name of a file."""
     return datetime.fromtimestamp(moment, timezone.utc).strftime("%Y%m%dT%H%M%SZ")
-
-
-def many(count, noun):
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def tiers(entry):

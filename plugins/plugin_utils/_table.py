@@ -45,6 +45,11 @@ def listed(names, last=", "):
     return last.join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
+def many(count, noun):
+    """So many of something."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
 def span(seconds):
     """A time span in words."""
     minutes, seconds = divmod(round(seconds), 60)

@@ -67,3 +67,8 @@ def test_listed_without_a_word():
 ])
 def test_span(seconds, words):
     assert _table.span(seconds) == words
+
+
+@pytest.mark.parametrize("count, words", [(0, "0 nodes"), (1, "1 node"), (2, "2 nodes")])
+def test_many(count, words):
+    assert _table.many(count, "node") == words
