@@ -150,7 +150,9 @@ def lab_image():
             (CACHE / "containers.conf").unlink()
         raise
     tag = digest(base, content(LAB / "image"), content(LAB / "sf"), *[wheel.name for wheel in dependencies])
-    image = f"localhost/sfr-lab:{tag}"
+    # Named for this checkout, so that another one on this machine does not take it for an old one of its own.
+    repository = f"localhost/sfr-lab-{digest(str(ROOT))}"
+    image = f"{repository}:{tag}"
     if podman("image", "exists", image, check=False).returncode:
         say("building the image of the machines")
         context = CACHE / "context"
@@ -162,7 +164,7 @@ def lab_image():
             shutil.copy(wheel, context / "wheels")
         stand_in.build(FIRST_RELEASE, context / "wheels")
         podman("build", "--quiet", "--network=none", "--build-arg", f"BASE={base}", "--tag", image, context)
-        old = podman("images", "--filter", "reference=localhost/sfr-lab", "--format",
+        old = podman("images", "--filter", f"reference={repository}", "--format",
                      "{{.Repository}}:{{.Tag}}").stdout.split()
         for name in old:
             if name != image:
