@@ -46,6 +46,7 @@ PACKAGES = ("systemd systemd-sysv dbus openssh-server sudo python3 python3-venv 
 FIRST_RELEASE, OFFERED = "0.8.0", ["0.8.0", "0.8.1"]
 DATABASE_PASSWORD = "lab-database-password"
 SYSTEM_KEY = "lab-system-key"
+QUICK_INTER = 2
 START_LIMIT = 120  # seconds until everything must be ready; it takes about 10
 
 
@@ -211,6 +212,15 @@ def release(options):
     say(f"the index offers {options.version}{' with ' + ', '.join(options.trait) if options.trait else ''}")
 
 
+def wheel(options):
+    """Build a release into a directory, beside the wheels of what it needs."""
+    folder = pathlib.Path(options.directory)
+    folder.mkdir(parents=True, exist_ok=True)
+    for dependency in wheels_of_the_dependencies():
+        shutil.copy(dependency, folder)
+    print(stand_in.build(options.version, folder, traits=options.trait))
+
+
 def unrelease(options):
     """Take a release off the index."""
     load()
@@ -263,12 +273,12 @@ def settings(lab, node):
         "NODE_MESH_IP": lab.address(node),
         "NODE_IS_HYPERVISOR": str(node in lab.hypervisors).lower(),
         "NODE_IS_NETWORK_NODE": str(node in lab.network_node).lower(),
-        "NODE_IS_ETCD_MASTER": str(node in lab.database).lower(),
         "MARIADB_GATEWAY_HOSTS": ",".join(lab.address(name) for name in lab.database),
         "MARIADB_GATEWAY_PORT": "13005",
-        "API_DRAIN_GRACE": f"{lab.options['drain_grace']:g}",
         "AUTH_SECRET_SEED": "lab-auth-secret-seed=",
     }
+    if lab.options["drain_grace"] is not None:
+        values["API_DRAIN_GRACE"] = f"{lab.options['drain_grace']:g}"
     if node in lab.database:
         values |= {"MARIADB_HOST": lab.address("db"), "MARIADB_PORT": "3306", "MARIADB_USER": "shakenfist",
                    "MARIADB_PASSWORD": DATABASE_PASSWORD, "MARIADB_DATABASE": "shakenfist"}
@@ -288,9 +298,9 @@ def topology(lab):
 
 def balancer(lab):
     options = lab.options
-    servers = "\n".join(
-        f"    server {node} {lab.address(node)}:13000 check inter {options['balancer_inter'] * 1000:.0f}ms "
-        f"fall {options['balancer_fall']} rise {options['balancer_rise']}" for node in lab.nodes)
+    check = (f" check inter {options['balancer_inter'] * 1000:.0f}ms fall {options['balancer_fall']} "
+             f"rise {options['balancer_rise']}" if options["probes"] else "")
+    servers = "\n".join(f"    server {node} {lab.address(node)}:13000{check}" for node in lab.nodes)
     return f"""global
     log /dev/log local0
     stats socket /run/haproxy/admin.sock mode 660 level admin
@@ -496,9 +506,38 @@ def balancer_states(lab):
 def not_ready(lab):
     missing = [f"{node}: {problem}" for node in lab.nodes if (problem := readiness(lab.address(node)))]
     if not missing:
+        served = "UP" if lab.options["probes"] else "no check"
         missing = [f"{node}: the balancer says {state}" for node, state in balancer_states(lab).items()
-                   if state != "UP"]
+                   if state != served]
     return ", ".join(missing)
+
+
+def node_states():
+    """What the database has of each node: its state, the release that it reports, its daemons."""
+    found = {}
+    for line in sql("SELECT n.name, s.state, n.`release` FROM nodes n JOIN object_states s"
+                    " ON s.object_type = 'node' AND s.object_name = n.name").splitlines():
+        name, state, reported = line.split("\t")
+        found[name] = dict(state=state, reported=reported, daemons={})
+    for line in sql("SELECT node, daemon, state FROM daemon_states").splitlines():
+        name, daemon, state = line.split("\t")
+        if name in found:
+            found[name]["daemons"][daemon] = state
+    return found
+
+
+def not_created(lab):
+    """Nodes that are not in state created with every daemon running."""
+    seen = node_states()
+    missing = []
+    for node in lab.nodes:
+        entry = seen.get(node, dict(state="unknown", daemons={}))
+        daemons = [*stand_in.DAEMONS, "api", *(["database"] if node in lab.database else [])]
+        down = [f"{name} {entry['daemons'].get(name, 'unknown')}" for name in daemons
+                if entry["daemons"].get(name) != "daemon-running"]
+        if entry["state"] != "created" or down:
+            missing.append(f"{node} is {entry['state']}{', its daemons: ' + ', '.join(down) if down else ''}")
+    return "; ".join(missing)
 
 
 def migrate(lab):
@@ -543,8 +582,8 @@ def up(options):
     remove_all()
     fresh_index()
     lab = Lab(make_network(), {key: getattr(options, key) for key in (
-        "nodes", "database", "drain_grace", "balancer_inter", "balancer_fall", "balancer_rise", "balancer", "release",
-        "trait")})
+        "nodes", "database", "drain_grace", "probes", "balancer_inter", "balancer_fall", "balancer_rise", "balancer",
+        "release", "trait")})
     lab.save()
     say(f"starting db, lb and {options.nodes} node{'s' if options.nodes > 1 else ''}")
     start(lab, image, "db")
@@ -552,6 +591,10 @@ def up(options):
     migrate(lab)
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
         list(pool.map(functools.partial(start, lab, image), lab.nodes))
+    wait_until("the nodes are not all created", functools.partial(not_created, lab))
+    if options.probes and options.balancer_inter > QUICK_INTER:
+        # It probed before there was anybody, and would take its time to see them now.
+        execute("lb", "systemctl", "restart", "haproxy.service")
     wait_until("the nodes are not all ready", functools.partial(not_ready, lab))
     # For the order of a roll depends on it.
     elect(lab.nodes[-1])
@@ -576,7 +619,12 @@ systemctl is-active sf-api; systemctl is-active sf-database
 def status(_options):
     lab = load()
     states = balancer_states(lab)
-    print(f"{'machine':8} {'address':15} {'container':10} {'release':9} {'readyz':28} {'gateway':10} balancer")
+    try:
+        nodes = node_states()
+    except LabError:
+        nodes = {}
+    print(f"{'machine':8} {'address':15} {'container':10} {'release':9} {'reported':9} {'state':9} {'readyz':28} "
+          f"{'gateway':10} balancer")
     for machine in lab.machines:
         shown = podman("inspect", "--format", "{{.State.Status}}", f"{PREFIX}{machine}", check=False)
         container = shown.stdout.strip() or "missing"
@@ -585,7 +633,9 @@ def status(_options):
             seen = (execute(machine, "sh", "-c", SHOW_NODE, check=False).stdout.splitlines() + [""] * 4)[:4]
             ready = readiness(lab.address(machine)) or "ready"
             gateway = seen[3] if machine in lab.database else "-"
-            row += f" {seen[1]:9} {ready:28.28} {gateway:10} {states.get(machine, '?')}  {seen[0]}"
+            node = nodes.get(machine, dict(reported="?", state="?"))
+            row += (f" {seen[1]:9} {node['reported']:9} {node['state']:9} {ready:28.28} {gateway:10} "
+                    f"{states.get(machine, '?')}  {seen[0]}")
         print(row)
 
 
@@ -615,7 +665,9 @@ def facts(_options):
     """Print what the whole lab is, as JSON, for tests."""
     lab = load()
     rows = sql("SELECT table_name, version FROM schema_versions ORDER BY table_name").splitlines()
-    print(json.dumps(dict(nodes={node: node_facts(node) for node in lab.nodes},
+    seen = node_states()
+    unknown = dict(state=None, reported=None, daemons={})
+    print(json.dumps(dict(nodes={node: node_facts(node) | seen.get(node, unknown) for node in lab.nodes},
                           schema={name: int(version) for name, version in (row.split("\t") for row in rows)},
                           balancer=f"http://{lab.address('lb')}"), indent=2))
 
@@ -703,6 +755,10 @@ def main():
     command.add_argument("--nodes", type=int, default=3, help="number of nodes (3)")
     command.add_argument("--database", type=int, default=2, help="how many of them are in the database tier (2)")
     command.add_argument("--drain-grace", type=float, default=25, help="API_DRAIN_GRACE in seconds (25)")
+    command.add_argument("--no-drain-grace", dest="drain_grace", action="store_const", const=None,
+                         help="leave API_DRAIN_GRACE out of the configuration, as deployers do: 25 holds then")
+    command.add_argument("--no-probes", dest="probes", action="store_false",
+                         help="the balancer asks no node for its readiness")
     command.add_argument("--balancer-inter", type=float, default=1, help="seconds between the balancer's checks (1)")
     command.add_argument("--balancer-fall", type=int, default=2, help="failed checks until it lets go of a node (2)")
     command.add_argument("--balancer-rise", type=int, default=2, help="good checks until it takes a node back (2)")
@@ -733,6 +789,11 @@ def main():
     command.add_argument("version")
     command.add_argument("--trait", action="append", default=[], help="a way in which it is broken, see tests/lab/sf")
     command.set_defaults(do=release)
+    command = commands.add_parser("wheel", help="build a release, with the wheels that it needs, into a directory")
+    command.add_argument("version")
+    command.add_argument("directory")
+    command.add_argument("--trait", action="append", default=[], help="a way in which it is broken, see tests/lab/sf")
+    command.set_defaults(do=wheel)
     command = commands.add_parser("unrelease", help="take a release off the index")
     command.add_argument("version")
     command.set_defaults(do=unrelease)

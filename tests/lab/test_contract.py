@@ -40,8 +40,7 @@ DATABASE = ['sf-1', 'sf-2']
 WORKERS = 5
 PLAIN = ['sf-cleaner', 'sf-cluster', 'sf-net', 'sf-nodelock', 'sf-privexec', 'sf-queues', 'sf-resources',
          'sf-sidechannel', 'sf-transfers']
-WATCHED = ['sf-cleaner', 'sf-cluster', 'sf-database', 'sf-net', 'sf-queues', 'sf-resources', 'sf-sidechannel',
-           'sf-transfers']
+VENV = '/srv/shakenfist/venv/bin'
 SENTINELS = ['sf-sentinel-first', 'sf-sentinel-last']
 
 
@@ -266,32 +265,42 @@ def test_units_of_a_node(lab, node):
         assert unit['ActiveState'] == 'active', name
         assert 'sf.target' in unit['PartOf'].split(), name
         assert 'sf.target' in unit['WantedBy'].split(), name
-    for name in [*daemons, 'sf-api']:
-        unit = units[name]
         assert '/etc/sf/config' in unit['EnvironmentFiles'], name
-        assert 'path=/srv/shakenfist/venv/bin/' in unit['ExecStart'], name
         assert unit['KillMode'] == 'control-group', name
-        after = unit['After'].split()
-        if name in ('sf-privexec', 'sf-nodelock', 'sf-database'):
+        assert f'argv[]={VENV}/sf-ctl verify-config ;' in unit['ExecStartPre'], name
+        after, before = unit['After'].split(), unit['Before'].split()
+        if name in ('sf-privexec', 'sf-nodelock'):
             assert 'sf-sentinel-first.service' in after, name
-        else:
+        elif name == 'sf-sentinel-first':
+            assert 'sf-database.service' in after
+        elif name not in ('sf-database', 'sf-sentinel-last'):
             assert {'sf-privexec.service', 'sf-nodelock.service', 'sf-database.service'} <= set(after), name
-        assert 'sf-sentinel-last.service' in unit['Before'].split(), name
-    for name in daemons:
-        assert units[name]['Type'] == 'notify', name
-        assert units[name]['TimeoutStopUSec'] == '30s', name
-        assert (units[name]['WatchdogUSec'] not in ('0', 'infinity')) == (name in WATCHED), name
-    for name in SENTINELS:
-        assert (units[name]['Type'], units[name]['SubState']) == ('oneshot', 'exited')
+        if name in ('sf-database', 'sf-sentinel-first'):
+            assert ('sf-sentinel-first.service' in before) == (name == 'sf-database'), name
+        elif name != 'sf-sentinel-last':
+            assert 'sf-sentinel-last.service' in before, name
+    for name in [*daemons, *SENTINELS]:
+        unit = units[name]
+        assert unit['Type'] == 'notify', name
+        assert f'argv[]={VENV}/{name} ;' in unit['ExecStart'], name
+        assert f'argv[]={VENV}/sf-ctl stop {name.removeprefix("sf-")} ;' in unit['ExecStop'], name
+        assert unit['TimeoutStopUSec'] == '30s', name
+        assert unit['WatchdogUSec'] == ('5min' if name in ('sf-cluster', 'sf-cleaner') else '1min'), name
+        assert (unit['Restart'], unit['RestartPreventExitStatus']) == ('on-failure', 'TERM'), name
 
     api = units['sf-api']
     assert api['Type'] == 'simple'
     assert api['TimeoutStopUSec'] == '1min 10s'
     assert set(api['SuccessExitStatus'].split()) == {'143', 'TERM'}
-    assert '--graceful-timeout 55' in api['ExecStart']
+    assert 'ExecStop' not in api
+    assert f'argv[]=/bin/sh -c {VENV}/gunicorn ' in api['ExecStart']
+    for option in ('--graceful-timeout 55', '--timeout 300', '--preload'):
+        assert option + ' ' in api['ExecStart']
+    # The main process is a shell; gunicorn and its workers are below it.
     processes = lab.out(node, f'cat /sys/fs/cgroup/*{api["ControlGroup"]}/cgroup.procs'
                               f' /sys/fs/cgroup{api["ControlGroup"]}/cgroup.procs 2>/dev/null | sort -u').split()
-    assert len(processes) == WORKERS + 1
+    assert len(processes) == 1 + 1 + WORKERS
+    assert lab.out(node, f'cat /proc/{api["MainPID"]}/comm') == 'sh'
 
 
 # sf-api
@@ -336,7 +345,11 @@ def test_node_list(lab):
         assert node['state'] == 'created'
         assert node['release'] == '0.8.0'
         assert abs(now - node['lastseen']) < 30
-        assert node['is_etcd_master'] == (name in DATABASE)
+        assert node['is_etcd_master'] is False
+        assert node['is_database_node'] == (name in DATABASE)
+        daemons = [*PLAIN, *SENTINELS, 'sf-api', *(['sf-database'] if name in DATABASE else [])]
+        assert {key: value for key, value in node.items() if key.startswith('daemon-')} == {
+            f'daemon-{daemon.removeprefix("sf-")}-state': 'daemon-running' for daemon in daemons}
         assert node['is_hypervisor'] == (name != 'sf-1')
         assert node['is_network_node'] == (name == 'sf-1')
 
@@ -475,15 +488,9 @@ def test_drain_witnessed(lab, overlong_drain):
         assert slow['at'] - stopped > lab.grace
         assert 0 <= inactive - slow['at'] < 2
 
-        # Back: not ready at first, then worker by worker, within 5 s of the first poll of each.
+        # Back: every worker asks when it is forked.
         lab.ssh(node, 'systemctl start sf-api')
-        started = time.monotonic()
-        seen = []
-        wait_for(lambda: seen.append(lab.workers(node)) or seen[-1] == {200}, 10, 'all workers ready', 0.05)
-        assert time.monotonic() - started < 8
-        seen = [s - {None} for s in seen]
-        assert 503 in next(s for s in seen if s), 'starts not-ready'
-        assert {200, 503} in seen, 'each worker has its own readiness'
+        wait_for(lambda: lab.workers(node) == {200}, 5, 'all workers ready', 0.05)
         wait_for(lambda: backend(lab, node) == 'UP', 10, 'the balancer takes it back')
     assert {status for when, status in balanced.answers} == {200}
 

@@ -4,8 +4,8 @@
 
 """Builds one release of the lab's shakenfist distribution: build.py VERSION DESTDIR [--schema N] [--trait NAME]...
 
-The same arguments make the same bytes. A version that releases.json does not have takes the schema of the
-newest one below it."""
+The same arguments make the same bytes. A version that releases.json does not have takes the schema of the newest one
+that is not above it; a build on the way to a release (0.8.1.dev3+gabc1234, 0.8.1rc1) is taken for that release."""
 
 from __future__ import annotations
 
@@ -19,16 +19,23 @@ import zipfile
 
 HERE = pathlib.Path(__file__).resolve().parent
 REQUIRES = ['flask>=3.0', 'gunicorn>=21.2', 'grpcio>=1.60', 'grpcio-health-checking>=1.60', 'pymysql>=1.1']
-DAEMONS = ['cleaner', 'cluster', 'net', 'nodelock', 'privexec', 'queues', 'resources', 'sidechannel', 'transfers']
+DAEMONS = ['cleaner', 'cluster', 'net', 'nodelock', 'privexec', 'queues', 'resources', 'sentinel-first',
+           'sentinel-last', 'sidechannel', 'transfers']
 SCRIPTS = {'sf-ctl': 'ctl', 'sf-database': 'database'} | {f'sf-{d}': 'daemon' for d in DAEMONS}
+# As pbr makes them: the normal form of PEP 440, in which a wheel's file name has it.
+VERSION = re.compile(r'(\d+(?:\.\d+)*)((a|b|rc)\d+)?(\.post\d+)?(\.dev\d+)?(\+[a-z0-9]+(\.[a-z0-9]+)*)?')
 
 
 def number(version):
-    return [int(n) for n in re.findall(r'\d+', version)]
+    found = VERSION.fullmatch(version)
+    if not found:
+        raise SystemExit(f'{version} is no version in its normal form, as 0.8.1, 0.8.1rc1 or 0.8.1.dev3+gabc1234')
+    return [int(n) for n in found.group(1).split('.')]
 
 
 def release(version):
     releases = json.loads((HERE / 'releases.json').read_text())
+    number(version)
     if version in releases:
         return releases[version]
     older = [v for v in releases if number(v) <= number(version)]

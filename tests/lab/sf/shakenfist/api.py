@@ -156,8 +156,13 @@ def slow():
 
 @app.post('/lab/nodes')
 def post_node():
-    """A node's row as one likes it: name, ip, release, state, age (seconds since it was last seen)."""
-    return database('put_node', **flask.request.get_json())
+    """A node's row as one likes it: name, ip, release, state, age (seconds since it was last seen), daemons."""
+    r = flask.request.get_json()
+    state, daemons = r.pop('state', 'created'), r.pop('daemons', {})
+    database('see_node', **r)
+    for daemon, daemon_state in daemons.items():
+        database('set_daemon_state', name=r['name'], daemon=daemon, state=daemon_state)
+    return database('set_node_state', name=r['name'], state=state)
 
 
 if SCHEMA >= 2:

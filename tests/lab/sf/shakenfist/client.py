@@ -38,7 +38,7 @@ class Client:
             self._next += 1
             return live[self._next % len(live)]
 
-    def call(self, method, **request):
+    def call(self, method, timeout=TIMEOUT, **request):
         if not self._gateways:
             raise RuntimeError('MARIADB_GATEWAY_HOSTS is not configured')
         for attempt in range(RETRIES + 1):
@@ -47,7 +47,7 @@ class Client:
                 '/shakenfist.Database/' + method,
                 request_serializer=lambda m: json.dumps(m).encode(), response_deserializer=json.loads)
             try:
-                return rpc(request, timeout=TIMEOUT)
+                return rpc(request, timeout=timeout)
             except grpc.RpcError as e:
                 if e.code() not in RETRY_ON or attempt == RETRIES:
                     raise

@@ -7,40 +7,67 @@
 from __future__ import annotations
 
 import argparse
+import os
+import signal
 import sys
 
-import pymysql
-
-from shakenfist import config, mariadb, schema
+from shakenfist import config
 from shakenfist._release import VERSION
+from shakenfist.traits import broken
+
+
+class CtlError(Exception):
+    pass
 
 
 def ensure_mariadb_schema():
+    import pymysql  # each start and stop of a daemon is a run of this program: it loads what it needs
+
+    from shakenfist import mariadb, schema
     if not config.get('MARIADB_HOST'):
-        raise schema.SchemaError(
-            'This command needs MARIADB_HOST to be configured: it can be run only on database nodes.')
-    connection = mariadb.connect()
+        raise CtlError('This command needs MARIADB_HOST to be configured: it can be run only on database nodes.')
     try:
-        schema.ensure(connection, lambda line: print(line, flush=True))
-    finally:
-        connection.close()
+        connection = mariadb.connect()
+        try:
+            schema.ensure(connection, lambda line: print(line, flush=True))
+        finally:
+            connection.close()
+    except (schema.SchemaError, pymysql.MySQLError) as e:
+        raise CtlError(e) from e
 
 
 def verify_config():
     missing = [key for key in ('NODE_NAME', 'NODE_MESH_IP', 'MARIADB_GATEWAY_HOSTS') if not config.get(key)]
     if missing:
-        raise schema.SchemaError('Not configured: ' + ', '.join(missing))
+        raise CtlError('Not configured: ' + ', '.join(missing))
     print('Configuration is ok')
 
 
+def stop(daemon):
+    """What systemd calls before it signals: the daemon is marked as stopping, and asked to end."""
+    from shakenfist import node
+    node.set_daemon_state(node.caller(), daemon, 'stopping', timeout=node.LAST_WORDS)
+    main_process = os.environ.get('MAINPID')
+    if main_process:
+        os.kill(int(main_process), signal.SIGTERM)
+
+
 def main():
-    commands = {'ensure-mariadb-schema': ensure_mariadb_schema, 'verify-config': verify_config}
     parser = argparse.ArgumentParser(prog='sf-ctl')
     parser.add_argument('--version', action='version', version=VERSION)
-    parser.add_argument('command', choices=sorted(commands))
+    commands = parser.add_subparsers(required=True, metavar='COMMAND')
+    commands.add_parser('ensure-mariadb-schema').set_defaults(do=ensure_mariadb_schema)
+    commands.add_parser('verify-config').set_defaults(do=verify_config)
+    command = commands.add_parser('stop')
+    command.add_argument('daemon', help='without its sf-')
+    command.set_defaults(do=stop)
+    options = vars(parser.parse_args())
+    do = options.pop('do')
     try:
-        commands[parser.parse_args().command]()
-    except (schema.SchemaError, pymysql.MySQLError) as e:
+        if broken('ctl_broken') and do is not ensure_mariadb_schema:
+            raise CtlError('This release is broken on purpose: sf-ctl stops and starts no daemon.')
+        do(**options)
+    except CtlError as e:
         print(f'Error: {e}', file=sys.stderr)
         return 1
     return 0

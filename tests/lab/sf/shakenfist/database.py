@@ -17,7 +17,7 @@ import grpc
 import pymysql
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
-from shakenfist import config, mariadb, process, schema
+from shakenfist import config, mariadb, node, process, schema
 from shakenfist._release import SCHEMA, VERSION
 from shakenfist.traits import broken
 
@@ -55,15 +55,16 @@ def list_notes(r):
     return {'ids': [row[0] for row in run('SELECT id FROM notes')[1]]}
 
 
-def put_node(r):
-    run('INSERT INTO nodes (name, ip, lastseen, `release`, is_hypervisor, is_network_node, is_etcd_master)'
+def see_node(r):
+    run('INSERT INTO nodes (name, ip, lastseen, `release`, is_hypervisor, is_network_node, is_database_node)'
         ' VALUES (%s, %s, UNIX_TIMESTAMP(NOW(6)) - %s, %s, %s, %s, %s)'
         ' ON DUPLICATE KEY UPDATE ip = VALUES(ip), lastseen = VALUES(lastseen), `release` = VALUES(`release`),'
         ' is_hypervisor = VALUES(is_hypervisor), is_network_node = VALUES(is_network_node),'
-        ' is_etcd_master = VALUES(is_etcd_master)',
+        ' is_database_node = VALUES(is_database_node)',
         (r['name'], r['ip'], r.get('age', 0), r['release'], r.get('is_hypervisor', False),
-         r.get('is_network_node', False), r.get('is_etcd_master', False)))
-    return set_node_state({'name': r['name'], 'state': r.get('state', 'created')})
+         r.get('is_network_node', False), r.get('is_database_node', False)))
+    run("INSERT IGNORE INTO object_states VALUES ('node', %s, 'initial')", (r['name'],))
+    return {}
 
 
 def set_node_state(r):
@@ -71,21 +72,41 @@ def set_node_state(r):
     return {}
 
 
+def set_daemon_state(r):
+    run('REPLACE INTO daemon_states VALUES (%s, %s, %s)', (r['name'], r['daemon'], 'daemon-' + r['state']))
+    return {}
+
+
+def reconcile_node(r):
+    """Created and degraded follow from the daemons; from no other state does this lead back."""
+    run("UPDATE object_states SET state ="
+        " IF(EXISTS (SELECT 1 FROM daemon_states WHERE node = object_name AND state != 'daemon-running'),"
+        " 'degraded', 'created')"
+        " WHERE object_type = 'node' AND object_name = %s AND state IN ('created', 'degraded')", (r['name'],))
+    return {}
+
+
 def list_nodes(r):
     rows = run('SELECT n.name, n.ip, s.state, n.lastseen, n.`release`, n.is_hypervisor, n.is_network_node,'
-               ' n.is_etcd_master, l.holder IS NOT NULL'
+               ' n.is_database_node, l.holder IS NOT NULL'
                " FROM nodes n JOIN object_states s ON s.object_type = 'node' AND s.object_name = n.name"
                " LEFT JOIN leases l ON l.name = 'cluster' AND l.holder = n.name AND l.expires > NOW(6)"
                ' ORDER BY n.name')[1]
     keys = ('name', 'ip', 'state', 'lastseen', 'release')
-    flags = ('is_hypervisor', 'is_network_node', 'is_etcd_master', 'is_cluster_maintainer')
-    return {'nodes': [dict(zip(keys, row)) | dict(zip(flags, map(bool, row[5:]))) for row in rows]}
+    flags = ('is_hypervisor', 'is_network_node', 'is_database_node', 'is_cluster_maintainer')
+    nodes = {row[0]: dict(zip(keys, row)) | dict(zip(flags, map(bool, row[5:]))) | {'is_etcd_master': False}
+             for row in rows}
+    for name, daemon, state in run('SELECT node, daemon, state FROM daemon_states ORDER BY node, daemon')[1]:
+        if name in nodes:
+            nodes[name][f'daemon-{daemon}-state'] = state
+    return {'nodes': list(nodes.values())}
 
 
 def mark_missing(r):
+    """Those that have not been seen for long, and those that are back."""
     run("UPDATE object_states s JOIN nodes n ON s.object_type = 'node' AND s.object_name = n.name"
-        " SET s.state = 'missing' WHERE s.state = 'created' AND n.lastseen < UNIX_TIMESTAMP(NOW(6)) - %s",
-        (MISSING_AFTER,))
+        " SET s.state = IF(n.lastseen < UNIX_TIMESTAMP(NOW(6)) - %s, 'missing', IF(s.state = 'missing', 'created',"
+        " s.state)) WHERE s.state IN ('created', 'degraded', 'missing')", (MISSING_AFTER,))
     return {}
 
 
@@ -111,41 +132,24 @@ def list_colours(r):
     return {'colours': dict(run('SELECT id, colour FROM notes WHERE colour IS NOT NULL')[1])}
 
 
-METHODS = [write_note, list_notes, put_node, set_node_state, list_nodes, mark_missing, acquire_lease, release_lease]
+METHODS = [write_note, list_notes, see_node, set_node_state, set_daemon_state, reconcile_node, list_nodes, mark_missing,
+           acquire_lease, release_lease]
 if SCHEMA >= 2:
     # An older sf-database answers these with UNIMPLEMENTED.
     METHODS += [set_colour, list_colours]
 
 
-class Door:
-    """Closed before a stop: calls are refused with UNAVAILABLE until nobody asks any more, clients skip us by then.
-
-    grpc's own server.stop() cannot be left with that alone: in Python a call that arrives in the moment of the stop is
-    sometimes answered with CANCELLED, which no client retries.
-    """
-
-    def __init__(self):
-        self.closed = False
-        self.last = 0.0
-
-    def enter(self):
-        self.last = time.monotonic()
-        return not self.closed
-
-    def close(self, quiet=0.2, limit=1.0):
-        self.closed = True
-        self.last = begin = time.monotonic()
-        while time.monotonic() < min(self.last + quiet, begin + limit):
-            time.sleep(0.02)
-
-
-DOOR = Door()
+def say(state):
+    """The gateway's own daemon state needs no gateway. None where it could not be written."""
+    try:
+        return set_daemon_state({'name': config.get('NODE_NAME'), 'daemon': 'database', 'state': state})
+    except pymysql.MySQLError as e:
+        process.log(f'MariaDB: {e}')
+        return None
 
 
 def handler(method):
     def handle(request, context):
-        if not DOOR.enter():
-            context.abort(grpc.StatusCode.UNAVAILABLE, 'sf-database is stopping')
         try:
             return method(request)
         except (pymysql.OperationalError, pymysql.InterfaceError) as e:
@@ -197,7 +201,10 @@ def main():
             process.log('health is ' + health_pb2.HealthCheckResponse.ServingStatus.Name(status))
         state['status'] = status
         servicer.set('', status)
+        if status == health_pb2.HealthCheckResponse.SERVING:
+            running()
 
+    running = node.Until(lambda: say('running'))
     poll()
     server.start()
     process.log(f'sf-database {VERSION} is up')
@@ -205,9 +212,10 @@ def main():
         threading.Thread(target=lambda: (time.sleep(5), os._exit(1)), daemon=True).start()
     process.wait(stop, POLL, poll)
 
+    say('stopping')
     servicer.enter_graceful_shutdown()
-    DOOR.close()
     server.stop(STOP_GRACE).wait()
+    say('stopped')
     return 0
 
 

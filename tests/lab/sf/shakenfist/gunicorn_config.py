@@ -9,9 +9,10 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 
 # No global here may be named config, which is a setting of gunicorn's.
-from shakenfist import process
+from shakenfist import node, process
 from shakenfist.config import get as from_config
 from shakenfist.health import READINESS
 from shakenfist.traits import broken
@@ -24,20 +25,39 @@ def when_ready(server):
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
+def on_exit(server):
+    # The workers are gone, nothing forks any more: now the arbiter may use gRPC.
+    node.set_daemon_state(node.caller(), 'api', 'stopped', timeout=node.LAST_WORDS)
+
+
+def say_running():
+    running = node.Until(lambda: node.set_daemon_state(node.caller(), 'api', 'running'))
+    while not (READINESS.draining or running()):
+        time.sleep(2)
+
+
+def say_stopping():
+    node.set_daemon_state(node.caller(), 'api', 'stopping', timeout=node.LAST_WORDS)
+
+
+def in_thread(act):
+    threading.Thread(target=act, daemon=True).start()
+
+
 def post_worker_init(worker):
     # The earliest hook after gunicorn's own signal handlers; and in the worker, for neither a thread nor a gRPC
     # channel survives a fork.
     if broken('api_one_worker_never_ready') and worker.age == 1:
         READINESS.never = True
     READINESS.start()
+    in_thread(say_running)
     if broken('api_ignores_sigterm'):
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         return
+    if broken('api_ends_without_drain'):
+        signal.signal(signal.SIGTERM, lambda signum, frame: os._exit(0))
+        return
     shut_down = signal.getsignal(signal.SIGTERM)
-
-    def end():
-        shut_down(signal.SIGTERM, None)
-        os.write(worker.PIPE[1], b'1')  # an idle worker sits in select()
 
     def drain(signum, frame):
         # It arrives twice: systemd signals the whole cgroup, and the arbiter signals its workers.
@@ -46,7 +66,9 @@ def post_worker_init(worker):
         READINESS.draining = True
         grace = float(from_config('API_DRAIN_GRACE', '25'))
         process.log(f'SIGTERM: not ready from now on, serving for {grace:g} s more')
-        timer = threading.Timer(grace, end)
+        in_thread(say_stopping)
+        # Nothing wakes a worker that sits in select() by then: it ends when the next connection arrives.
+        timer = threading.Timer(grace, shut_down, (signal.SIGTERM, None))
         timer.daemon = True
         timer.start()
 

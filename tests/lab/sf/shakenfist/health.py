@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import random
 import threading
 import time
 
@@ -41,8 +40,7 @@ class Readiness:
         return self.ready and not self.draining and now - self.updated <= STALE
 
     def _loop(self):
-        # The workers' polls are spread over the interval, so a fresh sf-api turns ready worker by worker.
-        time.sleep(random.uniform(0, POLL))
+        # The first poll is at once: all workers of a fresh sf-api ask at about the same moment.
         stubs = [health_pb2_grpc.HealthStub(grpc.insecure_channel(g, options=client.OPTIONS))
                  for g in config.gateways()]
         while True:

@@ -59,13 +59,14 @@ def setup(name):
 
 
 def wait(stop, interval, work):
-    """Calls work() about every interval seconds until stop is set, and pets systemd's watchdog."""
+    """Calls work() about every interval seconds, or when it said, until stop is set, and pets systemd's watchdog."""
     sd_notify('READY=1')
     due = 0
     while not stop.is_set():
         if time.monotonic() >= due:
-            work()
-            due = time.monotonic() + interval
+            due = (work() or interval) + time.monotonic()
         sd_notify('WATCHDOG=1')
         stop.wait(min(15, max(0.05, due - time.monotonic())))
     sd_notify('STOPPING=1')
+    # Asked twice, by sf-ctl and by systemd: the second time may find the interpreter at its end, with no handlers left.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)

@@ -31,6 +31,13 @@ def enum_values(column):
 # statement may be run again, because a migration may be cut off between the statement and the note that it was done.
 # New columns are nullable: an older sf-database goes on working on a newer schema.
 STEPS = {
+    'daemon_states': [
+        (1, """CREATE TABLE IF NOT EXISTS daemon_states (
+                 node VARCHAR(255) NOT NULL,
+                 daemon VARCHAR(64) NOT NULL,
+                 state VARCHAR(32) NOT NULL,
+                 PRIMARY KEY (node, daemon))"""),
+    ],
     'leases': [
         (1, """CREATE TABLE IF NOT EXISTS leases (
                  name VARCHAR(64) PRIMARY KEY,
@@ -45,7 +52,7 @@ STEPS = {
                  `release` VARCHAR(64) NOT NULL,
                  is_hypervisor BOOL NOT NULL,
                  is_network_node BOOL NOT NULL,
-                 is_etcd_master BOOL NOT NULL)"""),
+                 is_database_node BOOL NOT NULL)"""),
         (3, """ALTER TABLE nodes ADD COLUMN IF NOT EXISTS rack VARCHAR(64) NULL DEFAULT NULL"""),
     ],
     'notes': [
