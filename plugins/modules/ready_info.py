@@ -117,17 +117,25 @@ from ansible_collections.shakenfist.rolling.plugins.module_utils._systemd import
 
 
 def worker_count(pid):
-    """How many children the process C(pid) has."""
-    children = 0
+    """How many processes below C(pid) have no child: the workers, whether C(pid) is gunicorn or a shell around it."""
+    parents = {}
     for path in glob.glob("/proc/[0-9]*/stat"):
         try:
             with open(path, encoding="utf-8", errors="replace") as handle:
                 # The second field is the command in parentheses, which may contain anything; the parent follows it.
-                parent = int(handle.read().rpartition(")")[2].split()[1])
+                child, dummy, rest = handle.read().rpartition(")")
+                parents[int(child.split()[0])] = int(rest.split()[1])
         except (OSError, ValueError, IndexError):
             continue  # the process ended while we looked
-        children += parent == pid
-    return children
+    children = {}
+    for child, parent in parents.items():
+        children.setdefault(parent, []).append(child)
+    below, workers = list(children.get(pid, [])), 0
+    while below:
+        own = children.get(below.pop(), [])
+        below += own
+        workers += not own
+    return workers
 
 
 class Watch:

@@ -121,6 +121,15 @@ def test_the_name_of_a_process_may_hold_anything(tmp_path, monkeypatch):
     assert ready_info.worker_count(7) == 1
 
 
+def test_workers_below_a_shell(tmp_path, monkeypatch):
+    # sh -c '... gunicorn ...': the shell is the unit's main process. The last one is another's child.
+    tree = {8: 7, 21: 8, 22: 8, 23: 8, 30: 1}
+    for child, parent in tree.items():
+        (tmp_path / str(child)).write_text("%d (gunicorn) S %d 7 8 0" % (child, parent))
+    monkeypatch.setattr(ready_info.glob, "glob", lambda dummy: [str(tmp_path / str(child)) for child in tree])
+    assert ready_info.worker_count(7) == 3
+
+
 def test_worker_count():
     before = ready_info.worker_count(os.getpid())
     children = [subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) for dummy in range(2)]
