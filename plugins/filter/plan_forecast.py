@@ -4,13 +4,15 @@
 
 from __future__ import annotations
 
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._grace import shown
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._notes import migrations, possible
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._table import listed
 
 # Seconds. Every worker of sf-api asks its gateways every 5 s, and is ready after one good answer.
 READY = 5.0
 # What the roll itself asks before the drain and at the gate.
 CHECKS = 3.0
-HOW = ("Of each step the slowest node counts: its drain (API_DRAIN_GRACE, or the last stop of {api} if that took "
+HOW = ("Of each step the slowest node counts: its drain (the drain grace, or the last stop of {api} if that took "
        "longer), the last stop and start of its other daemons as systemd remembers them, {ready:g} s until every "
        "worker of {api} is ready, and {checks:g} s for what the roll asks. Then {settle:g} s (roll_settle) before "
        "the next step, and {bake:g} s (verify_bake) at the end. Preflight, staging, backup and migration are not "
@@ -39,7 +41,7 @@ def _remembers(node, tiers):
                for tier in tiers for name in tier if name != node["api_unit"])
 
 
-def _schema(looks, release):
+def _schema(looks, release, product):
     """What is known of the migration, from what the nodes of the database tier have seen."""
     for look in looks:
         wanted = look.get("expected") or look.get("wanted")
@@ -50,8 +52,11 @@ def _schema(looks, release):
             words = ", ".join(f"{entry['table']} {'version ' + str(entry['from']) if entry['from'] else 'new'} -> "
                               f"{entry['to']}" for entry in pending) or "nothing to migrate"
             told = "the build says" if look.get("expected") else "an earlier run has recorded"
-            return dict(known=True, pending=pending, words=f"{words}, as {told}. ENUM columns may be widened all the "
-                                                           "same, which only the migration tells")
+            notes = migrations(product, [dict(table=entry["table"], before=entry["from"], after=entry["to"])
+                                         for entry in pending])
+            return dict(known=True, pending=pending, notes=notes,
+                        words=f"{words}, as {told}. ENUM columns may be widened all the same, which only the migration "
+                              "tells")
     problem = next((look["problem"] for look in looks if look.get("problem")), "")
     if problem:
         words = f"not known: {problem}"
@@ -59,7 +64,9 @@ def _schema(looks, release):
         words = f"not known: the build of {release} does not say which schema it wants, only its migration tells"
     else:
         words = f"not known before {release} is staged. To stage it now, and see, add -e plan_stage=true"
-    return dict(known=False, pending=[], words=words)
+    # What no build tells may come all the same.
+    tables = next((look["tables"] for look in looks if look.get("tables")), {})
+    return dict(known=False, pending=[], notes=possible(product, tables), words=words)
 
 
 def plan_forecast(plan, nodes, schema=(), settle=10.0, bake=10.0, strategy="clone"):
@@ -77,10 +84,12 @@ def plan_forecast(plan, nodes, schema=(), settle=10.0, bake=10.0, strategy="clon
                 "serves": name in plan["serving"],
                 "leader": name == plan["leader"],
                 "restarts": tiers,
+                "drain_grace": shown(node),
                 "seconds": _seconds(node, tiers),
             }
     slowest = [max(sum(told[name]["seconds"].values()) for name in names) for names in steps]
     seconds = round(sum(slowest) + max(0, len(steps) - 1) * float(settle) + (float(bake) if steps else 0.0))
+    product = next((node["node"].get("distribution") for node in nodes.values()), "")
     api = next((nodes[name]["node"]["api_unit"] for name in told), "")
     silent = [name for name in told if not _remembers(nodes[name]["node"], nodes[name]["tiers"])]
     how = HOW.format(api=api, ready=READY, checks=CHECKS, settle=float(settle), bake=float(bake))
@@ -91,7 +100,7 @@ def plan_forecast(plan, nodes, schema=(), settle=10.0, bake=10.0, strategy="clon
         "batches": steps,
         "nodes": told,
         "passed_over": plan["done"],
-        "schema": _schema(schema, plan["release"]),
+        "schema": _schema(schema, plan["release"], product),
         "hard_cut": plan["alone"],
         "warnings": [line.partition(" ")[2].strip() for line in plan["report"] if line.startswith("warn")],
         "expected": {"seconds": seconds, "minutes": round(seconds / 60, 1), "how": how if steps else ""},

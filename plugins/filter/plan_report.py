@@ -16,15 +16,19 @@ def _row(name, node):
             f"{round(sum(node['seconds'].values()))} s", listed(remarks)]
 
 
-def _restarts(nodes):
-    """What is restarted, once for all nodes on which it is the same."""
+def _alike(nodes, what, tell):
+    """What there is to say of each node, once for all nodes of which it is the same."""
     alike = {}
     for name, node in nodes.items():
-        alike.setdefault(", then ".join(", ".join(tier) for tier in node["restarts"]), []).append(name)
+        alike.setdefault(tell(node), []).append(name)
     lines = []
-    for units, names in alike.items():
-        lines += wrap(f"restarts on {listed(names)}: {units}")
+    for words, names in alike.items():
+        lines += wrap(f"{what} on {listed(names)}: {words}")
     return lines
+
+
+def _restarts(node):
+    return ", then ".join(", ".join(tier) for tier in node["restarts"])
 
 
 def _summary(forecast):
@@ -42,8 +46,11 @@ def plan_report(forecast):
         lines += table([HEAD, *(_row(name, forecast["nodes"][name]) for name in forecast["order"])], 1)
     if forecast["passed_over"] and forecast["nodes"]:
         lines += wrap(f"passed over, on {forecast['release']} already: {listed(forecast['passed_over'])}")
-    lines += _restarts(forecast["nodes"])
+    lines += _alike(forecast["nodes"], "restarts", _restarts)
+    lines += _alike(forecast["nodes"], "drain grace", lambda node: node["drain_grace"])
     lines += wrap(f"schema: {forecast['schema']['words']}")
+    for note in forecast["schema"]["notes"]:
+        lines += wrap(f"note: {note}")
     for warning in forecast["warnings"]:
         lines += wrap(f"warning: {warning}")
     if forecast["hard_cut"]:

@@ -4,6 +4,11 @@
 
 from __future__ import annotations
 
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._table import listed
+
+# A daemon that nobody can name.
+SOME = "a daemon"
+
 
 def _listed(verdict, api):
     """Who is in the API's list and not in the inventory, and the reverse."""
@@ -13,9 +18,54 @@ def _listed(verdict, api):
 
 
 def _stale(name, node, url):
+    # Only a node that is there can be cleared, and only one that is gone may be deleted.
+    back = (", and once the cause of its error is gone, run sf-ctl clear-node-error there"
+            if node["state"] == "error" else "")
     return (f"the API's node {name} is {node['state']} and runs {node['release'] or 'nothing that is known'}: until it "
             f"is deleted, no object is upgraded online. If it is gone for good: sf-client node delete {name}  "
-            f"(or DELETE {url}/nodes/{name})")
+            f"(or DELETE {url}/nodes/{name}). If it is not: add it to the inventory{back}")
+
+
+def _idle(node):
+    """The daemons of a node that do not run, as it has told the API; none where the API does not say so."""
+    return sorted(name for name, state in (node.get("daemons") or {}).items() if state not in (None, "", "running"))
+
+
+def _state(name, node, rolled):
+    """What the state that a node of the inventory is in means, and what ends it; empty if it is as it should be."""
+    state, idle = node["state"], _idle(node)
+    said = f"the API says that {name} is {state}"
+    if state == "error":
+        end = ". It is rolled all the same" if rolled else ""
+        return (f"{said}, which a failed disk leaves, for example, and which stays: once the cause is gone, run "
+                f"sf-ctl clear-node-error on {name}{end}. Delete only a node that is gone")
+    if state == "missing":
+        return f"{said}: it is in the inventory, so it is rolled; see that it recovers" if rolled else (
+            f"{said}: see that its daemons run")
+    if state in ("stopping", "stopped", "degraded"):
+        which = f"{listed(idle)} {'does' if len(idle) == 1 else 'do'} not run there" if idle else (
+            f"{SOME} does not run there, or was stopped and not started again")
+        back = "rolling it starts every daemon again" if rolled else (
+            f"it is not rolled now, so start what does not run: systemctl list-units --all 'sf-*' on {name}")
+        return f"{said}: {which}; {back}"
+    return ""
+
+
+def _foreign_tier(verdict, unseen, theirs, database):
+    """Nodes that the API takes for nodes of the database tier, and the inventory does not, or the reverse."""
+    wrong, odd = [], []
+    for name, node in {**unseen, **verdict}.items():
+        said = theirs.get(node["name"], {}).get("is_database_node")
+        # What its own daemons tell was said already.
+        told = any(finding["check"] == "tier" and finding["level"] == "fail" for finding in node.get("findings") or ())
+        if said is True and name not in database and not told:
+            wrong.append(f"the API says that {node['name']} is a database node, but the inventory does not have it in "
+                         "the database tier: add it to the group database there (or to database_node or etcd_master, "
+                         "whichever yours has)")
+        if said is False and name in database:
+            odd.append(f"the API says that {node['name']} is no database node, but the inventory has it in the "
+                       "database tier: take it out of that group if it does not run sf-database")
+    return wrong, odd
 
 
 def _left_out(verdict, hidden, unseen, database, target, back, restart):
@@ -70,10 +120,13 @@ def preflight_cluster(verdict, api, offsets=None, limit=5.0, hidden=(), unseen=N
                         if theirs[name]["state"] not in ("error", "missing")]
               + [f"the API does not know {name}, which the inventory has: has it ever started? Take it out of the "
                  "inventory if it is no node of this cluster" for name in missing], level)
-        ill = [name for name in sorted(theirs)
-               if name not in strangers and theirs[name]["state"] in ("error", "missing")]
-        judge("states", [f"the API says that {name} is {theirs[name]['state']}: it is in the inventory, so it is "
-                         "rolled; see that it recovers" for name in ill], "warn")
+        left = [node["name"] for node in verdict.values() if not node.get("done")]
+        judge("states", list(filter(None, (_state(name, theirs[name], name in left) for name in sorted(theirs)
+                                           if name not in strangers))), "warn")
+        foreign, odd = _foreign_tier(verdict, unseen, theirs, database)
+        judge("database nodes", foreign, level)
+        if odd:
+            judge("database nodes", odd, "warn")
     if hidden:
         refusals, warnings = _left_out(verdict, hidden, unseen, database, target, back, restart)
         judge("limit", refusals)

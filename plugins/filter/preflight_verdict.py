@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 from ansible.errors import AnsibleFilterError
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._grace import shown
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._notes import rebuilt_release, rebuilt_shape
 
 try:
     from packaging.version import InvalidVersion, Version
@@ -54,13 +56,27 @@ def _configuration(node, in_tier):
         problems.append(f"it is in the database tier, but has no unit {node['database_unit']}")
     if node["api_unit"] not in node["units"]:
         problems.append(f"it has no unit {node['api_unit']}")
-    if not node["gateways"]:
+    shape = rebuilt_shape(node.get("distribution"), node.get("present") or {})
+    if shape:
+        problems.append(f"{node['config']} sets {shape['with']} and no {shape['without']}: {shape['why']}. Such a "
+                        f"cluster is rebuilt, not rolled. If it is none, set {shape['without']}")
+    elif not node["gateways"]:
         problems.append(f"{node['config']} names no gateway (MARIADB_GATEWAY_HOSTS)")
     return problems
 
 
-def _credentials(node, in_tier):
-    if in_tier or not node["has_database_credentials"]:
+def _tier(node, in_tier, serving):
+    """A node that runs a gateway is rolled as one of the tier, or two of them could go at once."""
+    serves = node["gateway"] in serving
+    if in_tier or not (serves or node["units"].get(node["database_unit"], {}).get("active")):
+        return []
+    words = f", and its gateway {node['gateway']} is SERVING" if serves else ""
+    return [f"it runs {node['database_unit']}{words}, but the inventory does not have it in the database tier: add it "
+            "to the group database there (or to database_node or etcd_master, whichever yours has)"]
+
+
+def _credentials(node, in_tier, serving):
+    if in_tier or not node["has_database_credentials"] or _tier(node, in_tier, serving):
         return []
     return [f"it is not in the database tier, but {node['config']} has a MARIADB_HOST: add the node to the database "
             "group if it runs a gateway, or remove the MARIADB_ settings, they are a secret that it does not need"]
@@ -68,9 +84,15 @@ def _credentials(node, in_tier):
 
 def _release(node, target, options):
     """Whether the way from the release that runs to the target may be gone."""
-    version = node["release"].get("version")
+    version, product = node["release"].get("version"), node.get("distribution")
+    why = rebuilt_release(product, version)
+    if why:
+        return [f"it runs {version}: {why}. Such a cluster is rebuilt, not rolled"]
     if not target or not version:
         return []
+    why = rebuilt_release(product, target["version"])
+    if why:
+        return [f"no roll leads to {target['version']}: {why}. Name a later release with -e rolling_release=VERSION"]
     old, new = _parse(version), _parse(target["version"])
     if new < old and not options["allow_downgrade"]:
         return [f"it runs {version}, newer than {target['version']}. To go back, run the playbook "
@@ -106,13 +128,14 @@ def _drain(node, options):
     problems = []
     if graceful and graceful <= grace:
         problems.append(f"{node['api_unit']}'s graceful timeout ({graceful:g} s) is not more than its drain grace "
-                        f"({grace:g} s), requests would be cut: raise --graceful-timeout, or lower API_DRAIN_GRACE")
+                        f"({shown(node)}), requests would be cut: raise --graceful-timeout, or lower API_DRAIN_GRACE")
     if stop and stop <= max(graceful, grace):
         problems.append(f"TimeoutStopSec of {node['api_unit']} ({stop:g} s) is not more than its graceful timeout and "
                         f"drain grace ({max(graceful, grace):g} s), systemd would kill it: raise TimeoutStopSec")
     if detection and detection >= grace:
-        problems.append(f"the balancer takes {detection:g} s to let go of a node, the drain grace is {grace:g} s, "
-                        "requests would fail: raise API_DRAIN_GRACE, or let the balancer probe more often")
+        problems.append(f"the balancer takes {detection:g} s to let go of a node, the drain grace is {grace:g} s "
+                        f"({shown(node).partition(', ')[2]}), requests would fail: raise API_DRAIN_GRACE, or let the "
+                        "balancer probe more often")
     return problems
 
 
@@ -171,7 +194,7 @@ def _mended(problems, begun, options):
     return "warn" if options["allow_degraded"] or begun else "fail"
 
 
-def _findings(seen, in_tier, begun, excused, target, options):
+def _findings(seen, in_tier, begun, excused, serving, target, options):
     """All checks of one node."""
     node, findings = seen["node"], Findings()
     if seen["failure"] or not node:
@@ -182,7 +205,8 @@ def _findings(seen, in_tier, begun, excused, target, options):
                    if node["problem"] else [])
     findings.judge("release", _release(node, target, options))
     findings.judge("configuration", _configuration(node, in_tier))
-    findings.judge("credentials", _credentials(node, in_tier), "warn")
+    findings.judge("tier", _tier(node, in_tier, serving))
+    findings.judge("credentials", _credentials(node, in_tier, serving), "warn")
     for check, problems in (("readiness", _readiness(seen)), ("gateways", _gateways(seen, excused))):
         findings.judge(check, problems, _mended(problems, begun, options))
     findings.judge("drain", _drain(node, options))
@@ -224,7 +248,7 @@ def preflight_verdict(nodes, database, target, allow_degraded=False, allow_downg
         # No balancer sends it requests, so it does not serve, and rolling it again lets it in.
         ready = seen["ready"] and not _told(seen, "shut")
         on_target = bool(target and node) and node["release"].get("version") == target["version"]
-        findings = _findings(seen, name in database, name in begun, excused, target, options)
+        findings = _findings(seen, name in database, name in begun, excused, serving, target, options)
         verdict[name] = {
             "name": node["name"] if node else name,
             "database": name in database,

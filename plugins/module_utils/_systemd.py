@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
 
@@ -21,6 +22,14 @@ KILLED = ("2", "3")
 SECONDS = {"us": 1e-6, "ms": 1e-3, "s": 1, "min": 60, "h": 3600, "d": 86400, "w": 604800, "month": 2629800,
            "y": 31557600}
 SPAN = re.compile(r"([0-9]+(?:\.[0-9]+)?)(us|ms|s|min|h|d|w|month|y)$")
+# By what systemd marks its words on a unit in the journal, whatever its version and language.
+STOPPING = "de5b426a63be47a7b6ac3eaac82e2f6f"
+STOPPED = "9d1aaa27d60140bd96365438aad20286"
+ENDED_WELL = "7ad2d189f7e94e70a38c781354912448"
+ENDED_ILL = "d9b373ed55a64feb8242e02dbe79a49c"
+MARKS = (STOPPING, STOPPED, ENDED_WELL, ENDED_ILL)
+# Of these, each stop has three.
+LAST_STOPS = 10
 # Words of the command line may hold " ; " themselves, so this looks for what systemd prints after them.
 COMMAND_LINE = re.compile(r"argv\[\]=(.*?) ; (?:ignore_errors|flags)=")
 
@@ -82,6 +91,33 @@ class Systemd:
         out = self.run(["journalctl", "--no-pager", "--quiet", "--output=cat", f"--lines={lines}",
                         f"--unit={short(name)}.service"])[1]
         return out.strip()
+
+    def stops(self, name):
+        """The last stops of a unit that the journal has, the newest first; none if the journal cannot be read."""
+        rc, out, dummy = self.run(["journalctl", "--no-pager", "--quiet", "--output=json", "--output-fields=MESSAGE_ID",
+                                   f"--lines={3 * LAST_STOPS}", "_PID=1", f"UNIT={short(name)}.service",
+                                   *[f"MESSAGE_ID={mark}" for mark in MARKS]])
+        return stops(out) if rc == 0 else []
+
+
+def stops(journal):
+    """The stops among entries of the journal, one JSON object a line, the newest first."""
+    found, begun, itself = [], None, False
+    for line in journal.splitlines():
+        try:
+            entry = json.loads(line)
+            mark, boot = entry["MESSAGE_ID"], entry["_BOOT_ID"]
+            moment = int(entry["__MONOTONIC_TIMESTAMP"]) / 1e6
+        except (ValueError, KeyError, TypeError):
+            continue
+        if mark == STOPPING:
+            begun, itself = (boot, moment), False
+        elif mark in (ENDED_WELL, ENDED_ILL):
+            itself = mark == ENDED_WELL
+        elif mark == STOPPED and begun and begun[0] == boot:
+            found.insert(0, dict(seconds=round(moment - begun[1], 3), itself=itself))
+            begun = None
+    return found[:LAST_STOPS]
 
 
 def short(name):

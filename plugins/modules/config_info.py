@@ -59,6 +59,13 @@ present:
   returned: success
   type: dict
   sample: {"MARIADB_HOST": true}
+spelt:
+  description:
+    - By which names each of O(presence) is in the file, with the prefix or without, also where it is empty.
+    - A setting that the file does not have is missing here.
+  returned: success
+  type: dict
+  sample: {"MARIADB_HOST": ["SHAKENFIST_MARIADB_HOST"]}
 """
 
 from ansible.module_utils.basic import AnsibleModule
@@ -81,13 +88,19 @@ def main():
     except RollingError as exc:
         module.fail_json(msg=exc.message)
 
+    prefix = module.params["prefix"]
+
     def value(key):
-        return variables.get(module.params["prefix"] + key, variables.get(key))
+        return variables.get(prefix + key, variables.get(key))
+
+    def names(key):
+        return [name for name in dict.fromkeys((prefix + key, key)) if name in variables]
 
     module.exit_json(
         changed=False,
         settings={key: value(key) for key in module.params["keys"] if value(key) is not None},
         present={key: bool(value(key)) for key in module.params["presence"]},
+        spelt={key: names(key) for key in module.params["presence"] if names(key)},
     )
 
 

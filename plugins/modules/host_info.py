@@ -31,6 +31,11 @@ options:
     type: list
     elements: str
     default: []
+  directories:
+    description: Directories to look for.
+    type: list
+    elements: path
+    default: []
 extends_documentation_fragment:
   - shakenfist.rolling.attributes
   - shakenfist.rolling.attributes.info
@@ -82,6 +87,12 @@ programs:
   returned: success
   type: dict
   sample: {"mariadb-dump": "/usr/bin/mariadb-dump", "git": ""}
+directories:
+  description: Those of O(directories) that are there.
+  returned: success
+  type: list
+  elements: str
+  sample: ["/srv/shakenfist/events"]
 machine:
   description: The architecture of the host, as C(uname -m) says it.
   returned: success
@@ -179,6 +190,7 @@ def main():
             releases=dict(type="path", required=True),
             reference=dict(type="float"),
             commands=dict(type="list", elements="str", default=[]),
+            directories=dict(type="list", elements="path", default=[]),
         ),
         supports_check_mode=True,
     )
@@ -191,6 +203,7 @@ def main():
     except RollingError as exc:
         module.fail_json(msg=exc.message)
     module.exit_json(changed=False, clock_offset=offset, machine=platform.machine(),
+                     directories=[directory for directory in params["directories"] if os.path.isdir(directory)],
                      programs={name: module.get_bin_path(name) or "" for name in params["commands"]}, **found)
 
 

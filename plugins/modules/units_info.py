@@ -11,7 +11,7 @@ short_description: Look at the service units of a node
 version_added: 0.1.0
 description:
   - Returns the state of installed service units, and when the main process of each was started.
-  - C(systemctl) is asked twice, however many units there are.
+  - C(systemctl) is asked twice, however many units there are, and the journal once for each of O(stops).
 options:
   patterns:
     description:
@@ -29,6 +29,11 @@ options:
     description:
       - Options on the command lines of the units, such as V(--graceful-timeout), whose values to return.
       - A command line can hold secrets. Only the options that are named here leave the node.
+    type: list
+    elements: str
+    default: []
+  stops:
+    description: Names of units whose last stops to look up in the journal.
     type: list
     elements: str
     default: []
@@ -124,6 +129,13 @@ units:
         - An option that is not there is missing here, one without a value has an empty one.
       type: dict
       returned: always
+    stops:
+      description:
+        - The last stops that the journal has, the newest first, at most 10, each with C(seconds), how long it took,
+          and C(itself), whether the unit ended by itself and well, as far as the journal says so.
+      type: list
+      elements: dict
+      returned: for each of O(stops)
 """
 
 from ansible.module_utils.basic import AnsibleModule
@@ -169,6 +181,7 @@ def main():
             patterns=dict(type="list", elements="str", required=True),
             exclude=dict(type="list", elements="str", default=[]),
             arguments=dict(type="list", elements="str", default=[]),
+            stops=dict(type="list", elements="str", default=[]),
         ),
         supports_check_mode=True,
     )
@@ -177,6 +190,9 @@ def main():
     try:
         names = [name for name in systemd.installed(module.params["patterns"]) if name not in exclude]
         units = {name: look(state, module.params["arguments"]) for name, state in systemd.show(names, MORE).items()}
+        for name in map(short, module.params["stops"]):
+            if name in units:
+                units[name]["stops"] = systemd.stops(name)
     except RollingError as exc:
         module.fail_json(msg=exc.message)
     module.exit_json(changed=False, units=units)

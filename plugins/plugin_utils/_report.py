@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from datetime import datetime, timezone
 
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._notes import migrations
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._rollout import OF_A_NODE, spell
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._table import many
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._timeline import FACT
@@ -219,9 +220,14 @@ class Gatherer:
         if backup:
             where = [name for name in self.names if self.fact(name, "schema_backed_up", {})]
             backup = dict(backup, node=where[0], verified=dumps[-1]["details"].get("verified", "") if dumps else "")
+        tables = [table for table in details.get("tables", []) if table["before"] != table["after"]]
         return dict(looked=bool(done), moved=any(self.fact(name, "schema_moved") for name in self.names),
-                    tables=[table for table in details.get("tables", []) if table["before"] != table["after"]],
-                    widened=details.get("widened", []), backup=backup)
+                    tables=tables, notes=migrations(self.product(), tables), widened=details.get("widened", []),
+                    backup=backup)
+
+    def product(self):
+        seen = [self.fact(name, "preflight_seen", {}).get("node") or {} for name in self.names]
+        return next((node["distribution"] for node in seen if node.get("distribution")), "")
 
     def warnings(self):
         """Of the preflight, a backup that could not be tried, and a last hook that failed after a complete roll."""

@@ -20,7 +20,9 @@ def node(grace=5.0, tiers=None, **units):
     units = {name.replace("_", "-"): state for name, state in units.items()} or {
         "sf-database": unit(0.5, 0.3), "sf-privexec": unit(0.2, 0.1), "sf-api": unit(0.1, 5.7),
         "sf-net": unit(0.4, 0.2), "sf-queues": unit(0.3, 0.8)}
-    return dict(node=dict(release={"version": "0.8.0"}, units=units, api_unit="sf-api", drain_grace=grace),
+    return dict(node=dict(release={"version": "0.8.0"}, units=units, api_unit="sf-api", drain_grace=grace,
+                          drain_grace_source="journal",
+                          distribution="shakenfist"),
                 tiers=TIERS if tiers is None else tiers)
 
 
@@ -42,7 +44,8 @@ def test_the_roll():
     assert found["warnings"] == ["c: hm: really", "clocks"]
     assert found["nodes"]["d"] == {
         "step": 3, "from": "0.8.0", "to": "0.8.1", "database": False, "serves": True, "leader": False,
-        "restarts": TIERS, "seconds": {"drain": 5.7, "restart": 2.2, "ready": 5.0, "checks": 3.0}}
+        "restarts": TIERS, "drain_grace": "5 s, from its last stop in the journal",
+        "seconds": {"drain": 5.7, "restart": 2.2, "ready": 5.0, "checks": 3.0}}
     assert list(found["nodes"]) == ["b", "a", "c", "d"]
     told = {name: [entry["step"], entry["database"], entry["serves"], entry["leader"]]
             for name, entry in found["nodes"].items()}
@@ -118,3 +121,19 @@ def test_nothing_to_roll():
 def test_the_schema(looks, known, pending, words):
     found = forecast(schema=looks)["schema"]
     assert (found["known"], found["pending"]) == (known, pending) and found["words"].startswith(words)
+
+
+@pytest.mark.parametrize("look, notes", [
+    (dict(tables={"cluster_operation_targets": 1}, expected={"cluster_operation_targets": 2}),
+     ["cluster_operation_targets version 1 to 2: operations"]),
+    (dict(tables={"cluster_operation_targets": 2}, expected={"cluster_operation_targets": 2}), []),
+    (dict(tables={}, expected={"cluster_operation_targets": 2}), []),
+    # Not known, but possible.
+    (dict(tables={"cluster_operation_targets": 1}),
+     ["if it migrates cluster_operation_targets to version 2: operations"]),
+    (dict(tables={"cluster_operation_targets": 2}), []),
+    (dict(problem="no MariaDB"), []),
+])
+def test_what_the_notes_say_of_migrations(look, notes):
+    found = forecast(schema=[look])["schema"]["notes"]
+    assert len(found) == len(notes) and all(words.startswith(note) for words, note in zip(found, notes))

@@ -9,7 +9,8 @@ from ansible_collections.shakenfist.rolling.plugins.filter.plan_report import pl
 
 def node(step=1, **changes):
     return dict({"step": step, "from": "0.8.0", "to": "0.8.1", "database": False, "serves": True, "leader": False,
-                 "restarts": [["sf-api", "sf-net"]], "seconds": {"drain": 25.0, "ready": 5.4}}, **changes)
+                 "restarts": [["sf-api", "sf-net"]], "drain_grace": "25 s, assumed",
+                 "seconds": {"drain": 25.0, "ready": 5.4}}, **changes)
 
 
 def forecast(**changes):
@@ -18,7 +19,7 @@ def forecast(**changes):
         nodes={"sf-2": node(database=True, restarts=[["sf-database"], ["sf-api", "sf-net"]], serves=False),
                "sf-1": node(2, database=True, restarts=[["sf-database"], ["sf-api", "sf-net"]], leader=True),
                "sf-3": node(3)},
-        passed_over=[], schema=dict(words="notes version 1 -> 2"), hard_cut=False, warnings=[],
+        passed_over=[], schema=dict(words="notes version 1 -> 2", notes=[]), hard_cut=False, warnings=[],
         expected=dict(seconds=100, how="The sum."), command="ansible-playbook -i inventory upgrade"), **changes)
 
 
@@ -31,6 +32,7 @@ def test_a_plan():
         "3     sf-3  0.8.0  0.8.1  -         30 s             -",
         "restarts on sf-2, sf-1: sf-database, then sf-api, sf-net",
         "restarts on sf-3: sf-api, sf-net",
+        "drain grace on sf-2, sf-1, sf-3: 25 s, assumed",
         "schema: notes version 1 -> 2",
         "how long: The sum.",
         "to do it, with the options that you gave\nansible-playbook -i inventory upgrade",
@@ -48,6 +50,11 @@ def test_one_node_that_is_rolled_alone():
     assert lines[begin + 1].startswith("  and so on") or lines[begin + 1].startswith("  on")
     assert any(line.startswith("warning: no second node serves meanwhile") for line in lines)
     assert max(map(len, "\n".join(lines).splitlines())) <= 74
+
+
+def test_the_notes_on_a_migration():
+    lines = plan_report(forecast(schema=dict(words="t version 1 -> 2", notes=["t version 1 to 2: nothing is broken"])))
+    assert lines[lines.index("schema: t version 1 -> 2") + 1] == "note: t version 1 to 2: nothing is broken"
 
 
 def test_nothing_to_do():

@@ -4,10 +4,18 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from ansible_collections.shakenfist.rolling.plugins.filter.preflight_cluster import preflight_cluster
 
 VERDICT = {"one": {"name": "sf-1", "findings": []}, "two": {"name": "sf-2", "findings": []}}
+
+
+def only(**facts):
+    """The API's word on two nodes, with these facts of the second."""
+    first = dict(name="sf-1", state="created", release="0.8.0")
+    return dict(known=True, url="http://api", nodes=[first, dict(first, name="sf-2", **facts)])
 
 
 def api(**states):
@@ -29,7 +37,9 @@ def judge(*arguments):
     (api(sf_9="missing"), [("fail", "stale nodes")], [
         "node sf-9 is missing and runs 0.8.0", "sf-client node delete sf-9",
         "DELETE http://api/nodes/sf-9"]),
-    (api(sf_9="error"), [("fail", "stale nodes")], ["sf-9 is error"]),
+    (api(sf_9="error"), [("fail", "stale nodes")], [
+        "sf-9 is error", "sf-client node delete sf-9", "If it is not: add it to the inventory, and once the cause of "
+        "its error is gone, run sf-ctl clear-node-error there"]),
     (api(sf_9="created"), [("fail", "nodes")], ["knows a node sf-9 (created, 0.8.0) that the inventory lacks"]),
     (api(sf_2=None), [("fail", "nodes")], ["does not know sf-2"]),
     (api(sf_2="missing"), [("warn", "states")], ["sf-2 is missing: it is in the inventory"]),
@@ -40,6 +50,62 @@ def test_nodes(nodes, found, words):
     levels, text = judge(nodes)
     assert levels == found
     assert [word for word in words if word not in text] == []
+
+
+RUNNING = {"sf-api": "running", "sf-net": "running"}
+
+
+@pytest.mark.parametrize("facts, done, words", [
+    (dict(state="created"), False, None),
+    (dict(state="initial"), False, None),
+    (dict(state="error"), False,
+     "sf-2 is error, .* run sf-ctl clear-node-error on sf-2. It is rolled all the same. Delete only a node that is"),
+    (dict(state="error"), True,
+     "sf-2 is error, .* run sf-ctl clear-node-error on sf-2. Delete only a node that is gone$"),
+    (dict(state="missing"), False, "sf-2 is missing: it is in the inventory, so it is rolled"),
+    (dict(state="missing"), True, "sf-2 is missing: see that its daemons run$"),
+    (dict(state="degraded", daemons=dict(RUNNING, **{"sf-net": "stopped"})), False,
+     "sf-2 is degraded: sf-net does not run there; rolling it starts every daemon again$"),
+    (dict(state="stopping", daemons={"sf-b": "stopping", "sf-a": "stopped"}), False,
+     "sf-a, sf-b do not run there; rolling it"),
+    (dict(state="stopped", daemons=RUNNING), False,
+     "sf-2 is stopped: a daemon does not run there, or was stopped and not"),
+    (dict(state="stopped", daemons=None), True,
+     "a daemon does not run .*; it is not rolled now, so start what does not run"),
+    (dict(state="degraded"), False, "sf-2 is degraded: a daemon does not run there"),
+])
+def test_states_of_nodes_of_the_inventory(facts, done, words):
+    verdict = dict(VERDICT, two=dict(VERDICT["two"], done=done))
+    found = [finding for finding in preflight_cluster(verdict, only(**facts)) if finding["check"] == "states"]
+    assert [finding["level"] for finding in found] == ["warn" if words else "pass"]
+    assert not words or re.search(words, found[0]["words"]), found[0]["words"]
+
+
+@pytest.mark.parametrize("said, database, told, restart, level, words", [
+    (None, ["one"], False, False, "pass", ""),
+    (False, ["one"], False, False, "pass", ""),
+    (True, ["one", "two"], False, False, "pass", ""),
+    (True, ["one"], False, False, "fail", "sf-2 is a database node, but the inventory does not have it in the"),
+    (True, ["one"], False, True, "warn", "sf-2 is a database node"),
+    # The node itself has told already.
+    (True, ["one"], True, False, "pass", ""),
+    (False, ["one", "two"], False, False, "warn", "sf-2 is no database node, but the inventory has it in the"),
+])
+def test_the_database_tier(said, database, told, restart, level, words):
+    findings = [dict(check="tier", level="fail" if told else "pass", words="")]
+    verdict = dict(VERDICT, two=dict(name="sf-2", findings=findings))
+    judged = preflight_cluster(verdict, only(is_database_node=said), database=database, restart=restart)
+    found = [finding for finding in judged
+             if finding["check"] == "database nodes"]
+    assert found[-1]["level"] == level and words in found[-1]["words"]
+    assert [finding["level"] for finding in found[:-1]] == (["pass"] if level == "warn" and not restart else [])
+
+
+def test_a_hidden_node_of_the_tier():
+    found = preflight_cluster({"one": VERDICT["one"]}, only(is_database_node=True), hidden=["two"], database=["one"],
+                              unseen={"two": dict(name="sf-2", version="0.8.0")})
+    assert [finding["words"] for finding in found if finding["check"] == "database nodes"][0].startswith(
+        "the API says that sf-2 is a database node")
 
 
 @pytest.mark.parametrize("offsets, apart", [

@@ -21,7 +21,8 @@ def seen(ready=True, failure="", gateways=None, **node):
             problem="", has_database_credentials=True, config="/etc/sf/config", database_unit="sf-database",
             api_unit="sf-api", units={"sf-api": {}, "sf-database": {}}, gateways=["10.0.0.1:13005"],
             gateway="10.0.0.1:13005", ready_url="http://10.0.0.1:13000/readyz", release={"version": "0.8.0"},
-            staged=[], behind=[], name="n", drain_grace=25.0, venv="/v", releases="/r"), **node),
+            staged=[], behind=[], name="n", drain_grace=25.0, drain_grace_source="config", venv="/v", releases="/r",
+            distribution="shakenfist", present={}), **node),
         failure=failure, ready=ready, answers="200" if ready else "503",
         gateways={"10.0.0.1:13005": "SERVING"} if gateways is None else gateways)
 
@@ -38,7 +39,7 @@ def host(**changes):
 
 def other(**changes):
     """A healthy node that is not in the database tier."""
-    return seen(**dict(dict(has_database_credentials=False, units={"sf-api": {}}), **changes))
+    return seen(**dict(dict(has_database_credentials=False, units={"sf-api": {}}, gateway="10.0.0.3:13005"), **changes))
 
 
 def verdict(node, database=("a",), target=None, **options):
@@ -76,7 +77,13 @@ def test_the_balancer(reachable, problems, level, words):
     (seen(gateways={"10.0.0.2:13005": "NOT_SERVING"}), ["a"],
      "the gateway 10.0.0.2:13005 is NOT_SERVING, expected SERVING"),
     (seen(release={"version": "0.9.0"}), ["a"], "it runs 0.9.0, newer than 0.8.1.*preflight_allow_downgrade=true"),
-    (seen(release={"version": "0.6.3"}), ["a"], "0.8.1 skips a minor release: upgrade to 0.7 first"),
+    (seen(release={"version": "0.6.3"}, distribution="other"), ["a"],
+     "0.8.1 skips a minor release: upgrade to 0.7 first"),
+    (seen(release={"version": "0.7.2"}), ["a"],
+     "^it runs 0.7.2: it keeps its objects in etcd.* is rebuilt, not rolled$"),
+    (seen(release={"version": "0.8.0.0rc4"}), ["a"], "^it runs 0.8.0.0rc4: it keeps its objects in etcd"),
+    (dict(seen(), node=dict(seen()["node"], gateways=[], present=dict(DATABASE_NODE_IP=True))), ["a"],
+     "^/etc/sf/config sets DATABASE_NODE_IP and no MARIADB_GATEWAY_HOSTS: all its daemons .* is rebuilt, not rolled"),
     (unit(stop_timeout=20.0), ["a"], r"TimeoutStopSec of sf-api \(20 s\) is not more than .* \(25 s\)"),
     (unit(stop_timeout=70.0, arguments={"--graceful-timeout": "80"}), ["a"], r"\(80 s\), systemd would kill it"),
     (unit(stop_timeout=70.0, arguments={"--graceful-timeout": "25"}), ["a"], "graceful timeout .* is not more than"),
@@ -131,6 +138,12 @@ def test_the_balancer_must_be_faster_than_the_drain(detection, problems):
     assert len(result) == problems and all("takes 25 s to let go" in problem for problem in result)
 
 
+@pytest.mark.parametrize("source, words", [("config", "25 s (from /etc/sf/config)"), ("assumed", "25 s (assumed)")])
+def test_the_source_of_the_drain_grace_is_told(source, words):
+    problems = verdict(seen(drain_grace_source=source), balancer_detection=30)["problems"]
+    assert f"the drain grace is {words}" in problems[0]
+
+
 @pytest.mark.parametrize("name, level, words", [
     (None, "warn", "there is nothing to go back to"),
     ("0.8.0-aa", "fail", "leads to the release 0.8.0-aa, which would no longer be"),
@@ -147,8 +160,10 @@ def test_in_place(name, level, words):
     (unit(stop_timeout=70.0, arguments={"--graceful-timeout": "55"}), {}),
     (unit(stop_timeout=None), {}),
     (unit(stop_timeout=70.0, arguments={"--graceful-timeout": "${GRACE}"}), {}),
-    (seen(release={"version": "0.6.3"}), dict(allow_skip=True)),
-    (seen(release={"version": "0.7.9"}), {}),
+    (seen(release={"version": "0.6.3"}, distribution="other"), dict(allow_skip=True)),
+    (seen(release={"version": "0.7.9"}, distribution="other"), {}),
+    (seen(release={"version": "0.8.0.dev12+gabc"}), {}),
+    (seen(present=dict(DATABASE_NODE_IP=True, MARIADB_GATEWAY_HOSTS=True)), {}),
     (seen(ready=False), dict(allow_degraded=True)),
     (seen(gateways={"10.0.0.2:13005": "UNAVAILABLE"}), dict(allow_degraded=True)),
     (seen(release={"version": "0.9.0"}), dict(allow_downgrade=True)),
@@ -186,6 +201,34 @@ def test_a_restart_is_done_when_no_daemon_is_behind(behind, done):
 
 def test_without_a_target_nothing_is_compared():
     assert verdict(seen(release={"version": "9.0"}), target={})["problems"] == []
+    assert "is rebuilt" in verdict(seen(release={"version": "0.7.2"}), target={})["problems"][0]
+
+
+def test_no_roll_leads_to_a_release_that_is_rebuilt():
+    problems = verdict(seen(), target={"name": "0.7.2-aa", "version": "0.7.2"}, allow_downgrade=True)["problems"]
+    assert len(problems) == 1
+    assert re.match("no roll leads to 0.7.2: it keeps .*-e rolling_release=VERSION", problems[0])
+
+
+@pytest.mark.parametrize("active, gateways, words", [
+    (True, {}, "^it runs sf-database, but the inventory does not have it in the database tier: add it to the group d"),
+    (True, {"10.0.0.1:13005": "SERVING"}, "^it runs sf-database, and its gateway 10.0.0.1:13005 is SERVING, but"),
+    (True, {"10.0.0.1:13005": "NOT_SERVING"}, "^it runs sf-database, but the inventory"),
+    # Another unit may run it.
+    (False, {"10.0.0.1:13005": "SERVING"}, "^it runs sf-database, and its gateway"),
+    (False, {}, ""),
+])
+def test_a_gateway_outside_of_the_tier(active, gateways, words):
+    node = other(units={"sf-api": {}, "sf-database": dict(active=active)}, gateways=gateways,
+                 has_database_credentials=True,
+                 gateway="10.0.0.1:13005")
+    findings = verdict(node, [], allow_degraded=True)["findings"]
+    tier = [finding["words"] for finding in findings if (finding["check"], finding["level"]) == ("tier", "fail")]
+    assert len(tier) == bool(words) and all(re.search(words, found) for found in tier)
+    # Then the settings of the database are there with reason.
+    warned = [finding for finding in findings if (finding["check"], finding["level"]) == ("credentials", "warn")]
+    assert bool(warned) != bool(words)
+    assert verdict(node, ["a"], allow_degraded=True)["problems"] == []
 
 
 @pytest.mark.parametrize("node, done", [

@@ -337,6 +337,15 @@ def test_passed_over_and_schema_as_it_is():
     assert "2 passed over" in words and "It was as the release wants it." in words
 
 
+def test_the_notes_on_a_migration():
+    facts = Facts()
+    facts.hosts["sf-1"]["preflight_seen"]["node"]["distribution"] = "shakenfist"
+    tables = [dict(table="cluster_operation_targets", before=1, after=2)]
+    facts.note("sf-1", "schema", facts.now, 1.0, module="schema", tables=tables, widened=[])
+    words = text_of(page_of(facts.finish()))
+    assert "cluster_operation_targets version 1 to 2: operations that are in flight keep only their first" in words
+
+
 def test_no_node_serves():
     facts = Facts(1)
     facts.plan["serving"] = []

@@ -23,5 +23,11 @@ def test_unknown_variables(names, expected):
     assert [(item["name"], item["nearest"]) for item in unknown_variables(names, KNOWN)] == expected
 
 
+@pytest.mark.parametrize("name", ["preflight_credentials", "status_credentials", "verify_credentials"])
+def test_names_that_have_changed(name):
+    found = unknown_variables([name], [*KNOWN, "cluster_credentials"])
+    assert found == [{"name": name, "nearest": "cluster_credentials"}]
+
+
 def test_another_prefix():
     assert unknown_variables(["mine_x"], KNOWN, own="mine_") == [{"name": "mine_x", "nearest": ""}]

@@ -4,11 +4,17 @@
 
 from __future__ import annotations
 
+import json
 import time
 
 import pytest
 from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError
 from ansible_collections.shakenfist.rolling.plugins.module_utils._systemd import (
+    ENDED_ILL,
+    ENDED_WELL,
+    LAST_STOPS,
+    STOPPED,
+    STOPPING,
     Systemd,
     command_arguments,
     describe,
@@ -16,6 +22,7 @@ from ansible_collections.shakenfist.rolling.plugins.module_utils._systemd import
     seconds,
     short,
     started,
+    stops,
 )
 from ansible_collections.shakenfist.rolling.tests.unit.fakes import MISSING, FakeSystemd, unit
 
@@ -97,6 +104,49 @@ def test_a_failure_of_systemctl_is_told(fake):
 def test_journal(fake):
     fake.journal = "one\ntwo\n"
     assert Systemd(fake).journal("sf-api") == "one\ntwo"
+
+
+def entries(*marks, boot="b1"):
+    """Lines of the journal, each of a mark and its moment in seconds."""
+    return [json.dumps(dict(MESSAGE_ID=mark, _BOOT_ID=boot, __MONOTONIC_TIMESTAMP=str(int(moment * 1e6))))
+            for mark, moment in marks]
+
+
+WELL = entries((STOPPING, 10), (ENDED_WELL, 36.2), (STOPPED, 36.25))
+ILL = entries((STOPPING, 50), (ENDED_ILL, 120), (STOPPED, 120))
+
+
+@pytest.mark.parametrize("lines, expected", [
+    ([], []),
+    (WELL, [(26.25, True)]),
+    (ILL, [(70.0, False)]),
+    (WELL + ILL, [(70.0, False), (26.25, True)]),
+    # Systems that do not say how it ended.
+    (entries((STOPPING, 10), (STOPPED, 12)), [(2.0, False)]),
+    # What ended before its stop, or has not ended yet.
+    (entries((ENDED_ILL, 5), (STOPPED, 6)), []),
+    (entries((ENDED_WELL, 5), (STOPPING, 10), (STOPPED, 12)), [(2.0, False)]),
+    (entries((STOPPING, 10), (ENDED_WELL, 11)), []),
+    # A reboot in between.
+    (entries((STOPPING, 900)) + entries((ENDED_WELL, 901), (STOPPED, 901), boot="b2"), []),
+    (["", "no JSON", "[]", "{}", *WELL, '{"MESSAGE_ID": null}'], [(26.25, True)]),
+])
+def test_stops(lines, expected):
+    assert [(stop["seconds"], stop["itself"]) for stop in stops("\n".join(lines))] == expected
+
+
+def test_only_the_last_stops():
+    assert len(stops("\n".join(WELL * (LAST_STOPS + 5)))) == LAST_STOPS
+
+
+def test_the_stops_of_a_unit(fake):
+    asked = []
+    fake.journal = "\n".join(WELL)
+    assert Systemd(lambda command: asked.append(command) or fake(command)).stops("sf-api.service") == [
+        dict(seconds=26.25, itself=True)]
+    # Only what systemd itself has written.
+    assert {"_PID=1", "UNIT=sf-api.service", f"MESSAGE_ID={STOPPED}"} <= set(asked[0])
+    assert Systemd(lambda command: (1, fake.journal, "no journal")).stops("sf-api") == []
 
 
 @pytest.mark.parametrize("span, expected", [

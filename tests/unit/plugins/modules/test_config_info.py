@@ -32,7 +32,17 @@ def test_settings(run_module, config, check):
     assert not result["changed"]
     assert result["settings"] == {"NODE_NAME": "sf-1", "API_DRAIN_GRACE": "25"}
     assert result["present"] == {"MARIADB_HOST": False, "MARIADB_PASSWORD": True, "MARIADB_PORT": False}
+    assert result["spelt"] == {"MARIADB_HOST": ["SHAKENFIST_MARIADB_HOST"],
+                               "MARIADB_PASSWORD": ["SHAKENFIST_MARIADB_PASSWORD"]}
     assert "secret" not in str(result)
+
+
+def test_how_settings_are_spelt(run_module, config):
+    result = run_module(config_info, path=config, prefix="SHAKENFIST_",
+                        presence=["NODE_NAME", "API_DRAIN_GRACE", "ETCD_HOST"])
+    assert result["spelt"] == {"NODE_NAME": ["SHAKENFIST_NODE_NAME", "NODE_NAME"],
+                               "API_DRAIN_GRACE": ["API_DRAIN_GRACE"]}
+    assert run_module(config_info, path=config, presence=["NODE_NAME"])["spelt"] == {"NODE_NAME": ["NODE_NAME"]}
 
 
 def test_without_a_prefix(run_module, config):

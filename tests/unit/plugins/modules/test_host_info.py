@@ -57,6 +57,14 @@ def test_the_clock(run, ahead):
     assert run(reference=time.time() - ahead)["clock_offset"] == pytest.approx(ahead, abs=5)
 
 
+def test_directories(run, host):
+    there, file = host / "events", host / "file"
+    there.mkdir()
+    file.touch()
+    assert run(directories=[str(there), str(file), str(host / "none")])["directories"] == [str(there)]
+    assert run()["directories"] == []
+
+
 def test_programs(run):
     result = run(commands=["sh", "no-such-program"])
     assert result["programs"]["sh"].endswith("/sh") and result["programs"]["no-such-program"] == ""

@@ -78,6 +78,13 @@ def test_how_it_stops(run_module, systemd, monkeypatch):
     assert run_module(units_info, patterns=["sf-api"])["units"]["sf-api"]["arguments"] == {}
 
 
+def test_last_stops(run_module, systemd):
+    systemd.units = {"sf-api": [unit()], "sf-net": [unit()]}
+    systemd.journal = "no journal"
+    units = run_module(units_info, patterns=["sf-*"], stops=["sf-api.service", "sf-none"])["units"]
+    assert units["sf-api"]["stops"] == [] and "stops" not in units["sf-net"] and "sf-none" not in units
+
+
 def test_systemctl_fails(run_module, systemd):
     systemd.units = {"sf-api": [unit()]}
     systemd.broken = "Access denied"

@@ -194,8 +194,18 @@ def test_schema_and_backup():
     schema = report(Facts().rolled())["schema"]
     assert schema["looked"] and schema["moved"] and schema["widened"] == ["objects.state"]
     assert [table["table"] for table in schema["tables"]] == ["notes", "audit"]
+    assert schema["notes"] == []
     assert schema["backup"] == dict(path="/srv/shakenfist/backups/before-0.8.1.sql", restore=RESTORE, node="sf-1",
                                     verified="complete, and restored into a scratch schema")
+
+
+@pytest.mark.parametrize("before, product, count", [(1, "shakenfist", 1), (None, "shakenfist", 0), (1, "another", 0)])
+def test_the_notes_on_a_migration(before, product, count):
+    facts = Facts()
+    facts.hosts["sf-1"]["preflight_seen"]["node"]["distribution"] = product
+    tables = [dict(table="cluster_operation_targets", before=before, after=2)]
+    facts.note("sf-1", "schema", facts.now, 1.0, module="schema", tables=tables, widened=[])
+    assert len(report(facts)["schema"]["notes"]) == count
 
 
 @pytest.mark.parametrize("verified, why", [

@@ -1,0 +1,19 @@
+# Copyright (c) 2026, the shakenfist.rolling authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._notes import keys
+
+
+def noted(product):
+    """The settings and directories that the notes of the product's releases are about."""
+    return keys(product)
+
+
+class FilterModule:
+    """The filter of this file."""
+
+    def filters(self):
+        return {"noted": noted}
