@@ -710,7 +710,8 @@ def test_a_build_knows_only_its_own_migrations(lab, scratch):
 
     migrated = ensure('0.8.1')
     assert [line for line in migrated if not re.fullmatch(unchanged, line)] == [
-        "Migrated table 'notes' from version 1 to 2", 'Widened ENUM column(s): object_states.object_type']
+        "Migrated table 'cluster_operation_targets' from version 1 to 2", "Migrated table 'notes' from version 1 to 2",
+        'Widened ENUM column(s): object_states.object_type']
     assert lab.sql("SELECT column_name FROM information_schema.columns WHERE table_schema = 'contract'"
                    " AND table_name = 'notes' AND column_name = 'colour'") == 'colour'
     versions = lab.sql('SELECT * FROM contract.schema_versions ORDER BY 1')
