@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import concurrent.futures
 import csv
+import fcntl
 import functools
 import hashlib
 import http.client
@@ -173,6 +174,16 @@ def lab_image():
     # By this name the molecule scenario of a single role finds it.
     podman("tag", image, "localhost/sfr-lab:latest")
     return image
+
+
+def prepared():
+    """The image, and the key to log in with: several labs that come up at once make them once."""
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with (CACHE / "lock").open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        if not KEY.exists():
+            run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "lab", "-f", KEY)
+        return lab_image()
 
 
 # ---- the package index
@@ -576,9 +587,7 @@ def up(options):
     if options.nodes < 1 or options.database < 1:
         raise LabError("a lab has at least one node, and at least one of them in the database tier")
     OWN.mkdir(parents=True, exist_ok=True)
-    if not KEY.exists():
-        run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "lab", "-f", KEY)
-    image = lab_image()
+    image = prepared()
     remove_all()
     fresh_index()
     lab = Lab(make_network(), {key: getattr(options, key) for key in (
@@ -682,8 +691,7 @@ def image(_options):
     """Build the image of the machines and print its name."""
     if not PYTHON.exists():
         subprocess.run([str(ROOT / "tools" / "setup")], check=True)
-    CACHE.mkdir(parents=True, exist_ok=True)
-    print(lab_image())
+    print(prepared())
 
 
 def ssh_arguments():

@@ -5,9 +5,12 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 import re
+import signal
 import stat
+import subprocess
 import sys
 import types
 
@@ -16,7 +19,8 @@ import pytest
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', '..', 'tools', 'lib'))
 
 import faults  # noqa: E402  pylint: disable=wrong-import-position
-from faults import words  # noqa: E402  pylint: disable=wrong-import-position
+import matrix  # noqa: E402  pylint: disable=wrong-import-position
+from faults import untouched, words  # noqa: E402  pylint: disable=wrong-import-position
 
 ROWS = faults.every_row()
 TRAITS = re.findall(r"^    '(\w+)': ", (faults.ROOT / 'tests/lab/sf/shakenfist/traits.py').read_text(), re.MULTILINE)
@@ -42,7 +46,8 @@ def make(tmp_path, monkeypatch):
         program.chmod(program.stat().st_mode | stat.S_IXUSR)
         monkeypatch.setattr(faults, 'ROOT', tmp_path)
         result = faults.Run(words.Row('a-row', 'a fault', **row), tmp_path / 'log')
-        result.lab = types.SimpleNamespace(balancer='10.0.0.3', nodes=[])
+        result.lab = types.SimpleNamespace(balancer='10.0.0.3', nodes=[], state=dict, whole=lambda: True,
+                                           changed=lambda before: [])
         made.append(result)
         return result
     yield run
@@ -84,19 +89,38 @@ def test_traits_exist():
     assert set(re.findall(r"publish\('[\d.]+', '(\w+)'", files)) <= set(TRAITS)
 
 
+@pytest.mark.parametrize('subject', faults.SUBJECTS)
+def test_the_fixed_set_has_every_subject(subject):
+    assert [row.name for row in faults.subject_rows(subject) if row.ci]
+
+
+@pytest.mark.parametrize('outcome', [words.ROLLED, words.REFUSED, words.STOPPED, words.KILLED])
+def test_the_fixed_set_has_every_outcome(outcome):
+    assert [row.name for row in ROWS if row.ci and row.outcome == outcome]
+
+
+def test_the_fixed_set_is_small():
+    # CI has six to eight minutes for it; a row takes about a hundred seconds, and two are under way at once.
+    assert len([row for row in ROWS if row.ci]) <= 10
+
+
+def test_every_file_of_rows_is_a_subject():
+    assert sorted(path.stem for path in faults.ROWS.glob('*.py')) == sorted([*faults.SUBJECTS, 'rows'])
+
+
 # ---- what is run
 
 @pytest.mark.parametrize('argv, names', [
     ([], [row.name for row in ROWS]),
     (['two-operators'], ['two-operators']),
-    (['--seventh', '1'], [row.name for row in ROWS][::7]),
-    (['--seventh', '7'], [row.name for row in ROWS][6::7]),
+    (['--ci'], [row.name for row in ROWS if row.ci]),
+    (['--ci', 'two-operators', 'server-latin1'], ['two-operators']),
 ])
 def test_rows_to_run(argv, names):
     assert [row.name for row in faults.arguments(argv, ROWS).rows] == names
 
 
-@pytest.mark.parametrize('argv', [['nonesuch'], ['--seventh', '8'], ['--other']])
+@pytest.mark.parametrize('argv', [['nonesuch'], ['--labs', '0'], ['--ci', 'server-latin1'], ['--other']])
 def test_wrong_usage(argv):
     with pytest.raises(SystemExit) as caught:
         faults.arguments(argv, ROWS)
@@ -112,7 +136,7 @@ def test_the_command(make):
     run = make('echo "$@"', arguments=('-e', 'at=http://{lb}/'))
     assert rolled(run).roll.text == ('-i inventories/lab shakenfist.rolling.upgrade -e rolling_release=0.8.1 '
                                      '-e at=http://10.0.0.3/ -e roll_settle=2 -e verify_bake=2 '
-                                     '-e report_directory=.cache/faults')
+                                     '-e report_directory=.cache/faults/' + faults.machinery.NAME)
 
 
 def test_the_command_without_a_release(make):
@@ -298,3 +322,270 @@ def test_trouble_makes_a_row_red(make, monkeypatch):
         raise words.Trouble('no lab')
     monkeypatch.setattr(faults.Run, 'bring_up', trouble)
     assert run.perform().problems == ['no lab']
+
+
+# ---- the second command after a refusal
+
+PLAN = """for word; do case $word in plan_file=*) echo '%s' >"${word#plan_file=}" ;; esac; done; echo "$@"; exit %d"""
+ONE = dict(nodes={'sf-1': dict(step=1, to='0.8.1')})
+
+
+@pytest.fixture
+def refused(make, monkeypatch, tmp_path):
+    def run(plan, code=0, changed=()):
+        monkeypatch.setattr(faults, 'LOGS', tmp_path)
+        made = make(PLAN % (json.dumps(plan), code), outcome=words.REFUSED)
+        made.lab.nodes = ['sf-1']
+        made.lab.changed = lambda before: list(changed)
+        made.lab.facts = lambda node: dict(packages=dict(shakenfist='0.8.1'))
+        made.before = {}
+        made.roll = types.SimpleNamespace(outcome=words.REFUSED, next_command=lambda: None)
+        made.second()
+        return made
+    return run
+
+
+def test_after_a_refusal_that_left_nothing_the_plan_is_asked(refused):
+    run = refused(ONE)
+    assert 'shakenfist.rolling.plan -e rolling_release=0.8.1' in run.roll.text
+    assert (run.result.again, run.result.problems) == ('plan', [])
+
+
+@pytest.mark.parametrize('plan, code, problem', [
+    (ONE, 2, 'the plan after the fault failed'),
+    (dict(nodes={}), 0, "expected that {'sf-1': '0.8.1'} would be rolled, the plan has {}"),
+    (dict(nodes={'sf-1': dict(step=1, to='0.8.0')}), 0, 'expected that'),
+    (dict(nodes={'sf-1': dict(step=None, to='0.8.1')}), 0, 'expected that'),
+])
+def test_a_plan_that_is_not_for_all_nodes(refused, plan, code, problem):
+    run = refused(plan, code)
+    assert run.result.again == 'no'
+    assert problem in run.result.problems[0]
+
+
+def test_after_a_refusal_that_left_something_all_is_rolled(refused):
+    run = refused(ONE, changed=['sf-1: new: /srv/x'])
+    assert 'shakenfist.rolling.upgrade' in run.roll.text
+    assert run.result.again == 'yes'
+
+
+@pytest.mark.parametrize('again, problems, changed, spare', [
+    ('plan', [], [], True), ('yes', [], [], False), ('plan', ['red'], [], False), ('plan', [], ['lb: gone: x'], False)])
+def test_a_lab_is_the_next_rows_only_if_it_is_as_a_new_one(make, again, problems, changed, spare):
+    run = make()
+    run.fresh = {}
+    run.result.again, run.result.problems = again, problems
+    asked = []
+    run.lab.sql = asked.append
+    run.lab.changed = lambda before: changed
+    assert run.spare() is spare
+    assert asked == (['DELETE FROM notes'] if again == 'plan' and not problems else [])
+
+
+def test_a_lab_that_was_never_looked_at_is_not_the_next_rows(make):
+    assert make().spare() is False
+
+
+def test_what_has_changed_in_a_lab():
+    before = {'sf-1': ['a', 'b', 'b'], 'index': ['x']}
+    assert untouched.differences(before, {'sf-1': ['b', 'a', 'b'], 'index': ['x']}) == []
+    assert untouched.differences(before, {'sf-1': ['a', 'b', 'c'], 'index': []}) == [
+        'sf-1: gone: b', 'sf-1: new: c', 'index: gone: x']
+    assert untouched.differences(before, {'sf-1': before['sf-1']}) == ['index: gone: x']
+
+
+def test_a_lab_is_given_time_to_come_to_rest(monkeypatch):
+    states = [{'db': ['busy']}, {'db': []}]
+    monkeypatch.setattr(untouched, 'state', lambda: states.pop(0))
+    assert untouched.changed({'db': []}) == []
+    monkeypatch.setattr(untouched, 'state', lambda: {'db': ['busy']})
+    assert untouched.changed({'db': []}, limit=0.1) == ['db: new: busy']
+
+
+# ---- results that are kept
+
+@pytest.fixture
+def tree(tmp_path):
+    for name in ('roles/a/tasks/main.yml', 'roles/a/README.md', 'tests/lab/faults/rows.py', 'tests/lab/faults/nodes.py',
+                 'tests/lab/faults/supply.py', 'tests/lab/test_contract.py', 'tools/lib/x.py', 'ansible.cfg'):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text('one')
+    return tmp_path
+
+
+@pytest.mark.parametrize('name, counts', [
+    ('roles/a/tasks/main.yml', True), ('roles/a/tasks/new.yml', True), ('roles/a/README.md', False),
+    ('ansible.cfg', True), ('tests/lab/faults/rows.py', True),
+    ('tests/lab/faults/nodes.py', True), ('tests/lab/faults/supply.py', False),
+    ('tests/lab/test_contract.py', False), ('tools/lib/x.py', True), ('docs/x.yml', False),
+    ('roles/a/__pycache__/x.pyc', False)])
+def test_the_state_of_the_tree(tree, name, counts):
+    before = matrix.digest(tree, 'nodes')
+    assert matrix.digest(tree, 'nodes') == before
+    (tree / name).parent.mkdir(parents=True, exist_ok=True)
+    (tree / name).write_text('two')
+    assert (matrix.digest(tree, 'nodes') != before) is counts
+
+
+def test_a_file_of_another_name_is_another_state(tree):
+    before = matrix.digest(tree, 'nodes')
+    (tree / 'tools/lib/x.py').rename(tree / 'tools/lib/y.py')
+    assert matrix.digest(tree, 'nodes') != before
+
+
+@pytest.mark.parametrize('name', matrix.TREE)
+def test_what_the_state_depends_on_exists(name):
+    assert (faults.ROOT / name).exists()
+
+
+def a_result(name, problems=(), seconds=9.0):
+    return dataclasses.asdict(faults.Result(name, 'x', problems=list(problems), seconds=seconds))
+
+
+def test_what_is_kept(tmp_path):
+    assert matrix.kept(tmp_path, 'a-row') is None
+    matrix.keep(tmp_path, 's1', a_result('a-row'))
+    last = matrix.kept(tmp_path, 'a-row')
+    assert last.result == a_result('a-row')
+    assert (last.holds('s1'), last.holds('s2')) == (True, False)
+    matrix.keep(tmp_path, 's1', a_result('a-row', ['red']))
+    assert not matrix.kept(tmp_path, 'a-row').holds('s1')
+    (tmp_path / 'a-row.json').write_text('{')
+    assert matrix.kept(tmp_path, 'a-row') is None
+
+
+def test_long_rows_come_first(tmp_path):
+    matrix.keep(tmp_path, 's', a_result('short', seconds=9))
+    matrix.keep(tmp_path, 's', a_result('long', seconds=90))
+    matrix.keep(tmp_path, 's', a_result('red', ['x'], seconds=1))
+    assert matrix.longest_first(['short', 'new', 'long', 'red'], tmp_path) == ['new', 'red', 'long', 'short']
+
+
+# ---- workers
+
+ANSWER = """answer() { echo "{\\"name\\": \\"$1\\", \\"about\\": \\"x\\", \\"problems\\": []}"; }
+"""
+GOOD = """while read -r row; do
+  echo "$LAB_NAME $row" >>"$log"
+  [ "$row" != end ] || exit 0
+  sleep 0.2
+  answer "$row"
+done
+"""
+LAB = faults.machinery.NAME
+
+
+@pytest.fixture
+def three(tmp_path, monkeypatch):
+    """Three rows, and workers that are a shell script."""
+    rows = [words.Row(name, 'about ' + name) for name in ('one', 'two', 'three')]
+    monkeypatch.setattr(faults, 'LOGS', tmp_path)
+    monkeypatch.setattr(faults, 'every_row', lambda: rows)
+    monkeypatch.setattr(faults, 'states_of', lambda rows: dict.fromkeys([row.name for row in rows], 'now'))
+    monkeypatch.setattr(faults.subprocess, 'run', lambda command, **more: None)
+
+    def script(text):
+        path = tmp_path / 'worker.sh'
+        path.write_text('log=%s/log\n' % tmp_path + ANSWER + text)
+        monkeypatch.setattr(faults, 'command_of_a_worker', lambda keep: ['sh', path])
+    script(GOOD)
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield script
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+
+
+def test_the_table_of_the_last_results(three, tmp_path, capsys):
+    matrix.keep(tmp_path, 'now', a_result('one'))
+    matrix.keep(tmp_path, 'before', a_result('two'))
+    assert faults.main(['--table']) == 1
+    text = capsys.readouterr().out
+    for name, line in (('one', 'green +this +20'), ('two', 'green +another +20'), ('three', 'not run +- +-')):
+        assert re.search('^%s .* %s' % (name, line), text, re.MULTILINE)
+    assert 'faults: 1 of 3 rows green on this state of the tree' in text
+    matrix.keep(tmp_path, 'now', a_result('two', ['it is red']))
+    assert faults.main(['--table', 'one']) == 0
+    assert faults.main(['--table', 'two']) == 1
+
+
+def test_a_run_goes_on(three, tmp_path, capsys):
+    matrix.keep(tmp_path, 'now', a_result('one'))
+    matrix.keep(tmp_path, 'now', a_result('two', ['it is red']))
+    assert faults.main(['--continue', '--labs', '1']) == 0
+    assert sorted((tmp_path / 'log').read_text().splitlines()) == [LAB + ' end', LAB + ' three', LAB + ' two']
+    assert 'faults: 3 of 3 rows green' in capsys.readouterr().out
+    for row in ('two', 'three'):
+        matrix.keep(tmp_path, 'now', a_result(row))
+    (tmp_path / 'log').unlink()
+    assert faults.main(['--continue']) == 0
+    assert not (tmp_path / 'log').exists()
+
+
+def test_two_labs_side_by_side(three, tmp_path, capsys):
+    assert faults.main([]) == 0
+    lines = [line.split() for line in (tmp_path / 'log').read_text().splitlines()]
+    assert sorted(row for dummy, row in lines) == ['end', 'end', 'one', 'three', 'two']
+    assert {lab for lab, dummy in lines} == {LAB, LAB + '-2'}
+    text = capsys.readouterr().out
+    assert len(re.findall('^green  ', text, re.MULTILINE)) == 3
+    # In the order of the matrix, whichever ended first.
+    assert re.findall('^(one|two|three) ', text, re.MULTILINE) == ['one', 'two', 'three']
+
+
+def test_a_worker_that_dies_makes_its_row_red(three, capsys):
+    three(GOOD.replace('  answer', '  [ "$row" != two ] || exit 3\n  answer'))
+    assert faults.main([]) == 1
+    text = capsys.readouterr().out
+    assert re.search(r'^RED +two .*\n +its worker has ended \(rc 3', text, re.MULTILINE)
+    assert 'faults: 2 of 3 rows green, not: two' in text
+
+
+def test_rows_that_no_worker_is_left_for_are_not_green(three, capsys):
+    three('read -r row\nexit 3\n')
+    assert faults.main([]) == 1
+    assert 'faults: 0 of 3 rows green' in capsys.readouterr().out
+
+
+INTERRUPT = """import os, pathlib, signal, sys, time
+log, deadline = pathlib.Path(sys.argv[1]), time.monotonic() + 20
+while time.monotonic() < deadline and (not log.exists() or log.read_text().count('began') < 2):
+    time.sleep(0.02)
+os.kill(int(sys.argv[2]), signal.SIGTERM)
+"""
+
+
+def test_an_interrupt_ends_both_workers(three, tmp_path, capsys):
+    three('trap "echo taken down >>$log; exit 130" INT\nread -r row\necho "$LAB_NAME began" >>"$log"\n'
+          'while :; do sleep 0.05; done\n')
+    killer = subprocess.Popen([sys.executable, '-c', INTERRUPT, str(tmp_path / 'log'), str(os.getpid())])
+    assert faults.main([]) == 130
+    assert killer.wait() == 0
+    assert (tmp_path / 'log').read_text().count('taken down') == 2
+    assert 'faults: interrupted; tools/faults --continue goes on' in capsys.readouterr().out
+
+
+def test_a_worker_that_does_not_end_is_killed():
+    worker = matrix.Worker(['sh', '-c', 'trap "" INT; echo "{}"; while :; do sleep 0.05; done'], 'x')
+    assert worker.carry_out('a-row') == {}
+    worker.interrupt()
+    assert worker.gone(0.2) is False
+    assert worker.child.poll() == -signal.SIGKILL
+
+
+ALONE = """import subprocess, sys
+sys.path.insert(0, sys.argv[1])
+import faults
+subprocess.run = lambda command, **more: print('ran', *command, flush=True, file=sys.stderr)
+sys.exit(faults.work([], False))
+"""
+
+
+@pytest.mark.parametrize('orders, code', [('', 130), ('end\n', 0)])
+def test_a_worker_takes_its_lab_down(orders, code):
+    """Also where nobody gives it orders any more, because the first program was killed."""
+    child = subprocess.Popen([sys.executable, '-c', ALONE, str(faults.ROOT / 'tools/lib')], stdin=subprocess.PIPE,
+                             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    out, text = child.communicate(orders, timeout=20)
+    assert (out, text.strip()) == ('', 'ran %s/tools/lab down' % faults.ROOT)
+    assert child.returncode == code

@@ -13,8 +13,10 @@ import calendar
 import collections
 import dataclasses
 import importlib
+import json
 import os
 import pathlib
+import queue
 import re
 import shlex
 import shutil
@@ -35,7 +37,9 @@ sys.path[:0] = [str(ROOT / 'tools' / 'lib'), str(ROWS), str(ROOT / 'tests' / 'la
 
 import availability
 import lab as machinery
+import matrix
 import rows as words
+import untouched
 
 SUBJECTS = ('supply', 'database', 'release', 'nodes', 'controller', 'cluster')
 GRACE = 2               # seconds that a node of these labs drains
@@ -43,7 +47,7 @@ INTER = 0.5             # seconds between two checks of the balancer, which lets
 RATE = 30.0             # requests a second; more would only take the two cores from the roll
 # Seconds between two nodes, in which the balancer of the lab takes a node back (1), and of bake after all of them: what
 # the defaults are for is shown elsewhere, here they would only make each row longer.
-SHORT = ('-e', 'roll_settle=2', '-e', 'verify_bake=2', '-e', 'report_directory=.cache/faults')
+SHORT = ('-e', 'roll_settle=2', '-e', 'verify_bake=2', '-e', 'report_directory=.cache/faults/' + machinery.NAME)
 LIMIT = 420             # seconds for one command; the longest takes about 150
 WHOLE = 60              # seconds until all is well again after the last command
 PATIENCE = (signal.SIGINT, 10), (signal.SIGTERM, 5), (signal.SIGKILL, 5)
@@ -122,6 +126,12 @@ class Lab:
 
     def facts(self, node):
         return machinery.node_facts(node)
+
+    def state(self):
+        return untouched.state()
+
+    def changed(self, before):
+        return untouched.changed(before)
 
     def runs(self, machine):
         return machinery.podman('inspect', '--format', '{{.State.Running}}', machinery.PREFIX + machine,
@@ -340,8 +350,10 @@ class Result:
 class Run:
     """One row, carried out."""
 
-    def __init__(self, row, log):
+    def __init__(self, row, log, fresh=None):
         self.row, self.stream = row, log.open('w', encoding='utf-8')
+        self.fresh = fresh              # the state of the lab that is up, if it still is as a new one
+        self.before = None              # its state before the fault, where the roll may be refused
         self.began = time.monotonic()
         self.lock = threading.Lock()
         self.result = Result(row.name, row.about)
@@ -367,6 +379,11 @@ class Run:
         self.result.problems.append(text)
 
     def bring_up(self):
+        """A new lab, or that of the row before where it is as a new one: it was compared in every respect."""
+        if self.fresh is not None:
+            self.lab = Lab(self.log)
+            self.log('the lab of the row before is as a new one')
+            return
         command = [ROOT / 'tools' / 'lab', 'up', '--drain-grace', str(GRACE), '--balancer-inter',
                    str(INTER), *self.row.lab]
         result = subprocess.run([str(word) for word in command], stdin=subprocess.DEVNULL, capture_output=True,
@@ -376,6 +393,9 @@ class Run:
         if result.returncode:
             raise words.Trouble('the lab did not come up: ' + (result.stderr.strip().splitlines() or ['no word'])[-1])
         self.lab = Lab(self.log)
+        if words.REFUSED in self.row.outcome:
+            words.until('the new lab is whole', self.lab.whole, WHOLE)
+            self.fresh = self.lab.state()
 
     def start(self, command):
         roll = Roll(self, command)
@@ -402,6 +422,9 @@ class Run:
 
     def first(self):
         """The roll into which the fault is thrown."""
+        if words.REFUSED in self.row.outcome:
+            as_fresh = self.fresh is not None and self.row.prepare is words.nothing
+            self.before = self.fresh if as_fresh else self.lab.state()
         before = self.snapshot()
         if self.row.moment is None:
             self.throw()
@@ -454,6 +477,9 @@ class Run:
     def second(self):
         """The fault is gone: the same command again, or the one that the message gave."""
         row = self.row
+        if self.roll.outcome == words.REFUSED and row.again is None and self.as_before():
+            self.would_roll()
+            return
         given = self.roll.next_command()
         if row.again is not None:
             command = self.command(row.again)
@@ -477,12 +503,44 @@ class Run:
         if set(runs.values()) != {ends}:
             self.problem('expected all nodes on %s, seen %s' % (ends, runs))
             code = code or 1
+        self.result.again = 'yes' if self.is_whole() and not code else 'no'
+
+    def is_whole(self):
         try:
             words.until('all nodes are ready and the balancer has them', self.lab.whole, WHOLE)
         except words.Trouble as trouble:
             self.problem('%s; seen: %s' % (trouble, machinery.not_ready(self.lab.plan)))
-            code = code or 1
-        self.result.again = 'no' if code else 'yes'
+            return False
+        return True
+
+    def as_before(self):
+        """Whether the lab is, in every respect, as it was before the fault."""
+        if not self.is_whole():
+            return False
+        changed = self.lab.changed(self.before)
+        for line in changed[:20]:
+            self.log('not as before: ' + line)
+        return not changed
+
+    def would_roll(self):
+        """After a refusal that has left nothing behind, the roll is the one that every other row sees: only whether
+        the same command would now do it for all nodes is asked, of the playbook that judges the same way."""
+        plan = LOGS / (self.row.name + '.plan')
+        plan.unlink(missing_ok=True)
+        command = self.command()
+        command[command.index('shakenfist.rolling.upgrade')] = 'shakenfist.rolling.plan'
+        self.roll = self.start([*command, '-e', 'plan_file=%s' % plan])
+        code = self.roll.wait()
+        seen, wanted = {}, dict.fromkeys(self.lab.nodes, self.row.ends or self.row.release)
+        if code:
+            self.problem('the plan after the fault failed (rc %d): %s' % (code, self.roll.text[-600:]))
+        else:
+            nodes = json.loads(plan.read_text())['nodes']
+            seen = {name: node['to'] for name, node in nodes.items() if node.get('step')}
+            if seen != wanted:
+                self.problem('expected that %s would be rolled, the plan has %s' % (wanted, seen))
+        plan.unlink(missing_ok=True)
+        self.result.again = 'plan' if seen == wanted else 'no'
 
     def count(self):
         """Whom the failed requests failed at."""
@@ -538,8 +596,20 @@ class Run:
             self.problem(str(trouble))
         finally:
             self.end()
+        if not self.spare():
+            self.fresh = None
         self.result.seconds = time.monotonic() - self.began
         return self.result
+
+    def spare(self):
+        """Whether the lab can be the next row's, too: a refusal was green, and all is again as in the new lab."""
+        if self.fresh is None or self.result.problems or self.result.again != 'plan':
+            return False
+        self.lab.sql('DELETE FROM notes')
+        changed = self.lab.changed(self.fresh)
+        for line in changed[:20]:
+            self.log('not as a new lab: ' + line)
+        return not changed
 
     def end(self):
         for roll in self.rolls:
@@ -553,30 +623,119 @@ class Run:
 # ---- all of them
 
 def every_row():
-    return [row for subject in SUBJECTS for row in importlib.import_module(subject).ROWS]
+    return [row for subject in SUBJECTS for row in subject_rows(subject)]
+
+
+def subject_rows(subject):
+    return importlib.import_module(subject).ROWS
+
+
+def subject_of(name):
+    return next(subject for subject in SUBJECTS if name in [row.name for row in subject_rows(subject)])
+
+
+def grid(cells):
+    widths = [max(len(row[column]) for row in cells) for column in range(len(cells[0]))]
+    return '\n'.join('  '.join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in cells)
 
 
 def table(results):
-    cells = [Result.COLUMNS, *[result.cells() for result in results]]
-    widths = [max(len(row[column]) for row in cells) for column in range(len(Result.COLUMNS))]
-    return '\n'.join('  '.join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in cells)
+    return grid([Result.COLUMNS, *[result.cells() for result in results]])
+
+
+def kept_table(rows, states):
+    """The last result of each row, and whether it is one of this state of the tree; and how many are green on it."""
+    cells, good = [(*Result.COLUMNS, 'result', 'state', 'when')], 0
+    for row in rows:
+        last, state = matrix.kept(LOGS, row.name), states[row.name]
+        if last is None:
+            cells.append((*Result(row.name, row.about).cells()[:-1], '-', 'not run', '-', '-'))
+            continue
+        good += last.holds(state)
+        cells.append((*Result(**last.result).cells(), 'RED' if last.result['problems'] else 'green',
+                      'this' if last.state == state else 'another', last.at))
+    return grid(cells), good
+
+
+def states_of(rows):
+    subjects = {subject: matrix.digest(ROOT, subject) for subject in SUBJECTS}
+    return {row.name: subjects[subject_of(row.name)] for row in rows}
 
 
 def arguments(argv, rows):
     parser = argparse.ArgumentParser(prog='tools/faults', description=__doc__)
     parser.add_argument('names', metavar='NAME', nargs='*', help='only these faults (all)')
     parser.add_argument('--list', action='store_true', help='list the faults')
-    parser.add_argument('--seventh', type=int, choices=range(1, 8), help='only every seventh one: 1 has the first one')
-    parser.add_argument('--keep', action='store_true', help='leave the lab of the last one up, to look at it')
+    parser.add_argument('--ci', action='store_true', help='only the fixed set that every run of tools/test has')
+    parser.add_argument('--labs', metavar='N', type=int, default=2, choices=range(1, 4),
+                        help='how many labs work side by side, 1 to 3 (2)')
+    parser.add_argument('--continue', dest='goes_on', action='store_true',
+                        help='pass over those that are green on this state of the tree already')
+    parser.add_argument('--table', action='store_true', help='run nothing: show the last result of each')
+    parser.add_argument('--keep', action='store_true', help='leave the labs of the last ones up, to look at them')
+    parser.add_argument('--worker', action='store_true', help=argparse.SUPPRESS)
     args = parser.parse_args(argv)
     known = [row.name for row in rows]
     for name in args.names:
         if name not in known:
             parser.error('there is no fault %s: see tools/faults --list' % name)
-    args.rows = [row for row in rows if row.name in args.names or not args.names]
-    if args.seventh:
-        args.rows = args.rows[args.seventh - 1::7]
+    args.rows = [row for row in rows if (row.name in args.names or not args.names) and (row.ci or not args.ci)]
+    if not args.rows:
+        parser.error('none of these is in the fixed set: see tools/faults --list --ci')
     return args
+
+
+def work(rows, keep):
+    """Carries out the rows that standard input names, and answers each with a line of JSON."""
+    rows = {row.name: row for row in rows}
+    orders = queue.SimpleQueue()
+    answers, sys.stdout = sys.stdout, sys.stderr
+
+    def listen():
+        # Without a buffer: one that a thread reads from cannot be closed at the end.
+        text = b''
+        while more := os.read(0, 4096):
+            *lines, text = (text + more).split(b'\n')
+            for line in lines:
+                orders.put(line.decode())
+                if line == b'end':
+                    return
+        # Whoever gave the orders has gone without a word.
+        os.kill(os.getpid(), signal.SIGINT)
+
+    interrupted = False
+    signal.signal(signal.SIGINT, interrupt)
+    signal.signal(signal.SIGTERM, interrupt)
+    try:
+        threading.Thread(target=listen, daemon=True).start()
+        options = fresh = None
+        while (name := orders.get()) != 'end':
+            row, state = rows[name], matrix.digest(ROOT, subject_of(name))
+            run = Run(row, LOGS / (name + '.log'), fresh if row.lab == options else None)
+            result = dataclasses.asdict(run.perform())
+            options, fresh = row.lab, run.fresh
+            # A tree that was changed meanwhile has no state that the result could hold for.
+            matrix.keep(LOGS, state if state == matrix.digest(ROOT, subject_of(name)) else 'changed meanwhile', result)
+            print(json.dumps(result), file=answers, flush=True)
+    except Interrupted:
+        interrupted = True
+    finally:
+        # A second Ctrl-C must not leave the lab behind.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        if not keep:
+            subprocess.run([str(ROOT / 'tools' / 'lab'), 'down'], check=False)
+    return 130 if interrupted else 0
+
+
+def show(result):
+    print('%-6s %-40s %4.0f s' % ('RED' if result.problems else 'green', result.name, result.seconds), flush=True)
+    for text in result.problems:
+        print('       ' + text, flush=True)
+
+
+def command_of_a_worker(keep):
+    return [sys.executable, pathlib.Path(__file__).resolve(), '--worker', *(['--keep'] if keep else [])]
 
 
 def main(argv=None):
@@ -587,33 +746,56 @@ def main(argv=None):
         for row in args.rows:
             print('%-*s  %s' % (width, row.name, row.about))
         return 0
-    subprocess.run([str(ROOT / 'tools' / 'setup')], check=True)
+    if args.worker:
+        return work(rows, args.keep)
     LOGS.mkdir(parents=True, exist_ok=True)
-    results = []
+    states = states_of(args.rows)
+    if args.table:
+        text, good = kept_table(args.rows, states)
+        print('%s\n\nfaults: %d of %d rows green on this state of the tree' % (text, good, len(args.rows)))
+        return 0 if good == len(args.rows) else 1
+    results = {}
+    if args.goes_on:
+        for row in args.rows:
+            last = matrix.kept(LOGS, row.name)
+            if last and last.holds(states[row.name]):
+                results[row.name] = Result(**last.result)
+        print('faults: %d of %d rows are green on this state of the tree already' % (len(results), len(args.rows)),
+              flush=True)
+    todo = [row.name for row in args.rows if row.name not in results]
+    if todo:
+        subprocess.run([str(ROOT / 'tools' / 'setup')], check=True)
+    about = {row.name: row.about for row in args.rows}
+
+    def done(result):
+        results[result['name']] = Result(**{'about': about[result['name']], **result})
+        show(results[result['name']])
+
     interrupted = False
     signal.signal(signal.SIGINT, interrupt)
     signal.signal(signal.SIGTERM, interrupt)
+    labs = [machinery.NAME if number == 1 else '%s-%d' % (machinery.NAME, number)
+            for number in range(1, min(args.labs, len(todo)) + 1)]
+    began = time.monotonic()
+    every = matrix.Matrix(matrix.longest_first(todo, LOGS), [], done)
     try:
-        for row in args.rows:
-            result = Run(row, LOGS / (row.name + '.log')).perform()
-            results.append(result)
-            print('%-6s %-40s %4.0f s' % ('RED' if result.problems else 'green', row.name, result.seconds), flush=True)
-            for text in result.problems:
-                print('       ' + text, flush=True)
+        # One after the other, for an interrupt must find those that there are.
+        for lab in labs:
+            every.workers.append(matrix.Worker(command_of_a_worker(args.keep), lab))
+        every.run()
     except Interrupted:
         interrupted = True
-        print('faults: interrupted', flush=True)
-    finally:
-        # A second Ctrl-C must not leave the lab behind.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        if not args.keep:
-            subprocess.run([str(ROOT / 'tools' / 'lab'), 'down'], check=False)
-    red = [result.name for result in results if result.problems]
-    print('\n%s\n' % table(results))
-    print('faults: %d of %d rows green%s; logs: .cache/faults' % (
-        len(results) - len(red), len(args.rows), ', not: ' + ', '.join(red) if red else ''))
-    return 130 if interrupted else 1 if red or not results else 0
+        print('faults: interrupted; tools/faults --continue goes on', flush=True)
+        for lab in every.interrupt():
+            subprocess.run([str(ROOT / 'tools' / 'lab'), 'down'], check=False, env=dict(os.environ, LAB_NAME=lab))
+    red = [result.name for result in results.values() if result.problems]
+    print('\n%s\n' % table([results[row.name] for row in args.rows if row.name in results]))
+    print('faults: %d of %d rows green%s, in %.0f min; logs: .cache/faults' % (
+        len(results) - len(red), len(args.rows), ', not: ' + ', '.join(red) if red else '',
+        (time.monotonic() - began) / 60))
+    return 130 if interrupted else 1 if len(results) - len(red) < len(args.rows) else 0
 
 
 if __name__ == '__main__':

@@ -65,7 +65,7 @@ FORGET = """token=$(%s | sed 's/.*: *"//; s/".*//')
 curl -sf -X DELETE -H "Authorization: Bearer $token" http://127.0.0.1:13000/nodes/sf-9""" % LOG_IN
 
 ROWS = [
-    Row('two-operators', 'another operator starts the same roll',
+    Row('two-operators', 'another operator starts the same roll', ci=True,
         moment=task('Stop the API and witness'), inject=second_operator, outcome=ROLLED, check=second_was_refused),
 
     Row('balancer-down', 'the balancer is down while a node is rolled',
@@ -84,7 +84,7 @@ ROWS = [
         arguments=('-e', 'watch_url=http://{lb}/api/'), fails='.', recovery=1, node='sf-2',
         cause=('requests to .* have failed since the roll began, 0 may', 'Not touched: sf-2, sf-3')),
 
-    Row('peer-dies', 'another node dies when a node is about to be drained',
+    Row('peer-dies', 'another node dies when a node is about to be drained', ci=True,
         moment=task('Watch the node while the balancer takes it back', 'sf-1'),
         inject=shell('sf-3', 'systemctl kill --signal=KILL sf-api', 'systemctl stop sf-api'),
         mend=both(shell('sf-3', 'systemctl start sf-api'), ready('sf-3')),

@@ -32,7 +32,7 @@ ROWS = [
         inject=unreachable('sf-2'), mend=reachable('sf-2'),
         arguments=IMPATIENT, node='sf-2', cause=(UNREACHABLE, 'Not touched: sf-3')),
 
-    Row('node-unreachable-in-the-drain', 'a node cannot be reached any more while it drains',
+    Row('node-unreachable-in-the-drain', 'a node cannot be reached any more while it drains', ci=True,
         moment=unit_is('sf-2', 'sf-api', 'deactivating'), inject=unreachable('sf-2'), mend=reachable('sf-2'),
         arguments=IMPATIENT, node='sf-2', cause=(UNREACHABLE, 'Not touched: sf-3')),
 
@@ -54,7 +54,7 @@ ROWS = [
         moment=unit_is('sf-1', 'sf-api', 'deactivating'), inject=reboot('sf-1'), mend=ready('sf-1'), faulted=('sf-1',),
         outcome=(STOPPED, ROLLED), node='sf-1', cause=(UNREACHABLE,)),
 
-    Row('sudo-refused-on-one-node', 'sudo is refused on one node',
+    Row('sudo-refused-on-one-node', 'sudo is refused on one node', ci=True,
         inject=shell('sf-3', 'mv /etc/sudoers.d/operator /root/operator'),
         mend=shell('sf-3', 'mv /root/operator /etc/sudoers.d/operator'),
         outcome=REFUSED, node='sf-3', cause=('(?i)sudo password', 'Let the ssh user run sudo')),
