@@ -33,15 +33,17 @@ find /etc /home /lab /opt /root /srv/shakenfist /usr/local /usr/lib/systemd \
 find /etc /home /lab /opt /root /srv/shakenfist /usr/local \
   \( -name __pycache__ -o -path '*/.ansible' \) -prune -o -type f -print0 | sort -z | xargs -0 sha256sum
 """
-# Times change by themselves, and so do the lease of the leader and the notes, which the load writes.
+# The time at which a node was seen changes by itself, as does the lease of the leader; notes are what the load writes.
 TABLES = """mariadb-dump --no-data --skip-comments shakenfist | sed 's/ AUTO_INCREMENT=[0-9]*//'
 show() { mariadb --batch --skip-column-names --execute "$1" shakenfist; }
 show 'SELECT @@version'
 show "SELECT * FROM information_schema.schemata WHERE schema_name = 'shakenfist'"
-show 'SELECT * FROM schema_versions ORDER BY table_name'
-show 'SELECT name, ip, `release` FROM nodes ORDER BY name'
 for table in $(show 'SHOW TABLES'); do
-  [ "$table" = notes ] || echo "$table $(show "SELECT COUNT(*) FROM $table")"
+  case $table in
+    notes | leases) ;;
+    nodes) show 'SELECT name, ip, `release` FROM nodes' ;;
+    *) show "SELECT '$table', t.* FROM $table AS t" ;;
+  esac
 done
 """
 
