@@ -52,12 +52,28 @@ def stop(daemon):
         os.kill(int(main_process), signal.SIGTERM)
 
 
+def clear_node_error():
+    """Nothing else leads out of this state."""
+    from shakenfist import node
+    call, name = node.caller(), config.get('NODE_NAME')
+    found = call('list_nodes')
+    if found is None:
+        raise CtlError('No gateway to the database answers.')
+    state = next((each['state'] for each in found['nodes'] if each['name'] == name), 'unknown')
+    if state != 'error':
+        raise CtlError(f'{name} is not in error, but {state}.')
+    node.set_state(call, 'created')
+    call('reconcile_node', name=name)
+    print(f'{name} is no longer in error')
+
+
 def main():
     parser = argparse.ArgumentParser(prog='sf-ctl')
     parser.add_argument('--version', action='version', version=VERSION)
     commands = parser.add_subparsers(required=True, metavar='COMMAND')
     commands.add_parser('ensure-mariadb-schema').set_defaults(do=ensure_mariadb_schema)
     commands.add_parser('verify-config').set_defaults(do=verify_config)
+    commands.add_parser('clear-node-error').set_defaults(do=clear_node_error)
     command = commands.add_parser('stop')
     command.add_argument('daemon', help='without its sf-')
     command.set_defaults(do=stop)
