@@ -25,9 +25,20 @@ def _parse(version):
         raise AnsibleFilterError(f"cannot compare releases, {version} is no version: {exc}") from exc
 
 
+def _on_target(node, target, restart=False):
+    """Whether the node's active release is the target.
+
+    Not one into which another installer has written that version: of which build it is, nobody knows. Going back, for
+    which the target has no name, the version is all that counts.
+    """
+    if not target or node["release"].get("version") != target["version"]:
+        return False
+    return restart or not target["name"] or not node["release"].get("rewritten")
+
+
 def _unfinished(node, target):
     """Whether an earlier roll to the target has begun on the node."""
-    return bool(target) and (node["release"].get("version") == target["version"] or target["name"] in node["staged"])
+    return bool(target) and (_on_target(node, target) or target["name"] in node["staged"])
 
 
 class Findings:
@@ -45,6 +56,24 @@ class Findings:
             self.add(check, level, words)
         if not problems:
             self.add(check, "pass")
+
+
+def _identity(node):
+    release = node["release"]
+    if not release.get("rewritten"):
+        return []
+    return [f"{release['path']} holds {release['version']} and is no longer what its name says: another installer has "
+            "written into it. An upgrade goes on all the same, and keeps it under the name of what it holds"]
+
+
+def _deployer(node, target, options):
+    """Who else restarts daemons, because of what the roll is about to install."""
+    if not node.get("deployer") or not target or options["restart"] or _on_target(node, target):
+        return []
+    return [f"the deployer (site.yml) keeps in {node['deployer']} which code it has installed here. What this roll "
+            "activates is not that code, so the next run of site.yml restarts all daemons, on all such nodes of the rest at "
+            "once and without a drain. Afterwards, before any other run of it, run it node by node with "
+            "shakenfist.rolling.reconfigure and with the same wheels: docs/deployer.md"]
 
 
 def _configuration(node, in_tier):
@@ -204,6 +233,8 @@ def _findings(seen, in_tier, begun, excused, serving, target, options):
     findings.judge("virtualenv", [f"{node['problem']}. Repair it: reinstall the release that the node ran before"]
                    if node["problem"] else [])
     findings.judge("release", _release(node, target, options))
+    findings.judge("identity", _identity(node), "warn")
+    findings.judge("deployer", _deployer(node, target, options), "warn")
     findings.judge("configuration", _configuration(node, in_tier))
     findings.judge("tier", _tier(node, in_tier, serving))
     findings.judge("credentials", _credentials(node, in_tier, serving), "warn")
@@ -247,7 +278,7 @@ def preflight_verdict(nodes, database, target, allow_degraded=False, allow_downg
         gateway_down = bool(node) and name in database and node["gateway"] not in serving
         # No balancer sends it requests, so it does not serve, and rolling it again lets it in.
         ready = seen["ready"] and not _told(seen, "shut")
-        on_target = bool(target and node) and node["release"].get("version") == target["version"]
+        on_target = bool(node) and _on_target(node, target, restart)
         findings = _findings(seen, name in database, name in begun, excused, serving, target, options)
         verdict[name] = {
             "name": node["name"] if node else name,

@@ -27,6 +27,15 @@ def _problems(seen, in_tier):
                        if not node["units"][name]["active"]]
 
 
+def _rewritten(node):
+    """The release directories that are not what their names say."""
+    active = node["release"].get("name")
+    return [f"{node['releases']}/{name} holds {version} and is no longer what its name says: another installer has written "
+            + ("into it. The next upgrade keeps it under the name of what it holds" if name == active
+               else "into it. It is not active: no roll uses it by that name, you may remove it")
+            for name, version in sorted(node["rewritten"].items())]
+
+
 def _absent(name, seen, api):
     """A node that nobody could look at."""
     name = seen["node"].get("name", name)
@@ -41,6 +50,7 @@ def _looked_at(seen, in_tier, leader):
     active = [unit for unit in units if unit["active"]]
     old = [name for name in node["behind"] if node["units"][name]["active"]]
     version = node["release"].get("version", "")
+    notes = [f"started before {version} was active: {'every daemon' if len(old) == len(active) else listed(old)}"] if old else []
     return dict(
         name=node["name"],
         release=version,
@@ -52,8 +62,7 @@ def _looked_at(seen, in_tier, leader):
         leader=node["name"] == leader,
         absent="",
         problems=_problems(seen, in_tier),
-        notes=[f"started before {version} was active: {'every daemon' if len(old) == len(active) else listed(old)}"]
-        if old else [],
+        notes=notes + _rewritten(node),
     )
 
 

@@ -21,6 +21,8 @@ description:
     atomic step it moves to O(releases) and becomes the first release there.
   - The link C(.previous) in O(releases) leads to the release that was active before. Activating that one again removes
     the link.
+  - If another installer has written into the active release directory, so that it is no longer what its name says, it
+    gets the name of what it holds, and stays active until another one is activated. At no moment O(path) leads nowhere.
 options:
   name:
     description: The name of the release directory, as RV(shakenfist.rolling.resolve_info#module:name) gives it.
@@ -128,6 +130,13 @@ adopted:
   returned: when O(state=active)
   type: bool
   sample: false
+renamed:
+  description:
+    - What the active release directory, or the one that was active before, is called now, because another installer had
+      written into it. Empty if it is what its name says.
+  returned: when O(state=staged) or O(state=active)
+  type: str
+  sample: ""
 """
 
 import ctypes
@@ -140,6 +149,7 @@ from contextlib import contextmanager
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError, last_lines
+from ansible_collections.shakenfist.rolling.plugins.module_utils._identity import MARKER, as_marked, mark, rewritten
 from ansible_collections.shakenfist.rolling.plugins.module_utils._release import (
     LOCK,
     PIP_OPTIONS,
@@ -160,7 +170,7 @@ AT_FDCWD = -100
 RENAME_EXCHANGE = 2
 FULL = "No space left on device"
 # What another part keeps about the release that it lies in.
-NOT_CLONED = [".rolling-schema.json", ".rolling-backup.json"]
+NOT_CLONED = [".rolling-schema.json", ".rolling-backup.json", MARKER]
 
 
 def exchange(one, other):
@@ -176,25 +186,31 @@ def exchange(one, other):
     raise OSError(code, os.strerror(code), one)
 
 
-def link(target, path):
-    """Make C(path) a link to C(target), by rename, so that at no moment it is missing."""
+def link(target, path, time=None):
+    """Make C(path) a link to C(target), by rename, so that at no moment it is missing.
+
+    :arg time: the time of the link, in nanoseconds, where it is not now.
+    """
     new = os.path.join(os.path.dirname(path), f".{os.path.basename(path)}.new")
     if os.path.lexists(new):
         os.unlink(new)
     os.symlink(target, new)
+    if time is not None:
+        os.utime(new, ns=(time, time), follow_symlinks=False)
     os.replace(new, path)
 
 
-def free_name(run, params):
-    """The release directory that a plain virtualenv becomes: its version, and a digest of what pip recorded."""
-    found = inspect(run, params["path"], params["distribution"])
+def free_name(params, found):
+    """The release directory that a virtualenv becomes: its version, and a digest of what its installer recorded."""
     record = b""
     if found["record"]:
         with open(found["record"], "rb") as handle:
             record = handle.read()
-    base = os.path.join(params["releases"], f"{found['version']}-{hashlib.sha256(record).hexdigest()[:8]}")
+    base = os.path.join(os.path.realpath(params["releases"]),
+                        f"{found['version']}-{hashlib.sha256(record).hexdigest()[:8]}")
     name, count = base, 1
-    while os.path.lexists(name):
+    # A link of such a name is what an interrupted adoption has left.
+    while os.path.lexists(name) and not os.path.islink(name):
         count += 1
         name = f"{base}.{count}"
     return name
@@ -206,9 +222,11 @@ def adopt(run, params, target):
     :returns: the directory that the plain virtualenv has become.
     """
     path = params["path"]
-    adopted = free_name(run, params)
+    found = inspect(run, path, params["distribution"])
+    adopted = free_name(params, found)
+    mark(path, found)
     with remembered(os.path.dirname(target), adopted, None):
-        os.symlink(target, adopted)
+        link(target, adopted)
         try:
             swapped = exchange(adopted, path)
         except OSError:
@@ -224,6 +242,55 @@ def adopt(run, params, target):
                 os.rename(adopted, path)
                 raise
     return adopted
+
+
+def other_name(module, found, target=""):
+    """What the active release directory is to be called, because it is not what it is called now; else empty.
+
+    :arg found: what it holds.
+    :arg target: a release directory that is to hold C(version).
+    """
+    params = module.params
+    active = os.path.realpath(params["path"])
+    if not os.path.islink(params["path"]) or os.path.dirname(active) != os.path.realpath(params["releases"]):
+        return ""
+    if not rewritten(active, found) and not (active == target and found["version"] != params["version"]):
+        return ""
+    return free_name(params, found)
+
+
+def rename(params, found, name):
+    """Give the active release directory another name, under the services that run from it."""
+    path, releases = params["path"], os.path.realpath(params["releases"])
+    active, since = os.path.realpath(path), os.lstat(path).st_mtime_ns
+    # Scripts of an installer that does not go by the link name the directory itself.
+    correct_shebangs(os.path.join(active, "bin"), active, path)
+    forget(active)
+    mark(active, found)
+    previous = os.path.join(releases, PREVIOUS)
+    follows = os.path.islink(previous) and os.path.realpath(previous) == active
+    # It leads to itself, until the exchange puts it in the place of the directory. Then it leads to that.
+    link(name, name)
+    try:
+        swapped = exchange(name, active)
+    except OSError:
+        os.unlink(name)
+        raise
+    if not swapped:
+        # Two renames: for some microseconds there is no virtualenv at all.
+        os.unlink(name)
+        os.rename(active, name)
+        try:
+            link(name, path, since)
+        except OSError:
+            os.rename(name, active)
+            raise
+    else:
+        link(name, path, since)
+    if follows:
+        link(name, previous)
+    if swapped:
+        os.unlink(active)
 
 
 @contextmanager
@@ -246,6 +313,21 @@ def remembered(releases, previous, target):
         os.unlink(path)
 
 
+def look_again(module):
+    """What the active release directory is to be called, and what it holds; in the window, so mostly without its Python.
+
+    A broken one keeps its name.
+    """
+    params = module.params
+    if as_marked(os.path.realpath(params["path"])):
+        return "", None
+    try:
+        found = inspect(module.run_command, params["path"], params["distribution"])
+    except RollingError:
+        return "", None
+    return other_name(module, found), found
+
+
 def activate(module, target):
     """Make C(path) a link to C(target)."""
     params = module.params
@@ -253,9 +335,11 @@ def activate(module, target):
     plain = not os.path.islink(path)
     previous = os.path.realpath(path)
     changed = previous != target
-    result = dict(changed=changed, release=target, previous=previous, adopted=changed and plain,
+    name, found = look_again(module) if changed and not plain else ("", None)
+    result = dict(changed=changed, release=target, previous=name or previous, adopted=changed and plain, renamed=name,
                   diff=dict(before=f"{path} -> {previous}\n" if not plain else f"{path} is a plain directory\n",
-                            after=f"{path} -> {target}\n" if changed else f"{path} -> {previous}\n"))
+                            after=(f"{path} -> {target}\n" if changed else f"{path} -> {previous}\n")
+                            + (f"{previous} is kept as {name}\n" if name else "")))
     if not changed or module.check_mode:
         return result
     if not os.path.isdir(target):
@@ -265,7 +349,9 @@ def activate(module, target):
     if plain:
         result["previous"] = adopt(module.run_command, params, target)
     else:
-        with remembered(os.path.dirname(target), previous, target):
+        if name:
+            rename(params, found, name)
+        with remembered(os.path.dirname(target), result["previous"], target):
             link(target, path)
     # The link's own time says since when the release is active. It must not be before the swap.
     os.utime(path, follow_symlinks=False)
@@ -273,7 +359,7 @@ def activate(module, target):
 
 
 def correct_shebangs(directory, old, new):
-    """Scripts that pip wrote while the clone had its first name point there: make them point to where it will run."""
+    """Scripts that an installer wrote under another name of the virtualenv point there: make them point to C(new)."""
     for name in os.listdir(directory):
         path = os.path.join(directory, name)
         if os.path.islink(path) or not os.path.isfile(path):
@@ -287,9 +373,13 @@ def correct_shebangs(directory, old, new):
         lines[:2] = [line.replace(os.fsencode(old), os.fsencode(new)) for line in lines[:2]]
         corrected = b"\n".join(lines)
         if corrected != content:
-            with open(path, "r+b") as handle:
+            # Services may start it just now.
+            owner = os.stat(path)
+            with open(path + ".new", "wb") as handle:
                 handle.write(corrected)
-                handle.truncate()
+            os.chown(path + ".new", owner.st_uid, owner.st_gid)
+            shutil.copystat(path, path + ".new")
+            os.replace(path + ".new", path)
 
 
 def check_file_system(path, releases):
@@ -371,37 +461,66 @@ def build(module, clone, **options):
         raise RollingError(f"cannot clone {params['path']}",
                            pip_output="\n".join((lines[:3] if more else lines) + more))
     forget(clone)
+    if inspect(module.run_command, clone, params["distribution"])["version"] == params["version"]:
+        # Another build of the same version. pip would take it for the one that the lock means, and leave it.
+        Pip(module, clone, **options).run("uninstall", ["--yes", params["distribution"]])
     packages = install(module, clone, **options)
     correct_shebangs(os.path.join(clone, "bin"), clone, params["path"])
+    mark(clone, inspect(module.run_command, clone, params["distribution"]))
     return packages
 
 
 def staged_already(module, target):
     """Whether the release directory is there. It is always whole, but may be of another release."""
     params = module.params
-    if not os.path.isdir(target):
+    # A link of its name is what is left of an adoption.
+    if os.path.islink(target) or not os.path.isdir(target):
         return False
     staged = inspect(module.run_command, target, params["distribution"])
+    remove = f"remove it with rm -r {target}"
     if staged["version"] != params["version"]:
-        mend = f"remove it with rm -r {target}"
-        if os.path.realpath(params["path"]) == os.path.realpath(target):
-            mend = "it is the active one, and was changed by hand: roll to another release, it gets a directory"
-        raise RollingError(f"it holds {params['distribution']} {staged['version']}, not {params['version']}: {mend}")
+        raise RollingError(f"it holds {params['distribution']} {staged['version']}, not {params['version']}: {remove}")
+    if rewritten(target, staged):
+        raise RollingError(f"it holds another build of {params['distribution']} {staged['version']} than the one that was "
+                           f"staged there: {remove}")
     return True
+
+
+def make_way(params, target):
+    """Remove a link that has the name of a release directory, which an interrupted adoption may have left."""
+    if not os.path.islink(target):
+        return
+    for path in (params["path"], os.path.join(os.path.dirname(target), PREVIOUS)):
+        if os.path.islink(path) and os.readlink(path) == target:
+            link(os.path.realpath(path), path, os.lstat(path).st_mtime_ns)
+    os.unlink(target)
 
 
 def stage(module, target):
     """Make sure that the release directory C(target) is there."""
     params = module.params
     check_request(params)
-    found = inspect(module.run_command, params["path"], params["distribution"])
-    before = f"{params['distribution']} {found['version']}\n"
-    if staged_already(module, target):
-        return dict(changed=False, release=target)
-    require_pip(found, params["path"])
-    result = dict(changed=True, release=target, packages=[],
-                  diff=dict(before="", after=f"{target}: {params['distribution']} {params['version']}\n",
-                            before_header=f"active: {before.strip()}"))
+
+    def look():
+        """What is active, what it is to be called, and whether there is nothing to build."""
+        found = inspect(module.run_command, params["path"], params["distribution"])
+        name = other_name(module, found, target)
+        in_the_way = name and os.path.realpath(params["path"]) == target
+        return found, name, not in_the_way and staged_already(module, target)
+
+    found, name, staged = look()
+    active = os.path.realpath(params["path"])
+    release = f"{params['distribution']} {found['version']}"
+    result = dict(changed=not staged or bool(name), release=target, renamed=name)
+    if not result["changed"]:
+        return result
+    if not staged:
+        require_pip(found, params["path"])
+        result["packages"] = []
+    result["diff"] = dict(before=f"{active}: {release}\n" if name else "",
+                          after=(f"{name}: {release}\n" if name else "")
+                          + (f"{target}: {params['distribution']} {params['version']}\n" if not staged else ""),
+                          before_header=f"active: {release}")
     if module.check_mode:
         return result
     os.makedirs(params["releases"], mode=0o755, exist_ok=True)
@@ -409,12 +528,18 @@ def stage(module, target):
     clone = os.path.join(params["releases"], f".{params['name']}.partial")
     with exclusively(params["releases"]) as handle:
         # Another one may have staged it while this one waited.
-        if staged_already(module, target):
-            return dict(changed=False, release=target)
+        found, name, staged = look()
+        result["renamed"] = name
+        if name:
+            rename(params, found, name)
+        if staged:
+            result["changed"] = bool(name)
+            return result
         shutil.rmtree(clone, ignore_errors=True)
         try:
             # With the lock's handle: should this process be killed, its pip still holds the lock while it goes on.
             result["packages"] = build(module, clone, pass_fds=[handle])
+            make_way(params, target)
             os.rename(clone, target)
         finally:
             shutil.rmtree(clone, ignore_errors=True)

@@ -14,6 +14,8 @@ description:
   - The version comes from the virtualenv's own Python. A virtualenv that is a plain directory, not yet a link to a
     release directory, is reported the same way.
   - A broken virtualenv is reported as RV(problem), it is no failure of this module.
+  - A release directory into which another installer has written is not what its name says any more, and is listed under
+    RV(rewritten). One that was made before this collection wrote down what it holds tells that only by its version.
 options:
   path:
     description: The virtualenv, or the link to the active release.
@@ -32,6 +34,9 @@ options:
     type: list
     elements: str
     default: []
+  deployer_mark:
+    description: A file that another installer leaves on the nodes that it installs on.
+    type: path
 extends_documentation_fragment:
   - shakenfist.rolling.attributes
   - shakenfist.rolling.attributes.info
@@ -61,6 +66,8 @@ active:
     python: 3.11.2
     platform: linux-x86_64
     pip: 23.0.1
+    contents: 9b2f40c1
+    rewritten: false
   contains:
     path:
       description: The directory itself.
@@ -92,12 +99,34 @@ active:
       description: The version of pip, V(null) without pip.
       type: str
       returned: always
+    contents:
+      description:
+        - A digest of what O(distribution) has installed, the same for the same wheel, whoever installed it. Empty if
+          its installer recorded nothing.
+      type: str
+      returned: always
+    rewritten:
+      description: Whether it is a release directory that is not what its name says.
+      type: bool
+      returned: always
 staged:
-  description: The names of the complete release directories, the active one among them.
+  description:
+    - The names of the complete release directories that are what their names say, as far as that is known, the active one
+      among them.
   returned: success
   type: list
   elements: str
   sample: [0.8.0-99aabbcc, 0.8.1-0a1b2c3d]
+rewritten:
+  description: The release directories that are not what their names say, and which version each holds.
+  returned: success
+  type: dict
+  sample: {"0.8.0-99aabbcc": "0.8.1"}
+deployer:
+  description: O(deployer_mark), if that file is there. Empty if it is not.
+  returned: success
+  type: str
+  sample: ""
 previous:
   description:
     - The release that was active before, with C(path), C(name) and C(version). Empty if there is none that works.
@@ -115,6 +144,7 @@ import os
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError
+from ansible_collections.shakenfist.rolling.plugins.module_utils._identity import contents, rewritten
 from ansible_collections.shakenfist.rolling.plugins.module_utils._release import PREVIOUS, inspect
 
 
@@ -127,8 +157,10 @@ def active_release(run, path, distribution):
     if found["record"]:
         stamps.append(os.stat(found["record"]).st_mtime)
     real = os.path.realpath(path)
-    return dict(path=real, name=os.path.basename(real) if os.path.islink(path) else None, version=found["version"],
-                since=max(stamps, default=0.0), python=found["python"], platform=found["platform"], pip=found["pip"])
+    linked = os.path.islink(path)
+    return dict(path=real, name=os.path.basename(real) if linked else None, version=found["version"],
+                since=max(stamps, default=0.0), python=found["python"], platform=found["platform"], pip=found["pip"],
+                contents=contents(found["record"]), rewritten=linked and rewritten(real, found))
 
 
 def previous_release(run, releases, distribution, active):
@@ -144,12 +176,25 @@ def previous_release(run, releases, distribution, active):
     return dict(path=path, name=os.path.basename(path), version=version)
 
 
-def staged_releases(releases):
-    """The names of the complete release directories; incomplete ones begin with a dot."""
-    if not os.path.isdir(releases):
-        return []
-    return sorted(name for name in os.listdir(releases)
-                  if not name.startswith(".") and os.path.isdir(os.path.join(releases, name)))
+def staged_releases(run, releases, distribution):
+    """The complete release directories; incomplete ones begin with a dot.
+
+    :returns: the names of those that are what their names say, and by name the versions of the others.
+    """
+    staged, other = [], {}
+    for entry in sorted(os.scandir(releases), key=lambda entry: entry.name) if os.path.isdir(releases) else []:
+        # A link is what an interrupted adoption has left, or an operator's own.
+        if entry.name.startswith(".") or not entry.is_dir(follow_symlinks=False):
+            continue
+        try:
+            found = inspect(run, entry.path, distribution)
+        except RollingError:
+            found = None
+        if found and rewritten(os.path.realpath(entry.path), found):
+            other[entry.name] = found["version"]
+        else:
+            staged.append(entry.name)
+    return staged, other
 
 
 def main():
@@ -159,6 +204,7 @@ def main():
             releases=dict(type="path", required=True),
             distribution=dict(type="str", required=True),
             commands=dict(type="list", elements="str", default=[]),
+            deployer_mark=dict(type="path"),
         ),
         supports_check_mode=True,
     )
@@ -174,9 +220,13 @@ def main():
                    if not os.access(os.path.join(path, "bin", name), os.X_OK)]
         if missing:
             problem = f"{', '.join(missing)} missing in {path}/bin"
-    releases = module.params["releases"]
-    previous = previous_release(module.run_command, releases, module.params["distribution"], active.get("path"))
-    module.exit_json(changed=False, active=active, previous=previous, staged=staged_releases(releases), problem=problem)
+    releases, distribution = module.params["releases"], module.params["distribution"]
+    staged, other = staged_releases(module.run_command, releases, distribution)
+    mark = module.params["deployer_mark"] or ""
+    module.exit_json(
+        changed=False, active=active, staged=staged, rewritten=other, problem=problem,
+        previous=previous_release(module.run_command, releases, distribution, active.get("path")),
+        deployer=mark if mark and os.path.exists(mark) else "")
 
 
 if __name__ == "__main__":

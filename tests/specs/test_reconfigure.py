@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import pathlib
@@ -22,6 +23,7 @@ sys.path.insert(0, str(ROOT / "tests" / "unit"))
 from fakes import make_venv  # noqa: E402
 
 UNITS = ["sf-api", "sf-net", "sf-queues"]
+CONTENTS = hashlib.sha256(json.dumps([["shakenfist/api.py", "sha256=aa"]]).encode()).hexdigest()
 # Each unit is a file with the number of its run; the API was stopped by the drain.
 SYSTEMCTL = """#!/bin/sh
 if [ "$1" = list-unit-files ]; then
@@ -67,7 +69,31 @@ NODES = {
     "absent": {"reconfigure_command": "A=b /nowhere/sf-deploy --limit x"},
     "nolog": {"reconfigure_command": "true", "reconfigure_log": "/nowhere/log"},
     "onnode": {"reconfigure_command": "true", "reconfigure_on": "node"},
+    "rebuilt": {"reconfigure_command": "cp {{ place }}/other-record {{ place }}/venv/RECORD"},
+    "deployed": {"reconfigure_playbook": "{{ place }}/my site/site.yml"},
+    "broken": {"reconfigure_playbook": "{{ place }}/my site/site.yml", "reconfigure_arguments": ["-e", "fails=true"]},
+    "limited": {"reconfigure_playbook": "{{ place }}/my site/site.yml", "reconfigure_limit": "{{ inventory_hostname }},localhost",
+                "reconfigure_inventory": []},
+    "nosite": {"reconfigure_playbook": "{{ place }}/nowhere.yml"},
+    "elsewhere": {"reconfigure_playbook": "{{ place }}/my site/site.yml", "reconfigure_on": "node"},
 }
+# What an operator deploys with: it writes down who it ran for, and from which settings, and restarts daemons.
+SITE = """
+- hosts: localhost
+  connection: local
+  gather_facts: false
+  tasks:
+    - copy: {content: x, dest: "{{ playbook_dir }}/local", mode: "0600"}
+- hosts: allsf
+  gather_facts: false
+  environment: {STATE: "{{ place }}/state", PATH: "{{ programs }}:{{ lookup('env', 'PATH') }}"}
+  tasks:
+    - lineinfile: {path: "{{ playbook_dir }}/ran", line: "{{ inventory_hostname }} {{ lookup('config', 'DEFAULT_FORKS') }}", create: true}
+    - name: Set the secret
+      command: echo hushed
+      failed_when: fails | default(false)
+    - command: systemctl restart sf-net sf-queues sf-api
+"""
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +111,13 @@ def ran(tmp_path_factory):
             (state / unit).write_text("0" if unit == "sf-api" else "1", encoding="utf-8")
         make_venv(place / name / "venv")
         probe = json.loads((place / name / "venv" / "probe.json").read_text())
+        row = "shakenfist/api.py,sha256=%s,1\n"
+        (place / name / "venv" / "RECORD").write_text(row % "aa", encoding="utf-8")
+        (place / name / "other-record").write_text(row % "bb", encoding="utf-8")
+        site = place / name / "my site"
+        site.mkdir()
+        (site / "site.yml").write_text(SITE, encoding="utf-8")
+        (site / "ansible.cfg").write_text("[defaults]\nforks = 17\n" + "inventory = %s\n" % (place / "hosts.yml"), encoding="utf-8")
         (place / name / "venv" / "other.json").write_text(json.dumps(dict(probe, version="0.8.2")), encoding="utf-8")
     hosts = {name: dict({"place": str(place / name), "reconfigure_log": str(place / name / "log")}, **options)
              for name, options in NODES.items()}
@@ -94,9 +127,9 @@ def ran(tmp_path_factory):
         "programs": str(programs), "cluster_node": {
             "name": "{{ inventory_hostname }}", "venv": "{{ place }}/venv", "releases": "{{ place }}/releases",
             "distribution": "shakenfist", "api_unit": "sf-api", "ready_url": "http://127.0.0.1:9/readyz",
-            "daemons": UNITS, "release": {"version": "0.8.0", "name": None}}}}}), encoding="utf-8")
+            "daemons": UNITS, "release": {"version": "0.8.0", "name": None, "contents": CONTENTS}}}}}), encoding="utf-8")
     (place / "play.yml").write_text(PLAY, encoding="utf-8")
-    run = subprocess.run([ANSIBLE_PLAYBOOK, "-i", str(inventory), "--forks", "9", str(place / "play.yml"), "-v"],
+    run = subprocess.run([ANSIBLE_PLAYBOOK, "-i", str(inventory), "--forks", "15", str(place / "play.yml"), "-v"],
                          cwd=ROOT, capture_output=True, text=True, check=False, timeout=300,
                          env=dict(os.environ, ANSIBLE_FORCE_COLOR="0"))
     assert run.returncode == 0, run.stdout + run.stderr
@@ -131,6 +164,11 @@ def test_what_the_command_says_goes_to_its_log_only(ran):
                "log on this machine"]),
     ("slow", ["it did not end within 0.2 s"]),
     ("upgrades", ["to keep the release 0.8.0;", "has 0.8.2 now", "an upgrade is shakenfist.rolling.upgrade"]),
+    ("rebuilt", ["to keep the release 0.8.0;", "has another build of it now"]),
+    ("broken", ["expected ansible-playbook ", "/my site/site.yml --limit broken to end with 0; it ended with exit code 2 "
+                "(TASK [Set the secret]: fatal: [broken]; broken : ok=1 changed=1 unreachable=0 failed=1"]),
+    ("nosite", ["Nothing was touched. expected a playbook at ", "/nosite/nowhere.yml on this machine, there is none"]),
+    ("elsewhere", ["Nothing was touched. reconfigure_playbook is run on this machine, and reconfigure_on is node"]),
     ("absent", ["Nothing was touched. expected /nowhere/sf-deploy on this machine",
                 "the command is not there for this user"]),
     ("nolog", ["the command is there, the directory is not", "/nowhere/log"]),
@@ -141,3 +179,16 @@ def test_what_fails(ran, name, words):
 
 def test_a_command_that_is_not_there_has_touched_nothing(ran):
     assert not (ran[0] / "absent" / "log").exists()
+    assert not (ran[0] / "elsewhere" / "my site" / "ran").exists()
+
+
+@pytest.mark.parametrize("name", ["deployed", "limited"])
+def test_a_playbook_of_the_operator(ran, name):
+    """For its node only, with the settings beside it and none of this run, and what it says stays in its log."""
+    place, outcomes, printed = ran
+    assert outcomes[name]["left"] == []
+    site, log = place / name / "my site", place / name / "log"
+    assert (site / "ran").read_text() == f"{name} 17\n"
+    assert (site / "local").exists() == (name == "limited")
+    assert "hushed" in (place / "broken" / "log").read_text() and log.stat().st_mode & 0o777 == 0o600
+    assert '"hushed' not in printed and "shakenfist.rolling" not in log.read_text()

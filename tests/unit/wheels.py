@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import hashlib
 import importlib.metadata
@@ -31,7 +32,11 @@ def make_wheel(folder, name, version, requires=(), python="", body=""):
     lines += [f"Requires-Dist: {one}" for one in requires]
     files = {f"{name}.py": f"VERSION = {version!r}\n{body}", f"{info}/METADATA": "\n".join(lines) + "\n",
              f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"}
-    files[f"{info}/RECORD"] = "".join(f"{path},,\n" for path in [*files, f"{info}/RECORD"])
+    def row(path):
+        digest = base64.urlsafe_b64encode(hashlib.sha256(files[path].encode()).digest()).decode().rstrip("=")
+        return f"{path},sha256={digest},{len(files[path].encode())}\n"
+
+    files[f"{info}/RECORD"] = "".join(map(row, list(files))) + f"{info}/RECORD,,\n"
     path = folder / f"{name}-{version}-py3-none-any.whl"
     with zipfile.ZipFile(path, "w") as archive:
         for member, content in files.items():

@@ -272,3 +272,36 @@ def test_a_gateway_that_nobody_sees_serve(status, down):
     nodes = {"a": seen(gateway="a:1", gateways={"a:1": "UNAVAILABLE"}), "b": other(gateways={"a:1": status})}
     result = preflight_verdict(nodes, ["a"], None)
     assert (result["a"]["gateway_down"], result["b"]["gateway_down"]) == (down, False)
+
+
+REWRITTEN = {"version": "0.8.1", "name": "0.8.0-bb", "path": "/r/0.8.0-bb", "rewritten": True}
+
+
+@pytest.mark.parametrize("options, target, done", [
+    ({}, TARGET, False), ({"restart": True}, TARGET, True), ({}, dict(TARGET, name=""), True),
+])
+def test_the_target_written_by_another_installer(options, target, done):
+    """Nobody knows which build it is, so an upgrade rolls it; a restart and the way back ask for the version only."""
+    found = verdict(seen(release=REWRITTEN), target=target, **options)
+    assert found["done"] == done and found["problems"] == []
+    assert [one["words"] for one in found["findings"] if one["level"] == "warn"] == [
+        "/r/0.8.0-bb holds 0.8.1 and is no longer what its name says: another installer has written into it. An upgrade goes "
+        "on all the same, and keeps it under the name of what it holds"]
+
+
+def test_nothing_was_begun_on_a_node_that_another_installer_has_written_to():
+    """So a node that is down is not taken for one that an earlier roll has left so, and it needs room for the release."""
+    node = seen(ready=False, release=REWRITTEN)
+    assert "503" in verdict(node)["problems"][0]
+    small = dict(host(free=1), node=seen(release=REWRITTEN)["node"])
+    assert "MiB free" in verdict(small)["problems"][0]
+
+
+@pytest.mark.parametrize("node, options, warned", [
+    (seen(deployer="/d"), {}, True), (seen(deployer=""), {}, False), (seen(deployer="/d"), {"restart": True}, False),
+    (seen(deployer="/d", release={"version": "0.8.1"}), {}, False), (seen(deployer="/d", release=REWRITTEN), {}, True),
+])
+def test_what_the_deployer_will_restart(node, options, warned):
+    words = [one["words"] for one in verdict(node, **options)["findings"] if one["check"] == "deployer"]
+    assert [one.startswith("the deployer (site.yml) keeps in /d which code it has installed here.") for one in words
+            if one] == [True] * warned

@@ -16,7 +16,8 @@ def seen(ready=True, gateway="SERVING", failure="", unreachable=False, **node):
     return dict(
         node=dict(dict(name="n", problem="", release={"version": "0.8.0"}, daemons=["sf-api", "sf-net"], behind=[],
                        units={"sf-api": unit(), "sf-net": unit(started=900.5), "sf-off": unit(False)},
-                       gateway="10.0.0.1:13005", ready_url="http://10.0.0.1:13000/readyz"), **node),
+                       gateway="10.0.0.1:13005", ready_url="http://10.0.0.1:13000/readyz", releases="/r",
+                       rewritten={}), **node),
         ready=ready, answers="200" if ready else "503", gateway=gateway, failure=failure, unreachable=unreachable)
 
 
@@ -80,3 +81,13 @@ def test_what_the_api_says_of_it(release, words):
     assert found["notes"] == [words] and found["leader"]
     assert verdict(node, nodes=[dict(name="b", state="created", release=release)])["notes"] == []
     assert status_verdict({"a": node})["a"]["notes"] == []
+
+
+def test_a_release_into_which_another_installer_has_written():
+    found = verdict(seen(release={"version": "0.8.1", "name": "0.8.0-0a1b2c3d"},
+                         rewritten={"0.8.2-0a1b2c3d": "0.8.1", "0.8.0-0a1b2c3d": "0.8.1"}))
+    assert not found["ill"] and found["notes"] == [
+        "/r/0.8.0-0a1b2c3d holds 0.8.1 and is no longer what its name says: another installer has written into it. The "
+        "next upgrade keeps it under the name of what it holds",
+        "/r/0.8.2-0a1b2c3d holds 0.8.1 and is no longer what its name says: another installer has written into it. It is "
+        "not active: no roll uses it by that name, you may remove it"]

@@ -25,7 +25,8 @@ def test_a_plain_virtualenv(look, venv, check):
     result = look(check=check)
     assert not result["changed"] and result["problem"] == "" and result["staged"] == []
     assert result["active"] == {"path": str(root), "name": None, "version": "0.8.0", "since": 1000.0,
-                                "python": "3.11.2", "platform": "linux-x86_64", "pip": "23.0.1"}
+                                "python": "3.11.2", "platform": "linux-x86_64", "pip": "23.0.1", "contents": "", "rewritten": False}
+    assert result["rewritten"] == {} and result["deployer"] == ""
 
 
 @pytest.mark.parametrize("linked, installed, since, slash", [
@@ -68,3 +69,23 @@ def test_a_missing_command(look, venv):
     result = look(commands=["sf-ctl", "sf-api", "sf-net"])
     assert result["problem"] == f"sf-api, sf-net missing in {root}/bin"
     assert result["active"]["version"] == "0.8.0"
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_another_installer(look, venv, tmp_path, there):
+    venv("venv")
+    mark = tmp_path / ".deployed-code.sha256"
+    if there:
+        mark.write_text("0a1b2c3d\n")
+    assert look(deployer_mark=str(mark))["deployer"] == (str(mark) if there else "")
+
+
+def test_release_directories_only(look, venv, tmp_path):
+    """Neither links, nor what is not complete, nor one whose Python does not run are of another name."""
+    venv("venv")
+    venv("releases/0.8.1-0a1b2c3d", version="0.8.2")
+    venv("releases/0.8.3-0a1b2c3d", version="0.8.2")
+    (tmp_path / "releases" / "0.8.3-0a1b2c3d" / "bin" / "python").unlink()
+    (tmp_path / "releases" / "0.8.4-0a1b2c3d").symlink_to("0.8.1-0a1b2c3d")
+    result = look()
+    assert result["rewritten"] == {"0.8.1-0a1b2c3d": "0.8.2"} and result["staged"] == ["0.8.3-0a1b2c3d"]

@@ -1,0 +1,80 @@
+# Copyright (c) 2026, the shakenfist.rolling authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This module_util is private to the collection: it may change at any time, use it only from shakenfist.rolling.
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import os
+import re
+
+# What a release directory held when it got its name. Kept in it, for its name has the digest of a wheel that is gone.
+MARKER = ".rolling-release.json"
+# The name of a release directory: a version, a digest, and a number where both were taken.
+NAME = re.compile(r"(?P<version>.+)-[0-9a-f]{8}(\.[0-9]+)?$")
+
+
+def contents(record):
+    """A digest of what a distribution has installed, by its RECORD, whoever has installed it; empty if not known.
+
+    Only what comes from the wheel counts: pip and uv add scripts, byte code and notes of their own, each in its own
+    way, so that the same wheel does not leave the same RECORD.
+    """
+    if not record:
+        return ""
+    try:
+        with open(record, encoding="utf-8", newline="") as handle:
+            rows = [row[:2] for row in csv.reader(handle) if len(row) >= 2 and row[1]]
+    except (OSError, UnicodeDecodeError, csv.Error):
+        return ""
+    kept = sorted(row for row in rows if not row[0].startswith(("..", "/")) and not row[0].endswith(".pyc")
+                  and (".dist-info/" not in row[0] or row[0].endswith(".dist-info/METADATA")))
+    return hashlib.sha256(json.dumps(kept).encode()).hexdigest() if kept else ""
+
+
+def mark(root, found):
+    """Write down what the virtualenv C(root) holds, while its name is right.
+
+    :arg found: what C(_release.inspect) returned for it.
+    """
+    path = os.path.join(root, MARKER)
+    record = found["record"] and os.path.relpath(os.path.realpath(found["record"]), os.path.realpath(root))
+    text = json.dumps(dict(version=found["version"], record=record, contents=contents(found["record"])))
+    with open(path + ".new", "w", encoding="utf-8") as handle:
+        handle.write(text + "\n")
+    os.replace(path + ".new", path)
+
+
+def marked(root):
+    """What C(mark) has written, empty if nothing that can be read."""
+    try:
+        with open(os.path.join(root, MARKER), encoding="utf-8") as handle:
+            found = json.load(handle)
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def as_marked(root):
+    """Whether a release directory is certainly what its name says. Asks no Python, so for where that takes too long."""
+    noted, named = marked(root), NAME.match(os.path.basename(root))
+    return bool(named and noted.get("contents") and named.group("version") == noted.get("version")
+                and contents(os.path.join(root, noted.get("record") or "")) == noted["contents"])
+
+
+def rewritten(root, found):
+    """Whether a release directory holds another release than its name says, because another installer wrote into it.
+
+    One that was made before there was a marker tells that only by its version. A name of another form tells nothing.
+    """
+    named = NAME.match(os.path.basename(root))
+    if not named:
+        return False
+    if named.group("version") != found["version"]:
+        return True
+    before, now = marked(root).get("contents"), contents(found["record"])
+    return bool(before and now) and before != now
