@@ -29,7 +29,7 @@ def deployer_run(playbook, node, inventory=(), limit="", arguments=(), where="co
     words = [_program(), *sources, path, "--limit", limit, *map(str, arguments)]
     problem = ""
     if where != "controller":
-        problem = (f"reconfigure_playbook is run on this machine, and reconfigure_on is {where}: leave one of the two out")
+        problem = f"reconfigure_playbook is run on this machine, and reconfigure_on is {where}: leave one of them out"
     elif not os.path.isfile(path):
         problem = f"expected a playbook at {path} on this machine, there is none: correct reconfigure_playbook"
     return {

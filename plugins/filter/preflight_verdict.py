@@ -71,8 +71,8 @@ def _deployer(node, target, options):
     if not node.get("deployer") or not target or options["restart"] or _on_target(node, target):
         return []
     return [f"the deployer (site.yml) keeps in {node['deployer']} which code it has installed here. What this roll "
-            "activates is not that code, so the next run of site.yml restarts all daemons, on all such nodes of the rest at "
-            "once and without a drain. Afterwards, before any other run of it, run it node by node with "
+            "activates is not that code, so the next run of site.yml restarts all daemons, outside of the database tier "
+            "on all such nodes at once, without a drain. Afterwards, before any other run of it, run it node by node with "
             "shakenfist.rolling.reconfigure and with the same wheels: docs/deployer.md"]
 
 

@@ -30,9 +30,9 @@ def _problems(seen, in_tier):
 def _rewritten(node):
     """The release directories that are not what their names say."""
     active = node["release"].get("name")
-    return [f"{node['releases']}/{name} holds {version} and is no longer what its name says: another installer has written "
-            + ("into it. The next upgrade keeps it under the name of what it holds" if name == active
-               else "into it. It is not active: no roll uses it by that name, you may remove it")
+    return [f"{node['releases']}/{name} holds {version} and is no longer what its name says: another installer has "
+            "written into it. " + ("The next upgrade keeps it under the name of what it holds" if name == active
+                                   else "It is not active: no roll uses it by that name, you may remove it")
             for name, version in sorted(node["rewritten"].items())]
 
 
@@ -50,7 +50,7 @@ def _looked_at(seen, in_tier, leader):
     active = [unit for unit in units if unit["active"]]
     old = [name for name in node["behind"] if node["units"][name]["active"]]
     version = node["release"].get("version", "")
-    notes = [f"started before {version} was active: {'every daemon' if len(old) == len(active) else listed(old)}"] if old else []
+    notes = [f"started before {version} was active: {'every daemon' if len(old) == len(active) else listed(old)}"]
     return dict(
         name=node["name"],
         release=version,
@@ -62,7 +62,7 @@ def _looked_at(seen, in_tier, leader):
         leader=node["name"] == leader,
         absent="",
         problems=_problems(seen, in_tier),
-        notes=notes + _rewritten(node),
+        notes=(notes if old else []) + _rewritten(node),
     )
 
 

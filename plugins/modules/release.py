@@ -314,9 +314,9 @@ def remembered(releases, previous, target):
 
 
 def look_again(module):
-    """What the active release directory is to be called, and what it holds; in the window, so mostly without its Python.
+    """What the active release directory is to be called, and what it holds.
 
-    A broken one keeps its name.
+    This is in the window, so its Python is only asked where that is in doubt. A broken one keeps its name.
     """
     params = module.params
     if as_marked(os.path.realpath(params["path"])):
@@ -481,8 +481,8 @@ def staged_already(module, target):
     if staged["version"] != params["version"]:
         raise RollingError(f"it holds {params['distribution']} {staged['version']}, not {params['version']}: {remove}")
     if rewritten(target, staged):
-        raise RollingError(f"it holds another build of {params['distribution']} {staged['version']} than the one that was "
-                           f"staged there: {remove}")
+        raise RollingError(f"it holds another build of {params['distribution']} {staged['version']} than the one that "
+                           f"was staged there: {remove}")
     return True
 
 

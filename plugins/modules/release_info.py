@@ -111,8 +111,8 @@ active:
       returned: always
 staged:
   description:
-    - The names of the complete release directories that are what their names say, as far as that is known, the active one
-      among them.
+    - The names of the complete release directories that are what their names say, as far as that is known, the active
+      one among them.
   returned: success
   type: list
   elements: str

@@ -72,8 +72,8 @@ NODES = {
     "rebuilt": {"reconfigure_command": "cp {{ place }}/other-record {{ place }}/venv/RECORD"},
     "deployed": {"reconfigure_playbook": "{{ place }}/my site/site.yml"},
     "broken": {"reconfigure_playbook": "{{ place }}/my site/site.yml", "reconfigure_arguments": ["-e", "fails=true"]},
-    "limited": {"reconfigure_playbook": "{{ place }}/my site/site.yml", "reconfigure_limit": "{{ inventory_hostname }},localhost",
-                "reconfigure_inventory": []},
+    "limited": {"reconfigure_playbook": "{{ place }}/my site/site.yml", "reconfigure_inventory": [],
+                "reconfigure_limit": "{{ inventory_hostname }},localhost"},
     "nosite": {"reconfigure_playbook": "{{ place }}/nowhere.yml"},
     "elsewhere": {"reconfigure_playbook": "{{ place }}/my site/site.yml", "reconfigure_on": "node"},
 }
@@ -88,7 +88,10 @@ SITE = """
   gather_facts: false
   environment: {STATE: "{{ place }}/state", PATH: "{{ programs }}:{{ lookup('env', 'PATH') }}"}
   tasks:
-    - lineinfile: {path: "{{ playbook_dir }}/ran", line: "{{ inventory_hostname }} {{ lookup('config', 'DEFAULT_FORKS') }}", create: true}
+    - lineinfile:
+        path: "{{ playbook_dir }}/ran"
+        line: "{{ inventory_hostname }} {{ lookup('config', 'DEFAULT_FORKS') }}"
+        create: true
     - name: Set the secret
       command: echo hushed
       failed_when: fails | default(false)
@@ -117,7 +120,7 @@ def ran(tmp_path_factory):
         site = place / name / "my site"
         site.mkdir()
         (site / "site.yml").write_text(SITE, encoding="utf-8")
-        (site / "ansible.cfg").write_text("[defaults]\nforks = 17\n" + "inventory = %s\n" % (place / "hosts.yml"), encoding="utf-8")
+        (site / "ansible.cfg").write_text(f"[defaults]\nforks = 17\ninventory = {place}/hosts.yml\n", encoding="utf-8")
         (place / name / "venv" / "other.json").write_text(json.dumps(dict(probe, version="0.8.2")), encoding="utf-8")
     hosts = {name: dict({"place": str(place / name), "reconfigure_log": str(place / name / "log")}, **options)
              for name, options in NODES.items()}
@@ -127,7 +130,8 @@ def ran(tmp_path_factory):
         "programs": str(programs), "cluster_node": {
             "name": "{{ inventory_hostname }}", "venv": "{{ place }}/venv", "releases": "{{ place }}/releases",
             "distribution": "shakenfist", "api_unit": "sf-api", "ready_url": "http://127.0.0.1:9/readyz",
-            "daemons": UNITS, "release": {"version": "0.8.0", "name": None, "contents": CONTENTS}}}}}), encoding="utf-8")
+            "daemons": UNITS, "release": {"version": "0.8.0", "name": None, "contents": CONTENTS}}}}}),
+            encoding="utf-8")
     (place / "play.yml").write_text(PLAY, encoding="utf-8")
     run = subprocess.run([ANSIBLE_PLAYBOOK, "-i", str(inventory), "--forks", "15", str(place / "play.yml"), "-v"],
                          cwd=ROOT, capture_output=True, text=True, check=False, timeout=300,
@@ -165,8 +169,8 @@ def test_what_the_command_says_goes_to_its_log_only(ran):
     ("slow", ["it did not end within 0.2 s"]),
     ("upgrades", ["to keep the release 0.8.0;", "has 0.8.2 now", "an upgrade is shakenfist.rolling.upgrade"]),
     ("rebuilt", ["to keep the release 0.8.0;", "has another build of it now"]),
-    ("broken", ["expected ansible-playbook ", "/my site/site.yml --limit broken to end with 0; it ended with exit code 2 "
-                "(TASK [Set the secret]: fatal: [broken]; broken : ok=1 changed=1 unreachable=0 failed=1"]),
+    ("broken", ["expected ansible-playbook ", "/my site/site.yml --limit broken to end with 0; it ended with exit code"
+                " 2 (TASK [Set the secret]: fatal: [broken]; broken : ok=1 changed=1 unreachable=0 failed=1"]),
     ("nosite", ["Nothing was touched. expected a playbook at ", "/nosite/nowhere.yml on this machine, there is none"]),
     ("elsewhere", ["Nothing was touched. reconfigure_playbook is run on this machine, and reconfigure_on is node"]),
     ("absent", ["Nothing was touched. expected /nowhere/sf-deploy on this machine",

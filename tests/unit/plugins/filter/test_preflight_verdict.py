@@ -285,12 +285,12 @@ def test_the_target_written_by_another_installer(options, target, done):
     found = verdict(seen(release=REWRITTEN), target=target, **options)
     assert found["done"] == done and found["problems"] == []
     assert [one["words"] for one in found["findings"] if one["level"] == "warn"] == [
-        "/r/0.8.0-bb holds 0.8.1 and is no longer what its name says: another installer has written into it. An upgrade goes "
-        "on all the same, and keeps it under the name of what it holds"]
+        "/r/0.8.0-bb holds 0.8.1 and is no longer what its name says: another installer has written into it. An "
+        "upgrade goes on all the same, and keeps it under the name of what it holds"]
 
 
 def test_nothing_was_begun_on_a_node_that_another_installer_has_written_to():
-    """So a node that is down is not taken for one that an earlier roll has left so, and it needs room for the release."""
+    """So one that is down is not taken for one that an earlier roll has left so, and it needs room for the release."""
     node = seen(ready=False, release=REWRITTEN)
     assert "503" in verdict(node)["problems"][0]
     small = dict(host(free=1), node=seen(release=REWRITTEN)["node"])

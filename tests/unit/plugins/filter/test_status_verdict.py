@@ -89,5 +89,5 @@ def test_a_release_into_which_another_installer_has_written():
     assert not found["ill"] and found["notes"] == [
         "/r/0.8.0-0a1b2c3d holds 0.8.1 and is no longer what its name says: another installer has written into it. The "
         "next upgrade keeps it under the name of what it holds",
-        "/r/0.8.2-0a1b2c3d holds 0.8.1 and is no longer what its name says: another installer has written into it. It is "
-        "not active: no roll uses it by that name, you may remove it"]
+        "/r/0.8.2-0a1b2c3d holds 0.8.1 and is no longer what its name says: another installer has written into it. It "
+        "is not active: no roll uses it by that name, you may remove it"]

@@ -25,7 +25,8 @@ def test_a_plain_virtualenv(look, venv, check):
     result = look(check=check)
     assert not result["changed"] and result["problem"] == "" and result["staged"] == []
     assert result["active"] == {"path": str(root), "name": None, "version": "0.8.0", "since": 1000.0,
-                                "python": "3.11.2", "platform": "linux-x86_64", "pip": "23.0.1", "contents": "", "rewritten": False}
+                                "python": "3.11.2", "platform": "linux-x86_64", "pip": "23.0.1", "contents": "",
+                                "rewritten": False}
     assert result["rewritten"] == {} and result["deployer"] == ""
 
 

@@ -212,14 +212,16 @@ def test_the_way_back_follows(node):
 
 @pytest.mark.parametrize("wheel, words", [
     ("0.8.0", "it holds shakenfist 0.8.0, not 0.8.2: remove it with rm -r {root}"),
-    ("other", "it holds another build of shakenfist 0.8.2 than the one that was staged there: remove it with rm -r {root}"),
+    ("other", "it holds another build of shakenfist 0.8.2 than the one that was staged there: remove it with rm -r "
+              "{root}"),
 ])
 def test_one_that_is_not_active_is_refused(node, wheel, words):
     node.run("staged", "0.8.2")
     root = node.releases / node.names["0.8.2"]
     if wheel == "other":
         make_wheel(node.other.parent, "shakenfist", "0.8.2", body="# another build\n")
-    node.overwrite(node.other.parent / "shakenfist-0.8.2-py3-none-any.whl" if wheel == "other" else node.wheel(wheel), root)
+    other = node.other.parent / "shakenfist-0.8.2-py3-none-any.whl"
+    node.overwrite(other if wheel == "other" else node.wheel(wheel), root)
     assert list(node.look()["rewritten"]) == [node.names["0.8.2"]]
     result = node.run("staged", "0.8.2")
     assert result["failed"] and words.format(root=root) in result["msg"]
