@@ -71,9 +71,9 @@ def _deployer(node, target, options):
     if not node.get("deployer") or not target or options["restart"] or _on_target(node, target):
         return []
     return [f"the deployer (site.yml) keeps in {node['deployer']} which code it has installed here. What this roll "
-            "activates is not that code, so the next run of site.yml restarts all daemons, outside of the database tier "
-            "on all such nodes at once, without a drain. Afterwards, before any other run of it, run it node by node with "
-            "shakenfist.rolling.reconfigure and with the same wheels: docs/deployer.md"]
+            "activates is not that code, so the next run of site.yml restarts all daemons, outside of the database "
+            "tier on all such nodes at once, without a drain. Afterwards, before any other run of it, run it node by "
+            "node with shakenfist.rolling.reconfigure and with the same wheels: docs/deployer.md"]
 
 
 def _configuration(node, in_tier):

@@ -81,6 +81,29 @@ def good_again(run):
     ready('sf-1')(run)
 
 
+# ---- another installer, which goes through the link
+
+def linked(node):
+    """As a roll leaves it: the virtualenv is a link to the directory of a release."""
+    return shell(node, 'mkdir -p /srv/shakenfist/releases', 'cd /srv/shakenfist',
+                 'mv venv releases/0.8.0-0a1b2c3d', 'ln -s /srv/shakenfist/releases/0.8.0-0a1b2c3d venv')
+
+
+REWRITTEN = {'sf-2': '0.8.1', 'sf-3': '0.8.0.post1'}
+
+
+def kept(run):
+    """What was written there is whole, under a name of its own, and what one can go back to."""
+    wrong = []
+    for node, version in REWRITTEN.items():
+        name, held, *names = run.lab.shell(
+            node, 'cd /srv/shakenfist/releases; basename $(readlink -f .previous); .previous/bin/python -c '
+            '"import importlib.metadata as m; print(m.version(\'shakenfist\'))"; ls').split()
+        if held != version or not name.startswith(version + '-') or name not in names or '0.8.0-0a1b2c3d' in names:
+            wrong.append('%s keeps %s as %s, expected %s under its own name: %s' % (node, held, name, version, names))
+    return wrong
+
+
 ROWS = [
     held('database-does-not-start', 'sf-database of the new release does not start', 'database_does_not_start',
          'expected sf-database to start', 'OUT OF ROTATION'),
@@ -101,6 +124,11 @@ ROWS = [
     Row('request-longer-than-the-stop', 'a request takes longer than sf-api may take to stop',
         prepare=both(short_stop('sf-1'), shell('sf-1', 'systemctl restart sf-api')), inject=ask_slowly,
         outcome=ROLLED, check=slow_was_cut),
+
+    # On sf-2 it is a broken build of the version that is rolled to: it must be neither left nor taken for that one.
+    Row('release-rewritten', 'another installer has written into the releases that are active',
+        prepare=both(linked('sf-2'), linked('sf-3'), install('sf-2', '0.8.1', 'api_never_ready'),
+                     install('sf-3', '0.8.0.post1')), outcome=ROLLED, check=kept),
 
     Row('stop-ends-in-sigkill', 'sf-api does not end until systemd kills it',
         prepare=both(short_stop('sf-1'), install('sf-1', '0.8.0', 'api_ignores_sigterm'), kill_api('sf-1')),

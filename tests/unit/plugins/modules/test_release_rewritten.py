@@ -9,6 +9,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
+import zipfile
 from types import SimpleNamespace
 
 import pytest
@@ -18,17 +20,27 @@ from ansible_collections.shakenfist.rolling.tests.unit.wheels import (
     make_wheel,
     pip_environment,
     real_venv,
-    run_pip,
 )
 
 
+@pytest.fixture(scope="module")
+def virtualenv(tmp_path_factory):
+    """One with 0.8.0, to be copied."""
+    place = tmp_path_factory.mktemp("virtualenv")
+    with pytest.MonkeyPatch.context() as patch:
+        make_wheel(place / "wheels", "shakenfist", "0.8.0")
+        # Another package beside it: where there is none, pip takes the links to itself away with the old release.
+        make_wheel(place / "wheels", "attrs", "1.0")
+        pip_environment(patch, place / "wheels")
+        return real_venv(place / "venv", place / "wheels", "shakenfist==0.8.0", "attrs==1.0")
+
+
 @pytest.fixture
-def node(run_module, tmp_path, monkeypatch):
+def node(run_module, tmp_path, monkeypatch, virtualenv):
     """A node whose link leads to 0.8.1, staged and activated, with what a test does to it."""
     wheels, link, releases = tmp_path / "wheels", tmp_path / "venv", tmp_path / "releases"
     for version in ("0.8.0", "0.8.1", "0.8.2"):
         make_wheel(wheels, "shakenfist", version)
-    make_wheel(wheels, "attrs", "1.0")
     other = tmp_path / "other"
     make_wheel(other, "shakenfist", "0.8.1", body="# another build\n")
     pip_environment(monkeypatch, wheels)
@@ -41,7 +53,12 @@ def node(run_module, tmp_path, monkeypatch):
             version=version, lock=lock[version]), **arguments))
 
     def overwrite(wheel, root=link):
-        run_pip(root, "install", "--force-reinstall", "--no-deps", str(wheel))
+        """As any installer does; a run of pip takes too long for so many tests."""
+        site = next(root.glob("lib/python3*/site-packages"))
+        for path in site.glob("shakenfist-*.dist-info"):
+            shutil.rmtree(path)
+        with zipfile.ZipFile(wheel) as archive:
+            archive.extractall(site)
 
     def look():
         return run_module(release_info, path=str(link), releases=str(releases), distribution="shakenfist")
@@ -53,8 +70,7 @@ def node(run_module, tmp_path, monkeypatch):
     def body_in(root):
         return next((root.glob("lib/python3*/site-packages/shakenfist.py"))).read_text()
 
-    # Another package beside it: where there is none, pip takes the links to itself away with the old release.
-    real_venv(link, wheels, "shakenfist==0.8.0", "attrs==1.0")
+    shutil.copytree(virtualenv, link, symlinks=True)
     assert run("staged", "0.8.1")["changed"] and run("active", "0.8.1")["changed"]
     first = os.path.basename(os.readlink(releases / ".previous"))
     return SimpleNamespace(run=run, overwrite=overwrite, look=look, version_in=version_in, body_in=body_in, link=link,
