@@ -465,7 +465,9 @@ def build(module, clone, **options):
         # Another build of the same version. pip would take it for the one that the lock means, and leave it.
         Pip(module, clone, **options).run("uninstall", ["--yes", params["distribution"]])
     packages = install(module, clone, **options)
-    correct_shebangs(os.path.join(clone, "bin"), clone, params["path"])
+    # Of an installer that does not go by the link, scripts of the clone would run what the active release holds.
+    for old in (clone, active):
+        correct_shebangs(os.path.join(clone, "bin"), old, params["path"])
     mark(clone, inspect(module.run_command, clone, params["distribution"]))
     return packages
 

@@ -349,3 +349,14 @@ def test_a_plain_directory_is_marked_when_it_is_adopted(node):
 def test_a_marker_is_not_inherited(node):
     node.run("staged", "0.8.2")
     assert json.loads((node.releases / node.names["0.8.2"] / ".rolling-release.json").read_text())["version"] == "0.8.2"
+
+
+def test_scripts_of_another_installer_run_the_release_that_they_lie_in(node):
+    """One that resolves the link writes the name of the active directory into them, which a clone has, too."""
+    script = node.active / "bin" / "gunicorn"
+    script.write_text(f"#!{node.active}/bin/python\n")
+    script.chmod(0o755)
+    node.run("staged", "0.8.2")
+    clone = node.releases / node.names["0.8.2"] / "bin" / "gunicorn"
+    assert clone.read_text() == f"#!{node.link}/bin/python\n" and clone.stat().st_mode & 0o777 == 0o755
+    assert script.read_text() == f"#!{node.active}/bin/python\n"
