@@ -31,7 +31,7 @@ def _idle(node):
     return sorted(name for name, state in (node.get("daemons") or {}).items() if state not in (None, "", "running"))
 
 
-def _state(name, node, rolled):
+def _state(name, node, rolled, sentinels):
     """What the state that a node of the inventory is in means, and what ends it; empty if it is as it should be."""
     state, idle = node["state"], _idle(node)
     said = f"the API says that {name} is {state}"
@@ -47,6 +47,10 @@ def _state(name, node, rolled):
             f"{SOME} does not run there, or was stopped and not started again")
         back = "rolling it starts every daemon again" if rolled else (
             f"it is not rolled now, so start what does not run: systemctl list-units --all 'sf-*' on {name}")
+        # Nothing but a start of the sentinels leads out of these two.
+        if state != "degraded" and rolled and not sentinels:
+            back = ("the roll leaves the sentinels alone (restart_sentinels), so start them: systemctl restart "
+                    f"sf-sentinel-first, then sf-sentinel-last, on {name}")
         return f"{said}: {which}; {back}"
     return ""
 
@@ -95,7 +99,7 @@ def _left_out(verdict, hidden, unseen, database, target, back, restart):
 
 
 def preflight_cluster(verdict, api, offsets=None, limit=5.0, hidden=(), unseen=None, database=(), target="",
-                      back=False, restart=False):
+                      back=False, restart=False, sentinels=True):
     """Judge the cluster as a whole: the API's list of nodes against the inventory, and the clocks."""
     findings = []
     unseen = unseen or {}
@@ -121,8 +125,9 @@ def preflight_cluster(verdict, api, offsets=None, limit=5.0, hidden=(), unseen=N
               + [f"the API does not know {name}, which the inventory has: has it ever started? Take it out of the "
                  "inventory if it is no node of this cluster" for name in missing], level)
         left = [node["name"] for node in verdict.values() if not node.get("done")]
-        judge("states", list(filter(None, (_state(name, theirs[name], name in left) for name in sorted(theirs)
-                                           if name not in strangers))), "warn")
+        states = [_state(name, theirs[name], name in left, sentinels) for name in sorted(theirs)
+                  if name not in strangers]
+        judge("states", list(filter(None, states)), "warn")
         foreign, odd = _foreign_tier(verdict, unseen, theirs, database)
         judge("database nodes", foreign, level)
         if odd:

@@ -81,6 +81,16 @@ def test_states_of_nodes_of_the_inventory(facts, done, words):
     assert not words or re.search(words, found[0]["words"]), found[0]["words"]
 
 
+@pytest.mark.parametrize("state, words", [
+    ("stopped", "restart_sentinels.*, so start them: systemctl restart sf-sentinel-first, then .*-last, on sf-2$"),
+    ("stopping", "restart_sentinels"), ("degraded", "rolling it starts every daemon again$"),
+])
+def test_a_state_of_which_only_the_sentinels_lead_out(state, words):
+    found = [finding["words"] for finding in preflight_cluster(VERDICT, only(state=state), sentinels=False)
+             if finding["check"] == "states"]
+    assert re.search(words, found[0]), found[0]
+
+
 @pytest.mark.parametrize("said, database, told, restart, level, words", [
     (None, ["one"], False, False, "pass", ""),
     (False, ["one"], False, False, "pass", ""),
