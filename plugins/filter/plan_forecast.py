@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from ansible_collections.shakenfist.rolling.plugins.module_utils._systemd import graceful_timeout
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._grace import shown
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._notes import migrations, possible
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._table import listed
@@ -12,6 +13,8 @@ from ansible_collections.shakenfist.rolling.plugins.plugin_utils._table import l
 READY = 5.0
 # What the roll itself asks before the drain and at the gate.
 CHECKS = 3.0
+# What the stop of sf-api takes where its drain is cut short.
+CUT = 1.0
 HOW = ("Of each step the slowest node counts: its drain (the drain grace, or the last stop of {api} if that took "
        "longer), the last stop and start of its other daemons as systemd remembers them, {ready:g} s until every "
        "worker of {api} is ready, and {checks:g} s for what the roll asks. Then {settle:g} s (roll_settle) before "
@@ -21,14 +24,27 @@ UNKNOWN = " On {nodes} systemd remembers no stop of them, so it counts as none."
 IN_PLACE = " Nor is pip in it, which runs while a node is out of rotation (rolling_strategy is in_place)."
 
 
-def _seconds(node, tiers):
+def _last_stop(unit):
+    """How long the last stop of the API took, as far as the next one may take as long.
+
+    One that lasted until the graceful timeout was made by somebody who let its idle workers sleep, or cut a request.
+    """
+    seconds, limit = unit.get("stop_seconds") or 0.0, graceful_timeout(unit.get("arguments") or {})
+    return 0.0 if limit and seconds >= limit else seconds
+
+
+def _seconds(node, tiers, cut_short=False):
     """How long each part takes on a node."""
     units, api = node["units"], node["api_unit"]
 
     def lasted(name, key):
         return units.get(name, {}).get(key) or 0.0
 
-    drain = max(float(node["drain_grace"]), lasted(api, "stop_seconds")) if units.get(api, {}).get("active") else 0.0
+    drain = max(float(node["drain_grace"]), _last_stop(units.get(api, {})))
+    if not units.get(api, {}).get("active"):
+        drain = 0.0
+    elif cut_short:
+        drain = min(drain, CUT)
     restart = sum(max(lasted(name, "start_seconds") + (lasted(name, "stop_seconds") if name != api else 0.0)
                       for name in tier) for tier in tiers)
     parts = dict(drain=drain, restart=restart, ready=READY, checks=CHECKS)
@@ -69,10 +85,24 @@ def _schema(looks, release, product):
     return dict(known=False, pending=[], notes=possible(product, tables), words=words)
 
 
-def plan_forecast(plan, nodes, schema=(), settle=10.0, bake=10.0, strategy="clone"):
+def _outage(plan, nodes, told, cut_short):
+    """For how long nobody serves, where the only node that does is rolled; None where somebody always serves."""
+    # Those that do not serve now end no outage later than they do without the roll.
+    names = [name for name in told if plan["alone"] and told[name]["serves"]]
+    if not names:
+        return None
+
+    def least(cut):
+        parts = [_seconds(nodes[name]["node"], nodes[name]["tiers"], cut) for name in names]
+        return round(sum(sum(each.values()) for each in parts))
+
+    return {"nodes": names, "seconds": least(cut_short), "cut_short": bool(cut_short), "least": least(True)}
+
+
+def plan_forecast(plan, nodes, schema=(), settle=10.0, bake=10.0, strategy="clone", cut_short=False):
     """How the roll would go, from the plan of the preflight and what was seen of the nodes."""
     steps = [[name] for name in plan["database"]] + plan["batches"]
-    told = {}
+    told, cut_short = {}, cut_short and plan["alone"]
     for number, names in enumerate(steps, start=1):
         for name in names:
             node, tiers = nodes[name]["node"], nodes[name]["tiers"]
@@ -85,7 +115,7 @@ def plan_forecast(plan, nodes, schema=(), settle=10.0, bake=10.0, strategy="clon
                 "leader": name == plan["leader"],
                 "restarts": tiers,
                 "drain_grace": shown(node),
-                "seconds": _seconds(node, tiers),
+                "seconds": _seconds(node, tiers, cut_short),
             }
     slowest = [max(sum(told[name]["seconds"].values()) for name in names) for names in steps]
     seconds = round(sum(slowest) + max(0, len(steps) - 1) * float(settle) + (float(bake) if steps else 0.0))
@@ -102,6 +132,7 @@ def plan_forecast(plan, nodes, schema=(), settle=10.0, bake=10.0, strategy="clon
         "passed_over": plan["done"],
         "schema": _schema(schema, plan["release"], product),
         "hard_cut": plan["alone"],
+        "outage": _outage(plan, nodes, told, cut_short),
         "warnings": [line.partition(" ")[2].strip() for line in plan["report"] if line.startswith("warn")],
         "expected": {"seconds": seconds, "minutes": round(seconds / 60, 1), "how": how if steps else ""},
         "command": plan["command"],

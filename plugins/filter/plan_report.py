@@ -16,6 +16,20 @@ def _row(name, node):
             f"{round(sum(node['seconds'].values()))} s", listed(remarks)]
 
 
+def _outage(forecast):
+    """How long the outage is, and what it could be."""
+    outage = forecast.get("outage")
+    if not outage:
+        return ""
+    words = f", for about {span(outage['seconds'])}"
+    if outage["cut_short"]:
+        return f"{words}. Its drain is cut short (drain_cut_short), and with it the requests in flight"
+    if outage["least"] >= outage["seconds"]:
+        return words
+    return (f"{words}. Its drain only lets requests in flight end: with -e drain_cut_short=true they are cut, and it "
+            f"is about {span(outage['least'])}")
+
+
 def _alike(nodes, what, tell):
     """What there is to say of each node, once for all nodes of which it is the same."""
     alike = {}
@@ -54,7 +68,8 @@ def plan_report(forecast):
     for warning in forecast["warnings"]:
         lines += wrap(f"warning: {warning}")
     if forecast["hard_cut"]:
-        lines += wrap("warning: no second node serves meanwhile, every request fails while the node is rolled")
+        lines += wrap("warning: no second node serves meanwhile, every request fails while the node is rolled"
+                      + _outage(forecast))
     if forecast["nodes"]:
         lines += wrap(f"how long: {forecast['expected']['how']}")
         # YAML folds a long line, but not one of several in a string: this one is copied.

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from ansible.errors import AnsibleFilterError
+from ansible_collections.shakenfist.rolling.plugins.module_utils._systemd import graceful_timeout
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._grace import shown
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._notes import rebuilt_release, rebuilt_shape
 
@@ -151,9 +152,7 @@ def _drain(node, options):
     grace, detection = float(node["drain_grace"]), options["balancer_detection"]
     unit = node["units"].get(node["api_unit"], {})
     stop = unit.get("stop_timeout")
-    # A value that systemd fills in later, ${...}, is not known here.
-    given = str(unit.get("arguments", {}).get("--graceful-timeout") or "")
-    graceful = float(given) if given.replace(".", "", 1).isdigit() else 0.0
+    graceful = graceful_timeout(unit.get("arguments", {})) or 0.0
     problems = []
     if graceful and graceful <= grace:
         problems.append(f"{node['api_unit']}'s graceful timeout ({graceful:g} s) is not more than its drain grace "

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from ansible.errors import AnsibleFilterError
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._table import listed
 
 # What the API says of a node that makes it a node of a kind.
 KINDS = ("is_hypervisor", "is_network_node")
@@ -58,7 +59,7 @@ def _batches(names, verdict, serial, kinds):
     return batches
 
 
-def roll_plan(verdict, serial=1, back=False, api=None, unseen_ready=(), database=()):
+def roll_plan(verdict, serial=1, back=False, api=None, unseen_ready=(), database=(), cut_short=False):
     """Put the nodes into the order in which they are rolled."""
     api = api or {}
     leader = api.get("leader") or ""
@@ -80,6 +81,10 @@ def roll_plan(verdict, serial=1, back=False, api=None, unseen_ready=(), database
     lost = plan["gateways_down"] and all(node["gateway_down"] for node in verdict.values() if node["database"])
     plan["serving"] = [] if lost else [name for name, node in verdict.items() if node["ready"]] + list(unseen_ready)
     plan["alone"] = bool(plan["order"]) and len(plan["serving"]) < 2
+    # With others, a drain costs no outage, and cutting it short would only cut requests.
+    plan["problem"] = ("drain_cut_short is true, which cuts the requests in flight of each node, but it only gains "
+                       f"something where nobody else serves. {listed(plan['serving'])} serve: leave it out"
+                       if cut_short and plan["order"] and not plan["alone"] else "")
     return plan
 
 

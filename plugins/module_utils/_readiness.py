@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import http.client
+import select
 import socket
 import time
 from urllib.parse import urlsplit
@@ -75,6 +76,40 @@ def ask_once(url, connections=1, timeout=5.0):
         for connection in opened:
             connection.close()
     return answers
+
+
+def knock(url, connections=1, timeout=0.2):
+    """Open some connections to the service of C(url) at once, and close them again without asking anything.
+
+    A worker that sleeps until a connection arrives wakes up, whichever of them gets it. None is kept busy: what it
+    reads is an end.
+
+    :arg timeout: for how many seconds to wait until they are open. With every worker busy a queue may be full.
+    :returns: how many were opened.
+    """
+    host, port = split_url(url)[:2]
+    pending, opened = [], 0
+    deadline = time.monotonic() + timeout
+    try:
+        family, kind, protocol, dummy, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        for dummy in range(connections):
+            pending.append(socket.socket(family, kind, protocol))
+            pending[-1].setblocking(False)
+            pending[-1].connect_ex(address)
+        waiting = list(pending)
+        while waiting:
+            # One that was refused is writable, too.
+            ready = select.select([], waiting, [], max(0.0, deadline - time.monotonic()))[1]
+            if not ready:
+                break
+            opened += sum(not one.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) for one in ready)
+            waiting = [one for one in waiting if one not in ready]
+    except OSError:
+        pass  # who cannot be reached cannot be woken
+    finally:
+        for one in pending:
+            one.close()
+    return opened
 
 
 def all_ready(answers):

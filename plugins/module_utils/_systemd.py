@@ -6,7 +6,9 @@
 
 from __future__ import annotations
 
+import glob
 import json
+import os
 import re
 import time
 
@@ -16,6 +18,7 @@ PROPERTIES = (
     "Id", "LoadState", "ActiveState", "SubState", "Result", "Type", "UnitFileState", "InvocationID", "NRestarts",
     "MainPID", "ExecMainCode", "ExecMainStatus", "ExecMainStartTimestampMonotonic", "Job",
 )
+PROC = "/proc"
 # systemd's ExecMainCode is the si_code of the SIGCHLD: 2 is CLD_KILLED, 3 is CLD_DUMPED.
 KILLED = ("2", "3")
 # The time units that systemctl show prints, in seconds. As in systemd, a month is 30.44 days and a year 365.25 days.
@@ -30,6 +33,8 @@ ENDED_ILL = "d9b373ed55a64feb8242e02dbe79a49c"
 MARKS = (STOPPING, STOPPED, ENDED_WELL, ENDED_ILL)
 # Of these, each stop has three.
 LAST_STOPS = 10
+# The option of gunicorn that says how long a stop may take until it ends its workers by force.
+GRACEFUL_TIMEOUT = "--graceful-timeout"
 # Words of the command line may hold " ; " themselves, so this looks for what systemd prints after them.
 COMMAND_LINE = re.compile(r"argv\[\]=(.*?) ; (?:ignore_errors|flags)=")
 
@@ -78,6 +83,24 @@ class Systemd:
     def stop(self, name):
         """Ask for a stop and return at once; the caller watches it."""
         self._systemctl("stop", "--no-block", f"{short(name)}.service")
+
+    def processes(self, name):
+        """The processes in the control group of a unit, as a dict of their command lines, lists of words, by id.
+
+        From what each process says of its own group, which holds wherever the groups are mounted.
+        """
+        group, found = f"/{short(name)}.service", {}
+        for path in glob.glob(f"{PROC}/[0-9]*"):
+            try:
+                with open(f"{path}/cgroup", encoding="utf-8", errors="replace") as file:
+                    groups = [line.rstrip("\n") + "/" for line in file]
+                if not any(f"{group}/" in line for line in groups):
+                    continue
+                with open(f"{path}/cmdline", encoding="utf-8", errors="replace") as file:
+                    found[int(os.path.basename(path))] = file.read().rstrip("\0").split("\0")
+            except OSError:
+                continue  # it has ended meanwhile
+        return found
 
     def restart(self, names):
         """Ask for a restart of all named units at once and return at once; the caller watches them."""
@@ -159,6 +182,16 @@ def seconds(span):
     if not parts or not all(parts):
         return 0.0 if span == "0" else None
     return float(sum(float(part.group(1)) * SECONDS[part.group(2)] for part in parts))
+
+
+def graceful_timeout(arguments):
+    """For how many seconds gunicorn lets its workers finish, from the options of its command line.
+
+    C(None) where that is not known: the option is missing, or systemd fills it in later, C(${...}).
+    """
+    # The last word of a shell's command line may come with its quote.
+    given = str(arguments.get(GRACEFUL_TIMEOUT) or "").rstrip("\"';")
+    return float(given) if given.replace(".", "", 1).isdigit() else None
 
 
 def command_arguments(exec_start, names):

@@ -14,6 +14,11 @@ description:
     balancer lets go of the node, and then ends by itself.
   - The module watches that happen, on the node, and reports each moment. It fails if the unit ended without ever having
     said C(503), or if systemd had to kill it, for then requests were cut.
+  - Until the unit has ended it opens connections to it now and then and closes them again. An idle worker of gunicorn
+    sleeps until a connection arrives and does not notice the end of its drain otherwise, so that a node that nobody
+    probes would end after the graceful timeout of gunicorn only.
+  - A stop that takes as long as that graceful timeout, which is read from the command line of the unit, cuts the
+    requests that are still served then, although the unit ends well. That is a warning.
   - With O(haproxy) it watches HAProxy, too, and fails if HAProxy still sent requests to the server when the unit ended,
     or if sessions were cut.
   - A unit that is stopped already is fine.
@@ -36,6 +41,19 @@ options:
     description: Seconds between two looks.
     type: float
     default: 0.1
+  told:
+    description:
+      - Whether the balancer was told before to send the unit nothing, and no session was left.
+      - A unit that ends without a C(503) has cut nothing then, which is a warning and no failure.
+    type: bool
+    default: false
+  cut_short:
+    description:
+      - Whether to end the unit at once instead of letting it drain. The processes of gunicorn in its control group get
+        a C(SIGQUIT) as soon as it stops. This cuts the requests in flight.
+      - For a node that has no other beside it. Nothing is gained by its drain but the end of the requests in flight.
+    type: bool
+    default: false
   haproxy:
     description:
       - The HAProxy that sends requests to the unit. It is only looked at, about as often as the unit.
@@ -103,6 +121,12 @@ stopped_after:
   returned: when the unit was active, not in check mode
   type: float
   sample: 25.3
+concerns:
+  description: What the module has warned of, each in a sentence.
+  returned: when the unit was active, not in check mode
+  type: list
+  elements: str
+  sample: []
 state:
   description: The state of the unit at the end, in words.
   returned: always
@@ -135,6 +159,8 @@ sessions_zero_after:
   sample: 3.52
 """
 
+import os
+import signal
 import time
 
 from ansible.module_utils.basic import AnsibleModule
@@ -148,14 +174,28 @@ from ansible_collections.shakenfist.rolling.plugins.module_utils._haproxy import
     hide_credentials,
     is_up,
 )
-from ansible_collections.shakenfist.rolling.plugins.module_utils._readiness import ask_once, split_url
-from ansible_collections.shakenfist.rolling.plugins.module_utils._systemd import Systemd, describe, short
+from ansible_collections.shakenfist.rolling.plugins.module_utils._readiness import ask_once, knock, split_url
+from ansible_collections.shakenfist.rolling.plugins.module_utils._systemd import (
+    GRACEFUL_TIMEOUT,
+    Systemd,
+    command_arguments,
+    describe,
+    graceful_timeout,
+    lasted,
+    short,
+)
 
 ENDED = ("inactive", "failed")
 # How long one look may wait for an answer: with every worker busy a 503 can be late, and the unit's end must be seen.
 ANSWER_WITHIN = 2.0
 # The same for HAProxy, which is asked in every look.
 BALANCER_WITHIN = 1.0
+# Seconds between two times that idle workers are woken, and over how many connections at once.
+KNOCK = 0.25
+KNOCKS = 4
+# A unit that ends within so many seconds of its stop has not drained at all.
+MOMENT = 2.0
+BEGIN, END = "ActiveExitTimestampMonotonic", "InactiveEnterTimestampMonotonic"
 
 
 class Balancer:
@@ -197,6 +237,11 @@ class Balancer:
                 kind = f"HAProxy has no check of {self.place}"
             raise RollingError(f"{kind}, so the balancer would not let go: use option httpchk GET {path}, and check in "
                                f"the line of the server ({self.haproxy.shown}). Nothing was stopped")
+
+    def sessions(self):
+        """In words, how many requests of HAProxy's were in flight at the last look that counts."""
+        count = self.server["sessions"]
+        return f"{count or 'none'} of HAProxy's in flight at the last look"
 
     def look(self, since):
         """Look once, for now without consequences."""
@@ -262,6 +307,12 @@ class Balancer:
                     balancer_left_after=self.left_after, sessions_zero_after=self.sessions_zero_after)
 
 
+def is_gunicorn(words):
+    """Whether a command line is one of gunicorn's processes, and not the shell that starts it."""
+    return (words[0].startswith("gunicorn: ") or words[1:3] == ["-m", "gunicorn"]
+            or "gunicorn" in [os.path.basename(word) for word in words[:2]])
+
+
 class Drain:
     """One stop of one unit, watched."""
 
@@ -272,13 +323,23 @@ class Drain:
         self.params = params
         self.state = {}
         self.answer = None
+        self.was_ready = False
+        self.undrained = ""
+        self.graceful = None
+        self.hurried = None
         self.not_ready_after = None
         self.stopped_after = None
-        self.begin = 0.0
+        self.begin = self.knocked = 0.0
 
     def look_at_unit(self):
-        self.state = self.systemd.show([self.name])[self.name]
+        self.state = self.systemd.show([self.name], more=("ExecStart", BEGIN, END))[self.name]
         return self.state
+
+    def look_before(self):
+        """Look at the unit, and at what may end it by force."""
+        state = self.look_at_unit()
+        self.graceful = graceful_timeout(command_arguments(state.get("ExecStart"), (GRACEFUL_TIMEOUT,)))
+        return state
 
     def ask(self):
         self.answer = ask_once(self.params["url"], timeout=ANSWER_WITHIN)[0]
@@ -287,9 +348,28 @@ class Drain:
     def since(self):
         return round(time.monotonic() - self.begin, 3)
 
+    def wake(self):
+        """Wake the idle workers, now and then, so that they notice the end of their drain."""
+        if time.monotonic() - self.knocked >= KNOCK:
+            self.knocked = time.monotonic()
+            knock(self.params["url"], KNOCKS)
+
+    def hurry(self):
+        """End gunicorn at once, as soon as systemd has begun to stop it: before that it would start it again."""
+        if self.hurried is None and self.state.get("ActiveState") == "deactivating":
+            # The master tells its workers, which an older one does no more once it stops: so they are all told.
+            self.hurried = sorted(pid for pid, words in self.systemd.processes(self.name).items() if is_gunicorn(words))
+            for pid in self.hurried:
+                try:
+                    os.kill(pid, signal.SIGQUIT)
+                except ProcessLookupError:
+                    pass  # the master was faster
+
     def look(self):
         """One look at the URL, until it has said 503, at HAProxy and at the unit; true once the unit has ended."""
-        if self.not_ready_after is None and self.ask() == 503:
+        if self.not_ready_after is not None or self.params["cut_short"]:
+            self.wake()
+        elif self.ask() == 503:
             self.not_ready_after = self.since()
         if self.balancer:
             self.balancer.look(self.since)
@@ -300,6 +380,8 @@ class Drain:
             return True
         if self.balancer:
             self.balancer.count()
+        if self.params["cut_short"]:
+            self.hurry()
         return False
 
     def stop(self):
@@ -307,8 +389,28 @@ class Drain:
         self.begin = time.monotonic()
         self.systemd.stop(self.name)
         wait_for(self.look, self.params["timeout"], self.params["interval"])
+        self.undrained = self.without_503()
 
-    def complaint(self, was_ready):
+    def without_503(self):
+        """What there is to say of a unit that was ready and has ended without a 503, or an empty string."""
+        skipped = self.params["cut_short"] or self.stopped_after is None
+        if skipped or not self.was_ready or self.not_ready_after is not None:
+            return ""
+        seen = f"expected 503 from {self.params['url']} while {self.name} was still serving; "
+        if self.stopped_after >= MOMENT:
+            return (f"{seen}it ended after {self.stopped_after:.1f} s without one (last answer: {self.answer}). Does "
+                    "this release drain on SIGTERM, and is its drain grace more than 0?")
+        return (f"{seen}it went from 200 to {self.ask()} at once, and {self.name} ended after "
+                f"{self.stopped_after:.1f} s: the drain did not happen. That is a known fault of Shaken Fist, or its "
+                "drain grace is 0")
+
+    def was_told(self):
+        """Whether the balancer was told before, so that nothing was in flight when the unit was stopped."""
+        if self.balancer:
+            return not self.balancer.before["sessions"] and (self.params["told"] or not is_up(self.balancer.before))
+        return self.params["told"]
+
+    def complaint(self):
         """What went wrong, or an empty string."""
         if self.stopped_after is None:
             return (f"expected {self.name} to end within {self.params['timeout']:g} s of its stop; last seen: "
@@ -316,11 +418,35 @@ class Drain:
         if self.state.get("Result") != "success":
             return (f"expected {self.name} to end by itself; systemd had to kill it or it failed after "
                     f"{self.stopped_after:.1f} s: {describe(self.state)}. Requests that it was serving were cut")
-        if was_ready and self.not_ready_after is None:
-            return (f"expected 503 from {self.params['url']} while {self.name} was still serving; it ended after "
-                    f"{self.stopped_after:.1f} s without one (last answer: {self.answer}), so the balancer was not "
-                    "told. Does this release drain on SIGTERM, and is its drain grace more than 0?")
-        return self.balancer.complaint(self.name, self.stopped_after) if self.balancer else ""
+        if self.undrained and not self.was_told():
+            return (f"{self.undrained}. The balancer was not told, so requests may have failed. Tell it first: "
+                    "-e drain_tell_first=true (docs/balancers.md)")
+        if self.balancer and not self.params["cut_short"]:
+            return self.balancer.complaint(self.name, self.stopped_after)
+        return ""
+
+    def concerns(self):
+        """What to warn of, although the unit has ended as it should."""
+        if self.stopped_after is None or self.state.get("Result") != "success":
+            return []
+        found = []
+        sessions = f" ({self.balancer.sessions()})" if self.balancer else ""
+        if self.undrained and self.was_told():
+            found.append(f"{self.undrained}. The balancer had been told before, and no request of its was in flight,"
+                         "so none was cut")
+        if self.params["cut_short"]:
+            found.append(f"{self.name} was ended after {self.stopped_after:.1f} s without its drain, as was asked for: "
+                         f"requests in flight were cut{sessions}" if self.hurried else
+                         f"{self.name} was to be ended at once, but no process of gunicorn was found in it: it took "
+                         f"its own {self.stopped_after:.1f} s")
+        # By systemd's clock, which also knows of the time before an earlier run of this module was lost.
+        took = lasted(self.state, BEGIN, END) or self.stopped_after
+        if self.graceful and took >= self.graceful:
+            found.append(f"{self.name} took {took:.1f} s to stop, its graceful timeout is {self.graceful:g} s: "
+                         "gunicorn has ended its workers by force, and cut the requests that they still served"
+                         f"{sessions}. For requests that take longer, raise {GRACEFUL_TIMEOUT} and TimeoutStopSec of "
+                         f"{self.name} (docs/upgrade.md, long requests)")
+        return found
 
 
 def main():
@@ -330,6 +456,8 @@ def main():
             url=dict(type="str", required=True),
             timeout=dict(type="float", default=90),
             interval=dict(type="float", default=0.1),
+            told=dict(type="bool", default=False),
+            cut_short=dict(type="bool", default=False),
             haproxy=dict(type="dict", options=dict(
                 address=dict(type="str", required=True),
                 backend=dict(type="str", required=True),
@@ -345,13 +473,13 @@ def main():
     try:
         path = split_url(module.params["url"])[2]
         balancer = Balancer(haproxy) if haproxy else None
-        state = drain.look_at_unit()
+        state = drain.look_before()
         if state.get("LoadState") != "loaded":
             raise RollingError(f"there is no unit {drain.name} on this node: {describe(state)}")
         before = describe(state)
         if state["ActiveState"] in ENDED:
             module.exit_json(changed=False, was_ready=False, state=before)
-        was_ready = drain.ask() == 200
+        was_ready = drain.was_ready = drain.ask() == 200
         if balancer:
             try:
                 balancer.look_before(path)
@@ -372,7 +500,10 @@ def main():
                   diff=dict(before=f"{drain.name}: {before}\n", after=f"{drain.name}: {after}\n"))
     if drain.balancer:
         result.update(drain.balancer.result())
-    complaint = drain.complaint(was_ready)
+    result["concerns"] = drain.concerns()
+    for concern in result["concerns"]:
+        module.warn(concern)
+    complaint = drain.complaint()
     if complaint:
         module.fail_json(msg=complaint, **result)
     module.exit_json(**result)

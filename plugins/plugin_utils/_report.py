@@ -230,13 +230,15 @@ class Gatherer:
         return next((node["distribution"] for node in seen if node.get("distribution")), "")
 
     def warnings(self):
-        """Of the preflight, a backup that could not be tried, and a last hook that failed after a complete roll."""
+        """Of the preflight, the drains, a backup that could not be tried, and a last hook that failed after all."""
         found = [re.sub("^warn *", "", line) for line in self.plan.get("report", []) if line.startswith("warn")]
         for entry in (entry for name in self.names for entry in self.timelines[name] if entry.get("module") == "dump"):
             # Where it was not to be tried, the words end before the comma.
             why = re.search("not restored to check it, (.+)", entry["details"].get("verified", ""))
             if why:
                 found.append(f"{entry['details']['path']} is complete, but was not restored to check it: {why[1]}")
+        found += [f"{name}: {concern}" for name in self.names for entry in self.timelines[name]
+                  if entry.get("module") == "drain" for concern in entry["details"].get("concerns") or []]
         found += [self.fact(name, "finish_problem", "") for name in self.names]
         return list(dict.fromkeys(filter(None, found)))
 

@@ -52,7 +52,7 @@ OF_A_NODE = ("quorum", "drain", "activate", "reconfigure", "restart", "gate", "s
 DETAILS = {
     "apache_member": ("was", "status", "sessions"),
     "drain": ("was_ready", "not_ready_after", "stopped_after", "state", "balancer_before", "balancer",
-              "balancer_left_after", "sessions_zero_after"),
+              "balancer_left_after", "sessions_zero_after", "concerns"),
     "dump": ("path", "size", "verified"),
     "exceptions_info": ("count",),
     "grpc_health_info": ("serving", "waited"),

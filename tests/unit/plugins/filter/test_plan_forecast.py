@@ -73,6 +73,9 @@ def test_the_slowest_of_a_step_counts():
 
 @pytest.mark.parametrize("units, tiers, drain, restart", [
     (dict(sf_api=unit(0.1, 60.0)), [["sf-api"]], 60.0, 0.1),  # slow requests, the last time
+    # It was not woken at the end of its grace, or a request was cut: the next stop takes its grace.
+    (dict(sf_api=dict(unit(0.1, 55.1), arguments={"--graceful-timeout": "55"})), [["sf-api"]], 5.0, 0.1),
+    (dict(sf_api=dict(unit(0.1, 54.9), arguments={"--graceful-timeout": "55"})), [["sf-api"]], 54.9, 0.1),
     (dict(sf_api=unit(0.1, 1.0)), [["sf-api"]], 5.0, 0.1),    # it had no grace then
     (dict(sf_api=unit(0.1, 60.0, active=False)), [["sf-api"]], 0.0, 0.1),
     (dict(sf_net=unit(None, None)), [["sf-net"], ["sf-new"]], 0.0, 0.0),
@@ -92,6 +95,30 @@ def test_what_systemd_does_not_remember_is_told():
 
 def test_pip_in_the_window_is_told():
     assert "rolling_strategy is in_place" in forecast(strategy="in_place")["expected"]["how"]
+
+
+ALONE = dict(database=["a"], batches=[], order=["a"], serving=["a"], alone=True)
+
+
+@pytest.mark.parametrize("changes, cut_short, outage, drain", [
+    (ALONE, False, dict(nodes=["a"], seconds=16, cut_short=False, least=11), 5.7),
+    (ALONE, True, dict(nodes=["a"], seconds=11, cut_short=True, least=11), 1.0),
+    # A node that is down already is no outage of the roll's.
+    (dict(ALONE, database=["b", "a"], order=["b", "a"]), False,
+     dict(nodes=["a"], seconds=16, cut_short=False, least=11), 5.7),
+    (dict(ALONE, serving=[]), False, None, 5.7),
+    # Somebody else serves.
+    ({}, False, None, 5.7),
+    ({}, True, None, 5.7),
+])
+def test_the_outage(changes, cut_short, outage, drain):
+    found = plan_forecast(plan(**changes), {name: node() for name in "abcd"}, cut_short=cut_short)
+    assert found["outage"] == outage and found["nodes"]["a"]["seconds"]["drain"] == drain
+
+
+def test_a_stopped_api_is_not_cut_short():
+    found = plan_forecast(plan(**ALONE), {"a": node(sf_api=unit(active=False))}, cut_short=True)
+    assert found["nodes"]["a"]["seconds"]["drain"] == 0.0
 
 
 def test_nothing_to_roll():

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import pytest
 from ansible_collections.shakenfist.rolling.plugins.filter.plan_report import plan_report
 
 
@@ -55,6 +56,22 @@ def test_one_node_that_is_rolled_alone():
 def test_the_notes_on_a_migration():
     lines = plan_report(forecast(schema=dict(words="t version 1 -> 2", notes=["t version 1 to 2: nothing is broken"])))
     assert lines[lines.index("schema: t version 1 -> 2") + 1] == "note: t version 1 to 2: nothing is broken"
+
+
+@pytest.mark.parametrize("outage, words", [
+    (None, "while the node is rolled"),
+    (dict(seconds=35, least=11, cut_short=False),
+     "rolled, for about 35 s. Its drain only lets requests in flight end: with -e drain_cut_short=true they are cut, "
+     "and it is about 11 s"),
+    (dict(seconds=11, least=11, cut_short=True),
+     "rolled, for about 11 s. Its drain is cut short (drain_cut_short), and with it the requests in flight"),
+    (dict(seconds=11, least=11, cut_short=False), "rolled, for about 11 s"),
+])
+def test_how_long_the_outage_is(outage, words):
+    lines = plan_report(forecast(hard_cut=True, outage=outage))
+    text = " ".join(line.strip() for line in "\n".join(lines).splitlines())
+    found = text[text.index("warning: no second node serves meanwhile, every request fails"):text.index(" how long:")]
+    assert found.endswith(words)
 
 
 def test_nothing_to_do():

@@ -36,6 +36,18 @@ def test_roll_plan(verdict, expected):
     assert plan["serial"] == [1] * len(plan["others"] or [""])
 
 
+@pytest.mark.parametrize("verdict, refused", [
+    ({"a": node(True)}, False), ({"a": node(True), "b": node(ready=False)}, False),
+    ({"a": node(True, done=True)}, False),
+    ({"a": node(True), "b": node()}, True), ({"a": node(True, done=True), "b": node()}, True),
+])
+def test_drains_are_cut_short_only_where_nobody_else_serves(verdict, refused):
+    words = ("drain_cut_short is true, which cuts the requests in flight of each node, but it only gains something "
+             "where nobody else serves. a, b serve: leave it out")
+    assert roll_plan(verdict, cut_short=True)["problem"] == (words if refused else "")
+    assert roll_plan(verdict)["problem"] == ""
+
+
 def test_nodes_that_are_left_out():
     plan = roll_plan({"c": node()}, unseen_ready=["a", "b"], database=["b", "a"])
     assert (plan["lock"], plan["first"], plan["schema"], plan["serving"]) == ("a", "c", [], ["c", "a", "b"])

@@ -15,6 +15,7 @@ from ansible_collections.shakenfist.rolling.plugins.module_utils._readiness impo
     all_ready,
     ask_once,
     describe,
+    knock,
     split_url,
 )
 
@@ -100,3 +101,30 @@ def test_a_server_that_talks_something_else():
         Thread(target=talk, daemon=True).start()
         answer = ask_once(f"http://127.0.0.1:{listener.getsockname()[1]}/", timeout=2)[0]
     assert isinstance(answer, str) and answer
+
+
+def test_knock_opens_connections_and_asks_nothing():
+    with socket.create_server(("127.0.0.1", 0), backlog=16) as listener:
+        assert knock(f"http://127.0.0.1:{listener.getsockname()[1]}/readyz", 4) == 4
+        for dummy in range(4):
+            connection = listener.accept()[0]
+            with connection:
+                connection.settimeout(5)
+                assert connection.recv(1) == b""
+
+
+def test_knock_where_nobody_listens():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
+    assert knock(url, 4) == 0
+    assert knock("http://no.such.host.invalid:1/", 1) == 0
+
+
+def test_knock_does_not_wait_for_a_full_queue():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
+        began = time.monotonic()
+        assert knock(url, 8, timeout=0.2) < 8
+        assert 0.2 <= time.monotonic() - began < 2

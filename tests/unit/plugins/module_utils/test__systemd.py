@@ -8,6 +8,7 @@ import json
 import time
 
 import pytest
+from ansible_collections.shakenfist.rolling.plugins.module_utils import _systemd
 from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError
 from ansible_collections.shakenfist.rolling.plugins.module_utils._systemd import (
     ENDED_ILL,
@@ -18,6 +19,7 @@ from ansible_collections.shakenfist.rolling.plugins.module_utils._systemd import
     Systemd,
     command_arguments,
     describe,
+    graceful_timeout,
     lasted,
     seconds,
     short,
@@ -179,3 +181,28 @@ def test_command_arguments(line, expected):
 @pytest.mark.parametrize("exec_start", [None, "", "nonsense"])
 def test_command_arguments_of_no_command(exec_start):
     assert command_arguments(exec_start, ["-w"]) == {}
+
+
+@pytest.mark.parametrize("arguments, expected", [
+    ("55", 55.0), ("5.5", 5.5), ("55'", 55.0), ('55"', 55.0), ("${LIMIT}", None), ("", None), (None, None),
+])
+def test_graceful_timeout(arguments, expected):
+    assert graceful_timeout({"--graceful-timeout": arguments}) == expected
+    assert graceful_timeout({}) is None
+
+
+def test_processes_of_a_unit(fake, monkeypatch, tmp_path):
+    monkeypatch.setattr(_systemd, "PROC", str(tmp_path))
+    for pid, group, words in ((1, "/init.scope", "init"),
+                              (7, "/system.slice/sf-api.service", "/bin/sh\0-c\0gunicorn -w 5\0"),
+                              (8, "/lab/system.slice/sf-api.service", "python\0gunicorn\0"),
+                              (9, "/system.slice/sf-api.service/below", "python\0x\0"),
+                              (10, "/system.slice/sf-api.service2", "no\0"),
+                              (11, "/system.slice/xsf-api.service", "no\0")):
+        (tmp_path / str(pid)).mkdir()
+        (tmp_path / str(pid) / "cgroup").write_text(f"1:name=systemd:{group}\n0::/\n")
+        (tmp_path / str(pid) / "cmdline").write_text(words)
+    (tmp_path / "12").mkdir()  # it has ended meanwhile
+    (tmp_path / "self").mkdir()
+    assert Systemd(fake).processes("sf-api.service") == {
+        7: ["/bin/sh", "-c", "gunicorn -w 5"], 8: ["python", "gunicorn"], 9: ["python", "x"]}

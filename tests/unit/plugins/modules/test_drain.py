@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import re
+import signal
 
 import pytest
 from ansible_collections.shakenfist.rolling.plugins.modules import drain
@@ -20,6 +21,7 @@ from ansible_collections.shakenfist.rolling.tests.unit.fake_haproxy import (
     FakeHaproxy,
     server,
 )
+from ansible_collections.shakenfist.rolling.tests.unit.fake_service import Sleeper
 from ansible_collections.shakenfist.rolling.tests.unit.fakes import unit
 
 ACTIVE, STOPPING = unit(), unit("deactivating", "stop-sigterm")
@@ -71,7 +73,9 @@ def test_a_unit_that_was_not_ready_may_end_without_503(run):
 
 
 @pytest.mark.parametrize("then, statuses, message", [
-    ([DEAD], [200], "expected 503 from http://.* while sf-api was still serving; .*last answer: 200"),
+    ([DEAD], [200], r"expected 503 from http://.* while sf-api was still serving; it went from 200 to 200 at once, and "
+     r"sf-api ended after \d.\d s: the drain did not happen. That is a known fault of Shaken Fist, or its drain grace "
+     r"is 0. The balancer was not told, so requests may have failed. Tell it first: -e drain_tell_first=true"),
     ([STOPPING, KILLED], [200, 503], "expected sf-api to end by itself; .* result timeout, signal 9. Requests .* cut"),
     ([STOPPING], [200, 503], r"expected sf-api to end within 0.2 s .*deactivating \(stop-sigterm\)"),
 ])
@@ -79,6 +83,148 @@ def test_what_is_no_drain(run, then, statuses, message):
     result = run([ACTIVE], statuses, then=then, timeout=0.2)
     assert result["failed"] and result["changed"]
     assert re.search(message, result["msg"]), result["msg"]
+
+
+@pytest.fixture
+def warnings(monkeypatch):
+    found = []
+    monkeypatch.setattr(drain.AnsibleModule, "warn", lambda dummy, text: found.append(text))
+    return found
+
+
+def test_an_end_without_503_that_took_its_time(run, monkeypatch):
+    monkeypatch.setattr(drain, "MOMENT", 0.0)
+    result = run([ACTIVE], [200], then=[DEAD])
+    assert result["failed"] and re.search(r"without one \(last answer: 200\). Does this release drain on SIGTERM, and "
+                                          "is its drain grace more than 0", result["msg"])
+
+
+def test_what_the_end_was_is_asked(run, serve):
+    """The last look may have been before the end, so the message has what is answered after it."""
+    result = run([ACTIVE], [200, 200, 500], then=[DEAD])
+    assert result["failed"] and "it went from 200 to 500 at once" in result["msg"]
+
+
+def test_an_end_without_503_costs_nothing_if_the_balancer_was_told(run, warnings):
+    result = run([ACTIVE], [200], then=[DEAD], told=True)
+    assert not result["failed"] and result["changed"] and result["concerns"] == warnings
+    assert len(warnings) == 1 and "the drain did not happen. That is a known fault" in warnings[0]
+    assert warnings[0].endswith("balancer had been told before, and no request of its was in flight, so none was cut")
+
+
+class UntilEnded:
+    """The state of a unit that is stopping until its last worker has ended."""
+
+    def __init__(self, service):
+        self.service = service
+
+    def items(self):
+        return (DEAD if self.service.ended.is_set() else STOPPING).items()
+
+
+@pytest.fixture
+def sleeper():
+    """An C(sf-api) whose idle workers notice the end of their grace by a connection only."""
+    made = []
+
+    def make(grace):
+        made.append(Sleeper(grace))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+def stop_sleeper(run_module, systemd, service, **arguments):
+    systemd.units = {"sf-api": [ACTIVE]}
+    systemd.then = {"sf-api": [UntilEnded(service)]}
+    return run_module(drain, unit="sf-api", url=service.url, interval=0.01, **arguments)
+
+
+def test_idle_workers_are_woken_until_the_unit_has_ended(run_module, systemd, sleeper):
+    service = sleeper(1.0)
+    result = stop_sleeper(run_module, systemd, service, timeout=10)
+    assert not result["failed"] and service.knocks > 0
+    assert 0.9 <= result["stopped_after"] < 1 + 4 * drain.KNOCK + 1
+    # Now and then, and not in each look.
+    assert service.knocks <= drain.KNOCKS * (result["stopped_after"] / drain.KNOCK + 1)
+
+
+def test_nobody_else_wakes_them(run_module, systemd, sleeper, monkeypatch):
+    """Without the knocks the same service sleeps, so the test before can fail."""
+    monkeypatch.setattr(drain, "knock", lambda *dummy: 0)
+    result = stop_sleeper(run_module, systemd, sleeper(0.5), timeout=2)
+    assert result["failed"] and "expected sf-api to end within 2 s" in result["msg"]
+
+
+START = "{ path=/bin/sh ; argv[]=/bin/sh -c gunicorn -w 5 --graceful-timeout 55 app ; ignore_errors=no ; pid=0 }"
+BEGIN, END = "ActiveExitTimestampMonotonic", "InactiveEnterTimestampMonotonic"
+
+
+@pytest.mark.parametrize("took, warned", [(55.0, True), (55.3, True), (54.9, False), (25.4, False)])
+def test_a_stop_as_long_as_the_graceful_timeout(run, warnings, took, warned):
+    dead = unit("inactive", "dead", **{BEGIN: "1000000", END: str(int(1e6 + took * 1e6))})
+    result = run([unit(ExecStart=START)], [200, 503], then=[STOPPING, dead])
+    assert not result["failed"] and result["concerns"] == warnings and bool(warnings) == warned
+    assert not warned or warnings[0] == (
+        f"sf-api took {took} s to stop, its graceful timeout is 55 s: gunicorn has ended its workers by force, and cut "
+        "the requests that they still served. For requests that take longer, raise --graceful-timeout and "
+        "TimeoutStopSec of sf-api (docs/upgrade.md, long requests)")
+
+
+def test_the_same_by_the_module_s_own_clock(run, warnings):
+    result = run([unit(ExecStart=START.replace("55", "0.1"))], [200, 503], then=[STOPPING] * 20 + [DEAD])
+    assert not result["failed"] and "its graceful timeout is 0.1 s" in warnings[0]
+
+
+def test_a_graceful_timeout_that_is_not_known(run, warnings):
+    dead = unit("inactive", "dead", **{BEGIN: "1000000", END: "99000000"})
+    assert run([unit(ExecStart=START.replace("55", "${LIMIT}"))], [200, 503], then=[dead])["concerns"] == []
+
+
+@pytest.fixture
+def processes(monkeypatch):
+    """What runs in the unit, and the signals that were sent to it."""
+    found, sent = {}, []
+
+    def kill(pid, number):
+        sent.append((pid, number))
+        if pid == 8:
+            raise ProcessLookupError
+
+    monkeypatch.setattr(drain.Systemd, "processes", lambda dummy, name: found if name == "sf-api" else {})
+    monkeypatch.setattr(drain.os, "kill", kill)
+    found.update({5: ["/bin/sh", "-c", "exec /srv/venv/bin/gunicorn"],
+                  6: ["/v/bin/python3", "/v/bin/gunicorn", "-w", "5"],
+                  7: ["gunicorn: worker [sf]"], 8: ["python3", "-m", "gunicorn", "app"], 9: ["python3", "/opt/helper"],
+                  10: [""]})
+    return found, sent
+
+
+def test_a_drain_that_is_cut_short(run, warnings, processes):
+    result = run([ACTIVE], [200], then=[ACTIVE, STOPPING, STOPPING, DEAD], cut_short=True)
+    assert not result["failed"] and result["not_ready_after"] is None
+    # Once each, not the shell that is the main process.
+    assert processes[1] == [(pid, signal.SIGQUIT) for pid in (6, 7, 8)]
+    assert re.fullmatch(r"sf-api was ended after \d.\d s without its drain, as was asked for: requests in flight were "
+                        "cut", warnings[0])
+
+
+def test_a_drain_that_could_not_be_cut_short(run, warnings, processes):
+    processes[0].clear()
+    result = run([ACTIVE], [200], then=[STOPPING, DEAD], cut_short=True)
+    assert not result["failed"] and processes[1] == []
+    assert "no process of gunicorn was found in it: it took its own" in warnings[0]
+
+
+def test_cutting_short_takes_no_failed_stop(run, processes):
+    result = run([ACTIVE], [200], then=[STOPPING, KILLED], cut_short=True)
+    assert result["failed"] and "expected sf-api to end by itself" in result["msg"]
+
+
+def test_check_mode_cuts_nothing_short(run, processes):
+    assert run([ACTIVE], [200], check=True, cut_short=True)["changed"] and processes[1] == []
 
 
 def test_an_unknown_unit(run, systemd):
@@ -104,14 +250,46 @@ def balanced(run):
     """Drain sf-2 behind a HAProxy of these looks: one before the stop, then one before each look at the unit."""
     fakes = []
 
-    def start(looks, then, check=False, statuses=(200, 200, 503), states=(ACTIVE,), **arguments):
+    def start(looks, then, check=False, statuses=(200, 200, 503), states=(ACTIVE,), told=False, cut_short=False,
+              **arguments):
         fakes.append(FakeHaproxy("tcp", [{"sf-2": look} if isinstance(look, dict) else look for look in looks]))
         haproxy = dict(dict(address=fakes[-1].address, backend="sf-api", server="sf-2"), **arguments)
-        return run(states, statuses, check, then=then, haproxy=haproxy)
+        return run(states, statuses, check, then=then, haproxy=haproxy, told=told, cut_short=cut_short)
 
     yield start
     for fake in fakes:
         fake.close()
+
+
+def test_the_requests_that_a_long_stop_has_cut(balanced, warnings):
+    dead = unit("inactive", "dead", **{BEGIN: "1000000", END: "56100000"})
+    result = balanced([UP, server("DOWN", 2), CUT], [STOPPING, dead], states=[unit(ExecStart=START)],
+                      statuses=[200, 503])
+    assert result["failed"] and "still had 2 sessions" in result["msg"]
+    assert "sf-api took 55.1 s to stop" in warnings[0] and "(2 of HAProxy's in flight at the last look)" in warnings[0]
+
+
+def test_a_long_stop_without_requests_of_haproxy(balanced, warnings):
+    dead = unit("inactive", "dead", **{BEGIN: "1000000", END: "56100000"})
+    result = balanced([UP, DOWN], [STOPPING, dead], states=[unit(ExecStart=START)], statuses=[200, 503])
+    assert not result["failed"] and "(none of HAProxy's in flight at the last look)" in warnings[0]
+
+
+@pytest.mark.parametrize("before, told, failed", [
+    (DRAINED, True, False), (DRAINED, False, False), (MAINT, False, False), (DOWN, False, False), (UP, True, False),
+    (UP, False, True), (server("DRAIN", 1), True, True), (server("UP", 1), True, True),
+])
+def test_an_end_without_503_that_haproxy_was_spared(balanced, warnings, before, told, failed):
+    # What is UP and was told is another balancer's: HAProxy has the last word on its own sessions.
+    result = balanced([before, DRAINED], [STOPPING, DEAD], statuses=[200], told=told)
+    assert result["failed"] is failed, result
+    assert ("no request of its was in flight" in str(warnings)) is not failed
+
+
+def test_haproxy_does_not_complain_of_a_drain_that_was_cut_short(balanced, warnings, processes):
+    result = balanced([server("UP", 3)], [STOPPING, DEAD], statuses=[200], cut_short=True)
+    assert not result["failed"]
+    assert warnings[0].endswith("requests in flight were cut (3 of HAProxy's in flight at the last look)")
 
 
 def test_the_balancer_lets_go(balanced):

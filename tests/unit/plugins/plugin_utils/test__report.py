@@ -256,6 +256,15 @@ def test_warnings_and_pauses():
     assert data["pauses"] == [[NIGHT + 40, NIGHT + 50]]
 
 
+def test_what_a_drain_warns_of():
+    facts = Facts().rolled()
+    drains = [entry for name in facts.names for entry in facts.hosts[name]["ansible_facts"]["rolling_timeline"]
+              if entry["module"] == "drain"]
+    drains[0]["details"]["concerns"] = []
+    drains[1]["details"]["concerns"] = ["sf-api took 55.1 s to stop", "and more"]
+    assert report(facts)["warnings"] == ["sf-2: sf-api took 55.1 s to stop", "sf-2: and more"]
+
+
 @pytest.mark.parametrize("failed, words", [([], ", none of "), ([30, 31], ", 2 of ")])
 def test_the_probe(failed, words):
     data = report(Facts().rolled().probed(failed))
