@@ -432,7 +432,7 @@ class Drain:
         found = []
         sessions = f" ({self.balancer.sessions()})" if self.balancer else ""
         if self.undrained and self.was_told():
-            found.append(f"{self.undrained}. The balancer had been told before, and no request of its was in flight,"
+            found.append(f"{self.undrained}. The balancer had been told before, and no request of its was in flight, "
                          "so none was cut")
         if self.params["cut_short"]:
             found.append(f"{self.name} was ended after {self.stopped_after:.1f} s without its drain, as was asked for: "

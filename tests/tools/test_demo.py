@@ -49,7 +49,30 @@ def test_verdict(stage, capsys, argv, code, counts, result, words):
     assert words in capsys.readouterr().out
 
 
-@pytest.mark.parametrize('argv', [['--drain-grace', '51'], ['--drain-grace', 'x'], ['--nodes', '0'], ['--rate', '0'],
+def test_an_sf_api_that_did_not_end_in_time(stage, capsys):
+    late = ['sf-api of sf-2 took 55.10 s to stop']
+    assert demo.verdict(stage, demo.arguments(['--no-probes']), 0, 90.0, '3 of 3', report(), late) == 1
+    assert 'FAILED: the roll succeeded, but sf-api of sf-2 took 55.10 s' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize('found, count, wrong, shown', [
+    ([(1.0, 'sf-api', 'stopping'), (9.4, 'sf-api', 'stopped')], 1, [], 'sf-api ended 8.40 s after its stop began'),
+    ([(1.0, 'sf-api', 'stopping'), (56.0, 'sf-api', 'stopped')], 1,
+     ['sf-api of sf-1 took 55.00 s to stop, at most 11 s were expected'], 'sf-api ended 55.00 s'),
+    # Each stop counts, not only the last one.
+    ([(1.0, 'sf-api', 'stopping'), (13.0, 'sf-api', 'stopped'), (20.0, 'sf-api', 'stopping'),
+      (28.0, 'sf-api', 'stopped')], 1, ['sf-api of sf-1 took 12.00 s to stop, at most 11 s were expected'],
+     'sf-api ended 12.00 s, 8.00 s'),
+    ([(1.0, 'sf-net', 'stopping'), (9.4, 'sf-net', 'stopped'), (9.5, 'sf-api', 'stopped')], 0,
+     ['sf-api of sf-1 was not stopped'], 'sf-api ended never'),
+])
+def test_how_long_each_stop_took(stage, monkeypatch, capsys, found, count, wrong, shown):
+    monkeypatch.setattr(demo, 'events', lambda *dummy: found)
+    assert demo.ends(stage, ['sf-1'], 0, 11) == (count, wrong)
+    assert shown in capsys.readouterr().out
+
+
+@pytest.mark.parametrize('argv', [['--control', '--no-probes'], ['--drain-grace', '51'], ['--drain-grace', 'x'], ['--nodes', '0'], ['--rate', '0'],
                                   ['extra']])
 def test_wrong_usage(argv):
     with pytest.raises(SystemExit) as caught:

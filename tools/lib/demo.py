@@ -26,6 +26,8 @@ LOGS = ROOT / '.cache' / 'demo'
 LEAD_IN, TAIL = 3, 5    # seconds of load before and after the roll; the tail sees the last node back in rotation
 SETTLE = 10             # seconds between two nodes of the control, as in the roll
 READY_LIMIT = 60
+SPARE = 3               # seconds after its drain grace in which sf-api must have ended, where nobody probes it
+STATS = 8405            # the balancer's stats socket
 LIMIT = 1800            # seconds; nothing here takes longer
 PATIENCE = (signal.SIGINT, 15), (signal.SIGTERM, 10), (signal.SIGKILL, 5)
 COLOUR = re.compile(r'\x1b\[[0-9;]*m')
@@ -151,12 +153,12 @@ class Load:
         return words, json.loads(self.target.read_text(encoding='utf-8'))
 
 
-def upgrade(stage, release):
+def upgrade(stage, release, *more):
     environment = dict(os.environ, ANSIBLE_HOME=str(ROOT / '.ansible'), ANSIBLE_CONFIG=str(ROOT / 'ansible.cfg'))
     if sys.stdout.isatty():
         environment['ANSIBLE_FORCE_COLOR'] = '1'
     return stage.run(ROOT / '.cache' / 'venv' / 'bin' / 'ansible-playbook', '-i', 'inventories/lab',
-                     'shakenfist.rolling.upgrade', '-e', 'rolling_release=' + release, env=environment)
+                     'shakenfist.rolling.upgrade', '-e', 'rolling_release=' + release, *more, env=environment)
 
 
 def control(stage, nodes):
@@ -174,19 +176,38 @@ def control(stage, nodes):
     return 0
 
 
+def events(stage, node, since):
+    """What systemd says of the node's services since then."""
+    try:
+        return rotation.events(lab('ssh', node, shlex.join(['sudo', *rotation.JOURNAL, '--since=@%d' % since])))
+    except DemoError as error:
+        stage.say('%s: no journal: %s' % (node, error))
+        return []
+
+
 def measure(stage, watches, since):
     """Prints the time out of rotation of each node; returns how many were out of it."""
     count = 0
     for watch in watches:
-        try:
-            journal = lab('ssh', watch.node, shlex.join(['sudo', *rotation.JOURNAL, '--since=@%d' % since]))
-        except DemoError as error:
-            stage.say('%s: no journal: %s' % (watch.node, error))
-            journal = ''
-        for line in rotation.lines(watch, rotation.events(journal))[0]:
+        for line in rotation.lines(watch, events(stage, watch.node, since))[0]:
             stage.write(line + '\n')
         count += bool(watch.windows)
     return count
+
+
+def ends(stage, nodes, since, limit):
+    """Prints how long each node's sf-api took to stop; returns how many stopped, and what is wrong, in sentences."""
+    count, wrong = 0, []
+    for node in nodes:
+        took = rotation.stops(events(stage, node, since))
+        count += bool(took)
+        stage.write('%-6s sf-api ended %s after its stop began, at most %g s\n' % (
+            node, ', '.join('%.2f s' % seconds for seconds in took) or 'never', limit))
+        wrong += ['sf-api of %s took %.2f s to stop, at most %g s were expected' % (node, seconds, limit)
+                  for seconds in took if seconds > limit]
+        if not took:
+            wrong.append('sf-api of %s was not stopped' % node)
+    return count, wrong
 
 
 def perform(stage, args, target):
@@ -194,15 +215,19 @@ def perform(stage, args, target):
         stage.step('install what is missing')
         stage.must(ROOT / 'tools' / 'setup')
         stage.step('bring the lab up: %d nodes on 0.8.0, drain grace %g s' % (args.nodes, args.drain_grace))
-        stage.must(ROOT / 'tools' / 'lab', 'up', '--nodes', args.nodes, '--drain-grace', args.drain_grace)
+        stage.must(ROOT / 'tools' / 'lab', 'up', '--nodes', args.nodes, '--drain-grace', args.drain_grace,
+                   *([] if args.probes else ['--no-probes']))
     if args.to != '0.8.1' and not args.control:
         stage.must(ROOT / 'tools' / 'lab', 'release', args.to)
     inventory = json.loads(lab('inventory', '--list'))
     addresses = {name: values['ansible_host'] for name, values in inventory['_meta']['hostvars'].items()}
     nodes = {name: addresses[name] for name in inventory['allsf']['hosts']}
-    url = 'http://%s/api' % addresses[inventory['lab_lb']['hosts'][0]]
+    balancer = addresses[inventory['lab_lb']['hosts'][0]]
+    url = 'http://%s/api' % balancer
+    told = () if args.probes else ('-e', 'drain_tell_first=true', '-e', 'drain_haproxy_address=%s:%d' % (balancer, STATS))
 
-    watches = [rotation.Watch(name, address) for name, address in nodes.items()]
+    # What watches a node asks it, and so wakes its workers: where nobody does, the journal alone has to tell.
+    watches = [rotation.Watch(name, address) for name, address in nodes.items()] if args.probes else []
     load = Load(stage, url, args.rate, target)
     since = int(time.time()) - 1
     for watch in watches:
@@ -211,7 +236,7 @@ def perform(stage, args, target):
         time.sleep(LEAD_IN)
         stage.step('roll without a drain' if args.control else 'roll to %s' % args.to)
         begin = time.monotonic()
-        code = control(stage, nodes) if args.control else upgrade(stage, args.to)
+        code = control(stage, nodes) if args.control else upgrade(stage, args.to, *told)
         took = time.monotonic() - begin
         time.sleep(TAIL)
     finally:
@@ -222,12 +247,15 @@ def perform(stage, args, target):
     for watch in watches:
         watch.stop()
     stage.write('\n')
-    rolled = measure(stage, watches, since)
+    if args.probes:
+        rolled, wrong = measure(stage, watches, since), []
+    else:
+        rolled, wrong = ends(stage, nodes, since, args.drain_grace + SPARE)
     stage.write('\n' + words + '\n')
-    return verdict(stage, args, code, took, '%d of %d' % (rolled, len(nodes)), report)
+    return verdict(stage, args, code, took, '%d of %d' % (rolled, len(nodes)), report, wrong)
 
 
-def verdict(stage, args, code, took, rolled, report):
+def verdict(stage, args, code, took, rolled, report, wrong=()):
     failed, lost = report['failed'], report['lost']
     clean = report['verdict'] == 'ok'
     if args.control:
@@ -241,10 +269,12 @@ def verdict(stage, args, code, took, rolled, report):
         stage.say('FAILED: the roll ended with rc %d after %.0f s; failed %d, lost %d' % (code, took, failed, lost))
     elif not clean:
         stage.say('FAILED: the roll succeeded, but not every request did: failed %d, lost %d' % (failed, lost))
+    elif wrong:
+        stage.say('FAILED: the roll succeeded, but ' + '; '.join(wrong))
     else:
         stage.say('the roll to %s succeeded in %.0f s, %s nodes were out of rotation, %d requests: '
                   'failed 0, lost 0' % (args.to, took, rolled, report['requests']))
-    return 1 if code or not clean else 0
+    return 1 if code or not clean or wrong else 0
 
 
 def seconds(text):
@@ -260,12 +290,16 @@ def arguments(argv):
                         help='how long sf-api serves on after SIGTERM (5; 25 on real clusters)')
     parser.add_argument('--control', action='store_true',
                         help='leave the drain out: kill and restart each sf-api; requests must fail')
+    parser.add_argument('--no-probes', dest='probes', action='store_false',
+                        help='let nobody ask a node for its readiness, and tell the balancer; sf-api must end in time')
     parser.add_argument('--nodes', type=int, default=3, help='nodes of the lab (3)')
     parser.add_argument('--to', metavar='RELEASE', default='0.8.1', help='release to roll to (0.8.1)')
     parser.add_argument('--keep', action='store_true', help='use the lab that is up, as it is, not a fresh one')
     parser.add_argument('--rate', type=availability.positive, default=None,
                         help='requests a second (120; 140 where the grace is 15 s or more)')
     args = parser.parse_args(argv)
+    if args.control and not args.probes:
+        parser.error('--control is without a drain, so --no-probes says nothing of it')
     if args.nodes < 1:
         parser.error('--nodes must be 1 or more')
     return args

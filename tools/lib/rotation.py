@@ -155,6 +155,18 @@ def events(journal):
     return sorted(found)
 
 
+def stops(found, unit='sf-api'):
+    """How many seconds each stop of a unit took."""
+    took, begin = [], None
+    for at, name, what in found:
+        if name == unit and what == 'stopping':
+            begin = at
+        elif name == unit and what == 'stopped' and begin is not None:
+            took.append(at - begin)
+            begin = None
+    return took
+
+
 def union(intervals):
     """How many seconds the intervals cover together."""
     total, reached = 0.0, None

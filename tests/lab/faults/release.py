@@ -11,6 +11,7 @@ node goes back. Both ends are seen, each in some of the rows.
 from __future__ import annotations
 
 import http.client
+import re
 import threading
 import time
 
@@ -67,8 +68,29 @@ def ask_slowly(run):
 
 
 def slow_was_cut(run):
+    """It was cut, and the roll has said so."""
     became = run.notes.get('slow', 'still under way')
-    return [] if became.startswith('cut') else ['the slow request was %s, expected that it is cut' % became]
+    wrong = [] if became.startswith('cut') else ['the slow request was %s, expected that it is cut' % became]
+    # Ansible breaks a warning into lines.
+    said = ' '.join(run.rolls[0].text.split())
+    if not re.search(r'sf-api took 8\.\d s to stop, its graceful timeout is 8 s: gunicorn has ended its workers by '
+                     'force, and cut the requests that they still served', said):
+        wrong.append('the roll did not warn that the stop of sf-1 has cut requests')
+    return wrong
+
+
+TOLD = ('-e', 'drain_tell_first=true', '-e', 'drain_haproxy_address={lb}:8405')
+
+
+def undrained(node):
+    """The release that the node runs ends without a drain when it is stopped."""
+    return both(install(node, '0.8.0', 'api_ends_without_drain'), kill_api(node))
+
+
+def named_as_a_warning(run):
+    said = ' '.join(run.rolls[0].text.split())
+    return [] if re.search('the drain did not happen.*The balancer had been told before', said) else [
+        'the roll did not warn of the drain that did not happen']
 
 
 def kill_api(node):
@@ -129,6 +151,14 @@ ROWS = [
     Row('release-rewritten', 'another installer has written into the releases that are active',
         prepare=both(linked('sf-2'), linked('sf-3'), install('sf-2', '0.8.1', 'api_never_ready'),
                      install('sf-3', '0.8.0.post1')), outcome=ROLLED, check=kept),
+
+    Row('no-drain', 'sf-api ends at once when it is stopped, without a drain',
+        prepare=undrained('sf-1'), mend=good_again, faulted=('sf-1',),
+        node='sf-1', cause=('expected 503 from .* it went from 200 to .* at once', 'the drain did not happen',
+                            'drain_tell_first=true', 'Not touched: sf-2, sf-3')),
+
+    Row('no-drain-but-the-balancer-was-told', 'the same, where the balancer is told before (drain_tell_first)',
+        prepare=undrained('sf-1'), arguments=TOLD, outcome=ROLLED, check=named_as_a_warning),
 
     Row('stop-ends-in-sigkill', 'sf-api does not end until systemd kills it',
         prepare=both(short_stop('sf-1'), install('sf-1', '0.8.0', 'api_ignores_sigterm'), kill_api('sf-1')),
