@@ -181,7 +181,7 @@ def _balancer(balancer):
     """What speaks against relying on the balancer; one that cannot be asked is only not witnessed."""
     if not balancer["reachable"]:
         return "warn", [f"{words}: the roll goes on without asking it" for words in balancer["problems"]]
-    return "fail", [f"{words}. Or, for a balancer without checks: -e drain_haproxy_set=true"
+    return "fail", [f"{words}. Or, for a balancer without checks: -e drain_tell_first=true"
                     for words in balancer["problems"]]
 
 

@@ -72,7 +72,8 @@ def test_how_long_each_stop_took(stage, monkeypatch, capsys, found, count, wrong
     assert shown in capsys.readouterr().out
 
 
-@pytest.mark.parametrize('argv', [['--control', '--no-probes'], ['--drain-grace', '51'], ['--drain-grace', 'x'], ['--nodes', '0'], ['--rate', '0'],
+@pytest.mark.parametrize('argv', [['--control', '--no-probes'], ['--drain-grace', '51'],
+                                  ['--drain-grace', 'x'], ['--nodes', '0'], ['--rate', '0'],
                                   ['extra']])
 def test_wrong_usage(argv):
     with pytest.raises(SystemExit) as caught:

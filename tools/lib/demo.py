@@ -224,7 +224,8 @@ def perform(stage, args, target):
     nodes = {name: addresses[name] for name in inventory['allsf']['hosts']}
     balancer = addresses[inventory['lab_lb']['hosts'][0]]
     url = 'http://%s/api' % balancer
-    told = () if args.probes else ('-e', 'drain_tell_first=true', '-e', 'drain_haproxy_address=%s:%d' % (balancer, STATS))
+    address = 'drain_haproxy_address=%s:%d' % (balancer, STATS)
+    told = () if args.probes else ('-e', 'drain_tell_first=true', '-e', address)
 
     # What watches a node asks it, and so wakes its workers: where nobody does, the journal alone has to tell.
     watches = [rotation.Watch(name, address) for name, address in nodes.items()] if args.probes else []

@@ -56,7 +56,7 @@ def test_a_fit_node():
 
 @pytest.mark.parametrize("reachable, problems, level, words", [
     (True, [], "pass", ""),
-    (True, ["the check of sf-api/a is none"], "fail", "sf-api/a is none. Or, .* -e drain_haproxy_set=true"),
+    (True, ["the check of sf-api/a is none"], "fail", "sf-api/a is none. Or, .* -e drain_tell_first=true"),
     (False, ["HAProxy h:1 cannot be asked: refused"], "warn", "refused: the roll goes on without asking it"),
 ])
 def test_the_balancer(reachable, problems, level, words):
