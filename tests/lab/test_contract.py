@@ -118,6 +118,17 @@ class Lab:
                                   request_serializer=lambda m: json.dumps(m).encode())
         return rpc.future(message, timeout=timeout)
 
+    def state(self, node):
+        return self.sql(f"SELECT state FROM object_states WHERE object_type = 'node' AND object_name = '{node}'")
+
+    def daemons(self, node):
+        rows = self.sql(f"SELECT daemon, state FROM daemon_states WHERE node = '{node}'").splitlines()
+        return {'sf-' + daemon: state.removeprefix('daemon-') for daemon, state in (row.split() for row in rows)}
+
+    def reported(self, node):
+        lastseen, release = self.sql(f"SELECT lastseen, `release` FROM nodes WHERE name = '{node}'").split()
+        return float(lastseen), release
+
     def token(self):
         credentials = json.loads(self.out('sf-1', 'cat /etc/sf/shakenfist.json'))
         status, body = self.through_balancer(
@@ -171,6 +182,28 @@ def wait_for(condition, timeout, what, interval=0.2):
             return value, took
         assert took < timeout, f'not within {timeout} s: {what}'
         time.sleep(interval)
+
+
+class Beside:
+    """A long check that runs beside the tests; the one that is about it asks for its result()."""
+
+    def __init__(self, check):
+        self.check, self.outcome = check, None
+        self.thread = threading.Thread(target=self.run)
+        self.thread.start()
+
+    def run(self):
+        try:
+            self.outcome = self.check(), None
+        except BaseException as e:  # noqa: BLE001, raised again where it is asked for
+            self.outcome = None, e
+
+    def result(self):
+        self.thread.join()
+        value, problem = self.outcome
+        if problem:
+            raise problem
+        return value
 
 
 class Sampler(threading.Thread):
@@ -426,30 +459,124 @@ def test_debounce_and_staleness(readiness, monkeypatch):
     assert (readiness.POLL, readiness.FAILURES, readiness.STALE) == (5, 3, 15)
 
 
+def stop(lab, node, unit):
+    """Stops a unit: how many seconds that took, and the unit afterwards."""
+    began = time.monotonic()
+    lab.ssh(node, 'systemctl stop ' + unit)
+    return time.monotonic() - began, lab.show(node, unit + '.service')[unit]
+
+
+@contextlib.contextmanager
+def variant(lab, node, unit, wheel=None, change=''):
+    """The unit once more under the name `contract-UNIT`: of a node of no name, at port 13001, and from that wheel."""
+    name = 'contract-' + unit
+    environment = 'SHAKENFIST_NODE_NAME=contract\n'
+    if wheel:
+        lab.ssh(node, f'cat > /tmp/{name}.whl', data=wheel.read_bytes())
+        environment += f'PYTHONPATH=/tmp/{name}.whl\n'
+    lab.ssh(node, f'cat > /tmp/{name}.env', data=environment)
+    own = f's/:13000/:13001/; /^PartOf/d; /^EnvironmentFile=/a EnvironmentFile=/tmp/{name}.env'
+    lab.ssh(node, f"sed -e '{own}' {change}"
+                  f' /etc/systemd/system/{unit}.service > /run/systemd/system/{name}.service'
+                  ' && systemctl daemon-reload')
+    try:
+        yield name
+    finally:
+        lab.ssh(node, f'systemctl stop {name}; systemctl reset-failed {name}; systemctl daemon-reload;'
+                      f' rm -f /run/systemd/system/{name}.service /tmp/{name}.*', check=False)
+        lab.sql("DELETE FROM daemon_states WHERE node = 'contract'")
+
+
 @pytest.fixture(scope='session')
-def overlong_drain(lab):
-    """Stops sf-api of sf-3 under a request longer than gunicorn's 55 s, beside the other tests."""
-    result = {}
+def build():
+    sys.path.insert(0, str(SF))
+    try:
+        return importlib.import_module('build').build
+    finally:
+        sys.path.remove(str(SF))
 
-    def run():
-        answer = threading.Thread(target=lambda: result.update(answer=lab.get('sf-3', '/lab/slow?seconds=100')))
-        answer.start()
+
+@pytest.fixture(scope='session')
+def beside(lab, build):
+    """What takes a minute and leaves the other tests alone."""
+    wheels = ROOT / '.cache/contract'
+
+    def overlong_drain():
+        """A stop of sf-api under a request longer than gunicorn's 55 s."""
+        answer = []
+        asking = threading.Thread(target=lambda: answer.append(lab.get('sf-3', '/lab/slow?seconds=100')))
+        asking.start()
         time.sleep(0.5)  # it is on its way; nothing tells when a worker has it
-        began = time.monotonic()
-        result['rc'] = lab.ssh('sf-3', 'systemctl stop sf-api', check=False).returncode
-        result['took'] = time.monotonic() - began
-        answer.join()
-        result['unit'] = lab.show('sf-3', 'sf-api.service')['sf-api']
+        took, unit = stop(lab, 'sf-3', 'sf-api')
+        asking.join()
+        checks['newer_build'].thread.join()
         lab.ssh('sf-3', 'systemctl start sf-api')
+        return took, unit, answer[0]
 
-    thread = threading.Thread(target=run)
-    thread.start()
-    yield thread, result
-    thread.join()
+    def idle_drain():
+        """A stop of an sf-api that nobody connects to."""
+        with variant(lab, 'sf-3', 'sf-api') as unit:
+            lab.ssh('sf-3', f'systemctl start {unit}')
+            ask = "curl -s -o /dev/null -w '%{http_code}' http://127.0.0.1:13001/readyz"
+            wait_for(lambda: lab.ssh('sf-3', ask, check=False).stdout == '200', 20, f'{unit} ready')
+            return stop(lab, 'sf-3', unit)
+
+    def newer_build():
+        """A build is installed under the daemons that run: what the node reports of it, and when."""
+        wheel = build('0.8.1.dev3+gabc1234', wheels)
+        seen = []
+        for source in (wheel, build('0.8.0', wheels)):
+            lab.ssh('sf-3', f'cat > /tmp/{source.name}', data=source.read_bytes())
+            lab.ssh('sf-3', f'{VENV}/python -m pip install -q --no-index --no-deps --force-reinstall /tmp/{source.name}'
+                            f' && rm /tmp/{source.name}')
+            if source == wheel:
+                before = lab.reported('sf-3')[0]
+                wait_for(lambda before=before: lab.reported('sf-3')[0] > before + 1, 20, 'sf-3 reports once more')
+                seen.append(lab.reported('sf-3')[1])
+            lab.ssh('sf-3', 'systemctl restart sf-sentinel-first && systemctl restart sf-sentinel-last')
+            seen.append(lab.reported('sf-3')[1])
+        return wheel.name, seen
+
+    def node_states():
+        """Reconciled, and stranded by an older tree's sentinel-last."""
+        def reconciled(state):
+            return wait_for(lambda: lab.state('sf-1') == state, 20, f'sf-1 {state}')[1]
+        seen = {}
+        lab.ssh('sf-1', 'systemctl stop sf-queues')
+        seen['stopped daemon'] = lab.daemons('sf-1')['sf-queues']
+        seen['degraded after'] = reconciled('degraded')
+        lab.ssh('sf-1', 'systemctl start sf-queues')
+        seen['created after'] = reconciled('created')
+        older = build('0.8.0', wheels / 'older', traits=['sentinel_last_leaves_the_state'])
+        lab.ssh('sf-1', 'cat > /tmp/older.whl', data=older.read_bytes())
+        dropin = '/run/systemd/system/sf-sentinel-last.service.d'
+        lab.ssh('sf-1', f'mkdir {dropin} && cat > {dropin}/older.conf && systemctl daemon-reload',
+                data='[Service]\nEnvironment=PYTHONPATH=/tmp/older.whl\n')
+        lab.ssh('sf-1', 'systemctl daemon-reload && systemctl restart sf-sentinel-last')
+        try:
+            # It was the newer one that stopped, and the older one that started.
+            with Sampler(lambda: lab.state('sf-1'), 1) as stranded:
+                wait_for(lambda: len(stranded.answers) > 18, 30, 'samples')
+            seen['stranded'] = {state for when, state in stranded.answers}
+            lab.ssh('sf-1', 'systemctl stop sf-sentinel-last && systemctl restart sf-sentinel-first'
+                            ' && systemctl start sf-sentinel-last')
+            seen['older, in order'] = lab.state('sf-1')
+            seen['older, created after'] = reconciled('created')
+        finally:
+            lab.ssh('sf-1', f'rm -r {dropin} /tmp/older.whl; systemctl daemon-reload;'
+                            ' systemctl restart sf-sentinel-first && systemctl restart sf-sentinel-last')
+        return seen
+
+    checks = {}
+    for check in (newer_build, overlong_drain, idle_drain, node_states):
+        checks[check.__name__] = Beside(check)
+    yield checks
+    for check in checks.values():
+        check.thread.join()
     wait_for(lambda: lab.ready('sf-3'), 30, 'sf-3 ready again')
 
 
-def test_drain_witnessed(lab, overlong_drain):
+def test_drain_witnessed(lab, beside):
     node = 'sf-2'
     slow = {}
 
@@ -470,12 +597,14 @@ def test_drain_witnessed(lab, overlong_drain):
         wait_for(lambda: lab.workers(node) == {503}, 2, 'every worker says 503', 0.02)
         assert lab.get(node, '/livez') == (200, 'ok')
         assert lab.note(node)[1] == 200
+        wait_for(lambda: lab.daemons(node)['sf-api'] == 'stopping', 3, 'the daemon state')
         wait_for(lambda: backend(lab, node) == 'DOWN', lab.grace, 'the balancer lets go')
         stop.join()
         inactive = time.monotonic()
         thread.join()
         unit = lab.show(node, 'sf-api.service')['sf-api']
         assert (unit['ActiveState'], unit['Result']) == ('inactive', 'success')
+        assert lab.daemons(node)['sf-api'] == 'stopped'
 
         # While it drained: 503 there, every request served, for the whole grace.
         flipped = next(when for when, status in readyz.answers if when > stopped and status == 503)
@@ -483,14 +612,15 @@ def test_drain_witnessed(lab, overlong_drain):
         window = (flipped, stopped + lab.grace - 0.2)
         assert {s for when, s in readyz.answers if window[0] <= when < window[1]} == {503}
         assert {s for when, s in index.answers if when < window[1]} == {200}
-        # The request in flight was served to its end, after the grace; the unit ended with it.
+        # The request in flight was served to its end, after the grace; the unit ended with it, the others were woken.
         assert slow['answer'][0] == 200
         assert slow['at'] - stopped > lab.grace
-        assert 0 <= inactive - slow['at'] < 2
+        assert 0 <= inactive - slow['at'] < 5
 
         # Back: every worker asks when it is forked.
         lab.ssh(node, 'systemctl start sf-api')
         wait_for(lambda: lab.workers(node) == {200}, 5, 'all workers ready', 0.05)
+        wait_for(lambda: lab.daemons(node)['sf-api'] == 'running', 3, 'the daemon state')
         wait_for(lambda: backend(lab, node) == 'UP', 10, 'the balancer takes it back')
     assert {status for when, status in balanced.answers} == {200}
 
@@ -500,13 +630,25 @@ def backend(lab, node):
     return next(row['status'].split()[0] for row in rows if row['svname'] == node)
 
 
-def test_restart_without_a_request_in_flight_takes_the_grace(lab):
+def test_a_stop_of_an_idle_api_that_is_probed_takes_the_grace(lab):
+    # HAProxy connects once a second, and each connection wakes one worker.
     with back_again(lab, ['sf-2']):
-        began = time.monotonic()
-        lab.ssh('sf-2', 'systemctl stop sf-api')
-        took = time.monotonic() - began
-        lab.ssh('sf-2', 'systemctl start sf-api')
-        assert lab.grace <= took < lab.grace + 10, "not the graceful timeout, which is far above"
+        took, unit = stop(lab, 'sf-2', 'sf-api')
+    assert lab.grace <= took < lab.grace + WORKERS + 2, 'the grace, and a connection for each worker'
+
+
+def test_the_fault_in_which_the_drain_does_not_happen(lab, build):
+    wheel = build('0.8.0', ROOT / '.cache/contract/undrained', traits=['api_ends_without_drain'])
+    with variant(lab, 'sf-2', 'sf-api', wheel) as unit:
+        lab.ssh('sf-2', 'systemctl start ' + unit)
+        address = f'http://{lab.address("sf-2")}:13001/readyz'
+        wait_for(lambda: request(address)[0] == 200, 20, f'{unit} ready')
+        with Sampler(lambda: request(address)[0], 0.02) as readyz:
+            wait_for(lambda: len(readyz.answers) > 5, 5, 'samples')
+            took, state = stop(lab, 'sf-2', unit)
+    assert took < 2
+    assert (state['ActiveState'], state['Result']) == ('inactive', 'success')
+    assert {status for when, status in readyz.answers} == {200, None}
 
 
 # The other daemons
@@ -519,6 +661,7 @@ def test_daemons_stop_quickly_and_clean(lab):
         try:
             lab.ssh('sf-2', 'systemctl stop ' + ' '.join(names))
             assert time.monotonic() - began < 5
+            assert {n for n, state in lab.daemons('sf-2').items() if state == 'stopped'} == set(names)
             for name, unit in lab.show('sf-2', *[n + '.service' for n in names]).items():
                 ended = unit['ActiveState'], unit['Result'], unit['ExecMainStatus']
                 assert ended == ('inactive', 'success', '0'), name
@@ -526,7 +669,33 @@ def test_daemons_stop_quickly_and_clean(lab):
             lab.ssh('sf-2', 'systemctl start ' + ' '.join(names))
         for name, unit in lab.show('sf-2', *[n + '.service' for n in names]).items():
             assert unit['ActiveState'] == 'active', name
+        wait_for(lambda: set(lab.daemons('sf-2').values()) == {'running'}, 5, 'their daemon states')
         assert {n: lab.show('sf-2', n + '.service')[n]['InvocationID'] for n in SENTINELS} == sentinels
+
+
+def test_node_states_through_a_restart_of_each_sentinel(lab):
+    seen = []
+    for verb, name in (('stop', 'last'), ('start', 'last'), ('restart', 'first'), ('restart', 'last'), ('stop', 'last'),
+                       ('stop', 'first'), ('start', 'first'), ('start', 'last')):
+        lab.ssh('sf-2', f'systemctl {verb} sf-sentinel-{name}')
+        seen.append(f'{verb} {name}: {lab.state("sf-2")}')
+    assert seen == ['stop last: stopping', 'start last: created', 'restart first: degraded', 'restart last: created',
+                    'stop last: stopping', 'stop first: stopped', 'start first: degraded', 'start last: created']
+    assert {n: lab.daemons('sf-2')[n] for n in SENTINELS} == dict.fromkeys(SENTINELS, 'running')
+
+
+def test_a_broken_sf_ctl_fails_every_start_and_stop(lab, build):
+    wheel = build('0.8.0', ROOT / '.cache/contract/ctl', traits=['ctl_broken'])
+    with variant(lab, 'sf-2', 'sf-queues', wheel, "-e 's/^Restart=.*/Restart=no/'") as unit:
+        assert lab.ssh('sf-2', 'systemctl start ' + unit, check=False).returncode == 1
+        state = lab.show('sf-2', unit + '.service')[unit]
+        assert (state['ActiveState'], state['Result'], state['ExecMainPID']) == ('failed', 'exit-code', '0')
+        assert 'Error: This release is broken on purpose' in lab.out('sf-2', f'journalctl -u {unit} -o cat')
+        # It came after the daemon was started: the daemon ends, the stop has failed.
+        lab.ssh('sf-2', f'mv /tmp/{unit}.whl /tmp/{unit}.later && systemctl start {unit}'
+                        f' && mv /tmp/{unit}.later /tmp/{unit}.whl')
+        took, state = stop(lab, 'sf-2', unit)
+        assert (state['ActiveState'], state['Result'], state['ExecMainStatus']) == ('failed', 'exit-code', '0')
 
 
 def test_uncaught_exception_leaves_a_file(lab):
@@ -568,8 +737,10 @@ def test_gateway_finishes_what_is_in_flight_and_takes_nothing_new(lab):
         try:
             wait_for(lambda: lab.health('sf-2') == 'UNAVAILABLE', 2, 'nothing new is taken', 0.05)
             assert not in_flight.done()
+            assert lab.daemons('sf-2')['sf-database'] == 'stopping'
             assert in_flight.result()['id']
             stop.join()
+            assert lab.daemons('sf-2')['sf-database'] == 'stopped'
             unit = lab.show('sf-2', 'sf-database.service')['sf-database']
             assert (unit['ActiveState'], unit['Result'], unit['ExecMainStatus']) == ('inactive', 'success', '0')
             # The other gateway is enough for everybody.
@@ -580,7 +751,9 @@ def test_gateway_finishes_what_is_in_flight_and_takes_nothing_new(lab):
             held.join()
 
 
-def test_short_outage_of_every_gateway_does_not_show(lab):
+def test_short_outage_of_every_gateway_does_not_show(lab, beside):
+    for check in beside.values():
+        check.thread.join()  # they need the database
     with back_again(lab, DATABASE, DATABASE), Sampler(lambda: lab.workers('sf-1', requests=10), 0.2) as readyz:
         for node in DATABASE:
             lab.ssh(node, 'systemctl stop sf-database')
@@ -668,17 +841,10 @@ def test_sf_ctl_lists_every_failing_check(lab):
 
 
 @pytest.fixture
-def scratch(lab):
+def scratch(lab, build):
     """A database of its own, and releases that are run beside the installed one."""
-    import_path = str(SF)
-    sys.path.insert(0, import_path)
-    try:
-        build = importlib.import_module('build')
-    finally:
-        sys.path.remove(import_path)
-    wheels = ROOT / '.cache/contract'
     for version in ('0.8.0', '0.8.1', '0.8.2'):
-        wheel = build.build(version, wheels)
+        wheel = build(version, ROOT / '.cache/contract')
         lab.ssh('sf-1', f'cat > /tmp/contract-{version}.whl', data=wheel.read_bytes())
     user = lab.config('sf-1')['SHAKENFIST_MARIADB_USER']
     lab.sql('DROP DATABASE IF EXISTS contract; CREATE DATABASE contract CHARACTER SET utf8mb4;'
@@ -724,12 +890,36 @@ def test_a_build_knows_only_its_own_migrations(lab, scratch):
     assert "table 'notes': this build needs version 1, the database has version 2" in refused.stderr
 
 
-# Last, for it has been running beside the others
+# Last, for they have been running beside the others
 
-def test_what_outlasts_the_graceful_timeout_is_cut(overlong_drain):
-    thread, result = overlong_drain
-    thread.join()
-    assert result['rc'] == 0
-    assert 54 < result['took'] < 60, 'the 55 s count from the SIGTERM'
-    assert result['answer'][0] is None
-    assert (result['unit']['ActiveState'], result['unit']['Result']) == ('inactive', 'success')
+def test_what_outlasts_the_graceful_timeout_is_cut(beside):
+    took, unit, answer = beside['overlong_drain'].result()
+    assert 54 < took < 60, 'the 55 s count from the SIGTERM'
+    assert answer[0] is None
+    assert (unit['ActiveState'], unit['Result']) == ('inactive', 'success')
+
+
+def test_a_stop_of_an_idle_api_that_nobody_probes_takes_the_graceful_timeout(beside):
+    took, unit = beside['idle_drain'].result()
+    assert 54 < took < 60, 'its workers sleep through the end of the grace'
+    assert (unit['ActiveState'], unit['Result']) == ('inactive', 'success')
+
+
+def test_a_node_reports_its_new_release_after_its_sentinels_were_restarted(beside):
+    wheel, seen = beside['newer_build'].result()
+    assert wheel == 'shakenfist-0.8.1.dev3+gabc1234-py3-none-any.whl'
+    assert seen == ['0.8.0', '0.8.1', '0.8.0'], 'as before, the new one in its brief form, and back'
+
+
+def test_a_node_is_degraded_while_a_daemon_does_not_run(beside):
+    seen = beside['node_states'].result()
+    assert seen['stopped daemon'] == 'stopped'
+    assert seen['degraded after'] < 17
+    assert seen['created after'] < 17
+
+
+def test_an_older_tree_strands_a_node_whose_last_sentinel_is_restarted_last(beside):
+    seen = beside['node_states'].result()
+    assert seen['stranded'] == {'stopping'}
+    assert seen['older, in order'] == 'degraded'
+    assert 10 < seen['older, created after'] < 17, 'by the reconciliation'
