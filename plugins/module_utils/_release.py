@@ -43,7 +43,9 @@ for one in metadata.distributions():
         found.setdefault(name, {"version": one.version, "requires": one.requires or []})
 print(json.dumps(found))
 """
-PIP_ENVIRONMENT = dict(PIP_DISABLE_PIP_VERSION_CHECK="1", PIP_NO_INPUT="1", PIP_NO_COLOR="1", LC_ALL="C.UTF-8")
+# With the date, which is the first that a zip file can have, the same sources are always built into the same wheel.
+PIP_ENVIRONMENT = dict(PIP_DISABLE_PIP_VERSION_CHECK="1", PIP_NO_INPUT="1", PIP_NO_COLOR="1", PIP_PROGRESS_BAR="off",
+                       LC_ALL="C.UTF-8", SOURCE_DATE_EPOCH="315532800")
 # pip install --dry-run --report came with this one.
 PIP_MINIMUM = (22, 2)
 
@@ -162,15 +164,18 @@ class Pip:
     def run(self, verb, arguments):
         """Run pip.
 
-        :raises RollingError: with C(pip_output), all that pip said.
+        :raises RollingError: with C(pip_output), all that pip complained of, and C(sdist), the requirement whose
+            sdist could not be built, empty if it was not that.
         """
+        # Not --quiet: where an sdist cannot be built, only what comes before the complaint tells which one it is.
         rc, out, err = self.module.run_command(
-            [python_of(self.root), "-m", "pip", verb, "--quiet", *arguments], cwd="/", umask=0o022,
+            [python_of(self.root), "-m", "pip", verb, "--no-color", *arguments], cwd="/", umask=0o022,
             environ_update=self.environment, **self.options)
         if rc != 0:
-            output = (out + err).strip()
-            raise RollingError(explain(output, self.module.params["path"], self.lock) or "pip failed",
-                               pip_output=output)
+            output, root = (err or out).strip(), self.module.params["path"]
+            sdist = unbuilt(out, output)
+            words = explain_build(output, sdist, root) if sdist else explain(output, root, self.lock)
+            raise RollingError(words or "pip failed", pip_output=output, sdist=sdist)
 
     def install(self, arguments):
         """C(pip install) with a report.
@@ -192,6 +197,52 @@ class Pip:
         with open(requirements, "w", encoding="utf-8") as handle:
             handle.writelines(f"{one['name']}=={one['version']} --hash=sha256:{one['sha256']}\n" for one in lock)
         return ["--require-hashes", "-r", requirements]
+
+
+# How pip says that an sdist could not be made into a wheel, or not even asked what it requires.
+NOT_BUILT = re.compile(r"(subprocess-exited-with-error|metadata-generation-failed|Failed (building wheel|to build)|"
+                       r"Could not build wheels)")
+BUILD_REQUIREMENTS = re.compile(r"build dependencies.* did not run successfully")
+
+
+def unbuilt(progress, output):
+    """The sdist that pip could not build, as C(name-version) or as it was required; empty if it has failed otherwise.
+
+    :arg progress: what it said on the way.
+    :arg output: what it complained of.
+    """
+    if not NOT_BUILT.search(output):
+        return ""
+    found = re.findall(r"^ *(?:Downloading|Processing|Using cached|Collecting) (\S+)", progress, re.MULTILINE)
+    failed = re.findall(r"Failed building wheel for (\S+)", output)
+    archives = [name for name in (os.path.basename(one.split("#")[0]) for one in found) if name.endswith(SDISTS)]
+    if failed:
+        archives = [name for name in archives if canonical(name).startswith(canonical(failed[-1]) + "-")] or failed
+    return stem(archives[-1]) if archives else found[-1] if found else "a package"
+
+
+SDISTS = (".tar.gz", ".zip", ".tar.bz2", ".tgz")
+
+
+def stem(name):
+    """The name of an sdist's file without what tells its kind."""
+    return re.sub(r"\.(tar\.gz|zip|tar\.bz2|tgz)$", "", name)
+
+
+def explain_build(output, sdist, root):
+    """What it means that an sdist could not be built, and what to do."""
+    missing = re.findall(r"No matching distribution found for (\S+)", output)
+    if BUILD_REQUIREMENTS.search(output):
+        why = (f"what it needs to be built ({', '.join(missing) or 'see below'}) cannot be found from here")
+    else:
+        why = "see below"
+    name, dash, version = sdist.rpartition("-")
+    requirement = f"{name}=={version}" if dash and version[:1].isdigit() else sdist
+    return (f"{sdist} is offered as an sdist only, and could not be built into a wheel on this node: {why}. Build "
+            "it where that is "
+            f"possible, with the same version of Python: python3 -m pip wheel --no-deps '{requirement}', then put the "
+            "wheel on the index or into the directory of stage_source; or, if what it needs is installed in "
+            f"{root}, pass -e '{{\"stage_extra_args\": [\"--no-build-isolation\"]}}'")
 
 
 def explain(output, root, lock=None):
@@ -270,6 +321,38 @@ def require_pip(found, root):
         raise RollingError(
             f"the virtualenv {root} has pip {found['pip'] or '(none)'}; 22.2 or later is needed: "
             f"run {python_of(root)} -m pip install --upgrade pip")
+
+
+def version_key(version):
+    """What sorts versions as PEP 440 does, without a library: a node may have none. What is no version sorts first."""
+    found = re.fullmatch(
+        r"v?(?:(\d+)!)?(\d+(?:\.\d+)*)(?:[-_.]?(a|b|c|rc|alpha|beta|pre|preview)[-_.]?(\d*))?"
+        r"((?:-\d+)|(?:[-_.]?(?:post|rev|r)[-_.]?\d*))?([-_.]?dev[-_.]?\d*)?(?:\+([a-z0-9]+(?:[-_.][a-z0-9]+)*))?",
+        version.strip().lower())
+    if not found:
+        return (-1, (), (), (), (), (), version)
+    epoch, release, kind, number, post, dev, local = found.groups()
+    numbers = [int(part) for part in release.split(".")]
+    while numbers and not numbers[-1]:
+        numbers.pop()
+
+    def last(text):
+        return int(re.findall(r"\d*$", text)[0] or 0)
+
+    if kind:
+        before = (1, dict(alpha="a", beta="b", c="rc", pre="rc", preview="rc").get(kind, kind), int(number or 0))
+    else:
+        # A dev version of the release itself comes before its alphas.
+        before = (0,) if dev and not post else (2,)
+    parts = tuple((1, int(part), "") if part.isdigit() else (0, 0, part) for part in re.split(r"[-_.]", local or "")
+                  if part)
+    return (int(epoch or 0), tuple(numbers), before, (1, last(post)) if post else (0,),
+            (0, last(dev)) if dev else (1,), parts, "")
+
+
+def is_sdist(item):
+    """Whether an entry in a report of pip is an sdist."""
+    return item.get("download_info", {}).get("url", "").split("#")[0].endswith(SDISTS)
 
 
 def installed(report):

@@ -73,7 +73,8 @@ options:
         type: str
         required: true
   wheelhouse:
-    description: A directory of wheels on the node to install from. No index is asked then.
+    description:
+      - A directory of wheels on the node to install from. Where it has all that O(lock) names, no index is asked.
     type: path
 extends_documentation_fragment:
   - shakenfist.rolling.attributes
@@ -165,6 +166,7 @@ from ansible_collections.shakenfist.rolling.plugins.module_utils._release import
     pick,
     require_pip,
 )
+from ansible_collections.shakenfist.rolling.plugins.module_utils._wheels import digests_in_folder
 
 AT_FDCWD = -100
 RENAME_EXCHANGE = 2
@@ -427,9 +429,13 @@ def install(module, root, **options):
     """
     params = module.params
     pip = Pip(module, root, **options)
-    source = ["--no-index", "--find-links", params["wheelhouse"]] if params["wheelhouse"] else []
-    if source and not os.path.isdir(params["wheelhouse"]):
-        raise RollingError(f"there is no wheelhouse {params['wheelhouse']}")
+    source = []
+    if params["wheelhouse"]:
+        if not os.path.isdir(params["wheelhouse"]):
+            raise RollingError(f"there is no wheelhouse {params['wheelhouse']}")
+        source = ["--find-links", params["wheelhouse"]]
+        if {one["sha256"] for one in params["lock"]} <= set(digests_in_folder(params["wheelhouse"]).values()):
+            source.append("--no-index")
     # What is installed and good enough stays, whether the lock names it or not.
     report = pip.install(["--upgrade-strategy", "only-if-needed", *source, *pip.locked(params["lock"])])
     found = inspect(module.run_command, root, params["distribution"])

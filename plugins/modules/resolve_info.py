@@ -7,15 +7,21 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: resolve_info
-short_description: Resolve a release on the package index into a lock of exact versions with digests
+short_description: Resolve a release into a lock of exact versions with digests
 version_added: 0.1.0
 description:
   - Asks pip of a virtualenv which wheel of a distribution it would install, and which other packages would change with
     it. Nothing is installed.
+  - The release comes from the package index, or from wheels on the controller (O(source)). What these do not have comes
+    from the index; where they have all, no index is asked.
   - Done once for a whole cluster, it makes all nodes of the same Python and platform install the same, whatever appears
     on the index meanwhile.
   - The lock holds the whole closure of the release, with what is installed already at the version that is installed, so
     that a node where something is missing gets that, too.
+  - The lock holds wheels only. What is offered as an sdist only is built into a wheel here, once, and that one is what
+    every node gets.
+  - A module of the controller goes with it, which chooses the wheel of the release, brings the wheels of O(source) to
+    the node for as long as pip is asked, and fetches those that were built. Nothing of it stays on the node.
 options:
   path:
     description: The virtualenv whose pip to ask, and whose installed packages count.
@@ -26,14 +32,34 @@ options:
     type: str
     required: true
   version:
-    description: The version wanted. The newest one that the index offers if it is empty.
+    description: The version wanted. The newest one in O(source), or else on the index, if it is empty.
     type: str
     default: ""
+  source:
+    description:
+      - Wheels on the controller to resolve from, each a file or a directory. Sdists in a directory count, too, but the
+        release itself must be a wheel.
+      - A relative path is meant from the directory in which C(ansible-playbook) was started.
+    type: list
+    elements: path
+    default: []
   packages:
     description: Further requirements to install or upgrade with the release, such as V(shakenfist-client>=0.8).
     type: list
     elements: str
     default: []
+  given:
+    description: A tar file on the node of what O(source) has. The controller's part of this module sets it.
+    type: path
+  candidates:
+    description: The names in O(given) of the wheels of the release. The controller's part of this module sets them.
+    type: list
+    elements: str
+    default: []
+  built:
+    description:
+      - Where to put a tar file of the wheels that were built from sdists. The controller's part of this module sets it.
+    type: path
 extends_documentation_fragment:
   - shakenfist.rolling.attributes
   - shakenfist.rolling.attributes.info
@@ -42,7 +68,15 @@ author: The shakenfist.rolling authors (@shakenfist)
 """
 
 EXAMPLES = r"""
-- name: Resolve the newest release
+- name: Resolve the release in a directory of wheels on the controller
+  shakenfist.rolling.resolve_info:
+    path: /srv/shakenfist/venv
+    distribution: shakenfist
+    source: [~/wheels]
+  register: resolved
+  run_once: true
+
+- name: Resolve the newest release on the index
   shakenfist.rolling.resolve_info:
     path: /srv/shakenfist/venv
     distribution: shakenfist
@@ -78,9 +112,40 @@ lock:
   type: list
   elements: dict
   sample: [{"name": "shakenfist", "version": "0.8.1", "sha256": "0a1b2c3d"}]
+carried:
+  description: What of the lock no index has, because it was given or was built from an sdist.
+  returned: success
+  type: list
+  elements: dict
+  sample: [{"name": "shakenfist", "version": "0.8.1", "sha256": "0a1b2c3d"}]
+indexed:
+  description: The rest of the lock, which comes from the index.
+  returned: success
+  type: list
+  elements: dict
+  sample: [{"name": "flask", "version": "3.0.3", "sha256": "99aabbcc"}]
+archive:
+  description:
+    - A tar file of RV(carried) on the controller, for O(shakenfist.rolling.wheelhouse#module:src). It goes when the run
+      of C(ansible-playbook) ends. Empty in check mode, and if nothing is carried.
+  returned: success
+  type: str
+  sample: /root/.ansible/tmp/ansible-local-4711/0.8.1-0a1b2c3d-sf-1.tar
+built:
+  description: The names of the wheels that were built from sdists.
+  returned: success
+  type: list
+  elements: str
+  sample: [flasgger-0.9.7.1-py3-none-any.whl]
+notice:
+  description: That the index has nothing newer than what is installed, in words. Empty otherwise.
+  returned: success
+  type: str
+  sample: ""
 unpinned:
   description:
-    - What the release needs and the lock does not hold, because the index no longer has the installed version.
+    - What the release needs and the lock does not hold, because the installed version is no longer to be found, or
+      cannot be built.
     - Other nodes have to have these installed already.
   returned: success
   type: list
@@ -99,7 +164,9 @@ platform:
 """
 
 import os
+import pathlib
 import re
+from urllib.parse import urlsplit
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError, last_lines
@@ -111,16 +178,28 @@ from ansible_collections.shakenfist.rolling.plugins.module_utils._release import
     hide_credentials,
     inspect,
     installed,
+    is_sdist,
     pick,
     require_pip,
+    version_key,
+)
+from ansible_collections.shakenfist.rolling.plugins.module_utils._wheels import (
+    digest_of_file,
+    digests_in_folder,
+    digests_in_tar,
+    unpack_tar,
+    write_tar,
 )
 
 # What pip compares by meaning (PEP 440). Distributions of the operating system may have versions of another kind.
 PLAIN_VERSION = r"(\d+!)?\d+(\.\d+)*((a|b|rc)\d+)?(\.post\d+)?(\.dev\d+)?(\+[a-z0-9.]+)?"
 # How pip says that there is no solution. Anything else, a silent index for example, is no reason to lock less.
-NO_SOLUTION = ("No matching distribution found", "ResolutionImpossible", "metadata-generation-failed")
+NO_SOLUTION = ("No matching distribution found", "ResolutionImpossible", "metadata-generation-failed",
+               "subprocess-exited-with-error", "Failed to build")
 # An index that it cannot reach has no versions for pip, in the same words. These come before them.
 SILENT = "after connection broken by"
+# For an index that need not be there.
+BRIEFLY = ["--retries", "1", "--timeout", "10"]
 
 
 def by_name(packages):
@@ -147,44 +226,117 @@ def needed(present, report, packages):
     return sorted(name for name in seen if name in present and name not in changing)
 
 
-def closure(module, pip, requirements, changing, present):
-    """The packages that the release needs, all of them, if the index has them at the versions that are installed.
+class Shelf:
+    """Where wheels are looked for: those that were given, those that were built here, and the index.
 
+    :ivar given: the directory of what was given, None where nothing was.
+    :ivar built: the directory of the wheels that were built from sdists.
+    """
+
+    def __init__(self, module, pip):
+        self.pip = pip
+        self.given = None
+        self.built = os.path.join(module.tmpdir, "built")
+        os.mkdir(self.built)
+        archive = module.params["given"]
+        if archive:
+            self.given = os.path.join(module.tmpdir, "given")
+            os.mkdir(self.given)
+            unpack_tar(archive, digests_in_tar(archive), self.given)
+
+    def where(self, index=True):
+        """The arguments for pip."""
+        folders = ([self.built] if os.listdir(self.built) else []) + ([self.given] if self.given else [])
+        return [*([] if index else ["--no-index"]), *(word for one in folders for word in ("--find-links", one))]
+
+    def as_wheels(self, report, where, spare=None):
+        """What a report of pip lists, with every sdist built into a wheel.
+
+        :arg spare: takes the names of those that could not be built; without it that is an error.
+        """
+        packages = []
+        for item, package in zip(report.get("install", []), installed(report)):
+            if is_sdist(item):
+                try:
+                    package = dict(package, sha256=self.build(package, where))
+                except RollingError:
+                    if spare is None:
+                        raise
+                    spare.append(canonical(package["name"]))
+                    continue
+            packages.append(package)
+        return packages
+
+    def build(self, package, where):
+        """Build one sdist, and exactly that, into a wheel.
+
+        :returns: the digest of the wheel.
+        """
+        before = set(os.listdir(self.built))
+        pip = Pip(self.pip.module, self.pip.root)
+        pip.run("wheel", [*where, *pip.module.params["extra_args"], "--no-deps", "--wheel-dir", self.built,
+                          *pip.locked([package])])
+        made = sorted(set(os.listdir(self.built)) - before)
+        if len(made) != 1 or not made[0].endswith(".whl"):
+            raise RollingError(f"pip built {', '.join(made) or 'nothing'} from the sdist of {package['name']} "
+                               f"{package['version']}, expected one wheel")
+        return digest_of_file(os.path.join(self.built, made[0]))
+
+    def digests(self):
+        """By digest the path of each file that no index has."""
+        return {digest: os.path.join(folder, name) for folder in (self.given, self.built) if folder
+                for name, digest in digests_in_folder(folder).items()}
+
+
+def closure(module, shelf, where, requirements, changing, present, spare):
+    """The packages that the release needs, all of them, if they are found at the versions that are installed.
+
+    :arg spare: takes the names of those that could not be built; what is installed already need not be.
     :returns: them, or None if there is no such solution.
     """
-    versions = {name: facts["version"] for name, facts in present.items()}
-    versions.update({name: package["version"] for name, package in changing.items()})
+    versions = {name: pin(name, facts["version"]) for name, facts in present.items()}
+    versions.update({name: exactly(name, package["version"]) for name, package in changing.items()})
     constraints = os.path.join(module.tmpdir, "constraints.txt")
     with open(constraints, "w", encoding="utf-8") as handle:
-        for name, version in sorted(versions.items()):
-            handle.write(f"{pin(name, version)}\n")
+        for dummy, line in sorted(versions.items()):
+            handle.write(f"{line}\n")
     try:
-        return installed(pip.install(["--dry-run", "--ignore-installed", "--constraint", constraints, *requirements]))
+        report = shelf.pip.install([*where, "--dry-run", "--ignore-installed", "--constraint", constraints,
+                                    *requirements])
     except RollingError as exc:
         if no_solution(exc.details.get("pip_output", "")):
             return None
         raise
+    return shelf.as_wheels(report, where, spare)
 
 
 def pin(name, version):
-    """A requirement of one version. The index has it without what the operating system added, as in 6.0+debian1."""
-    return f"{name}=={version.split('+')[0]}" if re.fullmatch(PLAIN_VERSION, version) else f"{name}==={version}"
+    """A requirement of what is installed, without what the operating system added, as in 6.0+debian1."""
+    return exactly(name, version.split("+")[0] if re.fullmatch(PLAIN_VERSION, version) else version)
+
+
+def exactly(name, version):
+    """A requirement of one version, of one build of it where it says which: 0.8.1.dev3+gabc1234."""
+    return f"{name}=={version}" if re.fullmatch(PLAIN_VERSION, version) else f"{name}==={version}"
 
 
 def no_solution(output):
     return SILENT not in output and any(words in output for words in NO_SOLUTION)
 
 
-def one_by_one(pip, present, names):
-    """Of some installed packages, those that the index has at the versions that are installed."""
+def one_by_one(shelf, where, present, names, spare):
+    """Of some installed packages, those that are found at the versions that are installed."""
     left = {name: pin(name, present[name]["version"]) for name in names}
     while left:
         try:
-            return installed(pip.install(["--dry-run", "--no-deps", "--ignore-installed", *left.values()]))
+            report = shelf.pip.install([*where, "--dry-run", "--no-deps", "--ignore-installed", *left.values()])
+            return shelf.as_wheels(report, where, spare)
         except RollingError as exc:
-            output = exc.details.get("pip_output", "")
+            output, sdist = exc.details.get("pip_output", ""), canonical(exc.details.get("sdist", ""))
             match = re.search(r"No matching distribution found for ([A-Za-z0-9._-]+?)==", output)
-            if SILENT in output or not match or left.pop(canonical(match.group(1)), None) is None:
+            name = canonical(match.group(1)) if match and not sdist else next(
+                (one for one in left if sdist == one or re.match(re.escape(one) + r"(-\d|=)", sdist)), None)
+            if SILENT in output or left.pop(name, None) is None:
                 # It cannot be told which one it is.
                 if no_solution(output):
                     return []
@@ -192,47 +344,159 @@ def one_by_one(pip, present, names):
     return []
 
 
+def find_release(module, shelf, found):
+    """The wheel of the release.
+
+    Alone and as if nothing were installed, so that a node which already has it tells its wheel, too.
+
+    :returns: what it is, and the requirement that is for this one wheel only.
+    """
+    distribution, version = module.params["distribution"], module.params["version"]
+    wanted = exactly(distribution, version) if version else distribution
+    candidates = module.params["candidates"]
+    where = shelf.where(index=not candidates)
+    try:
+        report = shelf.pip.install([*where, "--dry-run", "--no-deps", "--ignore-installed", wanted])
+    except RollingError as exc:
+        output = exc.details.get("pip_output", "")
+        words = other_python(output, distribution, version, found["python"])
+        if not words and candidates and "No matching distribution found" in output:
+            words = (f"{', '.join(candidates)} {'is' if len(candidates) == 1 else 'are'} not for this node, which "
+                     "has Python "
+                     f"{found['python']} on {found['platform']}: build a wheel for that, and add it to stage_source")
+        elif not words and version and SILENT not in output and "No matching distribution found" in output:
+            words = ("the index does not have it. If you have built it, name its wheel or the directory of it, "
+                     "-e stage_source=PATH")
+        raise RollingError(words or exc.message, **exc.details) from exc
+    # An sdist is not built for its version alone: an older one is refused first.
+    plain = pick(installed(report), distribution)
+    if not plain:
+        raise RollingError(f"pip did not say which wheel of {distribution} it would install")
+    notice = "" if version or candidates else judge_newest(shelf, module, found, plain["version"], report)
+    wheel = pick(shelf.as_wheels(report, where), distribution)
+    requirement = exactly(distribution, wheel["version"])
+    if candidates:
+        # By its file: an index may have another wheel of this version.
+        requirement = f"{distribution} @ {pathlib.Path(shelf.digests()[wheel['sha256']]).as_uri()}"
+    return wheel, requirement, notice
+
+
+def judge_newest(shelf, module, found, newest, report):
+    """The newest release on the index must not be older than what runs.
+
+    :returns: words where it is not newer either, for then nothing is to be done.
+    """
+    distribution, running = module.params["distribution"], found["version"]
+    if version_key(newest) > version_key(running):
+        return ""
+    host = urlsplit(report["install"][0].get("download_info", {}).get("url", "")).hostname
+    where = "PyPI" if host == "files.pythonhosted.org" else f"the index ({host})" if host else "the index"
+    try:
+        early = pick(installed(shelf.pip.install(
+            [*shelf.where(), "--dry-run", "--no-deps", "--ignore-installed", "--pre", distribution])), distribution)
+    except RollingError:
+        early = None  # it is only for the message
+    early, more = (early or {}).get("version", ""), ""
+    if version_key(early) > version_key(running):
+        more = f" There is a pre-release, {early}, which is only taken where it is named: -e rolling_release={early}."
+    elif version_key(early) > version_key(newest):
+        more = f" The newest pre-release there, {early}, is older, too."
+    if version_key(newest) == version_key(running):
+        return f"{where} has nothing newer than {distribution} {running}, which this node runs.{more}"
+    raise RollingError(
+        f"the newest {distribution} on {where} is {newest}, and this node runs {running}, which is newer.{more} To "
+        "roll "
+        "to wheels that you have built, name them or their directory: -e stage_source=PATH. To roll to another release "
+        "of the index: -e rolling_release=VERSION")
+
+
+def changes(shelf, requirements):
+    """What pip would change in the virtualenv.
+
+    :returns: its report, the packages, and whether an index had to be asked.
+    """
+    missing = ""
+    if shelf.given:
+        where = shelf.where(index=False)
+        try:
+            report = shelf.pip.install([*where, "--dry-run", "--upgrade", *requirements])
+            return report, shelf.as_wheels(report, where), False
+        except RollingError as exc:
+            output = exc.details.get("pip_output", "")
+            if not no_solution(output):
+                raise
+            missing = ", ".join(dict.fromkeys(re.findall(r"No matching distribution found for (\S+)", output)))
+    where = shelf.where()
+    try:
+        report = shelf.pip.install([*where, "--dry-run", "--upgrade", *requirements])
+        return report, shelf.as_wheels(report, where), True
+    except RollingError as exc:
+        output = exc.details.get("pip_output", "")
+        absent = re.findall(r"No matching distribution found for (\S+)", output) or [missing]
+        if missing and not exc.details.get("sdist") and "No matching distribution found" in output:
+            index = "cannot be reached" if SILENT in output else "does not have it either"
+            raise RollingError(f"the wheels of stage_source lack {absent[0]}, and the package index {index}: add "
+                               "its wheel to "
+                               "them, or name an index with -e stage_index_url=URL", **exc.details) from exc
+        raise
+
+
+def complete(module, shelf, requirements, distribution, report, packages, asked):
+    """The lock of all that the release needs, and the names of what it does not hold."""
+    changing = by_name(packages)
+    present = distributions(module.run_command, module.params["path"])
+    lock, where, spare = None, shelf.where(index=False), []
+    if shelf.given:
+        lock = closure(module, shelf, where, requirements, changing, present, spare)
+    if lock is None and asked:
+        where = shelf.where()
+        lock = closure(module, shelf, where, requirements, changing, present, spare)
+    elif lock is None:
+        # All that changes was given, so an index is only asked for what is installed; there may be none.
+        try:
+            lock = closure(module, shelf, BRIEFLY + shelf.where(), requirements, changing, present, spare)
+        except RollingError as exc:
+            if SILENT not in exc.details.get("pip_output", ""):
+                raise
+    if lock is None:
+        asked_for = names_in(module.params["packages"])
+        names = [name for name in needed(present, report, {distribution} | asked_for)
+                 if name != canonical(distribution)]
+        lock = packages + one_by_one(shelf, where, present, names, spare)
+        spare += [name for name in names if name not in by_name(lock)]
+    return lock, sorted(set(spare))
+
+
 def resolve(module):
     """The exact release, and what comes with it."""
     path, distribution = module.params["path"], module.params["distribution"]
     found = inspect(module.run_command, path, distribution)
     require_pip(found, path)
-    pip = Pip(module, path)
-    version = module.params["version"]
-    # Alone and as if nothing were installed, so that a node which already has it tells its wheel, too.
-    try:
-        report = pip.install(["--dry-run", "--no-deps", "--ignore-installed",
-                              f"{distribution}=={version}" if version else distribution])
-    except RollingError as exc:
-        raise RollingError(other_python(exc.details.get("pip_output", ""), distribution, version, found["python"])
-                           or exc.message, **exc.details) from exc
-    wheel = pick(installed(report), distribution)
-    if not wheel:
-        raise RollingError(f"pip did not say which wheel of {distribution} it would install")
-    requirements = [f"{distribution}=={wheel['version']}", *module.params["packages"]]
-    report = pip.install(["--dry-run", "--upgrade", *requirements])
-    packages = installed(report)
+    shelf = Shelf(module, Pip(module, path))
+    wheel, requirement, notice = find_release(module, shelf, found)
+    requirements = [requirement, *module.params["packages"]]
+    report, packages, asked = changes(shelf, requirements)
     for item in report.get("install", []):
-        if item.get("is_direct"):
+        if item.get("is_direct") and canonical(item["metadata"]["name"]) != canonical(distribution):
             raise RollingError(f"pip would take {item['metadata']['name']} from an address of its own, where other "
                                "nodes would not look for it: put it on the index, and name it with a version")
-    changing = by_name(packages)
-    present = distributions(module.run_command, path)
-    lock, unpinned = closure(module, pip, requirements, changing, present), []
-    if lock is None:
-        asked = names_in(requirements) - {canonical(distribution)}
-        unpinned = needed(present, report, {distribution} | asked)
-        lock = packages + one_by_one(pip, present, [name for name in unpinned if name != canonical(distribution)])
-        unpinned = [name for name in unpinned if name not in by_name(lock) and name != canonical(distribution)]
+    lock, unpinned = complete(module, shelf, requirements, distribution, report, packages, asked)
     lock = dict(by_name(lock), **{canonical(distribution): wheel})
     for package in lock.values():
         if not package["sha256"]:
             raise RollingError(f"pip did not say which wheel of {package['name']} it would install, with its sha256: "
-                               "only what comes from an index can be locked")
+                               "only what comes from an index or from stage_source can be locked")
+    files, lock = shelf.digests(), [lock[name] for name in sorted(lock)]
+    carried = [package for package in lock if package["sha256"] in files]
+    own = {os.path.basename(files[package["sha256"]]): files[package["sha256"]] for package in carried
+           if os.path.dirname(files[package["sha256"]]) == shelf.built}
+    if own and module.params["built"]:
+        write_tar(own, module.params["built"])
     return dict(
         version=wheel["version"], sha256=wheel["sha256"], name=f"{wheel['version']}-{wheel['sha256'][:8]}",
-        packages=packages, lock=[lock[name] for name in sorted(lock)], unpinned=unpinned,
-        python=".".join(found["python"].split(".")[:2]), platform=found["platform"])
+        packages=packages, lock=lock, carried=carried,
+        indexed=[package for package in lock if package not in carried], archive="", built=sorted(own), notice=notice,
+        unpinned=unpinned, python=".".join(found["python"].split(".")[:2]), platform=found["platform"])
 
 
 def other_python(output, distribution, version, python):
@@ -255,7 +519,11 @@ def main():
             path=dict(type="path", required=True),
             distribution=dict(type="str", required=True),
             version=dict(type="str", default=""),
+            source=dict(type="list", elements="path", default=[]),
             packages=dict(type="list", elements="str", default=[]),
+            given=dict(type="path"),
+            candidates=dict(type="list", elements="str", default=[]),
+            built=dict(type="path"),
             **PIP_OPTIONS,
         ),
         supports_check_mode=True,

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: wheelhouse
-short_description: Carry the wheels of a release to nodes that do not reach the package index
+short_description: Carry the wheels of a release to nodes that do not find them on a package index
 version_added: 0.1.0
 description:
   - On a node that reaches the index, packs the wheels of a lock into one tar file. On the other nodes, unpacks that
     file into a directory, which O(shakenfist.rolling.release#module:wheelhouse) installs from.
+  - The tar file that RV(shakenfist.rolling.resolve_info#module:archive) names, of wheels that no index has, is unpacked
+    in the same way.
   - Every file is held against the digests in O(lock), when it is packed and when it is unpacked.
 options:
   state:
@@ -89,7 +91,6 @@ files:
   sample: [flask-3.0.3-py3-none-any.whl, shakenfist-0.8.1-py3-none-any.whl]
 """
 
-import hashlib
 import os
 import shutil
 import tarfile
@@ -106,37 +107,12 @@ from ansible_collections.shakenfist.rolling.plugins.module_utils._release import
     inspect,
     require_pip,
 )
-
-
-def digest_of(handle):
-    """The sha256 of what is left to read."""
-    digest = hashlib.sha256()
-    for block in iter(lambda: handle.read(2**20), b""):
-        digest.update(block)
-    return digest.hexdigest()
-
-
-def digests_in_folder(folder):
-    """By name the digests of the files in a directory."""
-    found = {}
-    for one in os.scandir(folder):
-        if one.is_file(follow_symlinks=False):
-            with open(one.path, "rb") as handle:
-                found[one.name] = digest_of(handle)
-    return found
-
-
-def digests_in_tar(path):
-    """By name the digests of the members of a tar file, which must all be plain files with plain names."""
-    found = {}
-    with tarfile.open(path, "r:") as tar:
-        for member in tar:
-            name = member.name
-            if not member.isreg() or not name or "/" in name or name.startswith(".") or name in found:
-                raise RollingError(f"{path} holds {name!r}, which is no plain file with a name of its own: "
-                                   "pack it again")
-            found[name] = digest_of(tar.extractfile(member))
-    return found
+from ansible_collections.shakenfist.rolling.plugins.module_utils._wheels import (
+    digests_in_folder,
+    digests_in_tar,
+    unpack_tar,
+    write_tar,
+)
 
 
 def check(digests, lock, where):
@@ -161,16 +137,6 @@ def packed_already(path, lock):
     return sorted(found)
 
 
-def write_tar(folder, path):
-    """Pack the files of a directory, so that the same files always give the same tar file."""
-    with tarfile.open(path, "w", format=tarfile.PAX_FORMAT) as tar:
-        for name in sorted(os.listdir(folder)):
-            with open(os.path.join(folder, name), "rb") as handle:
-                member = tarfile.TarInfo(name)
-                member.size, member.mode = os.fstat(handle.fileno()).st_size, 0o644
-                tar.addfile(member, handle)
-
-
 def pack(module):
     params = module.params
     lock, dest = params["lock"], params["dest"]
@@ -186,7 +152,7 @@ def pack(module):
         pip.run("download", [*params["extra_args"], "--no-deps", "--dest", wheels, *pip.locked(lock)])
         found = digests_in_folder(wheels)
         check(found, lock, "what pip downloaded")
-        write_tar(wheels, made)
+        write_tar({name: os.path.join(wheels, name) for name in found}, made)
         os.chmod(made, 0o644)
         os.replace(made, dest)
     finally:
@@ -206,15 +172,7 @@ def unpack(module):
     check(found, lock, params["src"])
     if not module.check_mode:
         os.makedirs(dest, mode=0o755, exist_ok=True)
-        with tarfile.open(params["src"], "r:") as tar:
-            for name in sorted(found):
-                if present.get(name) == found[name]:
-                    continue
-                partial = os.path.join(dest, f".{name}.partial")
-                with open(partial, "wb") as handle:
-                    shutil.copyfileobj(tar.extractfile(name), handle)
-                os.chmod(partial, 0o644)
-                os.replace(partial, os.path.join(dest, name))
+        unpack_tar(params["src"], [name for name in found if present.get(name) != found[name]], dest)
     return dict(changed=True, files=sorted(found))
 
 

@@ -224,12 +224,14 @@ def release(options):
 
 
 def wheel(options):
-    """Build a release into a directory, beside the wheels of what it needs."""
+    """Build a release into a directory, beside the wheels of what it needs, and sdists where they are asked for."""
     folder = pathlib.Path(options.directory)
     folder.mkdir(parents=True, exist_ok=True)
     for dependency in wheels_of_the_dependencies():
         shutil.copy(dependency, folder)
-    print(stand_in.build(options.version, folder, traits=options.trait))
+    for name in options.sdist:
+        stand_in.sdist(name, folder, needs=options.sdist_needs)
+    print(stand_in.build(options.version, folder, traits=options.trait, requires=options.sdist))
 
 
 def unrelease(options):
@@ -801,6 +803,10 @@ def main():
     command.add_argument("version")
     command.add_argument("directory")
     command.add_argument("--trait", action="append", default=[], help="a way in which it is broken, see tests/lab/sf")
+    command.add_argument("--sdist", action="append", default=[], metavar="NAME",
+                         help="it also needs NAME, of which there is an sdist only")
+    command.add_argument("--sdist-needs", action="append", default=[], metavar="NAME",
+                         help="what these sdists need to be built; by default nothing")
     command.set_defaults(do=wheel)
     command = commands.add_parser("unrelease", help="take a release off the index")
     command.add_argument("version")

@@ -107,6 +107,17 @@ def test_a_release_that_is_asked_for_is_planned(place, arguments, release):
     assert release in place.called()[0]['arguments']
 
 
+@pytest.mark.parametrize('option', [['--wheels', 'my wheels'], ['--wheels=my wheels']])
+def test_wheels_that_were_built_are_planned_and_rolled(place, option):
+    (place.home / 'my wheels').mkdir()
+    done = place.run('--yes', *option)
+    assert done.returncode == 0, done.stderr
+    plan, upgrade = (call['arguments'] for call in place.called())
+    # Wherever the playbook looks from, and with its blank.
+    source = ['-e', json.dumps({'stage_source': [str(place.home / 'my wheels')]})]
+    assert plan[3:5] == source and upgrade[3:] == [*source, '-e', 'rolling_release=0.8.1']
+
+
 def test_what_follows_is_handed_on(place):
     place.run('--yes', '--', '--limit', 'sf-1', '-e', 'drain_timeout=120')
     assert [call['arguments'][-4:] for call in place.called()] == [['--limit', 'sf-1', '-e', 'drain_timeout=120']] * 2
@@ -134,6 +145,9 @@ def test_a_person_is_asked(place, words, code, kinds):
     (['--release'], '--release needs a value'),
     (['--serial', '2'], 'no option --serial'),
     (['--yes', '--reconfigure', '--release', '0.8.1'], '--reconfigure keeps the release'),
+    (['--yes', '--reconfigure', '--wheels', '.'], '--reconfigure keeps the release'),
+    (['--yes', '--wheels', 'nowhere'], 'there is no nowhere on this machine'),
+    (['--wheels'], '--wheels needs a value'),
     (['--yes', '--answers', 'nowhere'], 'cannot read nowhere'),
 ])
 def test_it_refuses_before_anything(place, arguments, words):

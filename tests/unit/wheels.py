@@ -10,14 +10,17 @@ import base64
 import contextlib
 import hashlib
 import importlib.metadata
+import io
 import os
 import subprocess
+import tarfile
 import venv
 import zipfile
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 
 import pytest
+from ansible_collections.shakenfist.rolling.plugins.module_utils._release import canonical
 
 
 def make_wheel(folder, name, version, requires=(), python="", body=""):
@@ -41,6 +44,43 @@ def make_wheel(folder, name, version, requires=(), python="", body=""):
     with zipfile.ZipFile(path, "w") as archive:
         for member, content in files.items():
             archive.writestr(zipfile.ZipInfo(member), content)
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+# What pip asks of the sources to be built, with nothing but Python itself.
+BACKEND = """
+import os, zipfile
+def build_wheel(folder, config_settings=None, metadata_directory=None):
+    {broken}
+    name, info = "{name}-{version}-py3-none-any.whl", "{name}-{version}.dist-info"
+    files = {{"{name}.py": "X = 1", info + "/METADATA": "Metadata-Version: 2.1\\nName: {name}\\nVersion: {version}\\n",
+             info + "/WHEEL": "Wheel-Version: 1.0\\nGenerator: t\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n"}}
+    files[info + "/RECORD"] = "".join(one + ",,\\n" for one in [*files, info + "/RECORD"])
+    with zipfile.ZipFile(os.path.join(folder, name), "w") as archive:
+        for one in files:
+            archive.writestr(zipfile.ZipInfo(one), files[one])
+    return name
+"""
+
+
+def make_sdist(folder, name, version, needs=(), broken=""):
+    """Make an sdist that can be built without anything else.
+
+    :arg needs: what it requires to be built.
+    :arg broken: Python that is run when it is built.
+    :returns: its digest.
+    """
+    folder.mkdir(exist_ok=True)
+    files = {"pyproject.toml": f'[build-system]\nrequires = {list(needs)!r}\nbuild-backend = "backend"\n'
+                               'backend-path = ["."]\n',
+             "PKG-INFO": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
+             "backend.py": BACKEND.format(name=name, version=version, broken=broken or "pass")}
+    path = folder / f"{name}-{version}.tar.gz"
+    with tarfile.open(path, "w:gz") as archive:
+        for member, content in files.items():
+            one = tarfile.TarInfo(f"{name}-{version}/{member}")
+            one.size = len(content)
+            archive.addfile(one, io.BytesIO(content.encode()))
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
@@ -100,7 +140,7 @@ def index(folder, python=None):
             wanted = self.path.split("/")[2]
             page = "".join(
                 f'<a href="/{path.name}" data-requires-python="{(python or {}).get(path.name, "")}">{path.name}</a>'
-                for path in sorted(folder.glob(f"{wanted}-*")))
+                for path in sorted(folder.iterdir()) if canonical(path.name.split("-")[0]) == wanted)
             self.send_response(200 if page else 404)
             self.send_header("Content-Type", "text/html")
             self.end_headers()

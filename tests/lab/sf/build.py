@@ -2,7 +2,8 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Builds one release of the lab's shakenfist distribution: build.py VERSION DESTDIR [--schema N] [--trait NAME]...
+"""Builds one release of the lab's shakenfist distribution:
+build.py VERSION DESTDIR [--schema N] [--trait NAME]... [--require NAME]...
 
 The same arguments make the same bytes. A version that releases.json does not have takes the schema of the newest one
 that is not above it; a build on the way to a release (0.8.1.dev3+gabc1234, 0.8.1rc1) is taken for that release."""
@@ -12,9 +13,11 @@ from __future__ import annotations
 import argparse
 import base64
 import hashlib
+import io
 import json
 import pathlib
 import re
+import tarfile
 import zipfile
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -44,7 +47,38 @@ def release(version):
     return {'schema': releases[max(older, key=number)]['schema'], 'traits': []}
 
 
-def build(version, destination, schema=None, traits=()):
+# Builds a wheel with nothing but Python: the nodes of the lab have no setuptools to offer to a build.
+BACKEND = """
+import os, zipfile
+def build_wheel(folder, config_settings=None, metadata_directory=None):
+    wheel, info = "{name}-{version}-py3-none-any.whl", "{name}-{version}.dist-info"
+    files = {{"{name}.py": "", info + "/METADATA": "Metadata-Version: 2.1\\nName: {name}\\nVersion: {version}\\n",
+             info + "/WHEEL": "Wheel-Version: 1.0\\nGenerator: lab\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n"}}
+    files[info + "/RECORD"] = "".join(one + ",,\\n" for one in [*files, info + "/RECORD"])
+    with zipfile.ZipFile(os.path.join(folder, wheel), "w") as archive:
+        for one in files:
+            archive.writestr(one, files[one])
+    return wheel
+"""
+
+
+def sdist(name, destination, version='1.0', needs=()):
+    """A package that there is no wheel of, as there are some among the dependencies of Shaken Fist."""
+    files = {'pyproject.toml': f'[build-system]\nrequires = {list(needs)!r}\n'
+                               'build-backend = "backend"\nbackend-path = ["."]\n',
+             'PKG-INFO': f'Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n',
+             'backend.py': BACKEND.format(name=name, version=version)}
+    path = pathlib.Path(destination) / f'{name}-{version}.tar.gz'
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tarfile.open(path, 'w:gz') as archive:
+        for member, content in files.items():
+            entry = tarfile.TarInfo(f'{name}-{version}/{member}')
+            entry.size = len(content.encode())
+            archive.addfile(entry, io.BytesIO(content.encode()))
+    return path
+
+
+def build(version, destination, schema=None, traits=(), requires=()):
     entry = release(version)
     schema = schema or entry['schema']
     traits = sorted({*entry['traits'], *traits})
@@ -58,7 +92,7 @@ def build(version, destination, schema=None, traits=()):
     baked = f'VERSION = {version!r}\nSCHEMA = {schema!r}\nTRAITS = {traits!r}\n'
     metadata = ['Metadata-Version: 2.1', 'Name: shakenfist', f'Version: {version}',
                 'Summary: Stand-in for Shaken Fist in the lab of shakenfist.rolling',
-                'Requires-Python: >=3.9'] + [f'Requires-Dist: {r}' for r in REQUIRES]
+                'Requires-Python: >=3.9'] + [f'Requires-Dist: {r}' for r in [*REQUIRES, *requires]]
     scripts = ['[console_scripts]'] + [f'{name} = shakenfist.{module}:main' for name, module in SCRIPTS.items()]
     files |= {
         'shakenfist/_release.py': baked.encode(),
@@ -91,5 +125,6 @@ if __name__ == '__main__':
     parser.add_argument('destination')
     parser.add_argument('--schema', type=int)
     parser.add_argument('--trait', action='append', default=[])
+    parser.add_argument('--require', action='append', default=[])
     args = parser.parse_args()
-    print(build(args.version, args.destination, args.schema, args.trait))
+    print(build(args.version, args.destination, args.schema, args.trait, args.require))

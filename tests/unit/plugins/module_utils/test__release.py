@@ -18,11 +18,15 @@ from ansible_collections.shakenfist.rolling.plugins.module_utils._release import
     distributions,
     exclusively,
     explain,
+    explain_build,
     hide_credentials,
     inspect,
     installed,
+    is_sdist,
     pick,
     require_pip,
+    unbuilt,
+    version_key,
 )
 from ansible_collections.shakenfist.rolling.tests.unit.fakes import entry
 
@@ -181,3 +185,74 @@ def test_explain(output, words):
 def test_explain_what_was_to_be_installed(output, lock, words):
     found = explain(output, "/venv", lock)
     assert re.search(words, found) if words else found is None
+
+
+# ---- versions
+
+ASCENDING = [
+    "", "1.0.dev1", "1.0a1.dev1", "1.0a1", "1.0a2", "1.0b1", "1.0rc1.dev2", "1.0rc1", "1.0", "1.0+gabc", "1.0+gabc.1",
+    "1.0+1", "1.0+2", "1.0.post1.dev1", "1.0.post1", "1.0.1.dev3", "1.0.1.dev3+gabc1234", "1.0.1.dev10", "1.0.1", "1.1",
+    "1.10", "1!0.1",
+]
+
+
+def test_versions_in_order():
+    assert sorted(set(ASCENDING), key=version_key) == ASCENDING
+    assert len({version_key(one) for one in ASCENDING}) == len(ASCENDING)
+
+
+def test_versions_are_compared_as_packaging_does():
+    version = pytest.importorskip("packaging.version").Version
+    real = ASCENDING[1:]
+    assert sorted(set(real), key=version) == real
+
+
+@pytest.mark.parametrize("one, other", [
+    ("1.0", "1"), ("1.0.0", "v1.0"), ("1.0c1", "1.0rc1"), ("1.0-1", "1.0.post1"), ("1.0alpha", "1.0a0"),
+    ("1.0.RC1", "1.0rc1"),
+])
+def test_versions_that_are_one(one, other):
+    assert version_key(one) == version_key(other)
+
+
+# ---- sdists
+
+@pytest.mark.parametrize("url, expected", [
+    ("http://i/odd-1.0.tar.gz#sha256=aa", True), ("file:///x/odd-1.0.zip", True),
+    ("http://i/odd-1.0-py3-none-any.whl", False),
+    ("", False),
+])
+def test_is_sdist(url, expected):
+    assert is_sdist({"download_info": {"url": url}}) == expected
+
+
+@pytest.mark.parametrize("progress, output, expected", [
+    ("", "ERROR: No matching distribution found for flask", ""),
+    ("Collecting flask\n  Downloading flask-3-py3-none-any.whl (9 kB)\nCollecting odd==1.0\n  Downloading "
+     "odd-1.0.tar.gz (1 kB)",
+     "error: subprocess-exited-with-error", "odd-1.0"),
+    ("Processing ./links/odd_thing-1.0.zip", "error: metadata-generation-failed", "odd_thing-1.0"),
+    ("Collecting a\n  Using cached a-1.tar.gz\nCollecting b\n  Using cached b-2.tar.gz",
+     "ERROR: Failed building wheel for a\nERROR: Failed to build a", "a-1"),
+    ("Collecting a", "ERROR: Failed building wheel for a", "a"),
+    ("Collecting odd>=1", "error: metadata-generation-failed", "odd>=1"),
+    ("", "error: metadata-generation-failed", "a package"),
+])
+def test_unbuilt(progress, output, expected):
+    assert unbuilt(progress, output) == expected
+
+
+@pytest.mark.parametrize("output, words", [
+    ("× pip subprocess to install build dependencies did not run successfully.\nERROR: No matching distribution "
+     "found for "
+     "setuptools>=40.8.0", r"what it needs to be built \(setuptools>=40.8.0\) cannot be found from here"),
+    ("× installing build dependencies did not run successfully.", r"what it needs to be built \(see below\) cannot"),
+    ("× Building wheel for odd (pyproject.toml) did not run successfully.\ngcc: not found", "on this node: see "
+                                                                                            "below. Build it"),
+])
+def test_explain_build(output, words):
+    found = explain_build(output, "odd-1.0", "/venv")
+    assert re.search(words, found)
+    assert found.startswith("odd-1.0 is offered as an sdist only") and "pip wheel --no-deps 'odd==1.0'" in found
+    assert "--no-build-isolation" in found and "virtualenv differs" not in found
+    assert "pip wheel --no-deps 'odd>=1'" in explain_build(output, "odd>=1", "/venv")

@@ -4,17 +4,22 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 import platform
 import sysconfig
+import tarfile
 
 import pytest
 from ansible.module_utils import basic
+from ansible_collections.shakenfist.rolling.plugins.module_utils._wheels import digests_in_tar, write_tar
 from ansible_collections.shakenfist.rolling.plugins.modules import resolve_info
 from ansible_collections.shakenfist.rolling.tests.unit.fakes import entry
 from ansible_collections.shakenfist.rolling.tests.unit.wheels import (
     index,
     locked,
+    make_sdist,
     make_wheel,
     pip_environment,
     real_venv,
@@ -171,6 +176,233 @@ def test_a_url_without_credentials_stays_readable(resolve, venv):
     assert result["invocation"]["module_args"]["index_url"] == "http://mirror/simple/"
 
 
+# ---- wheels that were given
+
+DEV = "0.8.1.dev3+gabc1234"
+ANY = "-py3-none-any.whl"
+NOWHERE = "http://127.0.0.1:1/simple/"
+
+
+@pytest.fixture
+def give(resolve, tmp_path, monkeypatch):
+    """Resolve from wheels alone, each named as C(name-version), with an index that is not there."""
+    def run(folder, *files, index=NOWHERE, candidates=None, **arguments):
+        pip_environment(monkeypatch)
+        archive = tmp_path / "given.tar"
+        write_tar({name: folder / name for name in files}, archive)
+        return resolve(given=str(archive), candidates=candidates or [files[0]], index_url=index, **arguments)
+    return run
+
+
+def test_all_was_given(give, node, wheels, tmp_path):
+    """No index is asked: the one that is named cannot be reached."""
+    node()
+    make_wheel(wheels, "shakenfist", DEV, ["flask>=1", "attrs", "grpcio==1.5"])
+    closure = ["attrs-1.0", "flask-1.0", "grpcio-1.5", "jinja_2-1.0", f"shakenfist-{DEV}"]
+    result = give(wheels, *(f"{name}{ANY}" for name in reversed(closure)), version=DEV)
+    assert not result["failed"], result["msg"]
+    assert result["lock"] == result["carried"] == locked(wheels, *closure)
+    assert result["indexed"] == result["unpinned"] == result["built"] == []
+    assert result["version"] == DEV and result["name"] == f"{DEV}-{result['sha256'][:8]}"
+    assert sorted(names(result["packages"])) == ["grpcio-1.5", f"shakenfist-{DEV}"]
+
+
+def test_what_changes_was_given_and_no_index_is_there(give, node, wheels):
+    """What is installed already is not pinned then, but the roll goes on."""
+    node()
+    make_wheel(wheels, "shakenfist", DEV, ["flask>=1", "grpcio==1.5"])
+    result = give(wheels, f"shakenfist-{DEV}{ANY}", f"grpcio-1.5{ANY}", version=DEV)
+    assert not result["failed"], result["msg"]
+    assert names(result["lock"]) == ["grpcio-1.5", f"shakenfist-{DEV}"] and result["unpinned"] == ["flask", "jinja-2"]
+    assert result["carried"] == result["lock"]
+
+
+def test_the_rest_comes_from_the_index(give, node, wheels, tmp_path):
+    """The release is the given one, whatever other wheel of its version the index has."""
+    node()
+    given = tmp_path / "mine"
+    sha256 = make_wheel(given, "shakenfist", "0.8.1", ["flask>=1", "attrs", "grpcio==1.5"], body="X = 1\n")
+    with index(wheels) as url:
+        result = give(given, f"shakenfist-0.8.1{ANY}", index=f"http://{url}", version="0.8.1")
+    assert not result["failed"], result["msg"]
+    assert result["sha256"] == sha256 and names(result["carried"]) == ["shakenfist-0.8.1"]
+    assert result["indexed"] == locked(wheels, "attrs-1.0", "flask-1.0", "grpcio-1.5", "jinja_2-1.0")
+
+
+def test_given_and_installed_already(give, node, wheels):
+    make_wheel(wheels, "shakenfist", DEV, ["flask>=1"])
+    node(f"shakenfist=={DEV}", *PRESENT[1:])
+    result = give(wheels, f"shakenfist-{DEV}{ANY}", f"flask-1.0{ANY}", f"jinja_2-1.0{ANY}", version=DEV)
+    assert not result["failed"], result["msg"]
+    assert result["packages"] == []
+    assert names(result["lock"]) == ["flask-1.0", "jinja_2-1.0", f"shakenfist-{DEV}"]
+
+
+@pytest.mark.parametrize("there, message", [
+    (True, "the wheels of stage_source lack grpcio==1.5, and the package index does not have it either: add its wheel"),
+    (False, "the wheels of stage_source lack grpcio==1.5, and the package index cannot be reached: add its wheel"),
+])
+def test_what_nobody_has(give, node, wheels, tmp_path, there, message):
+    node()
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    with index(empty) as url:
+        result = give(wheels, f"shakenfist-0.8.1{ANY}", index=f"http://{url}" if there else NOWHERE, version="0.8.1",
+                      extra_args=["--retries", "1"])
+    assert result["failed"] and message in result["msg"]
+
+
+def test_a_wheel_for_another_platform(give, node, wheels):
+    node()
+    name = "shakenfist-0.8.1-cp27-cp27m-win32.whl"
+    (wheels / f"shakenfist-0.8.1{ANY}").rename(wheels / name)
+    result = give(wheels, name, version="0.8.1")
+    assert result["failed"]
+    assert f"{name} is not for this node, which has Python {platform.python_version()} on " in result["msg"]
+
+
+def test_a_wheel_for_another_python(give, node, wheels):
+    node()
+    make_wheel(wheels, "shakenfist", "0.9.0", python=">=3.99")
+    result = give(wheels, f"shakenfist-0.9.0{ANY}", version="0.9.0")
+    assert result["failed"] and "shakenfist 0.9.0 needs Python >=3.99, this node has " in result["msg"]
+
+
+def test_one_build_of_a_package_is_asked_for_as_it_is():
+    assert resolve_info.exactly("a", DEV) == f"a=={DEV}" and resolve_info.exactly("a", "1.1build1") == "a===1.1build1"
+    assert resolve_info.pin("a", "6.0+debian1") == "a==6.0"
+
+
+# ---- the newest release is not newer
+
+@pytest.mark.parametrize("running, offered, refused, words", [
+    ("0.8.0.dev123", ["0.7.2"], True, "the newest shakenfist on the index (127.0.0.1) is 0.7.2, and this node runs "
+                                      "0.8.0.dev123, which "
+     "is newer. To roll to wheels that you have built, name them or their directory: -e stage_source=PATH."),
+    ("0.8.0.dev123+gabc", ["0.7.2", "0.8.0.dev1"], True, "is newer. The newest pre-release there, 0.8.0.dev1, is "
+                                                         "older, too."),
+    ("0.8.0.dev123", ["0.7.2", "0.8.0rc4"], True,
+     "is newer. There is a pre-release, 0.8.0rc4, which is only taken where it is named: -e rolling_release=0.8.0rc4."),
+    ("0.8.1+gabc", ["0.8.1"], True, "is 0.8.1, and this node runs 0.8.1+gabc, which is newer."),
+    ("0.8.1", ["0.8.1"], False, "the index (127.0.0.1) has nothing newer than shakenfist 0.8.1, which this node runs."),
+    ("0.8.1", ["0.8.1", "0.8.2rc1"], False, "which this node runs. There is a pre-release, 0.8.2rc1, which is only "
+                                            "taken"),
+    ("0.8.0", ["0.8.1", "0.8.2rc1"], False, ""),
+])
+def test_the_newest_is_not_newer(resolve, tmp_path, monkeypatch, running, offered, refused, words):
+    folder = tmp_path / "offered"
+    make_wheel(tmp_path / "run", "shakenfist", running)
+    for version in offered:
+        make_wheel(folder, "shakenfist", version)
+    pip_environment(monkeypatch)
+    real_venv(tmp_path / "venv", tmp_path / "run", f"shakenfist=={running}")
+    with index(folder) as url:
+        result = resolve(index_url=f"http://{url}")
+        named = resolve(index_url=f"http://{url}", version=offered[0])
+    assert result["failed"] == refused
+    assert words in (result["msg"] if refused else result["notice"])
+    assert bool(result.get("notice")) == (not refused and words != "")
+    # Who names a release is not told which one is the newest.
+    assert not named["failed"] and named["notice"] == ""
+
+
+def test_no_word_on_where_a_release_is_from(resolve, venv):
+    venv("venv", version="0.9.0", offers=OFFERS[:1])
+    result = resolve()
+    assert result["failed"] and "the newest shakenfist on the index is 0.8.1, and this node runs 0.9.0" in result["msg"]
+
+
+# ---- sdists
+
+@pytest.fixture
+def odd(resolve, node, wheels, tmp_path):
+    """A release that needs odd, which is offered as an sdist only."""
+    node()
+    make_wheel(wheels, "shakenfist", "0.8.2", ["odd>=1", "flask"])
+    return lambda **arguments: resolve(built=str(tmp_path / "built.tar"), **arguments)
+
+
+def test_an_sdist_is_built_once_and_locked_as_what_was_built(odd, resolve, wheels, tmp_path):
+    sdist = make_sdist(wheels, "odd", "1.0")
+    result = odd()
+    assert not result["failed"], result["msg"]
+    name = f"odd-1.0{ANY}"
+    built = digests_in_tar(tmp_path / "built.tar")
+    assert list(built) == result["built"] == [name] and built[name] != sdist
+    package = dict(name="odd", version="1.0", sha256=built[name])
+    assert result["carried"] == [package] and package in result["lock"] and package in result["packages"]
+    assert package not in result["indexed"] and "flask-1.0" in names(result["indexed"])
+    again = odd()
+    assert again["lock"] == result["lock"], "the same sources give the same wheel"
+    del again
+    os.unlink(tmp_path / "built.tar")
+    assert not resolve()["failed"] and not (tmp_path / "built.tar").exists(), "in check mode nothing is kept"
+
+
+def test_what_was_built_can_be_installed(odd, wheels, tmp_path):
+    make_sdist(wheels, "odd", "1.0")
+    odd()
+    with tarfile.open(tmp_path / "built.tar") as tar:
+        content = tar.extractfile(f"odd-1.0{ANY}").read()
+    (tmp_path / "house").mkdir()
+    (tmp_path / "house" / f"odd-1.0{ANY}").write_bytes(content)
+    real_venv(tmp_path / "other", tmp_path / "house", "odd==1.0")
+    assert hashlib.sha256(content).hexdigest() in [one["sha256"] for one in odd()["carried"]]
+
+
+@pytest.mark.parametrize("facts, message", [
+    (dict(needs=["nowhere-to-be-found>=1"]), "odd-1.0 is offered as an sdist only, and could not be built into a "
+                                             "wheel on this "
+     "node: what it needs to be built (nowhere-to-be-found>=1) cannot be found from here. Build it where that is "
+     "possible"),
+    (dict(broken="raise SystemExit('no compiler')"), "odd-1.0 is offered as an sdist only, and could not be built "
+                                                     "into a wheel "
+     "on this node: see below."),
+])
+def test_an_sdist_that_cannot_be_built(odd, wheels, tmp_path, facts, message):
+    make_sdist(wheels, "odd", "1.0", **facts)
+    result = odd()
+    assert result["failed"] and message in result["msg"] and "virtualenv differs" not in result["msg"]
+    assert "pip wheel --no-deps 'odd==1.0'" in result["msg"] and not (tmp_path / "built.tar").exists()
+
+
+def test_an_sdist_that_is_installed_already_need_not_be_built(odd, node, wheels, tmp_path):
+    """Nodes of one kind mostly have the same installed; where one has not, it is told."""
+    make_wheel(tmp_path / "once", "odd", "1.0")
+    run_pip(tmp_path / "venv", "install", "--no-deps", "--no-index", "--find-links", str(tmp_path / "once"), "odd")
+    make_sdist(wheels, "odd", "1.0", needs=["nowhere-to-be-found"])
+    result = odd()
+    assert not result["failed"], result["msg"]
+    assert result["unpinned"] == ["odd"] and "odd-1.0" not in names(result["lock"]) and result["carried"] == []
+    assert "flask-1.0" in names(result["lock"]) and "jinja_2-1.0" in names(result["lock"])
+
+
+def test_an_sdist_among_what_was_given(give, node, wheels):
+    node()
+    make_wheel(wheels, "shakenfist", "0.8.2", ["odd>=1"])
+    make_sdist(wheels, "odd", "1.0")
+    result = give(wheels, f"shakenfist-0.8.2{ANY}", "odd-1.0.tar.gz", version="0.8.2")
+    assert not result["failed"], result["msg"]
+    assert names(result["carried"]) == ["odd-1.0", "shakenfist-0.8.2"] and result["built"] == [f"odd-1.0{ANY}"]
+    assert result["indexed"] == []
+
+
+def test_the_release_itself_is_an_sdist(odd, wheels):
+    make_sdist(wheels, "shakenfist", "0.9.0")
+    result = odd()
+    assert not result["failed"], result["msg"]
+    assert result["built"] == [f"shakenfist-0.9.0{ANY}"] and result["carried"][0]["sha256"] == result["sha256"]
+
+
+def test_pip_builds_something_else(odd, wheels, monkeypatch):
+    make_sdist(wheels, "odd", "1.0")
+    run = resolve_info.Pip.run
+    monkeypatch.setattr(resolve_info.Pip, "run", lambda pip, verb, arguments: None if verb == "wheel" else run(
+        pip, verb, arguments))
+    result = odd()
+    assert result["failed"] and "pip built nothing from the sdist of odd 1.0, expected one wheel" in result["msg"]
+
+
 # ---- with a pip that does what a test tells it to
 
 @pytest.mark.parametrize("check", [False, True])
@@ -277,7 +509,8 @@ def test_pip_fails(resolve, venv):
     venv("venv", pip_fails="\n".join(["noise"] * 20 + ["ERROR: No matching distribution found for shakenfist==9"]))
     result = resolve(version="9")
     assert result["failed"]
-    assert result["msg"].startswith("cannot resolve shakenfist 9: pip failed:\n")
+    assert result["msg"].startswith("cannot resolve shakenfist 9: the index does not have it. If you have built it, "
+                                    "name its wheel or the directory of it, -e stage_source=PATH:\n")
     assert result["msg"].endswith("ERROR: No matching distribution found for shakenfist==9")
     assert result["msg"].count("noise") == 11 and result["pip_output"].count("noise") == 20
 

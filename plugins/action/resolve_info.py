@@ -1,0 +1,102 @@
+# Copyright (c) 2026, the shakenfist.rolling authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Chooses the release among the wheels on the controller, lends them to the node while its pip is asked, and keeps here
+# what the nodes will be given.
+
+from __future__ import annotations
+
+import base64
+import os
+import re
+import tempfile
+
+from ansible import constants as C
+from ansible.plugins.action import ActionBase
+from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError
+from ansible_collections.shakenfist.rolling.plugins.module_utils._wheels import (
+    digest_of_file,
+    digests_in_tar,
+    unpack_tar,
+    write_tar,
+)
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._source import choose
+
+
+def as_list(source):
+    """A list as modules take it: also from one string, with commas."""
+    parts = source.split(",") if isinstance(source, str) else source or []
+    return [str(part).strip() for part in parts if str(part).strip()]
+
+
+class ActionModule(ActionBase):
+    """The module, with C(given), C(candidates) and C(built) filled in."""
+
+    TRANSFERS_FILES = True
+    _supports_check_mode = True
+
+    def run(self, tmp=None, task_vars=None):
+        result = super().run(tmp, task_vars)
+        arguments = dict(self._task.args)
+        distribution, version = (str(arguments.get(name) or "") for name in ("distribution", "version"))
+        try:
+            source = as_list(arguments.get("source"))
+            given = choose(source, distribution, version) if source else None
+        except (OSError, RollingError) as exc:
+            words = exc.message if isinstance(exc, RollingError) else f"cannot read stage_source: {exc}"
+            return dict(result, failed=True, changed=False,
+                        msg=f"cannot resolve {distribution} {version or '(the newest release)'}: {words}")
+        # It goes with this run, and its directory is nobody else's.
+        with tempfile.TemporaryDirectory(prefix="wheels-", dir=C.DEFAULT_LOCAL_TMP) as place:
+            result.update(self.ask(arguments, given, place, task_vars or {}))
+        return result
+
+    def ask(self, arguments, given, place, task_vars):
+        """Run the module, with all that was given within its reach.
+
+        :arg given: what C(choose) has chosen, or None.
+        :arg place: a directory of our own on the controller.
+        """
+        if not self._connection._shell.tmpdir:
+            self._make_tmp_path()
+        folder = self._connection._shell.tmpdir
+        try:
+            if given:
+                archive = os.path.join(place, "given.tar")
+                write_tar(given["files"], archive)
+                arguments.update(version=given["version"], candidates=given["candidates"],
+                                 given=self._connection._shell.join_path(folder, "given.tar"))
+                self._transfer_file(archive, arguments["given"])
+                self._fixup_perms2((folder, arguments["given"]))
+            if not self._task.check_mode:
+                arguments["built"] = self._connection._shell.join_path(folder, "built.tar")
+            answer = self._execute_module(module_args=arguments, task_vars=task_vars)
+            if answer.get("carried") and not self._task.check_mode:
+                answer.update(self.keep(answer, given, arguments["built"], place, task_vars))
+            return answer
+        finally:
+            self._remove_tmp_path(folder)
+
+    def keep(self, answer, given, built, place, task_vars):
+        """Pack what no index has into one tar file on the controller.
+
+        :returns: where it is.
+        """
+        files = dict(given["files"]) if given else {}
+        if answer["built"]:
+            fetched = self._execute_module(module_name="ansible.legacy.slurp", module_args=dict(src=built),
+                                           task_vars=task_vars)
+            if fetched.get("failed"):
+                return dict(fetched, msg=f"cannot fetch the wheels that were built: {fetched.get('msg')}")
+            archive = os.path.join(place, "built.tar")
+            with open(archive, "wb") as handle:
+                handle.write(base64.b64decode(fetched["content"]))
+            unpack_tar(archive, digests_in_tar(archive), place)
+            files.update({name: os.path.join(place, name) for name in answer["built"]})
+        wanted = {package["sha256"] for package in answer["carried"]}
+        files = {name: path for name, path in files.items() if digest_of_file(path) in wanted}
+        host = re.sub(r"[^A-Za-z0-9.-]", "_", task_vars.get("inventory_hostname", "node"))
+        archive = os.path.join(C.DEFAULT_LOCAL_TMP, f"{answer['name']}-{host}.tar")
+        write_tar(files, archive)
+        return dict(archive=archive)

@@ -1,0 +1,152 @@
+# Copyright (c) 2026, the shakenfist.rolling authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This plugin_util is private to the collection: it may change at any time, use it only from shakenfist.rolling.
+
+from __future__ import annotations
+
+import os
+import re
+import zipfile
+from email.parser import HeaderParser
+
+from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError
+from ansible_collections.shakenfist.rolling.plugins.module_utils._release import SDISTS, canonical, version_key
+from ansible_collections.shakenfist.rolling.plugins.module_utils._wheels import digest_of_file
+
+# name-version(-build)-python-abi-platform.whl
+WHEEL = re.compile(r"(?P<name>[^-]+)-(?P<version>[^-]+)(-\d[^-]*)?-[^-]+-[^-]+-[^-]+\.whl")
+
+
+def public(version):
+    """A version without the part that tells one build from another: 0.8.1.dev3 of 0.8.1.dev3+gabc1234."""
+    return version.split("+")[0]
+
+
+def brief(version):
+    """The release that a version is a build of, or on the way to: 0.8.1 of 0.8.1.dev3+gabc1234 and of 0.8.1rc1."""
+    return re.split(r"(?:[-_.]?(?:dev|a|b|c|rc|alpha|beta|pre|preview)[-_.]?\d*)*$", public(version).lower())[0]
+
+
+def metadata(path):
+    """Name and version of a wheel, by what it says of itself.
+
+    :raises RollingError: if it is not a wheel that can be read, or is called by other words than it uses itself.
+    """
+    found = WHEEL.fullmatch(os.path.basename(path))
+    if not found:
+        raise RollingError(f"{path} does not have the name of a wheel (NAME-VERSION-py3-none-any.whl): give it back "
+                           "the one "
+                           "that it was built with")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            inside = [name for name in archive.namelist() if re.fullmatch(r"[^/]+\.dist-info/METADATA", name)]
+            text = archive.read(inside[0]).decode("utf-8") if inside else ""
+    except (OSError, ValueError, zipfile.BadZipFile) as exc:
+        raise RollingError(f"{path} is not a wheel that can be read ({exc}): build or copy it again") from exc
+    said = HeaderParser().parsestr(text)
+    name, version = said.get("Name") or "", said.get("Version") or ""
+    if canonical(name) != canonical(found["name"]) or version_key(version) != version_key(found["version"]):
+        raise RollingError(f"{path} says of itself that it is {name or '(nothing)'} {version}: give it back the "
+                           "name that it was "
+                           "built with, or build it again")
+    return name, version
+
+
+def files_of(sources):
+    """By name the files that are given, each by its path, and those of them that the operator has named himself."""
+    files, named = {}, []
+    for source in sources:
+        if re.match(r"[a-z][a-z0-9+.-]*://", source):
+            raise RollingError(f"stage_source has {source}, which is a URL: download it, and name the file or its "
+                               "directory")
+        path = os.path.abspath(os.path.expanduser(source))
+        if os.path.isdir(path):
+            found = [os.path.join(path, name) for name in sorted(os.listdir(path))
+                     if name.endswith((".whl", *SDISTS)) and not name.startswith(".")]
+            if not any(name.endswith(".whl") for name in found):
+                raise RollingError(f"there is no wheel in the directory {path} on this machine: build one there "
+                                   f"(python3 -m pip wheel --no-deps --wheel-dir {path} CHECKOUT), or name another "
+                                   "directory")
+        elif os.path.isfile(path):
+            if not path.endswith(".whl"):
+                raise RollingError(f"{path} is no wheel, its name does not end in .whl: build one from it (python3 "
+                                   "-m pip wheel "
+                                   f"--no-deps {path}), and name that")
+            found = [path]
+            named.append(path)
+        else:
+            raise RollingError(f"there is no {path} on this machine: stage_source names wheels, or a directory of "
+                               "wheels, on the "
+                               "machine that Ansible runs on")
+        for one in found:
+            name = os.path.basename(one)
+            if name in files and digest_of_file(files[name]) != digest_of_file(one):
+                raise RollingError(f"{files[name]} and {one} are two wheels of the same name that differ: it is not "
+                                   "clear which one "
+                                   "is meant, name one of them only")
+            files.setdefault(name, one)
+    return files, named
+
+
+def choose_version(versions, distribution, version):
+    """Which one of the releases that are given is meant.
+
+    :arg versions: those that there are.
+    :arg version: the one that was asked for, empty for the newest.
+    """
+    there = ", ".join(versions)
+    if not version:
+        newest = [one for one in versions if version_key(public(one)) == version_key(public(versions[-1]))]
+        if len(newest) > 1:
+            raise RollingError(f"stage_source has several builds of {distribution} {public(newest[0])} "
+                               f"({', '.join(newest)}), of which "
+                               f"none is newer: name one with -e rolling_release={newest[-1]}, or leave only one there")
+        return newest[0]
+    same = [one for one in versions if version_key(one) == version_key(version)]
+    # As pip has it: a version that names no build is that of any build of it.
+    same = same or [one for one in versions if version_key(public(one)) == version_key(version)]
+    if len(same) == 1:
+        return same[0]
+    if same:
+        raise RollingError(f"stage_source has several builds of {distribution} {version} ({', '.join(same)}): name "
+                           "one with "
+                           f"-e rolling_release={same[-1]}")
+    near = [one for one in versions if version_key(brief(one)) == version_key(version)]
+    if near:
+        raise RollingError(f"stage_source has {distribution} {', '.join(near)}, which is a build on the way to "
+                           f"{version}, not {version} "
+                           f"itself: to roll to it, name it as it is with -e rolling_release={near[-1]}, or leave "
+                           "rolling_release out")
+    raise RollingError(f"stage_source has no {distribution} {version}, only {there}: correct rolling_release, or "
+                       "leave it out to "
+                       f"roll to {versions[-1]}")
+
+
+def choose(sources, distribution, version):
+    """What of the wheels on this machine is the release.
+
+    :returns: C(version), C(candidates), the names of its wheels (one for each platform that it was built for), and
+        C(files), the path of each file that goes with it, by name.
+    :raises RollingError: where it is not clear, or where that is no release.
+    """
+    files, named = files_of(sources)
+    wheels = {}
+    for name, path in files.items():
+        # A damaged wheel of something else is not in the way, unless it is needed; pip says so then.
+        if name.endswith(".whl") and (path in named or canonical(name.split("-")[0]) == canonical(distribution)):
+            wheels[name] = metadata(path)
+    own = {name: said for name, (title, said) in wheels.items() if canonical(title) == canonical(distribution)}
+    if not own:
+        others = sorted({f"{title} {said}" for title, said in wheels.values()}) or sorted(files)
+        raise RollingError(f"stage_source has no wheel of {distribution}, only {', '.join(others[:5])}"
+                           f"{' and ' + str(len(others) - 5) + ' more' if len(others) > 5 else ''}: build one from "
+                           "a checkout "
+                           "(python3 -m pip wheel --no-deps CHECKOUT), and name it or its directory")
+    versions = sorted(set(own.values()), key=version_key)
+    chosen = choose_version(versions, distribution, version)
+    candidates = sorted(name for name in own if own[name] == chosen)
+    # The other releases stay here: nothing may take one of them.
+    return dict(version=chosen, candidates=candidates,
+                files={name: path for name, path in files.items() if name not in own or name in candidates})
