@@ -24,6 +24,7 @@ from fakes import make_venv  # noqa: E402
 
 UNITS = ["sf-api", "sf-net", "sf-queues"]
 CONTENTS = hashlib.sha256(json.dumps([["shakenfist/api.py", "sha256=aa"]]).encode()).hexdigest()
+RELEASE = {"version": "0.8.0", "name": None, "contents": CONTENTS}
 # Each unit is a file with the number of its run; the API was stopped by the drain.
 SYSTEMCTL = """#!/bin/sh
 if [ "$1" = list-unit-files ]; then
@@ -130,8 +131,7 @@ def ran(tmp_path_factory):
         "programs": str(programs), "cluster_node": {
             "name": "{{ inventory_hostname }}", "venv": "{{ place }}/venv", "releases": "{{ place }}/releases",
             "distribution": "shakenfist", "api_unit": "sf-api", "ready_url": "http://127.0.0.1:9/readyz",
-            "daemons": UNITS, "release": {"version": "0.8.0", "name": None, "contents": CONTENTS}}}}}),
-            encoding="utf-8")
+            "daemons": UNITS, "release": RELEASE}}}}), encoding="utf-8")
     (place / "play.yml").write_text(PLAY, encoding="utf-8")
     run = subprocess.run([ANSIBLE_PLAYBOOK, "-i", str(inventory), "--forks", "15", str(place / "play.yml"), "-v"],
                          cwd=ROOT, capture_output=True, text=True, check=False, timeout=300,

@@ -35,6 +35,7 @@ def make_wheel(folder, name, version, requires=(), python="", body=""):
     lines += [f"Requires-Dist: {one}" for one in requires]
     files = {f"{name}.py": f"VERSION = {version!r}\n{body}", f"{info}/METADATA": "\n".join(lines) + "\n",
              f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"}
+
     def row(path):
         digest = base64.urlsafe_b64encode(hashlib.sha256(files[path].encode()).digest()).decode().rstrip("=")
         return f"{path},sha256={digest},{len(files[path].encode())}\n"
