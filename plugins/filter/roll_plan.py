@@ -74,6 +74,8 @@ def roll_plan(verdict, serial=1, back=False, api=None, unseen_ready=(), database
     plan["lock"] = min([*plan["schema"], *database], default="")
     plan["first"] = next(iter(verdict), "")
     plan["api"] = bool(api.get("known"))
+    # How the nodes were before, for those that look at them again.
+    plan["nodes"] = list(api.get("nodes") or [])
     plan["leader"] = next((name for name, node in verdict.items() if node.get("name", name) == leader), "")
     plan["done"] = [name for name, node in verdict.items() if node["done"]]
     plan["gateways_down"] = [name for name, node in verdict.items() if node["gateway_down"]]

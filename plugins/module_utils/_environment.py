@@ -12,6 +12,7 @@ from ansible_collections.shakenfist.rolling.plugins.module_utils._common import 
 
 ASSIGNMENT = re.compile(r"^(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)=(.*)$")
 QUOTES = ("'", '"')
+SECRET = re.compile(r"PASSW|SECRET|TOKEN|CREDENTIAL|(?:^|_)KEY(?:_|$)", re.IGNORECASE)
 
 
 def parse_environment_file(text, source="the configuration"):
@@ -48,6 +49,14 @@ def read_environment_file(path):
     except (OSError, UnicodeDecodeError) as exc:
         raise RollingError(f"cannot read {path}: {getattr(exc, 'strerror', None) or exc}") from exc
     return parse_environment_file(text, path)
+
+
+def hide_secrets(words, variables):
+    """The words of others, without the values of variables whose names look like those of secrets."""
+    # The longest first: one may be a part of another.
+    for value in sorted((value for key, value in variables.items() if value and SECRET.search(key)), key=len, reverse=True):
+        words = words.replace(value, "********")
+    return words
 
 
 def settings(variables, prefix=""):

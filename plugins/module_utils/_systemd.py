@@ -35,6 +35,7 @@ MARKS = (STOPPING, STOPPED, ENDED_WELL, ENDED_ILL)
 LAST_STOPS = 10
 # The option of gunicorn that says how long a stop may take until it ends its workers by force.
 GRACEFUL_TIMEOUT = "--graceful-timeout"
+QUOTES = "'\""
 # Words of the command line may hold " ; " themselves, so this looks for what systemd prints after them.
 COMMAND_LINE = re.compile(r"argv\[\]=(.*?) ; (?:ignore_errors|flags)=")
 
@@ -80,9 +81,9 @@ class Systemd:
             states[short(name)] = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
         return states
 
-    def stop(self, name):
-        """Ask for a stop and return at once; the caller watches it."""
-        self._systemctl("stop", "--no-block", f"{short(name)}.service")
+    def stop(self, *names):
+        """Ask for a stop of all named units at once and return at once; the caller watches them."""
+        self._systemctl("stop", "--no-block", *[f"{short(name)}.service" for name in names])
 
     def processes(self, name):
         """The processes in the control group of a unit, as a dict of their command lines, lists of words, by id.
@@ -194,14 +195,21 @@ def graceful_timeout(arguments):
     return float(given) if given.replace(".", "", 1).isdigit() else None
 
 
+def unquoted(word):
+    """A word of a command line without the quotes around it, or around its value, and without the end of a command."""
+    name, equals, value = word.rstrip(";").partition("=")
+    return f"{name.strip(QUOTES)}{equals}{value.strip(QUOTES)}".rstrip(";")
+
+
 def command_arguments(exec_start, names):
     """The values of the named options on a command line, as C(systemctl show --property=ExecStart) prints it.
 
-    As in most programs the last one counts. An option without a value has an empty one.
+    As in most programs the last one counts. An option without a value has an empty one. The words of a command that is
+    one argument of a shell, C(/bin/sh -c '...'), are looked at, too.
     """
     found = {}
     match = COMMAND_LINE.search(exec_start or "")
-    words = match.group(1).split() if match else []
+    words = [unquoted(word) for word in match.group(1).split()] if match else []
     for word, following in zip(words, [*words[1:], ""]):
         name, equals, value = word.partition("=")
         if name in names:

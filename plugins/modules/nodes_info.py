@@ -12,7 +12,7 @@ version_added: 0.1.0
 description:
   - Logs in to the cluster's API and returns what it knows of the nodes, which of them leads the cluster, and which are
     lost.
-  - Can wait until every node reports a release.
+  - Can wait until nodes report a release and are in a state.
   - The key of the credentials is only sent to the API. It is not in the result.
 options:
   credentials:
@@ -32,18 +32,51 @@ options:
     type: float
     default: 5
   release:
-    description: The release that every one of O(names) is expected to report. Any if it is empty.
+    description:
+      - The release that every one of O(names) is expected to report. Any if it is empty.
+      - Nodes report three numbers of it, whichever build of it they run, so V(0.8.1.dev3+gabc1234) is reported as V(0.8.1).
     type: str
     default: ""
-  names:
-    description: The nodes that are expected to report O(release). All that are not in state C(deleted) if it is empty.
+  states:
+    description: The states of which every one of O(names) is expected to be in one, such as V(created). Any if it is empty.
     type: list
     elements: str
     default: []
+  before:
+    description:
+      - The nodes as they were before a change, RV(nodes) of an earlier call. A node that is in none of O(states), but was in the
+        same state before, with no daemon running that does not run now, is not waited for. It is in RV(notes).
+      - Not so for the states C(stopping) and C(stopped), which end when the sentinels are restarted, unless these were left alone.
+    type: list
+    elements: dict
+    default: []
+  sentinels:
+    description: The sentinels of the nodes, in the order of their start, for a failure's advice.
+    type: list
+    elements: str
+    default: [sf-sentinel-first, sf-sentinel-last]
+  sentinels_alone:
+    description:
+      - Whether the sentinels were left alone. They report the release of when they were started, so a node that reports
+        another one than O(release) is not waited for. It is in RV(notes).
+    type: bool
+    default: false
+  names:
+    description:
+      - The nodes that are expected to report O(release) and to be in one of O(states). All that are not in state C(deleted) if
+        it is empty.
+    type: list
+    elements: str
+    default: []
+  required:
+    description:
+      - Whether the API must answer. If not, why it did not is in RV(notes), and no failure.
+    type: bool
+    default: true
   timeout:
     description:
-      - For how many seconds to wait for the API to answer and, with O(release), for the nodes to report it. The module
-        fails when they run out.
+      - For how many seconds to wait for the API to answer and, with O(release) and O(states), for the nodes to be as expected.
+        The module fails when they run out.
       - A credentials file that cannot be used is not waited for.
       - V(0) looks once, never fails for what it saw, and returns it.
     type: float
@@ -66,6 +99,14 @@ EXAMPLES = r"""
     credentials: /etc/sf/shakenfist.json
     release: 0.8.1
     timeout: 60
+
+- name: Wait until a node that was restarted is created again
+  shakenfist.rolling.nodes_info:
+    credentials: /etc/sf/shakenfist.json
+    states: [created]
+    names: [sf-3]
+    before: "{{ cluster.nodes }}"
+    timeout: 60
 """
 
 RETURN = r"""
@@ -82,8 +123,10 @@ nodes:
       release: 0.8.0
       is_hypervisor: false
       is_network_node: true
-      is_etcd_master: true
+      is_etcd_master: false
+      is_database_node: true
       is_cluster_maintainer: true
+      daemons: {"sf-api": running, "sf-net": stopped}
 leader:
   description: The name of the node that holds the lease of the cluster's leader, an empty string if none does.
   returned: always
@@ -95,6 +138,13 @@ stale:
   type: list
   elements: str
   sample: [sf-9]
+notes:
+  description:
+    - "What is not as expected, and no reason to fail: by O(before), by O(sentinels_alone), or because O(required) is false."
+  returned: always
+  type: list
+  elements: str
+  sample: ["sf-2 reports 0.8.1 (degraded, last seen 3 s ago; not running: sf-net), as it was before"]
 known:
   description: Whether the API gave its nodes at the last look.
   returned: always
@@ -102,8 +152,7 @@ known:
   sample: true
 problem:
   description:
-    - Why the API did not give its nodes, and what to do, or who does not report O(release). An empty string if all is
-      fine.
+    - Why the API did not give its nodes, or who is not as expected, and what to do. An empty string if all is fine.
   returned: always
   type: str
   sample: ""
@@ -118,10 +167,18 @@ from urllib.error import HTTPError
 from ansible.module_utils import urls
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError, wait_for
+from ansible_collections.shakenfist.rolling.plugins.module_utils._version import brief, reports
 
 KEYS = ("name", "ip", "state", "lastseen", "release", "is_hypervisor", "is_network_node", "is_etcd_master",
-        "is_cluster_maintainer")
+        "is_database_node", "is_cluster_maintainer")
 STALE = ("error", "missing")
+# The API names the daemons without this, and their states with that.
+UNIT_PREFIX = "sf-"
+STATE_PREFIX = "daemon-"
+DAEMON = re.compile(r"daemon-(.+)-state$")
+RUNNING = "running"
+# What the sentinels write when they stop; nothing but a start of them ends it.
+OF_SENTINELS = ("stopping", "stopped")
 INTERVAL = 0.5
 # An answer longer than this is no list of nodes.
 AT_MOST = 16 * 1024 * 1024
@@ -222,7 +279,7 @@ class Api:
                 isinstance(node, dict) and isinstance(node.get("name"), str) for node in answer):
             raise self._strange("GET /nodes")
         self.token = token
-        return [{key: node.get(key) for key in KEYS} for node in answer]
+        return [dict({key: node.get(key) for key in KEYS}, daemons=daemons_of(node)) for node in answer]
 
 
 def addresses(params, credentials):
@@ -239,21 +296,101 @@ def addresses(params, credentials):
     return list(dict.fromkeys(found))
 
 
+def daemons_of(answer):
+    """What the API says of the daemons of a node: by unit, C(running), C(stopping) or C(stopped)."""
+    found = {}
+    for key, state in answer.items():
+        match = DAEMON.match(key)
+        if match and isinstance(state, str):
+            found[f"{UNIT_PREFIX}{match.group(1)}"] = state[state.startswith(STATE_PREFIX) and len(STATE_PREFIX):]
+    return found
+
+
+def idle(node):
+    """The daemons of a node that do not run, as the API knows it."""
+    return sorted(name for name, state in (node.get("daemons") or {}).items() if state != RUNNING)
+
+
 def describe_node(node):
     """What a node reports, in words."""
     seen = node["lastseen"]
     ago = f"last seen {max(0.0, time.time() - seen):.0f} s ago" if isinstance(seen, (int, float)) else "never seen"
-    return f"{node['name']} reports {node['release'] or 'no release'} ({node['state']}, {ago})"
+    down = f"; not running: {', '.join(idle(node))}" if idle(node) else ""
+    return f"{node['name']} reports {node['release'] or 'no release'} ({node['state']}, {ago}{down})"
 
 
-def wrong_release(nodes, names, release):
-    """Who does not report the release, in words."""
-    known = {node["name"]: node for node in nodes}
-    names = names or [name for name, node in known.items() if node["state"] != "deleted"]
-    if not names:
-        return ["the API knows no node"]
-    return [describe_node(known[name]) if name in known else f"the API does not know {name}"
-            for name in names if name not in known or known[name]["release"] != release]
+def advice(node, sentinels):
+    """What brings a node back that is not in the state that is expected."""
+    name, down = node["name"], idle(node)
+    if down and not set(down) & set(sentinels):
+        units = " ".join(down)
+        return (f"on {name}: journalctl{''.join(f' -u {unit}' for unit in down)} -n 50, then systemctl restart {units}; "
+                "it is created again when all run")
+    if len(sentinels) > 1 and (down or node["state"] in OF_SENTINELS):
+        first, rest = sentinels[0], " ".join(sentinels[1:])
+        return (f"on {name}, nothing else ends this state: systemctl stop {rest} && systemctl restart {first} && systemctl "
+                f"start {rest}")
+    return f"on {name}: journalctl{''.join(f' -u {unit}' for unit in sentinels)} -n 50"
+
+
+class Expectation:
+    """What the nodes are expected to be, and what is to be said of those that are not.
+
+    :arg params: the parameters of the module.
+    """
+
+    def __init__(self, params):
+        self.release = params["release"]
+        self.states = params["states"]
+        self.names = params["names"]
+        self.before = {node.get("name"): node for node in params["before"]}
+        self.sentinels = params["sentinels"]
+        self.alone = params["sentinels_alone"]
+
+    def __str__(self):
+        state = f"to be {' or '.join(self.states)}" if self.states else ""
+        # Where the sentinels were left alone, no node is expected to report it.
+        release = f"to report {brief(self.release)}" if self.release and not self.alone else ""
+        if state:
+            return f"expected {self.who()} {' and '.join(filter(None, (state, release)))}"
+        return f"expected release {self.release} from every node" if self.release else ""
+
+    def who(self):
+        return self.names[0] if len(self.names) == 1 else "every node"
+
+    def as_before(self, node):
+        """Whether the state of a node is none that the change has brought about."""
+        old = self.before.get(node["name"])
+        if not old or old.get("state") != node["state"] or not self.alone and node["state"] in OF_SENTINELS:
+            return False
+        return set(idle(node)) <= set(idle(old))
+
+    def judge(self, nodes):
+        """What is wrong with the nodes, what there is to note about them, and what to do, each as sentences."""
+        known = {node["name"]: node for node in nodes}
+        names = self.names or [name for name, node in known.items() if node["state"] != "deleted"]
+        wrong, notes, mend, old = [] if names else ["the API knows no node"], [], [], []
+        for name in names:
+            node = known.get(name)
+            if not node:
+                wrong.append(f"the API does not know {name}")
+                continue
+            lost = bool(self.states) and node["state"] not in self.states
+            late = bool(self.release) and not reports(node["release"], self.release)
+            if late and self.alone:
+                old.append(name)
+            if lost and self.as_before(node):
+                notes.append(f"{describe_node(node)}, as it was before")
+                lost = False
+            if lost or late and not self.alone:
+                wrong.append(describe_node(node))
+                if lost:
+                    mend.append(advice(node, self.sentinels))
+        if old:
+            notes.append(f"the sentinels ({', '.join(self.sentinels)}) were left alone, so {', '.join(old)} report another "
+                         f"release than {self.release}, and no object is upgraded online before they are restarted: run the "
+                         "playbook shakenfist.rolling.restart with -e restart_units=" + ",".join(self.sentinels))
+        return wrong, notes, mend
 
 
 class Watch:
@@ -262,9 +399,11 @@ class Watch:
     def __init__(self, apis, params):
         self.apis = apis
         self.params = params
+        self.expectation = Expectation(params)
         self.nodes = []
         self.known = False
         self.problem = ""
+        self.notes = []
 
     def look(self):
         """Ask once; tell whether everything is as expected."""
@@ -276,21 +415,27 @@ class Watch:
                 break
             except RollingError as exc:
                 problems.append(exc.message)
-        self.problem = "" if self.known else "; ".join(problems)
-        if self.known and self.params["release"]:
-            wrong = wrong_release(self.nodes, self.params["names"], self.params["release"])
-            self.problem = f"{self.expected()}; {'; '.join(wrong)}" if wrong else ""
+        self.problem, self.notes = "" if self.known else "; ".join(problems), []
+        if self.known and str(self.expectation):
+            wrong, self.notes, mend = self.expectation.judge(self.nodes)
+            self.problem = "; ".join([self.expected(), *wrong]) if wrong else ""
+            self.problem += f". To fix it: {'; '.join(mend)}" if mend else ""
         return not self.problem
 
     def expected(self):
         within = f" within {self.params['timeout']:g} s" if self.params["timeout"] else ""
-        if self.params["release"]:
-            return f"expected release {self.params['release']} from every node{within}"
-        return f"expected the API to list its nodes{within}"
+        return f"{str(self.expectation) or 'expected the API to list its nodes'}{within}"
 
     def complaint(self):
         """What is wrong, in words, after waiting for it."""
         return self.problem if self.known else f"{self.expected()}; last seen: {self.problem}"
+
+    def excuse(self):
+        """Whether only the API is missing, and may be."""
+        if not self.problem or self.known or self.params["required"]:
+            return False
+        self.notes = [f"what the API knows of {self.expectation.who()} is not known: {self.problem}"]
+        return True
 
     def result(self):
         return dict(
@@ -298,6 +443,7 @@ class Watch:
             leader=next((node["name"] for node in self.nodes if node["is_cluster_maintainer"]), ""),
             stale=[node["name"] for node in self.nodes if node["state"] in STALE],
             known=self.known,
+            notes=self.notes,
             problem=self.problem,
         )
 
@@ -309,7 +455,12 @@ def main():
             url=dict(type="str", default=""),
             request_timeout=dict(type="float", default=5),
             release=dict(type="str", default=""),
+            states=dict(type="list", elements="str", default=[]),
+            before=dict(type="list", elements="dict", default=[]),
+            sentinels=dict(type="list", elements="str", default=["sf-sentinel-first", "sf-sentinel-last"]),
+            sentinels_alone=dict(type="bool", default=False),
             names=dict(type="list", elements="str", default=[]),
+            required=dict(type="bool", default=True),
             timeout=dict(type="float", default=0),
         ),
         supports_check_mode=True,
@@ -327,7 +478,7 @@ def main():
         watch.problem = exc.message
     else:
         wait_for(watch.look, params["timeout"], INTERVAL)
-    if params["timeout"] and watch.problem:
+    if params["timeout"] and watch.problem and not watch.excuse():
         module.fail_json(msg=watch.complaint() if watch.apis else watch.problem, **watch.result())
     module.exit_json(changed=False, **watch.result())
 

@@ -14,12 +14,20 @@ description:
   - A unit that fails to start, or that systemd has to start again, ends the wait at once, with its last words from the
     journal.
   - A stopped unit is started.
+  - Units that must not run while others are restarted are stopped before the first tier, and start again in their own. Where
+    a tier fails before that, they are started again all the same, and the failure says whether they run.
 options:
   tiers:
     description: The units to restart, tier after tier, with or without C(.service).
     type: list
     elements: list
     required: true
+  stop:
+    description:
+      - The units to stop before the first tier. Each must be in one of O(tiers), and not in the first.
+    type: list
+    elements: str
+    default: []
   timeout:
     description: For how many seconds to wait for each tier.
     type: float
@@ -48,11 +56,21 @@ EXAMPLES = r"""
     tiers:
       - [sf-privexec, sf-nodelock]
       - [sf-api, sf-queues, sf-net]
+
+- name: Restart all of a node, its sentinels around the others
+  shakenfist.rolling.units:
+    stop: [sf-sentinel-last]
+    tiers:
+      - [sf-sentinel-first]
+      - [sf-api, sf-queues, sf-net]
+      - [sf-sentinel-last]
 """
 
 RETURN = r"""
 units:
-  description: By unit, the ids of its runs before and after, and after how many seconds it was active.
+  description:
+    - By unit, the ids of its runs before and after, and after how many seconds it was active.
+    - Of a unit of O(stop) that was running, also after how many seconds it was stopped.
   returned: always; in check mode only the ids before
   type: dict
   sample: {"sf-api": {"before": "7f1c2d0a", "after": "99e0aa71", "active_after": 0.61}}
@@ -63,6 +81,10 @@ import time
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError, wait_for
 from ansible_collections.shakenfist.rolling.plugins.module_utils._systemd import Systemd, describe, short
+
+
+# Seconds in which a unit that was stopped has to run again after a failure: the node may be out of rotation meanwhile.
+AGAIN = 30
 
 
 def difference(runs):
@@ -79,6 +101,7 @@ class Restart:
         self.names = names
         self.params = params
         self.begin = 0.0
+        self.ordered = False
         self.states = systemd.show(names)
         self.runs = {name: dict(before=state.get("InvocationID", "")) for name, state in self.states.items()}
 
@@ -110,9 +133,10 @@ class Restart:
     def restart(self):
         # An earlier tier may have taken these units along: such a run is not the one that is witnessed here.
         for name, state in self.systemd.show(self.names).items():
-            self.runs[name]["before"] = state.get("InvocationID", "")
+            self.runs[name]["before"] = state.get("InvocationID") or self.runs[name]["before"]
         self.begin = time.monotonic()
         self.systemd.restart(self.names)
+        self.ordered = True
         if not wait_for(self.look, self.params["timeout"], self.params["interval"]):
             late = [name for name in self.names if "after" not in self.runs[name]]
             raise RollingError(f"expected {', '.join(late)} to be active within {self.params['timeout']:g} s; "
@@ -120,10 +144,82 @@ class Restart:
                                + f".{self.last_words(late[0])}")
 
 
+class Stop:
+    """Units that do not run while the others are restarted."""
+
+    def __init__(self, systemd, names, params, restarts):
+        self.systemd = systemd
+        self.names = names
+        self.params = params
+        self.restarts = restarts
+        self.begin = 0.0
+        self.states = {}
+        # Of each, the tier that starts it again.
+        self.homes = {name: restart for restart in restarts for name in restart.names if name in names}
+
+    def check(self):
+        first = self.restarts[0].names if self.restarts else []
+        wrong = [name for name in self.names if name not in self.homes or name in first]
+        if wrong:
+            raise RollingError(f"cannot stop {', '.join(wrong)} before the first tier: no tier after it starts it again")
+
+    def look(self):
+        """True once every unit is stopped. One that ended badly is: whether it starts is what counts."""
+        self.states = self.systemd.show(self.names)
+        for name, state in self.states.items():
+            run = self.homes[name].runs[name]
+            if self.is_stopped(state) and run.get("stopped_after") is None:
+                run["stopped_after"] = round(time.monotonic() - self.begin, 3)
+        return all(self.is_stopped(state) for state in self.states.values())
+
+    @staticmethod
+    def is_stopped(state):
+        return state["ActiveState"] in ("inactive", "failed") and not state.get("Job")
+
+    def stop(self):
+        self.states = self.systemd.show(self.names)
+        running = [name for name, state in self.states.items() if not self.is_stopped(state)]
+        if not running:
+            return
+        self.begin = time.monotonic()
+        self.systemd.stop(*running)
+        if not wait_for(self.look, self.params["timeout"], self.params["interval"]):
+            late = [name for name in running if not self.is_stopped(self.states[name])]
+            raise RollingError(f"expected {', '.join(late)} to be stopped within {self.params['timeout']:g} s; last seen: "
+                               + "; ".join(f"{name} {describe(self.states[name])}" for name in late))
+
+    def undo(self):
+        """Start what is stopped and was not to be started yet; tell in words what became of it."""
+        left = [name for name in self.names if not self.homes[name].ordered]
+        if not left:
+            return ""
+        again = Restart(self.systemd, left, dict(self.params, timeout=min(AGAIN, self.params["timeout"])))
+        self.states = again.states
+        if all(state["ActiveState"] == "active" and not state.get("Job") for state in self.states.values()):
+            return ""
+        words = ", ".join(left)
+        try:
+            again.restart()
+        except RollingError as exc:
+            return f"\n{words}, which was stopped before that, does not run again: {exc.message}"
+        for name, run in again.runs.items():
+            self.homes[name].runs[name].update(after=run["after"], active_after=run["active_after"])
+        return f"\n{words}, which was stopped before that, runs again."
+
+
+def undo(stop):
+    """Never let a unit that was stopped on the way stay so; a systemd that does not answer does not hide the first cause."""
+    try:
+        return stop.undo()
+    except RollingError as exc:
+        return f"\n{', '.join(stop.names)}, which was stopped before that, may not run: {exc.message}"
+
+
 def main():
     module = AnsibleModule(
         argument_spec=dict(
             tiers=dict(type="list", elements="list", required=True),
+            stop=dict(type="list", elements="str", default=[]),
             timeout=dict(type="float", default=120),
             interval=dict(type="float", default=0.1),
         ),
@@ -137,11 +233,17 @@ def main():
         for restart in restarts:
             restart.check_installed()
             result["units"].update(restart.runs)
-        if not module.check_mode:
-            for restart in restarts:
-                restart.restart()
+        stop = Stop(systemd, [short(name) for name in module.params["stop"]], module.params, restarts)
+        stop.check()
     except RollingError as exc:
         module.fail_json(msg=exc.message, **result)
+    if not module.check_mode:
+        try:
+            stop.stop()
+            for restart in restarts:
+                restart.restart()
+        except RollingError as exc:
+            module.fail_json(msg=exc.message + undo(stop), **result)
     module.exit_json(diff=difference(result["units"]), **result)
 
 

@@ -239,6 +239,10 @@ class Gatherer:
                 found.append(f"{entry['details']['path']} is complete, but was not restored to check it: {why[1]}")
         found += [f"{name}: {concern}" for name in self.names for entry in self.timelines[name]
                   if entry.get("module") == "drain" for concern in entry["details"].get("concerns") or []]
+        for name in self.names:
+            # Of a run that came to its end, what its last look has seen counts.
+            seen = self.fact(name, "gate_state", {}).get("notes") or []
+            found += self.fact(name, "verify_warnings", seen)
         found += [self.fact(name, "finish_problem", "") for name in self.names]
         return list(dict.fromkeys(filter(None, found)))
 

@@ -39,6 +39,7 @@ STEPS = (
     ("restart", "units", "", "restart"),
     ("restart", "grpc_health_info", "", "restart"),
     ("restart", "", "", ""),
+    ("gate", "nodes_info", "", "settle"),  # the node serves again
     ("gate", "", "", "gate"),
     ("roll", "ready_info", "rounds", "settle"),
     ("roll", "release_info", "", "restore"),

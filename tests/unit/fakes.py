@@ -84,6 +84,8 @@ class FakeSystemd:
 
     :ivar units: by name the states of a unit, one for each time that it is shown; the last one stays.
     :ivar then: by name the states that a unit gets when it is stopped or restarted.
+    :ivar on_stop: the same, where a stop is to bring others than a restart.
+    :ivar on_restart: the same, where a restart is to bring others than a stop.
     :ivar orders: the orders that were given, such as C(restart sf-api).
     :ivar journal: the words of every unit.
     :ivar broken: what systemctl complains of, when it fails.
@@ -91,6 +93,7 @@ class FakeSystemd:
 
     def __init__(self):
         self.units, self.then, self.orders = {}, {}, []
+        self.on_stop, self.on_restart = {}, {}
         self.journal = ""
         self.broken = None
 
@@ -111,7 +114,8 @@ class FakeSystemd:
             return 0 if found else 1, "".join(f"{name}.service enabled enabled\n" for name in found), ""
         self.orders.append(" ".join([verb, *names]))
         if verb in ("stop", "restart"):
-            self.units.update({name: list(self.then[name]) for name in names if name in self.then})
+            then = {**self.then, **(self.on_stop if verb == "stop" else self.on_restart)}
+            self.units.update({name: list(then[name]) for name in names if name in then})
         return 0, "", ""
 
     def _look(self, name):

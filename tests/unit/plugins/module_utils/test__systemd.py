@@ -173,6 +173,16 @@ EXEC_START = ("{ path=/srv/shakenfist/venv/bin/gunicorn ; argv[]=%s ; ignore_err
     ("gunicorn --graceful-timeout-x 55 --password=s", {}),
     ("sh -c a ; b -w 2", {"-w": "2"}),
     ("gunicorn -w a=b", {"-w": "a=b"}),
+    # In one argument of a shell, which systemd may print with its quotes or without.
+    ("/bin/sh -c '/srv/shakenfist/venv/bin/gunicorn --workers 5 --graceful-timeout 55 --timeout 300 app'",
+     {"--graceful-timeout": "55"}),
+    ("/bin/sh -c /srv/shakenfist/venv/bin/gunicorn --bind 0.0.0.0:13000 --graceful-timeout 55 app:app; exit $?",
+     {"--graceful-timeout": "55"}),
+    ("/bin/sh -c 'gunicorn --timeout 300 --graceful-timeout 55'", {"--graceful-timeout": "55"}),
+    ("/bin/sh -c 'gunicorn --graceful-timeout=\"55\"; exit $?'", {"--graceful-timeout": "55"}),
+    ("/bin/sh -c \"gunicorn '--graceful-timeout' '55' app\"", {"--graceful-timeout": "55"}),
+    ("/bin/sh -c '--graceful-timeout=55;'", {"--graceful-timeout": "55"}),
+    ("/bin/sh -c 'gunicorn --graceful-timeout ${GRACE} app'", {"--graceful-timeout": "${GRACE}"}),
 ])
 def test_command_arguments(line, expected):
     assert command_arguments(EXEC_START % line, ["--graceful-timeout", "-w"]) == expected

@@ -19,8 +19,21 @@ TOKEN = "header.body.signature"
 
 def node(name, release="0.8.1", state="created", **more):
     return dict(dict(name=name, ip="10.0.0.1", state=state, lastseen=time.time() - 12, release=release,
-                     is_hypervisor=True, is_network_node=False, is_etcd_master=False, is_cluster_maintainer=False),
+                     is_hypervisor=True, is_network_node=False, is_etcd_master=False, is_database_node=False, is_cluster_maintainer=False,
+                     daemons={}),
                 **more)
+
+
+def listed(found):
+    """A node as the API lists it: each daemon in a key of its own."""
+    entry = {key: value for key, value in found.items() if key != "daemons"}
+    entry.update({f"daemon-{name[3:]}-state": f"daemon-{state}" for name, state in found.get("daemons", {}).items()})
+    return entry
+
+
+def daemons(**states):
+    return {"sf-" + name.replace("_", "-"): state for name, state in
+            dict(dict(api="running", net="running", sentinel_first="running", sentinel_last="running"), **states).items()}
 
 
 class Api:
@@ -124,7 +137,7 @@ def silence(url):
 def test_the_nodes_of_a_cluster(run, api, check):
     nodes = [node("sf-1", is_cluster_maintainer=True), node("sf-2"), node("sf-8", state="error"),
              node("sf-9", state="missing"), node("sf-10", state="deleted")]
-    api.nodes = [[dict(found, secret="s3cret") for found in nodes]]
+    api.nodes = [[dict(listed(found), secret="s3cret") for found in nodes]]
     result = run(check)
     assert not result["failed"] and result["known"] is True and result["problem"] == ""
     assert result["nodes"] == nodes
@@ -135,7 +148,7 @@ def test_the_nodes_of_a_cluster(run, api, check):
 def test_an_api_that_says_less(run, api):
     api.nodes = [[{"name": "sf-1"}]]
     result = run()
-    assert result["nodes"] == [dict(dict.fromkeys(nodes_info.KEYS), name="sf-1")]
+    assert result["nodes"] == [dict(dict.fromkeys(nodes_info.KEYS), name="sf-1", daemons={})]
     assert result["leader"] == "" and result["stale"] == []
 
 
@@ -322,3 +335,119 @@ def test_an_api_that_does_not_come(run, credentials, closed, release, expected):
 def test_no_time_for_a_request(run):
     result = run(request_timeout=0)
     assert result["failed"] and result["msg"] == "request_timeout is 0, it must be more than 0"
+
+
+@pytest.mark.parametrize("key, state, expected", [
+    ("daemon-net-state", "daemon-stopped", {"sf-net": "stopped"}),
+    ("daemon-net-state", "running", {"sf-net": "running"}),
+    ("daemon-sentinel-first-state", "daemon-stopping", {"sf-sentinel-first": "stopping"}),
+    ("daemon-net-state", None, {}),
+    ("daemons", "daemon-running", {}),
+])
+def test_the_daemons_of_a_node(run, api, key, state, expected):
+    api.nodes = [[{"name": "sf-1", "is_database_node": True, key: state}]]
+    found, = run()["nodes"]
+    assert found["daemons"] == expected and found["is_database_node"] is True
+
+
+@pytest.mark.parametrize("reported, release", [
+    ("0.8.1", "0.8.1.dev3+gabc1234"), ("0.8.1", "0.8.1rc1"), ("0.8.2", "0.8.1.post1"), ("0.8.1", "0.8.1")])
+def test_a_build_of_a_release_is_reported_in_brief(run, api, reported, release):
+    api.nodes = [[node("sf-1", reported)]]
+    assert run(release=release)["problem"] == ""
+    api.nodes = [[node("sf-1", "0.8.0")]]
+    assert run(release=release)["problem"].startswith(f"expected release {release} from every node; sf-1 reports 0.8.0")
+
+
+RESTART = ("on sf-1, nothing else ends this state: systemctl stop sf-sentinel-last && systemctl restart sf-sentinel-first && "
+           "systemctl start sf-sentinel-last")
+
+
+@pytest.mark.parametrize("state, states, down, fix", [
+    ("degraded", dict(net="stopped"), "; not running: sf-net",
+     "on sf-1: journalctl -u sf-net -n 50, then systemctl restart sf-net; it is created again when all run"),
+    ("degraded", dict(net="stopping", api="stopped"), "; not running: sf-api, sf-net",
+     "on sf-1: journalctl -u sf-api -u sf-net -n 50, then systemctl restart sf-api sf-net; it is created again when all run"),
+    ("stopping", dict(sentinel_last="stopped"), "; not running: sf-sentinel-last", RESTART),
+    # Every daemon runs, but the last sentinel has written nothing when it started.
+    ("stopping", {}, "", RESTART),
+    ("stopped", {}, "", RESTART),
+    ("degraded", {}, "", "on sf-1: journalctl -u sf-sentinel-first -u sf-sentinel-last -n 50"),
+    ("missing", {}, "", "on sf-1: journalctl -u sf-sentinel-first -u sf-sentinel-last -n 50"),
+])
+def test_a_node_that_does_not_come_back(run, api, state, states, down, fix):
+    api.nodes = [[listed(node("sf-1", state=state, lastseen=None, daemons=daemons(**states))), node("sf-2", state="error")]]
+    result = run(release="0.8.1.dev1", states=["created"], names=["sf-1"], timeout=0.1)
+    assert result["failed"] and result["notes"] == []
+    assert result["msg"] == (f"expected sf-1 to be created and to report 0.8.1 within 0.1 s; sf-1 reports 0.8.1 ({state}, "
+                             f"never seen{down}). To fix it: {fix}")
+
+
+def test_wait_for_a_node_to_come_back(run, api):
+    api.nodes = [[node("sf-1", "0.8.0")], [node("sf-1", state="degraded")], [node("sf-1")]]
+    result = run(release="0.8.1", states=["created"], timeout=10)
+    assert not result["failed"] and result["problem"] == "" and len(api.asked) == 4
+
+
+def test_a_node_that_reports_another_release_is_named_without_a_state(run, api):
+    api.nodes = [[node("sf-1", "0.8.0", lastseen=None), node("sf-2")]]
+    result = run(release="0.8.1", states=["created"], timeout=0.1)
+    assert result["msg"] == ("expected every node to be created and to report 0.8.1 within 0.1 s; sf-1 reports 0.8.0 (created, "
+                             "never seen)")
+
+
+@pytest.mark.parametrize("before, now, alone, excused", [
+    # As it was, for reasons of its own.
+    (("degraded", dict(net="stopped")), ("degraded", dict(net="stopped")), False, True),
+    (("degraded", dict(net="stopped", api="stopped")), ("degraded", dict(net="stopped")), False, True),
+    (("error", {}), ("error", {}), False, True),
+    # Another daemon, or another state.
+    (("degraded", dict(net="stopped")), ("degraded", dict(net="stopped", api="stopped")), False, False),
+    (("degraded", dict(net="stopped")), ("degraded", dict(api="stopped")), False, False),
+    (("created", {}), ("degraded", dict(net="stopped")), False, False),
+    (("missing", {}), ("degraded", {}), False, False),
+    (None, ("degraded", {}), False, False),
+    # The sentinels end these.
+    (("stopping", {}), ("stopping", {}), False, False),
+    (("stopping", {}), ("stopping", {}), True, True),
+    (("stopped", {}), ("stopping", {}), True, False),
+])
+def test_a_node_that_was_so_before(run, api, before, now, alone, excused):
+    def at(state, states):
+        return node("sf-1", state=state, lastseen=None, daemons=daemons(**states))
+    api.nodes = [[listed(at(*now))]]
+    result = run(states=["created"], before=[at(*before)] if before else [], sentinels_alone=alone, timeout=0.1)
+    assert result["failed"] is not excused
+    if excused:
+        note, = result["notes"]
+        assert note.startswith(f"sf-1 reports 0.8.1 ({now[0]}, never seen") and note.endswith("), as it was before")
+
+
+def test_sentinels_that_were_left_alone(run, api):
+    api.nodes = [[node("sf-1", "0.8.0"), node("sf-2"), node("sf-3", "0.8.0")]]
+    result = run(release="0.8.1", states=["created"], sentinels_alone=True, timeout=10)
+    assert not result["failed"] and result["problem"] == "" and len(api.asked) == 2
+    note, = result["notes"]
+    assert "so sf-1, sf-3 report another release than 0.8.1, and no object is upgraded online" in note
+    assert note.endswith("shakenfist.rolling.restart with -e restart_units=sf-sentinel-first,sf-sentinel-last")
+
+
+def test_a_state_counts_also_where_the_sentinels_were_left_alone(run, api):
+    api.nodes = [[node("sf-1", "0.8.0", "degraded", lastseen=None)]]
+    result = run(release="0.8.1", states=["created"], sentinels_alone=True, timeout=0.1)
+    assert result["failed"] and result["msg"].startswith(
+        "expected every node to be created within 0.1 s; sf-1 reports 0.8.0 (degraded, never seen). To fix it: ")
+
+
+@pytest.mark.parametrize("unreadable", [False, True])
+def test_an_api_that_need_not_answer(run, credentials, closed, unreadable):
+    credentials.write_text("{" if unreadable else json.dumps({"namespace": "system", "key": KEY, "apiurl": closed}))
+    result = run(states=["created"], names=["sf-1"], required=False, timeout=0.1)
+    assert not result["failed"] and result["known"] is False
+    note, = result["notes"]
+    assert note.startswith("what the API knows of sf-1 is not known: ")
+
+
+def test_an_api_that_need_not_answer_but_does(run, api):
+    api.nodes = [[node("sf-1", state="stopped")]]
+    assert run(states=["created"], required=False, timeout=0.1)["failed"]

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import re
 import subprocess
 import sys
@@ -138,3 +139,36 @@ def test_worker_count():
     finally:
         for child in children:
             child.communicate(b"\n")
+
+
+def processes(*pairs):
+    """As much of /proc as names the parents: pid and parent of each process."""
+    return [f"{pid} (a) S {parent} {pid} {pid} 0" for pid, parent in pairs]
+
+
+@pytest.mark.parametrize("stats, expected", [
+    (processes((8, 7), (9, 7)), 2),
+    # The main process is a shell that waits for gunicorn.
+    (processes((10, 7), (11, 10), (12, 10), (13, 10)), 3),
+    (processes((10, 7), (11, 10)), 1),
+    # Nothing but gunicorn yet.
+    (processes((10, 7)), 1),
+    # Another process's children are not its own.
+    (processes((10, 7), (11, 10), (12, 10), (20, 1), (21, 20)), 2),
+])
+def test_workers_are_what_has_no_children(tmp_path, monkeypatch, stats, expected):
+    for number, stat in enumerate(stats):
+        (tmp_path / str(number)).write_text(stat)
+    monkeypatch.setattr(ready_info.glob, "glob", lambda dummy: sorted(map(str, tmp_path.iterdir())))
+    assert ready_info.worker_count(7) == expected
+
+
+def test_worker_count_of_a_shell():
+    script = 'for each in 1 2 3; do sleep 60 <&- & done; echo up; wait'
+    shell = subprocess.Popen(["sh", "-c", f"sh -c '{script}'; exit $?"], stdout=subprocess.PIPE, start_new_session=True)
+    try:
+        assert shell.stdout.readline() == b"up\n"
+        assert ready_info.worker_count(shell.pid) == 3
+    finally:
+        os.killpg(shell.pid, signal.SIGKILL)
+        shell.communicate()

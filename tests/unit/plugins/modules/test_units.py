@@ -96,3 +96,90 @@ def test_systemctl_fails(run_module, systemd):
     systemd.broken = "Access denied"
     result = run_module(units, tiers=[["sf-api"]])
     assert result["failed"] and result["msg"].endswith("Access denied")
+
+
+FIRST, NET, LAST = "sf-sentinel-first", "sf-net", "sf-sentinel-last"
+STOPPING, STOPPED = unit("deactivating", "stop-sigterm", Job="7"), unit("inactive", "dead")
+AROUND = dict(stop=[LAST], tiers=[[FIRST], [NET], [LAST + ".service"]], interval=0.01, timeout=0.2)
+
+
+@pytest.fixture
+def around(systemd):
+    """A node with two sentinels around a daemon."""
+    systemd.units = {name: [OLD] for name in (FIRST, NET, LAST)}
+    systemd.then = {FIRST: [NEW], NET: [NEW]}
+    systemd.on_stop = {LAST: [STOPPING, STOPPED]}
+    systemd.on_restart = {LAST: [STARTING, NEW]}
+    return systemd
+
+
+def orders(systemd):
+    return [order for order in systemd.orders if not order.startswith("reset-failed")]
+
+
+def test_a_unit_that_is_stopped_first_and_started_in_its_tier(run_module, around):
+    result = run_module(units, **AROUND)
+    assert not result["failed"], result["msg"]
+    assert orders(around) == [f"stop {LAST}", f"restart {FIRST}", f"restart {NET}", f"restart {LAST}"]
+    run = result["units"][LAST]
+    assert (run["before"], run["after"]) == ("run1", "run2") and run["stopped_after"] >= 0
+    assert result["diff"]["before"].splitlines()[2] == f"{LAST}: run run1"
+
+
+def test_one_that_is_stopped_already_is_only_started(run_module, around):
+    around.units[LAST] = [STOPPED]
+    result = run_module(units, **AROUND)
+    assert not result["failed"] and orders(around) == [f"restart {FIRST}", f"restart {NET}", f"restart {LAST}"]
+    assert "stopped_after" not in result["units"][LAST]
+
+
+def test_one_that_fails_as_it_stops_is_stopped(run_module, around):
+    around.on_stop = {LAST: [STOPPING, unit("failed", "failed", Result="exit-code")]}
+    assert not run_module(units, **AROUND)["failed"]
+
+
+def test_check_mode_stops_nothing(run_module, around):
+    result = run_module(units, True, **AROUND)
+    assert result["changed"] and not around.orders and result["units"][LAST] == {"before": "run1"}
+
+
+@pytest.mark.parametrize("name", [FIRST, NET])
+def test_a_failure_does_not_leave_it_stopped(run_module, around, name):
+    around.then[name] = [STARTING, FAILED]
+    result = run_module(units, **AROUND)
+    assert result["failed"] and result["msg"].startswith(f"expected {name} to start; it is failed")
+    assert result["msg"].endswith(f"\n{LAST}, which was stopped before that, runs again.")
+    assert orders(around)[-1] == f"restart {LAST}"
+    assert result["units"][LAST]["after"] == "run2"
+
+
+def test_a_failure_after_which_it_does_not_start(run_module, around):
+    around.then[NET] = [FAILED]
+    around.on_restart = {LAST: [FAILED]}
+    around.journal = "Error: sf-ctl is broken"
+    result = run_module(units, **AROUND)
+    assert result["msg"].startswith("expected sf-net to start") and "Error: sf-ctl is broken" in result["msg"]
+    assert f"\n{LAST}, which was stopped before that, does not run again: expected {LAST} to start" in result["msg"]
+
+
+def test_its_own_failure_is_the_only_one(run_module, around):
+    around.on_restart = {LAST: [FAILED]}
+    result = run_module(units, **AROUND)
+    assert result["failed"] and result["msg"].startswith(f"expected {LAST} to start")
+    assert "before that" not in result["msg"] and orders(around).count(f"restart {LAST}") == 1
+
+
+def test_a_stop_that_does_not_end(run_module, around):
+    around.on_stop = {LAST: [STOPPING]}
+    result = run_module(units, **AROUND)
+    assert result["failed"] and result["msg"] == (
+        f"expected {LAST} to be stopped within 0.2 s; last seen: {LAST} deactivating (stop-sigterm)"
+        f"\n{LAST}, which was stopped before that, runs again.")
+    assert orders(around) == [f"stop {LAST}", f"restart {LAST}"]
+
+
+@pytest.mark.parametrize("stop, tiers", [([LAST], [[FIRST]]), ([LAST], [[LAST], [FIRST]]), ([LAST], [])])
+def test_what_no_later_tier_starts_is_not_stopped(run_module, around, stop, tiers):
+    result = run_module(units, stop=stop, tiers=tiers)
+    assert result["failed"] and not around.orders
+    assert result["msg"] == f"cannot stop {LAST} before the first tier: no tier after it starts it again"
