@@ -15,7 +15,8 @@ def behind_units(units, active, since=0, since_units=(), alone=()):
 
     managed = {name: unit for name, unit in units.items() if unit["managed"]}
     down = [name for name, unit in managed.items() if not unit["active"]]
-    return down + [name for name, unit in managed.items() if unit["active"] and name not in alone and is_old(name, unit)]
+    old = [name for name, unit in managed.items() if name not in down and name not in alone and is_old(name, unit)]
+    return down + old
 
 
 class FilterModule:

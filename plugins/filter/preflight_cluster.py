@@ -78,7 +78,8 @@ def _left_out(verdict, hidden, unseen, database, target, back, restart):
     if not target:
         return [], []
     # Where daemons are only restarted, the release of the others does not matter.
-    old = {name: node["version"] for name, node in sorted(unseen.items()) if not reports(node["version"], target) and not restart}
+    old = {name: node["version"] for name, node in sorted(unseen.items())
+           if not restart and not reports(node["version"], target)}
     tier = [f"{name} is on {old[name]}" for name in old if name in database]
     others = [f"{name} is on {old[name]}" for name in old if name not in database]
     rolled = [name for name, node in verdict.items() if not node["done"]]

@@ -54,7 +54,8 @@ def read_environment_file(path):
 def hide_secrets(words, variables):
     """The words of others, without the values of variables whose names look like those of secrets."""
     # The longest first: one may be a part of another.
-    for value in sorted((value for key, value in variables.items() if value and SECRET.search(key)), key=len, reverse=True):
+    secrets = [value for key, value in variables.items() if value and SECRET.search(key)]
+    for value in sorted(secrets, key=len, reverse=True):
         words = words.replace(value, "********")
     return words
 

@@ -10,10 +10,10 @@ module: ctl_info
 short_description: Ask a release whether it accepts the configuration of a node
 version_added: 0.1.0
 description:
-  - Runs C(sf-ctl verify-config) of a release directory with the node's configuration, and fails with what it says if it does
-    not end well.
-  - Every daemon starts only after that command, and stops with the same program, of whichever release is active. Run from a
-    staged release, it finds one that could neither start nor stop a daemon while nothing in service has changed.
+  - Runs C(sf-ctl verify-config) of a release directory with the node's configuration, and fails with what it says if
+    it does not end well.
+  - Every daemon starts only after that command, and stops with the same program, of whichever release is active. Run
+    from a staged release, it finds one that could neither start nor stop a daemon while nothing in service has changed.
 options:
   release:
     description: The release directory whose command to run.

@@ -34,19 +34,23 @@ options:
   release:
     description:
       - The release that every one of O(names) is expected to report. Any if it is empty.
-      - Nodes report three numbers of it, whichever build of it they run, so V(0.8.1.dev3+gabc1234) is reported as V(0.8.1).
+      - Nodes report three numbers of it, whichever build of it they run, so V(0.8.1.dev3+gabc1234) is reported as
+        V(0.8.1).
     type: str
     default: ""
   states:
-    description: The states of which every one of O(names) is expected to be in one, such as V(created). Any if it is empty.
+    description:
+      - The states of which every one of O(names) is expected to be in one, such as V(created). Any if it is empty.
     type: list
     elements: str
     default: []
   before:
     description:
-      - The nodes as they were before a change, RV(nodes) of an earlier call. A node that is in none of O(states), but was in the
-        same state before, with no daemon running that does not run now, is not waited for. It is in RV(notes).
-      - Not so for the states C(stopping) and C(stopped), which end when the sentinels are restarted, unless these were left alone.
+      - The nodes as they were before a change, RV(nodes) of an earlier call. A node that is in none of O(states), but
+        was in the same state before, and none of the daemons that do not run now ran then, is not waited for. It is in
+        RV(notes).
+      - Not so for the states C(stopping) and C(stopped), which end when the sentinels are restarted, unless these were
+        left alone.
     type: list
     elements: dict
     default: []
@@ -63,8 +67,8 @@ options:
     default: false
   names:
     description:
-      - The nodes that are expected to report O(release) and to be in one of O(states). All that are not in state C(deleted) if
-        it is empty.
+      - The nodes that are expected to report O(release) and to be in one of O(states). All that are not in state
+        C(deleted) if it is empty.
     type: list
     elements: str
     default: []
@@ -75,8 +79,8 @@ options:
     default: true
   timeout:
     description:
-      - For how many seconds to wait for the API to answer and, with O(release) and O(states), for the nodes to be as expected.
-        The module fails when they run out.
+      - For how many seconds to wait for the API to answer and, with O(release) and O(states), for the nodes to be as
+        expected. The module fails when they run out.
       - A credentials file that cannot be used is not waited for.
       - V(0) looks once, never fails for what it saw, and returns it.
     type: float
@@ -140,7 +144,8 @@ stale:
   sample: [sf-9]
 notes:
   description:
-    - "What is not as expected, and no reason to fail: by O(before), by O(sentinels_alone), or because O(required) is false."
+    - "What is not as expected, and no reason to fail: by O(before), by O(sentinels_alone), or because O(required) is
+      false."
   returned: always
   type: list
   elements: str
@@ -323,13 +328,12 @@ def advice(node, sentinels):
     """What brings a node back that is not in the state that is expected."""
     name, down = node["name"], idle(node)
     if down and not set(down) & set(sentinels):
-        units = " ".join(down)
-        return (f"on {name}: journalctl{''.join(f' -u {unit}' for unit in down)} -n 50, then systemctl restart {units}; "
-                "it is created again when all run")
+        return (f"on {name}: journalctl{''.join(f' -u {unit}' for unit in down)} -n 50, then systemctl restart "
+                f"{' '.join(down)}; it is created again when all run")
     if len(sentinels) > 1 and (down or node["state"] in OF_SENTINELS):
         first, rest = sentinels[0], " ".join(sentinels[1:])
-        return (f"on {name}, nothing else ends this state: systemctl stop {rest} && systemctl restart {first} && systemctl "
-                f"start {rest}")
+        return (f"on {name}, nothing else ends this state: systemctl stop {rest} && systemctl restart {first} && "
+                f"systemctl start {rest}")
     return f"on {name}: journalctl{''.join(f' -u {unit}' for unit in sentinels)} -n 50"
 
 
@@ -387,9 +391,10 @@ class Expectation:
                 if lost:
                     mend.append(advice(node, self.sentinels))
         if old:
-            notes.append(f"the sentinels ({', '.join(self.sentinels)}) were left alone, so {', '.join(old)} report another "
-                         f"release than {self.release}, and no object is upgraded online before they are restarted: run the "
-                         "playbook shakenfist.rolling.restart with -e restart_units=" + ",".join(self.sentinels))
+            notes.append(f"the sentinels ({', '.join(self.sentinels)}) were left alone, so {', '.join(old)} report "
+                         f"another release than {self.release}, and no object is upgraded online before they are "
+                         "restarted: run the playbook shakenfist.rolling.restart with -e restart_units="
+                         + ",".join(self.sentinels))
         return wrong, notes, mend
 
 

@@ -14,8 +14,8 @@ description:
   - A unit that fails to start, or that systemd has to start again, ends the wait at once, with its last words from the
     journal.
   - A stopped unit is started.
-  - Units that must not run while others are restarted are stopped before the first tier, and start again in their own. Where
-    a tier fails before that, they are started again all the same, and the failure says whether they run.
+  - Units that must not run while others are restarted are stopped before the first tier, and start again in their own.
+    Where a tier fails before that, they are started again all the same, and the failure says whether they run.
 options:
   tiers:
     description: The units to restart, tier after tier, with or without C(.service).
@@ -81,7 +81,6 @@ import time
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError, wait_for
 from ansible_collections.shakenfist.rolling.plugins.module_utils._systemd import Systemd, describe, short
-
 
 # Seconds in which a unit that was stopped has to run again after a failure: the node may be out of rotation meanwhile.
 AGAIN = 30
@@ -161,7 +160,8 @@ class Stop:
         first = self.restarts[0].names if self.restarts else []
         wrong = [name for name in self.names if name not in self.homes or name in first]
         if wrong:
-            raise RollingError(f"cannot stop {', '.join(wrong)} before the first tier: no tier after it starts it again")
+            raise RollingError(f"cannot stop {', '.join(wrong)} before the first tier: no tier after it starts it "
+                               "again")
 
     def look(self):
         """True once every unit is stopped. One that ended badly is: whether it starts is what counts."""
@@ -185,8 +185,8 @@ class Stop:
         self.systemd.stop(*running)
         if not wait_for(self.look, self.params["timeout"], self.params["interval"]):
             late = [name for name in running if not self.is_stopped(self.states[name])]
-            raise RollingError(f"expected {', '.join(late)} to be stopped within {self.params['timeout']:g} s; last seen: "
-                               + "; ".join(f"{name} {describe(self.states[name])}" for name in late))
+            raise RollingError(f"expected {', '.join(late)} to be stopped within {self.params['timeout']:g} s; "
+                               "last seen: " + "; ".join(f"{name} {describe(self.states[name])}" for name in late))
 
     def undo(self):
         """Start what is stopped and was not to be started yet; tell in words what became of it."""
@@ -208,7 +208,7 @@ class Stop:
 
 
 def undo(stop):
-    """Never let a unit that was stopped on the way stay so; a systemd that does not answer does not hide the first cause."""
+    """Let no unit that was stopped on the way stay so. A systemd that does not answer does not hide the first cause."""
     try:
         return stop.undo()
     except RollingError as exc:

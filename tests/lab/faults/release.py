@@ -15,14 +15,18 @@ import re
 import threading
 import time
 
-from rows import ROLLED, Row, both, install, publish, ready, shell
+from rows import REFUSED, ROLLED, STOPPED, Row, both, install, publish, ready, shell, unit_is
 
 SHORT = ('-e', 'gate_timeout=25', '-e', 'restart_timeout=25')
 
 
+def traits(trait):
+    return [trait] if trait else []
+
+
 def held(name, about, trait, *cause, **more):
     """sf-1 fails on 0.8.1 and is held; it is mended by 0.8.2, which is told that a node is down."""
-    return Row(name, about, prepare=publish('0.8.1', trait), mend=publish('0.8.2'), arguments=SHORT,
+    return Row(name, about, prepare=publish('0.8.1', *traits(trait)), mend=publish('0.8.2'), arguments=SHORT,
                again=('-e', 'rolling_release=0.8.2', '-e', 'preflight_allow_degraded=true'), ends='0.8.2',
                node='sf-1', cause=('was left on 0.8.1: the schema has moved', 'Not touched: sf-2, sf-3', *cause),
                **more)
@@ -30,7 +34,7 @@ def held(name, about, trait, *cause, **more):
 
 def restored(name, about, trait, *cause, **more):
     """sf-1 fails on 0.8.2 and goes back to 0.8.1; the whole cluster then goes to 0.8.3."""
-    return Row(name, about, lab=('--release', '0.8.1'), release='0.8.2', prepare=publish('0.8.2', trait),
+    return Row(name, about, lab=('--release', '0.8.1'), release='0.8.2', prepare=publish('0.8.2', *traits(trait)),
                mend=publish('0.8.3'), arguments=SHORT, again=('-e', 'rolling_release=0.8.3'), ends='0.8.3',
                node='sf-1', cause=('went back to 0.8.1. It serves', 'Not touched: sf-2, sf-3', *cause),
                check=was_on('sf-1', '0.8.1'), **more)
@@ -126,6 +130,18 @@ def kept(run):
     return wrong
 
 
+# ---- sf-ctl, which every start and stop of a daemon runs
+
+CTL_SAYS = 'Error: sf-ctl has lost its modules'
+
+
+def break_ctl(version):
+    """The sf-ctl that was staged on sf-1 is broken after it was asked: nothing stops or starts once it is active."""
+    return dict(moment=unit_is('sf-1', 'sf-api', 'deactivating'), inject=shell('sf-1', (
+        'for each in /srv/shakenfist/releases/%s-*/bin/sf-ctl; do '
+        "printf '#!/bin/sh\\necho %%s >&2\\nexit 1\\n' \"'%s'\" >$each; done") % (version, CTL_SAYS)))
+
+
 ROWS = [
     held('database-does-not-start', 'sf-database of the new release does not start', 'database_does_not_start',
          'expected sf-database to start', 'OUT OF ROTATION'),
@@ -142,6 +158,15 @@ ROWS = [
              'expected sf-net to start', ci=True),
     held('unit-fails-after-migration', 'the same, where the schema has moved', 'unit_fails',
          'expected sf-net to start'),
+
+    Row('ctl-broken', 'sf-ctl of the new release starts and stops no daemon', prepare=publish('0.8.1', 'ctl_broken'),
+        mend=publish('0.8.2'), again=('-e', 'rolling_release=0.8.2'), ends='0.8.2', outcome=(STOPPED, REFUSED),
+        cause=('sf-ctl verify-config of /srv/shakenfist/releases/0.8.1-', 'This release is broken on purpose',
+               'Nothing in service was changed')),
+    restored('ctl-breaks-after-it-was-staged', 'sf-ctl of the staged release breaks while the node drains', (),
+             'expected sf-database to start', CTL_SAYS, **break_ctl('0.8.2')),
+    held('ctl-breaks-after-the-migration', 'the same, where the schema has moved', (),
+         'expected sf-database to start', CTL_SAYS, 'OUT OF ROTATION', **break_ctl('0.8.1')),
 
     Row('request-longer-than-the-stop', 'a request takes longer than sf-api may take to stop',
         prepare=both(short_stop('sf-1'), shell('sf-1', 'systemctl restart sf-api')), inject=ask_slowly,

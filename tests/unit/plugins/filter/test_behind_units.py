@@ -24,7 +24,7 @@ def unit(started=200.0, active=True, managed=True):
     ({"sf-api": unit(), "sf-net": unit(400.0)}, dict(since=300), ["sf-api"]),
     ({"sf-api": unit(), "sf-net": unit()}, dict(since="300", since_units=["sf-net"]), ["sf-net"]),
     ({"sf-api": unit(50.0), "sf-net": unit(50.0)}, dict(since=300, since_units=["sf-net"]), ["sf-api", "sf-net"]),
-    # A sentinel tells what runs, so an old one is behind, unless it is to be left alone. One that does not run always is.
+    # A sentinel tells what runs, so an old one is behind, unless it is to be left alone. One that is down always is.
     ({LAST: unit(50.0)}, {}, [LAST]),
     ({LAST: unit(50.0)}, dict(alone=[LAST]), []),
     ({LAST: unit(150.0)}, dict(alone=[LAST], since=300), []),

@@ -36,8 +36,8 @@ def test_a_release_that_accepts_the_configuration(ask, check):
 def test_a_release_that_does_not(ask, release):
     result = ask("echo 'Error: Not configured: NODE_EGRESS_IP' >&2; exit 1")
     assert result["failed"] and result["rc"] == 1
-    assert result["msg"] == (f"sf-ctl verify-config of {release} failed (rc 1), so no daemon of that release would start here. "
-                             "It said:\nError: Not configured: NODE_EGRESS_IP")
+    assert result["msg"] == (f"sf-ctl verify-config of {release} failed (rc 1), so no daemon of that release would "
+                             "start here. It said:\nError: Not configured: NODE_EGRESS_IP")
 
 
 def test_one_that_says_nothing(ask):

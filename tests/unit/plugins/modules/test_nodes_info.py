@@ -19,9 +19,8 @@ TOKEN = "header.body.signature"
 
 def node(name, release="0.8.1", state="created", **more):
     return dict(dict(name=name, ip="10.0.0.1", state=state, lastseen=time.time() - 12, release=release,
-                     is_hypervisor=True, is_network_node=False, is_etcd_master=False, is_database_node=False, is_cluster_maintainer=False,
-                     daemons={}),
-                **more)
+                     is_hypervisor=True, is_network_node=False, is_etcd_master=False, is_database_node=False,
+                     is_cluster_maintainer=False, daemons={}), **more)
 
 
 def listed(found):
@@ -32,8 +31,8 @@ def listed(found):
 
 
 def daemons(**states):
-    return {"sf-" + name.replace("_", "-"): state for name, state in
-            dict(dict(api="running", net="running", sentinel_first="running", sentinel_last="running"), **states).items()}
+    all_of_them = dict(dict.fromkeys(("api", "net", "sentinel_first", "sentinel_last"), "running"), **states)
+    return {"sf-" + name.replace("_", "-"): state for name, state in all_of_them.items()}
 
 
 class Api:
@@ -359,15 +358,16 @@ def test_a_build_of_a_release_is_reported_in_brief(run, api, reported, release):
     assert run(release=release)["problem"].startswith(f"expected release {release} from every node; sf-1 reports 0.8.0")
 
 
-RESTART = ("on sf-1, nothing else ends this state: systemctl stop sf-sentinel-last && systemctl restart sf-sentinel-first && "
-           "systemctl start sf-sentinel-last")
+RESTART = ("on sf-1, nothing else ends this state: systemctl stop sf-sentinel-last && systemctl restart "
+           "sf-sentinel-first && systemctl start sf-sentinel-last")
 
 
 @pytest.mark.parametrize("state, states, down, fix", [
     ("degraded", dict(net="stopped"), "; not running: sf-net",
      "on sf-1: journalctl -u sf-net -n 50, then systemctl restart sf-net; it is created again when all run"),
     ("degraded", dict(net="stopping", api="stopped"), "; not running: sf-api, sf-net",
-     "on sf-1: journalctl -u sf-api -u sf-net -n 50, then systemctl restart sf-api sf-net; it is created again when all run"),
+     "on sf-1: journalctl -u sf-api -u sf-net -n 50, then systemctl restart sf-api sf-net; it is created again when "
+     "all run"),
     ("stopping", dict(sentinel_last="stopped"), "; not running: sf-sentinel-last", RESTART),
     # Every daemon runs, but the last sentinel has written nothing when it started.
     ("stopping", {}, "", RESTART),
@@ -376,11 +376,12 @@ RESTART = ("on sf-1, nothing else ends this state: systemctl stop sf-sentinel-la
     ("missing", {}, "", "on sf-1: journalctl -u sf-sentinel-first -u sf-sentinel-last -n 50"),
 ])
 def test_a_node_that_does_not_come_back(run, api, state, states, down, fix):
-    api.nodes = [[listed(node("sf-1", state=state, lastseen=None, daemons=daemons(**states))), node("sf-2", state="error")]]
+    found = node("sf-1", state=state, lastseen=None, daemons=daemons(**states))
+    api.nodes = [[listed(found), node("sf-2", state="error")]]
     result = run(release="0.8.1.dev1", states=["created"], names=["sf-1"], timeout=0.1)
     assert result["failed"] and result["notes"] == []
-    assert result["msg"] == (f"expected sf-1 to be created and to report 0.8.1 within 0.1 s; sf-1 reports 0.8.1 ({state}, "
-                             f"never seen{down}). To fix it: {fix}")
+    assert result["msg"] == ("expected sf-1 to be created and to report 0.8.1 within 0.1 s; sf-1 reports 0.8.1 "
+                             f"({state}, never seen{down}). To fix it: {fix}")
 
 
 def test_wait_for_a_node_to_come_back(run, api):
@@ -392,8 +393,8 @@ def test_wait_for_a_node_to_come_back(run, api):
 def test_a_node_that_reports_another_release_is_named_without_a_state(run, api):
     api.nodes = [[node("sf-1", "0.8.0", lastseen=None), node("sf-2")]]
     result = run(release="0.8.1", states=["created"], timeout=0.1)
-    assert result["msg"] == ("expected every node to be created and to report 0.8.1 within 0.1 s; sf-1 reports 0.8.0 (created, "
-                             "never seen)")
+    assert result["msg"] == ("expected every node to be created and to report 0.8.1 within 0.1 s; sf-1 reports 0.8.0 "
+                             "(created, never seen)")
 
 
 @pytest.mark.parametrize("before, now, alone, excused", [

@@ -246,6 +246,23 @@ def test_a_node_that_served_nobody_joins():
     assert [count for dummy, count in curve] == [2, 1, 2, 1, 2, 3]
 
 
+@pytest.mark.parametrize("gate, verified, expected", [
+    (["sf-1 is degraded"], None, ["sf-1 is degraded"]),
+    # What the last look of the run has seen counts.
+    (["sf-1 is degraded"], [], []),
+    (["sf-1 is degraded"], ["sf-2 is degraded"], ["sf-2 is degraded"]),
+    (None, ["sf-2 is degraded"], ["sf-2 is degraded"]),
+    (None, None, []),
+])
+def test_what_the_api_says_is_a_warning(gate, verified, expected):
+    facts = Facts().rolled()
+    facts.hosts["sf-1"]["gate_state"] = dict(notes=gate) if gate is not None else dict(skipped=True)
+    for host in facts.hosts.values():
+        if verified is not None:
+            host["verify_warnings"] = verified
+    assert report(facts)["warnings"] == expected
+
+
 def test_warnings_and_pauses():
     facts = Facts().rolled()
     facts.plan["report"] = ["warn  sf-3: mend that", "pass  reached"]

@@ -88,6 +88,9 @@ class Run:
     (["roll"], "ready_info", ("urls",), ""),
     (["roll"], "set_fact", ("minimum",), ""),
     (["roll", "gate"], "ready_info", ("urls", "rounds"), "gate"),
+    (["roll", "gate"], "units_info", ("patterns",), "gate"),
+    # When the node serves again: no time out of rotation.
+    (["roll", "gate"], "nodes_info", ("states",), "settle"),
     (["roll", "drain"], "drain", (), "drain"),
     (["drain"], "drain", (), "drain"),
     (["roll"], "release_info", (), "restore"),
