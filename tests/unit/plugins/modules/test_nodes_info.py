@@ -378,9 +378,9 @@ RESTART = ("on sf-1, nothing else ends this state: systemctl stop sf-sentinel-la
 def test_a_node_that_does_not_come_back(run, api, state, states, down, fix):
     found = node("sf-1", state=state, lastseen=None, daemons=daemons(**states))
     api.nodes = [[listed(found), node("sf-2", state="error")]]
-    result = run(release="0.8.1.dev1", states=["created"], names=["sf-1"], timeout=0.1)
+    result = run(release="0.8.1.dev1", states=["created"], names=["sf-1"], timeout=0.7)
     assert result["failed"] and result["notes"] == []
-    assert result["msg"] == ("expected sf-1 to be created and to report 0.8.1 within 0.1 s; sf-1 reports 0.8.1 "
+    assert result["msg"] == ("expected sf-1 to be created and to report 0.8.1 within 0.7 s; sf-1 reports 0.8.1 "
                              f"({state}, never seen{down}). To fix it: {fix}")
 
 
@@ -392,8 +392,8 @@ def test_wait_for_a_node_to_come_back(run, api):
 
 def test_a_node_that_reports_another_release_is_named_without_a_state(run, api):
     api.nodes = [[node("sf-1", "0.8.0", lastseen=None), node("sf-2")]]
-    result = run(release="0.8.1", states=["created"], timeout=0.1)
-    assert result["msg"] == ("expected every node to be created and to report 0.8.1 within 0.1 s; sf-1 reports 0.8.0 "
+    result = run(release="0.8.1", states=["created"], timeout=0.7)
+    assert result["msg"] == ("expected every node to be created and to report 0.8.1 within 0.7 s; sf-1 reports 0.8.0 "
                              "(created, never seen)")
 
 
@@ -417,7 +417,7 @@ def test_a_node_that_was_so_before(run, api, before, now, alone, excused):
     def at(state, states):
         return node("sf-1", state=state, lastseen=None, daemons=daemons(**states))
     api.nodes = [[listed(at(*now))]]
-    result = run(states=["created"], before=[at(*before)] if before else [], sentinels_alone=alone, timeout=0.1)
+    result = run(states=["created"], before=[at(*before)] if before else [], sentinels_alone=alone, timeout=0.7)
     assert result["failed"] is not excused
     if excused:
         note, = result["notes"]
@@ -435,15 +435,15 @@ def test_sentinels_that_were_left_alone(run, api):
 
 def test_a_state_counts_also_where_the_sentinels_were_left_alone(run, api):
     api.nodes = [[node("sf-1", "0.8.0", "degraded", lastseen=None)]]
-    result = run(release="0.8.1", states=["created"], sentinels_alone=True, timeout=0.1)
+    result = run(release="0.8.1", states=["created"], sentinels_alone=True, timeout=0.7)
     assert result["failed"] and result["msg"].startswith(
-        "expected every node to be created within 0.1 s; sf-1 reports 0.8.0 (degraded, never seen). To fix it: ")
+        "expected every node to be created within 0.7 s; sf-1 reports 0.8.0 (degraded, never seen). To fix it: ")
 
 
 @pytest.mark.parametrize("unreadable", [False, True])
 def test_an_api_that_need_not_answer(run, credentials, closed, unreadable):
     credentials.write_text("{" if unreadable else json.dumps({"namespace": "system", "key": KEY, "apiurl": closed}))
-    result = run(states=["created"], names=["sf-1"], required=False, timeout=0.1)
+    result = run(states=["created"], names=["sf-1"], required=False, timeout=0.7)
     assert not result["failed"] and result["known"] is False
     note, = result["notes"]
     assert note.startswith("what the API knows of sf-1 is not known: ")
@@ -451,4 +451,4 @@ def test_an_api_that_need_not_answer(run, credentials, closed, unreadable):
 
 def test_an_api_that_need_not_answer_but_does(run, api):
     api.nodes = [[node("sf-1", state="stopped")]]
-    assert run(states=["created"], required=False, timeout=0.1)["failed"]
+    assert run(states=["created"], required=False, timeout=0.7)["failed"]
