@@ -43,7 +43,7 @@ NETWORK = f"sfr-{NAME}"
 PREFIX = "sfr-" if NAME == "lab" else f"sfr-{NAME}-"
 SUBNETS = [os.environ["LAB_SUBNET"]] if "LAB_SUBNET" in os.environ else [f"10.213.{n}.0/24" for n in range(77, 87)]
 PACKAGES = ("systemd systemd-sysv dbus openssh-server sudo python3 python3-venv python3-pip iproute2 procps curl "
-            "ca-certificates mariadb-server mariadb-client haproxy apache2 nginx").split()
+            "ca-certificates nftables mariadb-server mariadb-client haproxy apache2 nginx").split()
 FIRST_RELEASE, OFFERED = "0.8.0", ["0.8.0", "0.8.1"]
 DATABASE_PASSWORD = "lab-database-password"
 SYSTEM_KEY = "lab-system-key"
@@ -464,7 +464,8 @@ def start(lab, image, machine):
     if machine in lab.nodes:
         # A volume of its own, filled from the image: a real file system, in which a directory can be renamed.
         volumes.append("/srv/shakenfist")
-    podman("run", "--detach", "--pull=never", "--systemd=always", "--cap-add", "SYS_ADMIN", "--label", LABEL,
+    podman("run", "--detach", "--pull=never", "--systemd=always", "--cap-add", "SYS_ADMIN", "--cap-add", "NET_ADMIN",
+           "--label", LABEL,
            "--name", f"{PREFIX}{machine}", "--hostname", machine, "--network", NETWORK, "--ip", lab.address(machine),
            *[word for volume in volumes for word in ("--volume", volume)],
            image, "/bin/sh", "/lab/init", lab.kind(machine), *(lab.options["balancer"] if machine == "lb" else []))

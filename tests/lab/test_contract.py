@@ -18,6 +18,7 @@ import http.client
 import importlib
 import io
 import json
+import os
 import pathlib
 import re
 import shlex
@@ -749,6 +750,46 @@ def test_gateway_finishes_what_is_in_flight_and_takes_nothing_new(lab):
         finally:
             stop.join()
             held.join()
+
+
+def port_reject(**arguments):
+    # ansible's own words, as a roll has them
+    command = [ROOT / '.cache/venv/bin/ansible', '-i', ROOT / 'inventories/lab', 'sf-2', '--become', '--one-line',
+               '-m', 'shakenfist.rolling.port_reject', '-a', json.dumps(arguments)]
+    out = subprocess.run(command, cwd=ROOT, env=dict(os.environ, ANSIBLE_HOME=str(ROOT / '.ansible')), check=True,
+                         capture_output=True, text=True, timeout=60).stdout
+    return json.loads(out.partition('=> ')[2])
+
+
+def test_clients_of_a_gateway_are_led_away_and_calls_in_flight_end(lab):
+    address = f'{lab.address("sf-2")}:13005'
+    result = {}
+    with grpc.insecure_channel(address) as channel, grpc.insecure_channel(address, [('lab', 1)]) as other:
+        assert 'nodes' in lab.call(other, 'list_nodes').result()
+        held = threading.Thread(target=lambda: lab.sql('LOCK TABLES notes WRITE; SELECT SLEEP(6); UNLOCK TABLES'))
+        held.start()
+        wait_for(lambda: 'SLEEP(6)' in lab.sql('SHOW PROCESSLIST'), 3, 'the table is locked', 0.05)
+        in_flight = lab.call(channel, 'write_note', timeout=20, id=str(uuid.uuid4()), text='in flight')
+        wait_for(lambda: 'Waiting for table metadata lock' in lab.sql('SHOW PROCESSLIST'), 3, 'the call waits', 0.05)
+        reject = threading.Thread(target=lambda: result.update(port_reject(
+            server=address, servers=[address, lab.address('sf-1') + ':13005'], quiet=7, seconds=12)))
+        reject.start()
+        try:
+            with Sampler(lambda: lab.call(other, 'list_nodes').code().name, 0.02) as calls:
+                wait_for(lambda: calls.answers and calls.answers[-1][1] == 'UNAVAILABLE', 10, 'new calls are rejected')
+                assert not in_flight.done()
+                assert in_flight.result()['id']
+                assert calls.answers[-1][1] == 'UNAVAILABLE'
+        finally:
+            held.join()
+            reject.join()
+        assert (result['rejecting'], result['problem']) == (True, '')
+        assert {code for when, code in calls.answers} <= {'OK', 'UNAVAILABLE'}, 'what a client sends again'
+        # The rule goes by itself; nobody has taken it away.
+        assert lab.health('sf-2') == 'UNAVAILABLE'
+        wait_for(lambda: lab.health('sf-2') == 'SERVING', 15, 'the kernel drops the rule')
+        assert port_reject(server=address, state='absent')['changed']
+        assert not port_reject(server=address, state='absent')['changed']
 
 
 def test_short_outage_of_every_gateway_does_not_show(lab, beside):

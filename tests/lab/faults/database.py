@@ -92,4 +92,10 @@ ROWS = [
     Row('two-migrations-at-once', 'somebody runs ensure-mariadb-schema at the same time',
         prepare=publish('0.8.1', 'migration_slow'), moment=MIGRATING, inject=shell('sf-2', SECOND),
         outcome=ROLLED, check=second_migration),
+    # What a call meets in the moment of the stop, it meets now and then only; it is the warning that is asked for.
+    Row('no-nft', 'a database node cannot lead clients away from its gateway',
+        inject=shell('sf-1', 'mv /usr/sbin/nft /usr/sbin/nft.away'),
+        mend=shell('sf-1', 'mv /usr/sbin/nft.away /usr/sbin/nft'),
+        fails=r'/api/lab/notes 500', outcome=ROLLED,
+        cause=('clients of .*:13005 are not led away before it stops', 'install the package nftables')),
 ]
