@@ -195,7 +195,8 @@ KNOCK = 0.25
 KNOCKS = 4
 # A unit that ends within so many seconds of its stop has not drained at all.
 MOMENT = 2.0
-BEGIN, END = "ActiveExitTimestampMonotonic", "InactiveEnterTimestampMonotonic"
+BEGIN = "ActiveExitTimestampMonotonic"
+END = "InactiveEnterTimestampMonotonic"
 
 
 class Balancer:

@@ -21,10 +21,10 @@ class Node:
         self.has, self.tables, self.broken, self.done = {"nft", "ss"}, "", "", []
         self.others = {"10.0.0.2:13005"}
 
-    def find(self, dummy, name, *dummies, **dummy_options):
+    def find(self, name, **dummy_options):
         return f"/sbin/{name}" if name in self.has else None
 
-    def run(self, dummy, command, data=None, **dummy_options):
+    def run(self, command, data=None, **dummy_options):
         program, arguments = command[0].rpartition("/")[2], " ".join(command[1:])
         if program == "ss":
             self.done.append("cut")
@@ -40,8 +40,8 @@ class Node:
 @pytest.fixture
 def node(monkeypatch):
     fake = Node()
-    monkeypatch.setattr(basic.AnsibleModule, "get_bin_path", lambda *args, **kwargs: fake.find(*args, **kwargs))
-    monkeypatch.setattr(basic.AnsibleModule, "run_command", lambda *args, **kwargs: fake.run(*args, **kwargs))
+    monkeypatch.setattr(basic.AnsibleModule, "get_bin_path", fake.find)
+    monkeypatch.setattr(basic.AnsibleModule, "run_command", fake.run)
     monkeypatch.setattr(port_reject, "takes_connections", lambda server: server in fake.others)
     monkeypatch.setattr(port_reject.time, "sleep", lambda seconds: fake.done.append(f"{seconds} s"))
     return fake
