@@ -1,0 +1,11 @@
+# Copyright (c) 2026, the shakenfist.rolling authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._persistent import PersistentAction
+
+
+class ActionModule(PersistentAction):
+    """The module, run once more when its node was lost for a while."""
