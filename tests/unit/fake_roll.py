@@ -31,7 +31,8 @@ ANSWERS = {
     "ready_info": dict(ready=True, count=2, waited=0.2, seen={"http://a": dict(ready=True, answers="200"),
                                                               "http://b": dict(ready=True, answers="200")}),
     "release": dict(changed=True, release="/srv/0.8.1", previous="/srv/0.8.0"),
-    "release_info": dict(active=dict(version="0.8.1"), previous=dict(name="0.8.0-old", version="0.8.0")),
+    "release_info": dict(active=dict(version="0.8.1", rewritten=False),
+                         previous=dict(name="0.8.0-old", version="0.8.0")),
     "schema": dict(changed=True, tables=[dict(table="notes", before=1, after=2)], widened=[], output="private"),
     "units": dict(changed=True, units=RUNS),
     "units_info": dict(units=STATES),
@@ -75,7 +76,7 @@ PREFLIGHT = """
 - name: Read what the node is
   ansible.builtin.set_fact:
     cluster_node: "{{ preflight_fake.node | combine({'ready_url': 'http://' ~ inventory_hostname}) }}"
-    stage_resolved: {version: "0.8.1", name: 0.8.1-new, lock: []}
+    stage_resolved: {version: "0.8.1", name: 0.8.1-new, lock: [], carried: []}
 - name: Report what was found
   ansible.builtin.debug:
     msg: [pass  reached, "pass  readiness: sf-1, sf-2, sf-3"]
@@ -115,7 +116,7 @@ class FakeRoll:
     def __init__(self, root, plan=None, timed=False):
         self.root = root
         self.collection = root / "ansible_collections" / "shakenfist" / "rolling"
-        for folder in ("callback", "plugin_utils", "filter"):
+        for folder in ("callback", "plugin_utils", "module_utils", "filter"):
             shutil.copytree(ROOT / "plugins" / folder, self.collection / "plugins" / folder)
         shutil.copytree(ROOT / "playbooks", self.collection / "playbooks")
         shutil.copy(ROOT / "galaxy.yml", self.collection)
@@ -147,13 +148,16 @@ class FakeRoll:
     def node():
         return dict(venv="/srv/venv", releases="/srv", distribution="shakenfist", api_unit="sf-api", gateway="a:1",
                     database_unit="sf-database", gateways=["a:1"], daemons=list(UNITS), has_database_credentials=True,
-                    name="", release=dict(version="0.8.0", name="0.8.0-old"))
+                    name="", release=dict(version="0.8.0", name="0.8.0-old", rewritten=False),
+                    config="/etc/sf/config", config_prefix="SHAKENFIST_", credentials="/etc/sf/shakenfist.json", api_url="http://a",
+                    units=STATES, sentinels=[], restart_order=[["sf-database"], ["sf-privexec"], ["*"]])
 
     @staticmethod
     def plan():
         return dict(order=list(NODES), database=["sf-1"], others=["sf-2", "sf-3"], batches=[["sf-2"], ["sf-3"]],
                     serial=[1, 1], done=[], serving=list(NODES), leader="sf-3", lock="sf-1", first="sf-1", api=False,
-                    schema=["sf-1"], gateways_down=[], command="ansible-playbook again", alone=False)
+                    schema=["sf-1"], gateways_down=[], command="ansible-playbook again", alone=False,
+                    nodes=[])
 
     def answer(self, **answers):
         """Let modules answer something else: module=dict(...), or sf_1__module=dict(...) for one node only."""
