@@ -1,0 +1,112 @@
+# Copyright (c) 2026, the shakenfist.rolling authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This plugin_util is private to the collection: it may change at any time, use it only from shakenfist.rolling.
+
+# The record of a run: what one playbook of this collection knows from its first play to its last. It is a fact of
+# localhost, and what the run did with a node is a fact of that node. Both carry the id of the run, so what an earlier
+# playbook of the same ansible-playbook, or a fact cache, has left is never mistaken for this run's.
+
+from __future__ import annotations
+
+import dataclasses
+import time
+import uuid
+
+HOME = "localhost"
+RUN_FACT, NODE_FACT = "rolling_run", "rolling_node"
+
+
+def plain(value):
+    """The same of Python's own types: what Ansible hands out may be lazy, or marked."""
+    if isinstance(value, dict):
+        return {str(key): plain(value[key]) for key in value}
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    return value
+
+
+@dataclasses.dataclass
+class Run:
+    """What is true of the run as a whole.
+
+    :param id: of this run of one playbook; two playbooks of one C(ansible-playbook) are two runs.
+    :param kind: V(upgrade), V(rollback), V(restart), V(reconfigure), V(plan) or V(status).
+    :param began: when it began, in seconds since the epoch.
+    :param plan: the waves and what the preflight has found, see C(_plan.py); empty until there is one.
+    :param begun: when the lock was held and the hooks and the watch began; 0 if they did not.
+    :param ended: when the run was ended, so that it is ended once; 0 if it was not.
+    :param watch: the last reading of the watcher, and whether it has been started; see role watch.
+    :param told: the events that others have been told of.
+    :param problem: what failed at the end of a run that was complete: the last hook.
+    :param report: where the report is.
+    """
+
+    id: str = dataclasses.field(default_factory=lambda: uuid.uuid4().hex[:8])
+    kind: str = "upgrade"
+    began: float = dataclasses.field(default_factory=lambda: round(time.time(), 3))
+    plan: dict = dataclasses.field(default_factory=dict)
+    begun: float = 0.0
+    ended: float = 0.0
+    watch: dict = dataclasses.field(default_factory=dict)
+    told: list = dataclasses.field(default_factory=list)
+    problem: str = ""
+    report: str = ""
+
+
+@dataclasses.dataclass
+class Node:
+    """What the run did with one node.
+
+    :param run: the id of the run that this is of.
+    :param rolled: whether the node was taken through the roll to its end.
+    :param cause: the first failure: C(step), C(words), C(lost), C(stopped), C(not_ready), C(timing), C(at).
+    :param failure: what the operator is told: C(text), C(state), C(serves), C(command).
+    :param restored: what became of the attempt to return the node to service, in words.
+    :param balancers: those that were told to send the node nothing, by kind, and what they said before.
+    :param schema: what became of the schema: C(moved), C(changed), C(backup).
+    :param timeline: the modules that ran on the node, see C(_timeline.py).
+    :param notes: warnings for the report.
+    """
+
+    run: str = ""
+    rolled: bool = False
+    cause: dict = dataclasses.field(default_factory=dict)
+    failure: dict = dataclasses.field(default_factory=dict)
+    restored: str = ""
+    balancers: dict = dataclasses.field(default_factory=dict)
+    schema: dict = dataclasses.field(default_factory=dict)
+    timeline: list = dataclasses.field(default_factory=list)
+    notes: list = dataclasses.field(default_factory=list)
+
+
+def _made(kind, fact):
+    """A record from a fact; fields that this version does not know are left out."""
+    names = {field.name for field in dataclasses.fields(kind)}
+    return kind(**{key: value for key, value in plain(fact).items() if key in names})
+
+
+def _fact(hostvars, name, key):
+    value = hostvars[name].get(key) if name in hostvars else None
+    return value if isinstance(value, dict) else {}
+
+
+def run_of(hostvars):
+    """The record of the run; one without an id and a plan where none has begun."""
+    return _made(Run, {"id": "", "began": 0.0, **_fact(hostvars, HOME, RUN_FACT)})
+
+
+def node_of(hostvars, name, run=None):
+    """The record of a node in this run; an empty one where this run has noted nothing of it."""
+    run = run or run_of(hostvars)
+    found = _made(Node, _fact(hostvars, name, NODE_FACT))
+    return found if found.run == run.id else Node(run=run.id)
+
+
+def changed(record, **values):
+    """A record with other values, as a fact."""
+    unknown = sorted(set(values) - {field.name for field in dataclasses.fields(record)})
+    if unknown:
+        raise KeyError(f"the record of a {type(record).__name__.lower()} has no {', '.join(unknown)}")
+    return dataclasses.asdict(dataclasses.replace(record, **values))
