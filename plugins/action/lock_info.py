@@ -19,4 +19,5 @@ class ActionModule(PersistentAction):
         answer = self._execute_module(task_vars=task_vars)
         if answer.get("lock"):
             answer["gone"] = is_dead(answer["lock"], myself(os.getppid()))
+        answer["held"] = bool(answer.get("lock")) and not answer.get("ran_out") and not answer.get("gone")
         return answer

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import dataclasses
 
+from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible_collections.shakenfist.rolling.plugins.modules.run import ARGUMENTS
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import (
@@ -13,6 +14,7 @@ from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import (
     RUN_FACT,
     Run,
     changed,
+    inventory_of,
     node_of,
     run_of,
 )
@@ -27,17 +29,23 @@ class ActionModule(ActionBase):
     def run(self, tmp=None, task_vars=None):
         result = dict(super().run(tmp, task_vars), changed=False)
         arguments = self.validate_argument_spec(argument_spec=ARGUMENTS)[1]
-        hostvars = task_vars["hostvars"]
         try:
-            if arguments["state"] == "begun":
-                facts = {RUN_FACT: dataclasses.asdict(Run(kind=arguments["kind"]))}
-            else:
-                facts = {}
-                if arguments["run"]:
-                    facts[RUN_FACT] = changed(run_of(hostvars), **arguments["run"])
-                if arguments["node"]:
-                    name = task_vars["inventory_hostname"]
-                    facts[NODE_FACT] = changed(node_of(hostvars, name), **arguments["node"])
-        except KeyError as exc:
-            return dict(result, failed=True, msg=exc.args[0])
-        return dict(result, ansible_facts=facts)
+            return dict(result, ansible_facts=getattr(self, arguments["state"])(arguments, task_vars))
+        except (AnsibleError, KeyError) as exc:
+            return dict(result, failed=True, msg=str(exc.args[0]))
+
+    def begun(self, arguments, task_vars):
+        kind = arguments["kind"]
+        settings = {name: self._templar.template(task_vars[name])
+                    for name in ("rolling_group", "rolling_database_groups") if name in task_vars}
+        nodes, database = inventory_of(kind, task_vars["groups"], **settings)
+        lock = min((name for name in database if name in nodes), default="")
+        return {RUN_FACT: dataclasses.asdict(Run(kind=kind, nodes=nodes, database=database, lock=lock))}
+
+    def noted(self, arguments, task_vars):
+        hostvars, name, facts = task_vars["hostvars"], task_vars["inventory_hostname"], {}
+        if arguments["run"]:
+            facts[RUN_FACT] = changed(run_of(hostvars), **arguments["run"])
+        if arguments["node"]:
+            facts[NODE_FACT] = changed(node_of(hostvars, name), **arguments["node"])
+        return facts

@@ -4,38 +4,7 @@
 
 from __future__ import annotations
 
-from fnmatch import fnmatchcase
-
-
-def _place(name, order):
-    """The number of the tier of a unit: the one that names it, else the first with a pattern for it, else the end."""
-    tiers = [number for number, tier in enumerate(order) if name in tier]
-    tiers += [number for number, tier in enumerate(order) if any(fnmatchcase(name, pattern) for pattern in tier)]
-    return tiers[0] if tiers else len(order)
-
-
-def _with_sentinels(units, sentinels, states, alone):
-    """The units, with all sentinels or none of them: one alone would leave the node in a state that nothing ends."""
-    down = [name for name in sentinels if not states.get(name, {}).get("active", True)]
-    wanted = [name for name in sentinels if name in units and not alone]
-    others = [name for name in units if name not in sentinels]
-    return others + list(sentinels) if down or wanted else others
-
-
-def restart_order(units, order, gateway="", sentinels=(), states=None, alone=False):
-    """Put units into the tiers in which they are restarted, and tell which are stopped before that."""
-    chosen = _with_sentinels(dict.fromkeys(units), list(sentinels), states or {}, alone)
-    tiers = {}
-    for name in sorted(chosen):
-        # New daemons need a new gateway, and nothing that others start with must come before it.
-        tiers.setdefault(-1 if name == gateway else _place(name, order), []).append(name)
-    first = [tiers.pop(-1)] if -1 in tiers else []
-    others = [tiers[number] for number in sorted(tiers)]
-    # The last one writes that the node is stopping when it stops, and not all releases write anything when it starts:
-    # stopped before the first one starts, what that writes counts.
-    early = others[0] if others else []
-    stop = [name for name in sentinels[1:] if name in chosen and name not in early]
-    return dict(gateway=first, others=others, stop=stop, tiers=first + others)
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._order import restart_order
 
 
 class FilterModule:

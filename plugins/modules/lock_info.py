@@ -49,6 +49,11 @@ gone:
   returned: always
   type: bool
   sample: false
+held:
+  description: Whether somebody holds it, so that no other run takes it over by itself.
+  returned: always
+  type: bool
+  sample: true
 words:
   description: Who holds it, since when and what for, in words, and what that run is asked for.
   returned: always

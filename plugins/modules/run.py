@@ -12,6 +12,8 @@ version_added: 0.2.0
 description:
   - Begins the record of a run, and adds to it. The record is what one playbook of this collection knows from its first
     play to its last.
+  - The groups of the inventory are mapped here, and nowhere else. O(state=begun) reads the variables C(rolling_group)
+    and C(rolling_database_groups), and fails if they name no node.
   - Sets the facts C(rolling_run) of localhost and C(rolling_node) of a node. Both carry the id of the run. What an
     earlier run has left is no part of the record.
   - Works on the controller, and connects to no node.
@@ -26,7 +28,7 @@ options:
   kind:
     description: What the run does, for V(begun).
     type: str
-    choices: [upgrade, rollback, restart, reconfigure, plan, status]
+    choices: [upgrade, rollback, restart, reconfigure, plan, status, pause, resume, stop]
     default: upgrade
   run:
     description: Values of the record of the run. A task that sets them runs once, for localhost.
@@ -78,8 +80,8 @@ from ansible.module_utils.basic import AnsibleModule
 
 ARGUMENTS = dict(
     state=dict(type="str", choices=["begun", "noted"], required=True),
-    kind=dict(type="str", choices=["upgrade", "rollback", "restart", "reconfigure", "plan", "status"],
-              default="upgrade"),
+    kind=dict(type="str", choices=["upgrade", "rollback", "restart", "reconfigure", "plan", "status", "pause", "resume",
+                                   "stop"], default="upgrade"),
     run=dict(type="dict", default={}),
     node=dict(type="dict", default={}),
 )

@@ -11,9 +11,15 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
 import time
 import uuid
 
+from ansible.errors import AnsibleError
+
+DATABASE_GROUPS = ("database", "database_node", "database_nodes", "etcd_master")
+# Those that only set something, for a run that is under way.
+WISHES = ("pause", "resume", "stop")
 HOME = "localhost"
 RUN_FACT, NODE_FACT = "rolling_run", "rolling_node"
 
@@ -32,8 +38,11 @@ class Run:
     """What is true of the run as a whole.
 
     :param id: of this run of one playbook; two playbooks of one C(ansible-playbook) are two runs.
-    :param kind: V(upgrade), V(rollback), V(restart), V(reconfigure), V(plan) or V(status).
+    :param kind: the name of the playbook.
     :param began: when it began, in seconds since the epoch.
+    :param nodes: the names of all nodes in the inventory.
+    :param database: the names of all nodes of the database tier there.
+    :param lock: the node that has the lock.
     :param plan: the waves and what the preflight has found, see C(_plan.py); empty until there is one.
     :param begun: when the lock was held and the hooks and the watch began; 0 if they did not.
     :param ended: when the run was ended, so that it is ended once; 0 if it was not.
@@ -46,6 +55,9 @@ class Run:
     id: str = dataclasses.field(default_factory=lambda: uuid.uuid4().hex[:8])
     kind: str = "upgrade"
     began: float = dataclasses.field(default_factory=lambda: round(time.time(), 3))
+    nodes: list = dataclasses.field(default_factory=list)
+    database: list = dataclasses.field(default_factory=list)
+    lock: str = ""
     plan: dict = dataclasses.field(default_factory=dict)
     begun: float = 0.0
     ended: float = 0.0
@@ -60,6 +72,9 @@ class Node:
     """What the run did with one node.
 
     :param run: the id of the run that this is of.
+    :param seen: what the preflight, or C(status), has seen of it, as the action C(look) returns it.
+    :param asked: what the balancers say of the node: C(haproxy), C(told).
+    :param unresolved: why the release could not be resolved there.
     :param rolled: whether the node was taken through the roll to its end.
     :param cause: the first failure: C(step), C(words), C(lost), C(stopped), C(not_ready), C(timing), C(at).
     :param failure: what the operator is told: C(text), C(state), C(serves), C(command).
@@ -71,6 +86,9 @@ class Node:
     """
 
     run: str = ""
+    seen: dict = dataclasses.field(default_factory=dict)
+    asked: dict = dataclasses.field(default_factory=dict)
+    unresolved: str = ""
     rolled: bool = False
     cause: dict = dataclasses.field(default_factory=dict)
     failure: dict = dataclasses.field(default_factory=dict)
@@ -79,6 +97,24 @@ class Node:
     schema: dict = dataclasses.field(default_factory=dict)
     timeline: list = dataclasses.field(default_factory=list)
     notes: list = dataclasses.field(default_factory=list)
+
+
+def inventory_of(kind, groups, rolling_group="allsf", rolling_database_groups=DATABASE_GROUPS):
+    """The names of all nodes, and of those of the database tier, from the groups of the inventory."""
+    nodes = list(groups.get(rolling_group) or [])
+    tiers = [groups[group] for group in groups if group in rolling_database_groups]
+    database = list(dict.fromkeys(name for tier in tiers for name in tier))
+    if kind in WISHES:
+        if not set(nodes) & set(database):
+            raise AnsibleError(
+                f"Nothing was set. No node of the group {rolling_group} is in the database tier: check -i, or name "
+                "your groups as for the roll, with -e rolling_group=NAME and "
+                "-e '{\"rolling_database_groups\": [\"NAME\"]}'.")
+    elif not nodes:
+        before = "" if kind == "status" else "Nothing was touched. "
+        raise AnsibleError(f"{before}The inventory has no node in the group {rolling_group}: check -i, or name your "
+                           "group of all nodes with -e rolling_group=NAME.")
+    return nodes, database
 
 
 def _made(kind, fact):
@@ -110,3 +146,9 @@ def changed(record, **values):
     if unknown:
         raise KeyError(f"the record of a {type(record).__name__.lower()} has no {', '.join(unknown)}")
     return dataclasses.asdict(dataclasses.replace(record, **values))
+
+
+def playbook_command(task_vars, playbook):
+    """The command that runs a playbook on the same inventory."""
+    inventory = [word for source in task_vars.get("ansible_inventory_sources") or () for word in ("-i", str(source))]
+    return shlex.join(["ansible-playbook", *inventory, playbook])

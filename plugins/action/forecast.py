@@ -1,0 +1,74 @@
+# Copyright (c) 2026, the shakenfist.rolling authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import json
+import os
+
+from ansible.plugins.action import ActionBase
+from ansible_collections.shakenfist.rolling.plugins.modules.forecast import ARGUMENTS
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._balancers import true
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._forecast import forecast, lines_of
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._node import names
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._order import restart_order
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import node_of, plain, run_of
+
+
+class ActionModule(ActionBase):
+    """Forecast the run from its plan."""
+
+    _supports_check_mode = True
+    _requires_connection = False
+
+    def run(self, tmp=None, task_vars=None):
+        result = dict(super().run(tmp, task_vars), changed=False)
+        arguments = self.validate_argument_spec(argument_spec=ARGUMENTS)[1]
+        hostvars = task_vars["hostvars"]
+        plan = run_of(hostvars).plan
+        nodes = {name: self.node(hostvars, name) for name in plan["order"]}
+        looks = [self.look(hostvars, name, arguments["staged"]) for name in plan["schema"]]
+        found = forecast(plan, nodes, schema=looks, settle=arguments["settle"], bake=arguments["bake"],
+                         strategy=arguments["strategy"], cut_short=arguments["cut_short"])
+        result.update(forecast=found, lines=lines_of(found))
+        if arguments["file"]:
+            try:
+                result["changed"] = self.write(os.path.abspath(os.path.expanduser(arguments["file"])),
+                                               json.dumps(found, indent=4, sort_keys=True) + "\n")
+            except OSError as exc:
+                result.update(failed=True, msg=f"The plan cannot be written to {arguments['file']}: {exc.strerror}. "
+                              "Set plan_file to a file that you may write")
+        return result
+
+    @staticmethod
+    def node(hostvars, name):
+        """What a node is, and what is restarted there in which order; see the variables of role restart."""
+        node, own = plain(hostvars[name]["cluster_node"]), hostvars[name]
+        units = (names(plain(own.get("restart_units") or ""))
+                 or list(dict.fromkeys([*node["daemons"], node["api_unit"]])))
+        order = restart_order(units, plain(own.get("restart_order")) or node["restart_order"], node["database_unit"],
+                              node["sentinels"], node["units"], alone=not true(own.get("restart_sentinels", True)))
+        return dict(node=node, tiers=order["tiers"])
+
+    @staticmethod
+    def look(hostvars, name, staged):
+        """What a node of the database tier has seen of the schema, and whether it could ask the new build."""
+        own, schema = hostvars[name], node_of(hostvars, name).schema
+        node, target = plain(own["cluster_node"]), plain(own["stage_resolved"])
+        there = node["release"].get("version") == target["version"] and not node["release"].get("rewritten")
+        return dict(plain(own.get("schema_seen") or {}), problem=schema.get("problem", ""),
+                    staged=staged or there or target["name"] in node["staged"])
+
+    def write(self, path, text):
+        """Whether the file is another one now."""
+        try:
+            with open(path, encoding="utf-8") as handle:
+                if handle.read() == text:
+                    return False
+        except OSError:
+            pass
+        if not self._task.check_mode:
+            with open(path, "w", encoding="utf-8") as handle:
+                handle.write(text)
+        return True

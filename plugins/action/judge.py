@@ -1,0 +1,114 @@
+# Copyright (c) 2026, the shakenfist.rolling authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+from ansible.errors import AnsibleError
+from ansible.plugins.action import ActionBase
+from ansible_collections.shakenfist.rolling.plugins.modules.judge import ARGUMENTS
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._balancers import true
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._judge import (
+    LACKING,
+    NOBODY_ASKS,
+    Options,
+    Sight,
+    judge,
+)
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._node import reason
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import (
+    RUN_FACT,
+    changed,
+    node_of,
+    plain,
+    playbook_command,
+    run_of,
+)
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._status import judge_status, lines_of
+
+# The role that finds out what to roll to, where that is not the newest release.
+RESOLVERS = {"rollback": "rollback", "restart": "restart", "reconfigure": "restart"}
+FLAGS = ("allow_degraded", "allow_downgrade", "allow_skip", "cut_short", "sentinels")
+
+
+class ActionModule(ActionBase):
+    """Answer one question from what is known of all nodes of the play."""
+
+    _supports_check_mode = True
+    _requires_connection = False
+
+    def run(self, tmp=None, task_vars=None):
+        result = dict(super().run(tmp, task_vars), changed=False)
+        arguments = plain(self.validate_argument_spec(argument_spec=ARGUMENTS)[1])
+        hostvars = task_vars["hostvars"]
+        run = run_of(hostvars)
+        sight = self.sight(hostvars, run, list(task_vars["ansible_play_hosts_all"]), arguments["nodes"])
+        try:
+            return dict(result, **getattr(self, arguments["question"])(sight, arguments, run, task_vars))
+        except AnsibleError as exc:
+            return dict(result, failed=True, msg=str(exc))
+
+    def sight(self, hostvars, run, play, nodes):
+        """What is known of all nodes."""
+        records = {name: node_of(hostvars, name, run) for name in play}
+
+        def value(name, key, default):
+            # A value that cannot be worked out yet is none.
+            try:
+                found = plain(hostvars[name].get(key, default))
+            except AnsibleError:
+                return default
+            return found if isinstance(found, type(default)) else default
+
+        return Sight(
+            seen={name: {**LACKING, **record.seen, **self.balancers(record), "zone": value(name, "rolling_zone", "")}
+                  for name, record in records.items()},
+            resolved={name: value(name, "stage_resolved", {}) for name in play},
+            problems=[reason(record.unresolved) for record in records.values() if record.unresolved],
+            addresses={name: value(name, "ansible_host", "") for name in nodes if name not in play})
+
+    @staticmethod
+    def balancers(record):
+        """What the balancers say of a node, as the checks want it."""
+        haproxy, failure = record.asked.get("haproxy") or {}, record.asked.get("failure")
+        found = dict(balancer=haproxy if "problems" in haproxy else {},
+                     told=[one for one in record.asked.get("told") or [] if one])
+        return dict(found, failure=reason(failure)) if failure else found
+
+    def who(self, sight, arguments, run, task_vars):
+        """Who asks for the others. Each node has its own way back, and its own daemons to be restarted."""
+        asker, of = sight.asker(), sight.resolver_of()
+        node = sight.seen[asker]["node"] if asker else {}
+        alone = run.kind in RESOLVERS
+        names = list(sight.seen) if run.kind == "rollback" else list(of) if alone else list(dict.fromkeys(of.values()))
+        return dict(asker=asker, url=node.get("api_url", ""), credentials=node.get("credentials", ""), resolving=names,
+                    resolver=RESOLVERS.get(run.kind, "stage"),
+                    target_of={} if alone else {name: other for name, other in of.items() if other != name})
+
+    def unseen(self, sight, arguments, run, task_vars):
+        return dict(unseen=sight.unseen(arguments["api"]))
+
+    def plan(self, sight, arguments, run, task_vars):
+        given = {key: value for key, value in arguments["options"].items() if value is not None}
+        given.update({key: true(given[key]) for key in FLAGS if key in given})
+        kind = run.kind if run.kind in RESOLVERS else "upgrade"
+        options = Options(kind=kind, groups=dict(task_vars["groups"]), **given)
+        ready = [url for url, one in arguments["unseen_seen"].items() if one.get("ready")]
+        unseen = sight.unseen(arguments["api"])
+        found = judge(sight, options, arguments["api"],
+                      command=playbook_command(task_vars, f"shakenfist.rolling.{kind}"),
+                      unseen_ready=[name for name, node in unseen.items() if node["ready_url"] in ready])
+        if found.refusal:
+            return dict(failed=True, msg=found.refusal, report=found.report)
+        plan = dict(found.plan, began=run.began)
+        return dict(report=found.report, order=found.order, hard_cut=plan["order"][0] if plan["alone"] else "",
+                    ansible_facts={RUN_FACT: changed(run, plan=plan)})
+
+    def status(self, sight, arguments, run, task_vars):
+        api = arguments["api"] if "known" in arguments["api"] else NOBODY_ASKS
+        nodes = {name: dict(seen, gateway=next(iter(seen["gateways"].values()), ""))
+                 for name, seen in sight.seen.items()}
+        verdict = judge_status(nodes, arguments["options"].get("database") or (), api)
+        lock = arguments["lock"] if "words" in arguments["lock"] else {}
+        return dict(report=lines_of(verdict, api, lock=lock, limited=bool(sight.addresses)),
+                    ill=[name for name, node in verdict.items() if node["ill"]])

@@ -1,0 +1,79 @@
+# Copyright (c) 2026, the shakenfist.rolling authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import re
+
+from ansible.errors import AnsibleError
+from ansible.plugins.action import ActionBase
+from ansible_collections.shakenfist.rolling.plugins.modules.settings import ARGUMENTS
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._balancers import balancers_of, drain_balancers
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import plain, run_of
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._variables import (
+    FACTS,
+    documented,
+    impossible,
+    prefixes,
+    since,
+    unknown,
+    wrong_types,
+)
+
+NO_TIER = ("No node is in the database tier: the inventory needs a group database (or database_node, or etcd_master) "
+           "with the nodes that run sf-database. If yours has another name, pass "
+           "-e '{\"rolling_database_groups\": [\"NAME\"]}'.")
+
+
+class ActionModule(ActionBase):
+    """Look at the variables of all nodes of the play."""
+
+    _supports_check_mode = True
+    _requires_connection = False
+
+    def run(self, tmp=None, task_vars=None):
+        result = dict(super().run(tmp, task_vars), changed=False)
+        arguments = self.validate_argument_spec(argument_spec=ARGUMENTS)[1]
+        hostvars, play = task_vars["hostvars"], list(task_vars["ansible_play_hosts_all"])
+        options = documented()
+        ours = re.compile(f"({'|'.join(prefixes())})_")
+        names = {name for host in play for name in hostvars[host] if ours.match(name)}
+        values = [self.values_of(hostvars[host], names, options) for host in play]
+        kind = run_of(hostvars).kind
+        # Of a restart only; the playbooks that roll to another release know no moment.
+        given = str(values[0].get("rolling_since", "")) if kind == "restart" and values else ""
+        problem = (self.misspelt(names, [*options, *FACTS, *arguments["extra"]])
+                   or self.mistyped(options, values)
+                   or self.unmet(values, len(arguments["nodes"]), given)
+                   or (NO_TIER if not set(arguments["database"]) & set(arguments["nodes"]) else ""))
+        if problem:
+            return dict(result, failed=True, msg=f"Nothing was touched. {problem}")
+        tells = any(drain_balancers(balancers_of(each))["haproxy"] for each in values)
+        return dict(result, given=given, tells_haproxy=tells, **since(kind in ("restart", "reconfigure"), given))
+
+    def values_of(self, variables, names, options):
+        """What is set for a node, as far as it is known before anybody has looked at the node."""
+        found = {}
+        for name in sorted(names & set(options)) + ["_raw_params"]:
+            try:
+                if name in variables:
+                    found[name] = plain(variables[name])
+            except AnsibleError:
+                pass
+        return found
+
+    @staticmethod
+    def misspelt(names, known):
+        found = unknown(names, known)
+        return f"These variables are unknown, correct or remove them: {', '.join(found)}." if found else ""
+
+    @staticmethod
+    def mistyped(options, values):
+        found = list(dict.fromkeys(words for each in values for words in wrong_types(options, each)))
+        return f"Correct this variable: {'; '.join(found)}" if found else ""
+
+    @staticmethod
+    def unmet(values, nodes, given):
+        found = list(dict.fromkeys(words for each in values for words in impossible(each, nodes, given)))
+        return f"Correct this: {'; '.join(found)}." if found else ""

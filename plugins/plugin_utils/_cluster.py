@@ -1,0 +1,168 @@
+# Copyright (c) 2026, the shakenfist.rolling authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This plugin_util is private to the collection: it may change at any time, use it only from shakenfist.rolling.
+
+# The cluster as a whole: the API's list of nodes against the inventory, and the clocks.
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from ansible_collections.shakenfist.rolling.plugins.module_utils._version import reports
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._findings import FAIL, Findings
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._table import listed
+
+# A daemon that nobody can name.
+SOME = "a daemon"
+
+
+def _listed(verdict, api):
+    """Who is in the API's list and not in the inventory, and the reverse."""
+    ours = {node["name"]: name for name, node in verdict.items()}
+    theirs = {node["name"]: node for node in api["nodes"] if node["state"] != "deleted"}
+    return (sorted(name for name in theirs if name not in ours), sorted(set(ours) - set(theirs)), theirs)
+
+
+def _stale(name, node, url):
+    # Only a node that is there can be cleared, and only one that is gone may be deleted.
+    back = (", and once the cause of its error is gone, run sf-ctl clear-node-error there"
+            if node["state"] == "error" else "")
+    return (f"the API's node {name} is {node['state']} and runs {node['release'] or 'nothing that is known'}: until it "
+            f"is deleted, no object is upgraded online. If it is gone for good: sf-client node delete {name}  "
+            f"(or DELETE {url}/nodes/{name}). If it is not: add it to the inventory{back}")
+
+
+def _idle(node):
+    """The daemons of a node that do not run, as it has told the API; none where the API does not say so."""
+    return sorted(name for name, state in (node.get("daemons") or {}).items() if state not in (None, "", "running"))
+
+
+def _state(name, node, rolled, sentinels):
+    """What the state that a node of the inventory is in means, and what ends it; empty if it is as it should be."""
+    state, idle = node["state"], _idle(node)
+    said = f"the API says that {name} is {state}"
+    if state == "error":
+        end = ". It is rolled all the same" if rolled else ""
+        return (f"{said}, which a failed disk leaves, for example, and which stays: once the cause is gone, run "
+                f"sf-ctl clear-node-error on {name}{end}. Delete only a node that is gone")
+    if state == "missing":
+        return f"{said}: it is in the inventory, so it is rolled; see that it recovers" if rolled else (
+            f"{said}: see that its daemons run")
+    if state in ("stopping", "stopped", "degraded"):
+        which = f"{listed(idle)} {'does' if len(idle) == 1 else 'do'} not run there" if idle else (
+            f"{SOME} does not run there, or was stopped and not started again")
+        back = "rolling it starts every daemon again" if rolled else (
+            f"it is not rolled now, so start what does not run: systemctl list-units --all 'sf-*' on {name}")
+        # Nothing but a start of the sentinels leads out of these two.
+        if state != "degraded" and rolled and not sentinels:
+            back = ("the roll leaves the sentinels alone (restart_sentinels), so start them: systemctl restart "
+                    f"sf-sentinel-first, then sf-sentinel-last, on {name}")
+        return f"{said}: {which}; {back}"
+    return ""
+
+
+def _foreign_tier(verdict, unseen, theirs, database):
+    """Nodes that the API takes for nodes of the database tier, and the inventory does not, or the reverse."""
+    wrong, odd = [], []
+    for name, node in {**unseen, **verdict}.items():
+        said = theirs.get(node["name"], {}).get("is_database_node")
+        # What its own daemons tell was said already.
+        told = any(finding.check == "tier" and finding.level == FAIL for finding in node.get("findings") or ())
+        if said is True and name not in database and not told:
+            wrong.append(f"the API says that {node['name']} is a database node, but the inventory does not have it in "
+                         "the database tier: add it to the group database there (or to database_node or etcd_master, "
+                         "whichever yours has)")
+        if said is False and name in database:
+            odd.append(f"the API says that {node['name']} is no database node, but the inventory has it in the "
+                       "database tier: take it out of that group if it does not run sf-database")
+    return wrong, odd
+
+
+def _left_out(verdict, hidden, unseen, database, target, back, restart):
+    """What speaks against rolling only the nodes that --limit names: one list that refuses, and one that warns."""
+    if not target:
+        return [], []
+    # Where daemons are only restarted, the release of the others does not matter.
+    old = {name: node["version"] for name, node in sorted(unseen.items())
+           if not restart and not reports(node["version"], target)}
+    tier = [f"{name} is on {old[name]}" for name in old if name in database]
+    others = [f"{name} is on {old[name]}" for name in old if name not in database]
+    rolled = [name for name, node in verdict.items() if not node["done"]]
+    rolled_tier = [name for name in rolled if name in database]
+    rolled_others = [name for name in rolled if name not in database]
+    blind = sorted(set(hidden) - set(unseen))
+    refusals = [f"--limit hides {', '.join(blind)}, and the API knows nothing of them: run without --limit, the nodes "
+                "that are done are passed over anyway"] if blind else []
+    if not back and tier and rolled_others:
+        refusals.append(f"{', '.join(rolled_others)} would run {target} before the database tier does "
+                        f"({', '.join(tier)}): a new sf-api needs a new sf-database. Roll the tier first, or run "
+                        "without --limit")
+    if back and others and rolled_tier:
+        refusals.append(f"{', '.join(rolled_tier)} would go back to {target} before the other nodes do "
+                        f"({', '.join(others)}): a new sf-api needs a new sf-database. Run without --limit")
+    warnings = [f"after this roll {', '.join(tier)} still: if the schema moves, its sf-database does not start again. "
+                "Roll it soon"] if not back and tier and rolled_tier else []
+    return refusals, warnings
+
+
+def judge_cluster(verdict, api, offsets=None, limit=5.0, hidden=(), unseen=None, database=(), target="",
+                      back=False, restart=False, sentinels=True):
+    """Judge the cluster as a whole: the API's list of nodes against the inventory, and the clocks."""
+    findings, unseen = Findings(), unseen or {}
+
+    if not api.get("known"):
+        findings.judge("nodes", [f"the API's list of nodes is not known, so stale nodes and the leader are not seen: "
+                        f"{api.get('problem') or 'no node could ask'}"], "warn")
+    else:
+        strangers, missing, theirs = _listed({**unseen, **verdict}, api)
+        # What is amiss with the list is no reason to leave a configuration unapplied.
+        level = "warn" if restart else "fail"
+        findings.judge("stale nodes", [_stale(name, theirs[name], api.get("url") or "the API") for name in strangers
+                              if theirs[name]["state"] in ("error", "missing")], level)
+        findings.judge("nodes", [
+                        f"the API knows a node {name} ({theirs[name]['state']}, {theirs[name]['release']}) that the "
+                        f"inventory lacks: add it, it would be left {'as it is' if restart else 'on its old release'}"
+                        for name in strangers
+                        if theirs[name]["state"] not in ("error", "missing")]
+              + [f"the API does not know {name}, which the inventory has: has it ever started? Take it out of the "
+                 "inventory if it is no node of this cluster" for name in missing], level)
+        left = [node["name"] for node in verdict.values() if not node.get("done")]
+        states = [_state(name, theirs[name], name in left, sentinels) for name in sorted(theirs)
+                  if name not in strangers]
+        findings.judge("states", list(filter(None, states)), "warn")
+        foreign, odd = _foreign_tier(verdict, unseen, theirs, database)
+        findings.judge("database nodes", foreign, level)
+        if odd:
+            findings.judge("database nodes", odd, "warn")
+    if hidden:
+        refusals, warnings = _left_out(verdict, hidden, unseen, database, target, back, restart)
+        findings.judge("limit", refusals)
+        if warnings:
+            findings.judge("limit", warnings, "warn")
+    clocks = {name: offset for name, offset in (offsets or {}).items() if offset is not None}
+    apart = max(clocks.values()) - min(clocks.values()) if clocks else 0
+    findings.judge("clocks", [f"the clocks are {apart:.0f} s apart, at most {limit:g} s are allowed ("
+                     + ", ".join(f"{name} {offset:+.0f} s" for name, offset in sorted(clocks.items()))
+                     + "): let a time service set them"] if apart > limit else [])
+    return findings
+
+
+def unseen_nodes(nodes, addresses, like):
+    """What the API tells of nodes of the inventory that this run may not look at, with the ports of one that it may."""
+    if not like:
+        return {}
+    url, gateway_port = urlsplit(like["ready_url"]), like["gateway"].rpartition(":")[2]
+    found = {}
+    for name, address in addresses.items():
+        for node in nodes:
+            if node["state"] != "deleted" and (node["name"] == name or node["ip"] == address):
+                found[name] = {
+                    "name": node["name"],
+                    "address": node["ip"],
+                    "ready_url": url._replace(netloc=f"{node['ip']}:{url.port}").geturl(),
+                    "gateway": f"{node['ip']}:{gateway_port}",
+                    "version": node["release"],
+                }
+    return found

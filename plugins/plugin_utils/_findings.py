@@ -1,0 +1,71 @@
+# Copyright (c) 2026, the shakenfist.rolling authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This plugin_util is private to the collection: it may change at any time, use it only from shakenfist.rolling.
+
+# What a check has found, and the lines that an operator reads.
+
+from __future__ import annotations
+
+import dataclasses
+
+FAIL, WARN, PASS = "fail", "warn", "pass"
+
+
+@dataclasses.dataclass(frozen=True)
+class Finding:
+    """What one check has found.
+
+    :param check: what was checked, in a word or two.
+    :param level: V(fail) refuses the run, V(warn) only says so, V(pass) has nothing to say.
+    :param words: what was expected, what was seen, and what mends it; empty for V(pass).
+    :param node: the name in the inventory; empty where it is of the cluster.
+    """
+
+    check: str
+    level: str
+    words: str = ""
+    node: str = ""
+
+    def line(self):
+        return f"{self.level}  {self.node + ': ' if self.node else ''}{self.words}"
+
+
+class Findings(list):
+    """The findings of one node, or of the cluster."""
+
+    def __init__(self, node=""):
+        super().__init__()
+        self.node = node
+
+    def add(self, check, level, words=""):
+        self.append(Finding(check, level, words, self.node))
+
+    def judge(self, check, problems, level=FAIL):
+        """A check passes without problems."""
+        for words in problems:
+            self.add(check, level, words)
+        if not problems:
+            self.add(check, PASS)
+
+    def failed(self):
+        return [finding for finding in self if finding.level == FAIL]
+
+
+def report(cluster, nodes):
+    """The findings as lines: what fails first, what passes last and in short.
+
+    :arg cluster: the findings of the cluster.
+    :arg nodes: those of each node, by name.
+    """
+    findings = [*cluster, *(finding for found in nodes.values() for finding in found)]
+    lines = [finding.line() for level in (FAIL, WARN) for finding in findings if finding.level == level]
+    passed = {}
+    for finding in findings:
+        if finding.level == PASS:
+            passed.setdefault(finding.check, []).append(finding.node)
+    for check, names in passed.items():
+        where = ", ".join(name for name in names if name)
+        lines.append(f"{PASS}  {check}{': ' + where if where and len(names) < len(nodes) else ''}")
+    return lines

@@ -1,0 +1,194 @@
+# Copyright (c) 2026, the shakenfist.rolling authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This plugin_util is private to the collection: it may change at any time, use it only from shakenfist.rolling.
+
+# The questions of the preflight, answered from what was seen of all nodes.
+
+from __future__ import annotations
+
+import dataclasses
+
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._cluster import judge_cluster, unseen_nodes
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._findings import FAIL, report
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._node_notes import note_nodes
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._plan import plan_of
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._verdict import judge_nodes
+
+NOBODY_ASKS = {"known": False, "problem": "no node serves"}
+LACKING = dict(node={}, failure="it could not be examined", unreachable=False, ready=False, answers="nothing",
+               gateways={}, host={})
+
+
+@dataclasses.dataclass
+class Sight:
+    """What was seen of the nodes of the play.
+
+    :param seen: by name in the inventory, what the action C(look) has noted, with C(zone), C(balancer) and C(told).
+    :param resolved: by name, what was resolved there, C(stage_resolved).
+    :param problems: why the release could not be resolved, one sentence each.
+    :param addresses: by name, the addresses of the nodes that C(--limit) leaves out.
+    """
+
+    seen: dict
+    resolved: dict = dataclasses.field(default_factory=dict)
+    problems: list = dataclasses.field(default_factory=list)
+    addresses: dict = dataclasses.field(default_factory=dict)
+
+    def asker(self):
+        """The one node that asks the API for all: the first one that serves; empty if none does."""
+        return next((name for name, seen in self.seen.items() if seen["ready"]), "")
+
+    def able(self):
+        """The nodes whose pip could be asked."""
+        return [name for name, seen in self.seen.items() if seen["node"] and not seen["node"]["problem"]]
+
+    def resolver_of(self):
+        """By node, the first one of its kind: what that one resolves the others can use."""
+        first = {}
+        for name in self.able():
+            first.setdefault(self.seen[name]["node"]["kind"], name)
+        return {name: first[self.seen[name]["node"]["kind"]] for name in self.able()}
+
+    def unseen(self, api):
+        """What the API tells of the nodes that C(--limit) leaves out."""
+        asker = self.asker()
+        return unseen_nodes(api.get("nodes") or [], self.addresses, self.seen[asker]["node"] if asker else {})
+
+    def target(self):
+        """What is rolled to, as the first node that could be asked has it."""
+        return self.resolved.get(next(iter(self.able()), ""), {})
+
+    def offsets(self):
+        """By node, how far its clock is from that of the controller."""
+        clocks = {name: (seen.get("host") or {}).get("clock_offset") for name, seen in self.seen.items()}
+        return {name: offset for name, offset in clocks.items() if isinstance(offset, (int, float))}
+
+
+@dataclasses.dataclass
+class Options:
+    """What was asked for; see the variables of the roles with these names."""
+
+    kind: str = "upgrade"
+    database: list = dataclasses.field(default_factory=list)
+    groups: dict = dataclasses.field(default_factory=dict)
+    serial: object = 1
+    allow_degraded: bool = False
+    allow_downgrade: bool = False
+    allow_skip: bool = False
+    balancer_detection: float = 0.0
+    strategy: str = "clone"
+    cut_short: bool = False
+    sentinels: bool = True
+    given: str = ""
+    since: int = 0
+    since_words: str = ""
+
+    @property
+    def back(self):
+        return self.kind == "rollback"
+
+    @property
+    def restart(self):
+        """Whether the release stays as it is."""
+        return self.kind in ("restart", "reconfigure")
+
+
+@dataclasses.dataclass
+class Judgement:
+    """What comes of it.
+
+    :param refusal: why nothing may be touched, for the operator; empty if the plan may be carried out.
+    :param plan: the plan, as the run record keeps it.
+    :param report: the findings as lines.
+    :param order: the order of the roll as lines.
+    """
+
+    refusal: str
+    plan: dict
+    report: list
+    order: list
+
+
+def judge(sight, options, api=None, unseen_ready=(), command=""):
+    """Judge the cluster, and plan the roll.
+
+    :arg api: what the module C(nodes_info) has returned; None where no node could ask.
+    :arg unseen_ready: of the nodes that C(--limit) leaves out, those that serve.
+    :arg command: what runs the playbook again, without the release or the time that it needs.
+    """
+    api, target = api or NOBODY_ASKS, sight.target()
+    version = target.get("version", "")
+    # That a node has the release to go back to does not tell that an earlier run has begun.
+    judged = dict(target, name="") if options.back and target else target
+    nodes = judge_nodes(sight.seen, options.database, judged,
+                        allow_degraded=options.allow_degraded or bool(options.given),
+                        allow_downgrade=options.allow_downgrade or options.back, allow_skip=options.allow_skip,
+                        balancer_detection=options.balancer_detection, strategy=options.strategy,
+                        restart=options.restart)
+    unseen = sight.unseen(api)
+    cluster = judge_cluster(nodes, api, sight.offsets(), hidden=sight.addresses, unseen=unseen,
+                            database=options.database, target=version, back=options.back, restart=options.restart,
+                            sentinels=options.sentinels)
+    cluster += note_nodes(sight.seen, version, options.groups, unseen)
+    lines = report(cluster, {name: node["findings"] for name, node in nodes.items()})
+    problem = "; ".join(dict.fromkeys([*sight.problems, *_differ(sight)]))
+    if problem or any(line.startswith(FAIL) for line in lines):
+        return Judgement(_refusal(sight, options, lines, problem), {}, lines, [])
+    plan = plan_of(nodes, options.serial, back=options.back, api=api, unseen_ready=unseen_ready,
+                   database=options.database, cut_short=options.cut_short)
+    plan.update(command=command + _continued(options, version), release=version, since=options.since, report=lines)
+    refusal = f"Nothing was touched. {plan['problem']}" if plan["problem"] else ""
+    return Judgement(refusal, plan, lines, _order(plan, nodes, options))
+
+
+def _differ(sight):
+    """That pip has found different releases for different versions of Python."""
+    names = dict.fromkeys(sight.resolver_of().values())
+    versions = list(dict.fromkeys(sight.resolved[name]["version"] for name in names
+                                  if sight.resolved.get(name, {}).get("version")))
+    if len(versions) < 2:
+        return []
+    return [f"the newest release differs between the nodes ({', '.join(versions)}), for their versions of Python do: "
+            "name one that all support with -e rolling_release=VERSION"]
+
+
+def _continued(options, version):
+    """What the command that continues a roll names, so that it does the same."""
+    if options.kind == "reconfigure":
+        return ""
+    if options.kind == "restart":
+        return f" -e rolling_since={options.since_words}"
+    return f" -e {'rollback' if options.back else 'rolling'}_release={version}"
+
+
+def _refusal(sight, options, lines, problem):
+    told = ["Nothing was touched, the cluster is not fit to be rolled:"]
+    if problem:
+        told.append(f"fail  the {'restart' if options.restart else 'release'}: {problem}")
+        if not (options.back or options.restart):
+            told.append("Correct rolling_release or stage_source, or the index that pip uses on "
+                        f"{next(iter(sight.able()), '')}.")
+    told += [line for line in lines if not (problem and line.startswith("pass  release"))]
+    return "\n".join([*told, "Mend that, then run the command again."])
+
+
+def _order(plan, nodes, options):
+    """The order of the roll as lines."""
+    together = {name: batch[0] for batch in plan["batches"] for name in batch[1:]}
+    why = {name: words for wave in plan["waves"] for name, words in wave["why"].items()}
+    lines = []
+    for number, name in enumerate(plan["order"], start=1):
+        words = [f"{number}. {name}: {nodes[name]['version']}" + ("" if options.restart else f" -> {plan['release']}"),
+                 "database tier" if name in plan["database"] else "",
+                 "" if name in plan["serving"] else "does not serve now",
+                 "holds the lease of the leader" if name == plan["leader"] else "",
+                 "together with the one before" if name in together else "",
+                 f"not together with the one before: {why[name]}" if name in why else ""]
+        lines.append(", ".join(filter(None, words)))
+    state = f"restarted since {options.given}" if options.restart else f"on {plan['release']}"
+    lines += [f"{name}: {state} already, passed over" for name in plan["done"]]
+    if options.kind == "restart" and plan["order"]:
+        lines += ["Should it stop, this continues it, with the options that you gave:", plan["command"]]
+    return lines

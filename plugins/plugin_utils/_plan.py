@@ -1,0 +1,155 @@
+# Copyright (c) 2026, the shakenfist.rolling authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This plugin_util is private to the collection: it may change at any time, use it only from shakenfist.rolling.
+
+# In which order nodes are rolled: waves, each a list of batches.
+
+from __future__ import annotations
+
+import dataclasses
+
+from ansible.errors import AnsibleError
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._table import listed
+
+# What the API says of a node that makes it a node of a kind.
+KINDS = {"is_hypervisor": "hypervisors", "is_network_node": "network nodes"}
+DATABASE, OTHERS = "database", "others"
+
+
+@dataclasses.dataclass
+class Wave:
+    """Nodes that are rolled after those of the wave before them.
+
+    :param name: V(database) or V(others).
+    :param batches: the names of the nodes that are rolled at once, batch by batch.
+    :param why: by node, why it was not taken together with the one before, where the batch had room for it.
+    """
+
+    name: str
+    batches: list = dataclasses.field(default_factory=list)
+    why: dict = dataclasses.field(default_factory=dict)
+
+    def nodes(self):
+        return [name for batch in self.batches for name in batch]
+
+
+def sizes(serial, count):
+    """How large each batch may be, in the manner of C(serial) of a play."""
+    found = []
+    for item in serial if isinstance(serial, (list, tuple)) and serial else [serial]:
+        text = str(item).strip()
+        digits = text[:-1] if text.endswith("%") else text
+        if not digits.isdigit() or int(digits) == 0:
+            raise AnsibleError("rolling_serial must be a number of nodes above 0, a percentage, or a list of "
+                               f"them, not {item!r}")
+        found.append(max(1, count * int(digits) // 100) if text.endswith("%") else int(digits))
+    return found
+
+
+def _tier(verdict, database, leader):
+    """The nodes of one tier that are left to do: those that serve nobody first, zone by zone, the leader last.
+
+    Else in the order of the inventory.
+    """
+    left = [name for name, node in verdict.items() if node["database"] == database and not node["done"]]
+    zones = list(dict.fromkeys(verdict[name].get("zone", "") for name in left))
+    return sorted(left, key=lambda name: (verdict[name]["ready"], verdict[name].get("name", name) == leader,
+                                          zones.index(verdict[name].get("zone", ""))))
+
+
+def _members(verdict, nodes):
+    """By kind, the nodes that serve now. A kind with one member only has nobody to stand in for it anyway."""
+    facts = {node["name"]: node for node in nodes}
+    kinds = {words: {name for name, node in verdict.items()
+                     if node["ready"] and facts.get(node.get("name", name), {}).get(kind)}
+             for kind, words in KINDS.items()}
+    return {words: members for words, members in kinds.items() if len(members) > 1}
+
+
+def _batched(names, verdict, serial, kinds):
+    """The wave of these nodes, in their order: never two zones in one batch, never all of one kind."""
+    limits, wave = sizes(serial, len(names)), Wave(OTHERS)
+    for name in names:
+        batch = wave.batches[-1] if wave.batches else []
+        room = bool(batch) and len(batch) < limits[min(len(wave.batches), len(limits)) - 1]
+        why = _apart(batch, name, verdict, kinds) if room else ""
+        if room and not why:
+            batch.append(name)
+            continue
+        wave.batches.append([name])
+        if why:
+            wave.why[name] = why
+    return wave
+
+
+def _apart(batch, name, verdict, kinds):
+    """Why a node may not be out of rotation together with those of a batch."""
+    if verdict[batch[0]].get("zone", "") != verdict[name].get("zone", ""):
+        return "another zone"
+    all_of = next((words for words, members in kinds.items() if members <= {*batch, name}), "")
+    return f"else no {all_of} would be left" if all_of else ""
+
+
+def plan_of(verdict, serial=1, back=False, api=None, unseen_ready=(), database=(), cut_short=False):
+    """The plan of a roll, as the run record keeps it.
+
+    :arg verdict: what C(judge_nodes) has made of each node.
+    :arg serial: the batches of the nodes after the database tier, see C(rolling_serial).
+    :arg back: whether the roll goes back, so that the tier comes last.
+    :arg api: what the module C(nodes_info) has returned.
+    :arg unseen_ready: nodes that C(--limit) leaves out, and that serve.
+    :arg database: the names of all nodes of the tier, those that C(--limit) leaves out among them.
+    """
+    api = api or {}
+    leader = api.get("leader") or ""
+    tier = Wave(DATABASE, [[name] for name in _tier(verdict, True, leader)])
+    others = _batched(_tier(verdict, False, leader), verdict, serial, _members(verdict, api.get("nodes") or []))
+    # A new sf-api needs a new sf-database, so going back the tier comes last.
+    waves = [others, tier] if back else [tier, others]
+    ready = [name for name, node in verdict.items() if node["ready"]]
+    down = [name for name, node in verdict.items() if node["gateway_down"]]
+    # Without any gateway a node stays ready for some 10 to 15 seconds more: it is not to be counted on.
+    lost = down and all(node["gateway_down"] for node in verdict.values() if node["database"])
+    serving = [] if lost else ready + list(unseen_ready)
+    schema = [name for name, node in verdict.items() if node["database"]]
+    order = [name for wave in waves for name in wave.nodes()]
+    alone = bool(order) and len(serving) < 2
+    return dict(
+        waves=[dataclasses.asdict(wave) for wave in waves if wave.batches],
+        order=order,
+        database=tier.nodes(),
+        others=others.nodes(),
+        batches=others.batches,
+        serial=[len(batch) for batch in others.batches] or [1],
+        schema=schema,
+        # The same for all operators, whatever the order of their inventory and their limit.
+        lock=lock_node([*schema, *database]),
+        members=_members_of(schema, order, tier.nodes(), next(iter(verdict), "")),
+        first=next(iter(verdict), ""),
+        api=bool(api.get("known")),
+        # How the nodes were before, for those that look at them again.
+        nodes=list(api.get("nodes") or []),
+        leader=next((name for name, node in verdict.items() if node.get("name", name) == leader), ""),
+        done=[name for name, node in verdict.items() if node["done"]],
+        gateways_down=down,
+        serving=serving,
+        alone=alone,
+        # With others, a drain costs no outage, and cutting it short would only cut requests.
+        problem=("drain_cut_short is true, which cuts the requests in flight of each node, but it only gains something "
+                 f"where nobody else serves. {listed(serving)} serve: leave it out"
+                 if cut_short and order and not alone else ""))
+
+
+def _members_of(schema, order, tier, first):
+    """The groups of the playbooks, name by name: each has its nodes in the order of this list."""
+    found = [dict(name=name, groups=["rolling_schema"]) for name in schema]
+    found += [dict(name=name, groups=["rolling_order", f"rolling_{DATABASE if name in tier else OTHERS}"])
+              for name in order]
+    return found + ([dict(name=first, groups=["rolling_first"])] if first else [])
+
+
+def lock_node(database):
+    """The node that has the lock, of all the nodes of the database tier; empty if there is none."""
+    return min(database, default="")

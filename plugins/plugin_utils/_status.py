@@ -1,0 +1,140 @@
+# Copyright (c) 2026, the shakenfist.rolling authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This plugin_util is private to the collection: it may change at any time, use it only from shakenfist.rolling.
+
+# What there is to say of each node, and of the cluster as it is.
+
+from __future__ import annotations
+
+import time
+
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._table import listed, table, wrap
+
+
+def _said(name, api):
+    """What the API says of a node that could not be looked at."""
+    node = next((node for node in api.get("nodes") or [] if node["name"] == name), None)
+    if not node:
+        return []
+    return [f"the API says that it is {node['state']} and runs {node['release'] or 'nothing that is known'}"]
+
+
+def _problems(seen, in_tier):
+    """What is ill with a node that was looked at."""
+    node = seen["node"]
+    problems = [node["problem"]] if node["problem"] else []
+    if not seen["ready"]:
+        problems.append(f"{node['ready_url']} answers {seen['answers']}, expected 200 from every worker")
+    if in_tier and seen["gateway"] != "SERVING":
+        problems.append(f"its gateway {node['gateway']} is {seen['gateway'] or 'not known'}, expected SERVING")
+    return problems + [f"{name} is {node['units'][name]['state']}" for name in node["daemons"]
+                       if not node["units"][name]["active"]]
+
+
+def _rewritten(node):
+    """The release directories that are not what their names say."""
+    active = node["release"].get("name")
+    return [f"{node['releases']}/{name} holds {version} and is no longer what its name says: another installer has "
+            "written into it. " + ("The next upgrade keeps it under the name of what it holds" if name == active
+                                   else "It is not active: no roll uses it by that name, you may remove it")
+            for name, version in sorted(node["rewritten"].items())]
+
+
+def _absent(name, seen, api):
+    """A node that nobody could look at."""
+    name = seen["node"].get("name", name)
+    return dict(name=name, release=None, ready=None, gateway=None, active=None, units=None, since=None,
+                leader=name == api.get("leader"), absent="unreachable" if seen["unreachable"] else "not examined",
+                problems=[seen["failure"] or "it could not be examined"], notes=_said(name, api))
+
+
+def _looked_at(seen, in_tier, leader):
+    node = seen["node"]
+    units = [node["units"][name] for name in node["daemons"]]
+    active = [unit for unit in units if unit["active"]]
+    old = [name for name in node["behind"] if node["units"][name]["active"]]
+    version = node["release"].get("version", "")
+    notes = [f"started before {version} was active: {'every daemon' if len(old) == len(active) else listed(old)}"]
+    return dict(
+        name=node["name"],
+        release=version,
+        ready=seen["ready"],
+        gateway=seen["gateway"] if in_tier else "",
+        active=len(active),
+        units=len(units),
+        since=min((unit["started"] for unit in active if unit["started"]), default=None),
+        leader=node["name"] == leader,
+        absent="",
+        problems=_problems(seen, in_tier),
+        notes=(notes if old else []) + _rewritten(node),
+    )
+
+
+def judge_status(nodes, database=(), api=None):
+    """What there is to say of each node; one that could not be looked at has no release and a problem."""
+    api = api or {}
+    verdict = {}
+    for name, seen in nodes.items():
+        absent = seen["failure"] or not seen["node"]
+        node = _absent(name, seen, api) if absent else _looked_at(seen, name in database, api.get("leader"))
+        verdict[name] = dict(node, ill=bool(node["problems"]))
+    return verdict
+
+
+# ---- as lines
+
+HEAD = ("node", "release", "ready", "gateway", "units", "since (UTC)", "remarks")
+UNKNOWN = "?"
+
+
+def _row(name, node):
+    remarks = listed(word for word in ("leader" if node["leader"] else "", node["absent"]) if word)
+    if node["absent"]:
+        return [name, *[UNKNOWN] * 5, remarks]
+    since = time.strftime("%Y-%m-%d %H:%M", time.gmtime(node["since"])) if node["since"] else ""
+    return [name, node["release"] or UNKNOWN, "yes" if node["ready"] else "no", node["gateway"],
+            f"{node['active']} of {node['units']}", since, remarks]
+
+
+def _summary(verdict):
+    """How many serve, and which releases there are."""
+    releases = {}
+    for name, node in verdict.items():
+        releases.setdefault(node["release"] or "not known", []).append(name)
+    told = [f"{release} on {len(names)}" for release, names in releases.items()]
+    return f"{sum(node['ready'] is True for node in verdict.values())} of {len(verdict)} nodes serve; {listed(told)}"
+
+
+def _strangers(verdict, api):
+    """Nodes that the API knows and the inventory does not."""
+    ours = {node["name"] for node in verdict.values()}
+    return [f"the API also knows {node['name']}, which is {node['state']} and runs "
+            f"{node['release'] or 'nothing that is known'}; it is not in the inventory"
+            for node in api.get("nodes") or [] if node["state"] != "deleted" and node["name"] not in ours]
+
+
+def _lock(lock):
+    if not lock:
+        return "not known, the node that has it was not seen"
+    if lock["gone"]:
+        return f"{lock['words']}. That process is gone: the next run from this machine takes the lock over by itself"
+    if lock["ran_out"]:
+        return f"{lock['words']}. Its lease ran out: the next run takes it over by itself"
+    return lock["words"]
+
+
+def lines_of(verdict, api=None, lock=None, limited=False):
+    """The state of the cluster as lines: a table, what is amiss, and who rolls."""
+    api = api or {}
+    lines = [_summary(verdict), *table([HEAD, *(_row(name, node) for name, node in verdict.items())], 0)]
+    for name, node in verdict.items():
+        for words in node["problems"] + node["notes"]:
+            lines += wrap(f"{name}: {words}")
+    if not api.get("known"):
+        lines += wrap(f"leader: not known, {api.get('problem') or 'no node could ask the API'}")
+    elif not limited:
+        for words in _strangers(verdict, api):
+            lines += wrap(words)
+    return lines + wrap(f"lock: {_lock(lock)}")

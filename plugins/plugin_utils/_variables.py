@@ -1,0 +1,166 @@
+# Copyright (c) 2026, the shakenfist.rolling authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This plugin_util is private to the collection: it may change at any time, use it only from shakenfist.rolling.
+
+# What the operator has set, against what the roles document. Nothing of it needs a node.
+
+from __future__ import annotations
+
+import calendar
+import difflib
+import glob
+import math
+import os
+import re
+import time
+
+import yaml
+from ansible.errors import AnsibleError
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._balancers import balancers_of, drain_balancers
+
+ROLES = os.path.join(os.path.dirname(__file__), "..", "..", "roles")
+# How alike two names must be to be taken for the same one misspelt; difflib's ratio, found with the names of the roles.
+ALIKE = 0.88
+OWN = "rolling_"
+# Names that were ours, and what has taken their place.
+RENAMED = dict.fromkeys(("preflight_credentials", "status_credentials", "verify_credentials"), "cluster_credentials")
+# What the roles publish, so that nobody has misspelt it.
+FACTS = ("cluster_node", "plan_seen", "reconfigure_left", "reconfigure_runs", "restart_runs", "restart_tiers",
+         "rolling_node", "rolling_run", "schema_seen", "stage_resolved", "stage_wheels")
+HOOKS = ("hook_before_roll", "hook_before_drain", "hook_after_gate", "hook_after_roll")
+# Seconds that the clocks of two machines may be apart, see the check of them.
+APART = 5
+TIME = "%Y-%m-%dT%H:%M:%SZ"
+
+
+def documented(roles=ROLES):
+    """All options in the argument specs of the roles, by name.
+
+    None is required: what a role cannot do without, its caller gives, and not whoever sets variables for all of them.
+    """
+    options = {}
+    for path in sorted(glob.glob(os.path.join(roles, "*", "meta", "argument_specs.yml"))):
+        try:
+            with open(path, encoding="utf-8") as handle:
+                specs = yaml.safe_load(handle)["argument_specs"]
+        except (OSError, yaml.YAMLError, KeyError, TypeError) as exc:
+            raise AnsibleError(f"cannot read argument specs from {path}: {exc}") from exc
+        for spec in specs.values():
+            options.update((name, {key: value for key, value in option.items() if key != "required"})
+                           for name, option in spec.get("options", {}).items())
+    if not options:
+        raise AnsibleError(f"no role in {roles} documents its variables")
+    return options
+
+
+def prefixes(roles=ROLES):
+    """What the names of variables of this collection begin with: the names of its roles, and that of its playbooks."""
+    return [OWN.rstrip("_"), *sorted(os.path.basename(os.path.dirname(os.path.dirname(path)))
+                                     for path in glob.glob(os.path.join(roles, "*", "meta", "argument_specs.yml")))]
+
+
+def unknown(names, known):
+    """What is said of names that are meant for this collection, but that it does not know.
+
+    A name that begins with C(rolling_) belongs to nobody else. Others, such as C(drain_...), are only reported when
+    they are close to a known one, or were one, for an operator's inventory may have its own use for them.
+    """
+    found = []
+    for name in sorted(set(names) - set(known)):
+        near = difflib.get_close_matches(name, known, n=1, cutoff=0.6 if name.startswith(OWN) else ALIKE)
+        near = [RENAMED[name]] if name in RENAMED else near
+        if near or name.startswith(OWN):
+            found.append(f"{name} (did you mean {near[0]}?)" if near else name)
+    return found
+
+
+def wrong_types(options, values):
+    """What is said of values that are not of the type that is documented."""
+    spec = {name: {key: option[key] for key in ("type", "elements", "choices", "options") if key in option}
+            for name, option in options.items() if name in values}
+    return list(ArgumentSpecValidator(spec).validate({name: values[name] for name in spec}).error_messages)
+
+
+def number(value):
+    """A number from a value that may be the text of one; None if it is none."""
+    try:
+        found = float(value)
+    except (TypeError, ValueError):
+        return None
+    return found if math.isfinite(found) else None
+
+
+def moment(text):
+    """The seconds since the epoch of a time in UTC; None if it is no such time."""
+    try:
+        return calendar.timegm(time.strptime(text, TIME))
+    except ValueError:
+        return None
+
+
+# The least value of each, and what it is a number of.
+LEAST = {"prune_keep": (1, " or more"), "verify_bake": (0, " or more seconds"), "roll_settle": (0, " or more seconds"),
+         "roll_error_budget": (0, " or more")}
+
+
+def impossible(values, nodes, since="", now=None):
+    """What is said of values that cannot be met, each by itself well-formed.
+
+    :arg values: what is set, by name.
+    :arg nodes: how many nodes the cluster has.
+    :arg since: C(rolling_since), where it counts.
+    """
+    now = time.time() if now is None else now
+    found = []
+    if values.get("_raw_params"):
+        # What -e leaves over, Ansible keeps under this name.
+        found.append(f'-e ends a value at its first blank, so that "{values["_raw_params"]}" belongs to no variable; a '
+                     "value with blanks needs quotes of its own, as in -e \"NAME='two words'\"")
+    serial = values.get("rolling_serial", 1)
+    serial = serial if isinstance(serial, list) else [serial]
+    if not all(re.fullmatch(" *[1-9][0-9]*%? *", str(item)) for item in serial):
+        found.append("rolling_serial must be a number of nodes above 0, a percentage such as 30%, or a list of these")
+    for name, (least, words) in LEAST.items():
+        value = values.get(name, least)
+        if number(value) is None or number(value) < least:
+            found.append(f"{name} is {value}, it must be {least}{words}")
+    ready = number(values.get("roll_min_ready", 0)) or 0
+    if ready > nodes - 1:
+        found.append(f"roll_min_ready is {values['roll_min_ready']}, but a node of this inventory has only {nodes - 1} "
+                     "others")
+    if not re.match("https?://[^/]|$", str(values.get("tell_webhook_url", ""))):
+        found.append("tell_webhook_url, which is not shown here, must begin with http:// or https://")
+    timeout = values.get("tell_webhook_timeout", 1)
+    if (number(timeout) or 0) <= 0:
+        found.append(f"tell_webhook_timeout is {timeout}, it must be more than 0 seconds")
+    textfile = str(values.get("tell_textfile", ""))
+    if textfile and not textfile.endswith(".prom"):
+        found.append(f"tell_textfile is {textfile}, its name must end in .prom, or the collector does not read it")
+    if since:
+        when = moment(since)
+        if when is None:
+            found.append(f"rolling_since is {since}, it must be a time in UTC such as 2026-11-21T12:00:00Z "
+                         "(date -u +%FT%TZ)")
+        elif when > now:
+            found.append(f"rolling_since is {since}, which is in the future")
+    files = [os.path.expanduser(str(values[name])) for name in HOOKS if values.get(name)]
+    found += [f"no file on this machine, but named by a variable hook_...: {path}"
+              for path in dict.fromkeys(files) if not os.path.isfile(path)]
+    problem = drain_balancers(balancers_of(values))["problem"]
+    return found + ([problem] if problem else [])
+
+
+def since(restart, given, now=None):
+    """From when on daemons count as restarted, where they are only restarted.
+
+    :returns: C(old), before which daemons are behind, 0 where the release tells that; C(since), from which what is
+        started is new; and C(words), for the command that continues the run.
+    """
+    now = time.time() if now is None else now
+    when = moment(given) if given else None
+    old = 0 if not restart else when if when is not None else now + APART
+    new = int(when if when is not None else now - APART)
+    return dict(old=old, since=new, words=given or time.strftime(TIME, time.gmtime(new)))

@@ -1,0 +1,280 @@
+# Copyright (c) 2026, the shakenfist.rolling authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This plugin_util is private to the collection: it may change at any time, use it only from shakenfist.rolling.
+
+# Each node, judged from what was seen of it.
+
+from __future__ import annotations
+
+from ansible.errors import AnsibleError
+from ansible_collections.shakenfist.rolling.plugins.module_utils._systemd import graceful_timeout
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._findings import Findings
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._grace import shown
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._notes import rebuilt_release, rebuilt_shape
+
+try:
+    from packaging.version import InvalidVersion, Version
+except ImportError:
+    Version = None
+
+# What may differ between two looks at a disk that nobody fills on purpose, and what a release grows.
+ROOM = 1.2
+MIB = 2 ** 20
+
+
+def _parse(version):
+    try:
+        return Version(version)
+    except InvalidVersion as exc:
+        raise AnsibleError(f"cannot compare releases, {version} is no version: {exc}") from exc
+
+
+def _on_target(node, target, restart=False):
+    """Whether the node's active release is the target.
+
+    Not one into which another installer has written that version: of which build it is, nobody knows. Going back, for
+    which the target has no name, the version is all that counts.
+    """
+    if not target or node["release"].get("version") != target["version"]:
+        return False
+    return restart or not target["name"] or not node["release"].get("rewritten")
+
+
+def _unfinished(node, target):
+    """Whether an earlier roll to the target has begun on the node."""
+    return bool(target) and (_on_target(node, target) or target["name"] in node["staged"])
+
+
+def _identity(node):
+    release = node["release"]
+    if not release.get("rewritten"):
+        return []
+    return [f"{release['path']} holds {release['version']} and is no longer what its name says: another installer has "
+            "written into it. An upgrade goes on all the same, and keeps it under the name of what it holds"]
+
+
+def _deployer(node, target, options):
+    """Who else restarts daemons, because of what the roll is about to install."""
+    if not node.get("deployer") or not target or options["restart"] or _on_target(node, target):
+        return []
+    return [f"the deployer (site.yml) keeps in {node['deployer']} which code it has installed here. What this roll "
+            "activates is not that code, so the next run of site.yml restarts all daemons, outside of the database "
+            "tier on all such nodes at once, without a drain. Afterwards, before any other run of it, run it node by "
+            "node with shakenfist.rolling.reconfigure and with the same wheels: docs/deployer.md"]
+
+
+def _configuration(node, in_tier):
+    problems = []
+    if in_tier and not node["has_database_credentials"]:
+        problems.append(f"it is in the database tier, but {node['config']} has no MARIADB_HOST: add it, or take the "
+                        "node out of the database group")
+    if in_tier and node["database_unit"] not in node["units"]:
+        problems.append(f"it is in the database tier, but has no unit {node['database_unit']}")
+    if node["api_unit"] not in node["units"]:
+        problems.append(f"it has no unit {node['api_unit']}")
+    shape = rebuilt_shape(node.get("distribution"), node.get("present") or {})
+    if shape:
+        problems.append(f"{node['config']} sets {shape['with']} and no {shape['without']}: {shape['why']}. Such a "
+                        f"cluster is rebuilt, not rolled. If it is none, set {shape['without']}")
+    elif not node["gateways"]:
+        problems.append(f"{node['config']} names no gateway (MARIADB_GATEWAY_HOSTS)")
+    return problems
+
+
+def _tier(node, in_tier, serving):
+    """A node that runs a gateway is rolled as one of the tier, or two of them could go at once."""
+    serves = node["gateway"] in serving
+    if in_tier or not (serves or node["units"].get(node["database_unit"], {}).get("active")):
+        return []
+    words = f", and its gateway {node['gateway']} is SERVING" if serves else ""
+    return [f"it runs {node['database_unit']}{words}, but the inventory does not have it in the database tier: add it "
+            "to the group database there (or to database_node or etcd_master, whichever yours has)"]
+
+
+def _credentials(node, in_tier, serving):
+    if in_tier or not node["has_database_credentials"] or _tier(node, in_tier, serving):
+        return []
+    return [f"it is not in the database tier, but {node['config']} has a MARIADB_HOST: add the node to the database "
+            "group if it runs a gateway, or remove the MARIADB_ settings, they are a secret that it does not need"]
+
+
+def _release(node, target, options):
+    """Whether the way from the release that runs to the target may be gone."""
+    version, product = node["release"].get("version"), node.get("distribution")
+    why = rebuilt_release(product, version)
+    if why:
+        return [f"it runs {version}: {why}. Such a cluster is rebuilt, not rolled"]
+    if not target or not version:
+        return []
+    why = rebuilt_release(product, target["version"])
+    if why:
+        return [f"no roll leads to {target['version']}: {why}. Name a later release with -e rolling_release=VERSION"]
+    old, new = _parse(version), _parse(target["version"])
+    if new < old and not options["allow_downgrade"]:
+        return [f"it runs {version}, newer than {target['version']}. To go back, run the playbook "
+                "shakenfist.rolling.rollback; to roll there all the same, pass -e preflight_allow_downgrade=true"]
+    if (new.major, new.minor) > (old.major, old.minor + 1) and not options["allow_skip"]:
+        return [f"it runs {version}, and {target['version']} skips a minor release: upgrade to {old.major}."
+                f"{old.minor + 1} first, or pass -e preflight_allow_skip=true"]
+    return []
+
+
+def _readiness(seen):
+    node = seen["node"]
+    if seen["ready"]:
+        return []
+    return [f"{node['ready_url']} answers {seen['answers']}, expected 200 from every worker: see journalctl -u "
+            f"{node['api_unit']}, or pass -e preflight_allow_degraded=true to roll the nodes that are down first"]
+
+
+def _gateways(seen, excused):
+    unit = seen["node"]["database_unit"]
+    return [f"the gateway {gateway} is {status}, expected SERVING: see journalctl -u {unit} there"
+            for gateway, status in sorted(seen["gateways"].items()) if status != "SERVING" and gateway not in excused]
+
+
+def _drain(node, options):
+    """The times of a drain must be in their order, or requests are cut."""
+    grace, detection = float(node["drain_grace"]), options["balancer_detection"]
+    unit = node["units"].get(node["api_unit"], {})
+    stop = unit.get("stop_timeout")
+    graceful = graceful_timeout(unit.get("arguments", {})) or 0.0
+    problems = []
+    if graceful and graceful <= grace:
+        problems.append(f"{node['api_unit']}'s graceful timeout ({graceful:g} s) is not more than its drain grace "
+                        f"({shown(node)}), requests would be cut: raise --graceful-timeout, or lower API_DRAIN_GRACE")
+    if stop and stop <= max(graceful, grace):
+        problems.append(f"TimeoutStopSec of {node['api_unit']} ({stop:g} s) is not more than its graceful timeout and "
+                        f"drain grace ({max(graceful, grace):g} s), systemd would kill it: raise TimeoutStopSec")
+    if detection and detection >= grace:
+        problems.append(f"the balancer takes {detection:g} s to let go of a node, the drain grace is {grace:g} s "
+                        f"({shown(node).partition(', ')[2]}), requests would fail: raise API_DRAIN_GRACE, or let the "
+                        "balancer probe more often")
+    return problems
+
+
+def _strategy(node):
+    """What pip in the running virtualenv costs, and where it must not run."""
+    name = node["release"].get("name")
+    if name:
+        return "fail", (f"rolling_strategy is in_place, but {node['venv']} leads to the release {name}, which would no "
+                        "longer be what its name says: leave rolling_strategy out")
+    return "warn", ("rolling_strategy is in_place: pip runs while the node is out of rotation, under daemons that "
+                    "still run what it replaces, and if that fails there is nothing to go back to")
+
+
+def _balancer(balancer):
+    """What speaks against relying on the balancer; one that cannot be asked is only not witnessed."""
+    if not balancer["reachable"]:
+        return "warn", [f"{words}: the roll goes on without asking it" for words in balancer["problems"]]
+    return "fail", [f"{words}. Or, for a balancer without checks: -e drain_tell_first=true"
+                    for words in balancer["problems"]]
+
+
+def _told(seen, what):
+    """What the balancers that the roll tells have said of the node, C(problems), C(shut) or C(out)."""
+    return [words for one in seen.get("told") or [] for words in one[what]]
+
+
+def _rotation(seen):
+    problems = _told(seen, "problems")
+    if problems:
+        return problems, "fail"
+    left = [f"{who} has it out of rotation since a roll that broke: it is rolled again, and let in"
+            for who in _told(seen, "shut")]
+    return left + [f"{who} has it out of rotation, and not because of a roll: it is left so"
+                   for who in _told(seen, "out")], "warn"
+
+
+def _room(seen, target):
+    host, node = seen.get("host") or {}, seen["node"]
+    if not host or not target or _unfinished(node, target):
+        return []  # nothing is left to be built
+    problems = []
+    if not host["same_file_system"]:
+        problems.append(f"{node['releases']} is on another file system than {node['venv']}, so activating could not be "
+                        "one rename: choose a directory beside it (cluster_releases)")
+    if host["free"] < host["needed"] * ROOM:
+        problems.append(f"{node['releases']} has {host['free'] // MIB} MiB free, a release takes "
+                        f"{int(host['needed'] * ROOM) // MIB} MiB: make room, old releases there are safe to remove "
+                        "but the active and the previous one")
+    return problems
+
+
+def _mended(problems, begun, options):
+    """What rolling the node mends, or the operator has accepted, is no reason to refuse."""
+    if not problems:
+        return "pass"
+    return "warn" if options["allow_degraded"] or begun else "fail"
+
+
+def _findings(name, seen, in_tier, begun, excused, serving, target, options):
+    """All checks of one node."""
+    node, findings = seen["node"], Findings(name)
+    if seen["failure"] or not node:
+        findings.add("reached", "fail", seen["failure"] or "it could not be examined")
+        return findings
+    findings.add("reached", "pass")
+    findings.judge("virtualenv", [f"{node['problem']}. Repair it: reinstall the release that the node ran before"]
+                   if node["problem"] else [])
+    findings.judge("release", _release(node, target, options))
+    findings.judge("identity", _identity(node), "warn")
+    findings.judge("deployer", _deployer(node, target, options), "warn")
+    findings.judge("configuration", _configuration(node, in_tier))
+    findings.judge("tier", _tier(node, in_tier, serving))
+    findings.judge("credentials", _credentials(node, in_tier, serving), "warn")
+    for check, problems in (("readiness", _readiness(seen)), ("gateways", _gateways(seen, excused))):
+        findings.judge(check, problems, _mended(problems, begun, options))
+    findings.judge("drain", _drain(node, options))
+    if seen.get("balancer"):
+        level, problems = _balancer(seen["balancer"])
+        findings.judge("balancer", problems, level)
+    if seen.get("told"):
+        findings.judge("rotation", *_rotation(seen))
+    if options["strategy"] == "in_place":
+        findings.add("strategy", *_strategy(node))
+    if not options["restart"]:
+        findings.judge("room", _room(seen, target))
+    findings.judge("owner", (seen.get("host") or {}).get("unsafe", []))
+    return findings
+
+
+def judge_nodes(nodes, database, target, allow_degraded=False, allow_downgrade=False, allow_skip=False,
+                      balancer_detection=0.0, strategy="clone", restart=False):
+    """Judge each node from what was seen of it.
+
+    A node that an earlier roll to the same release has begun is not required to be ready, nor its gateway to be
+    serving: rolling it is what mends it. Where daemons are only restarted, a node that runs the release does not tell
+    that, and nothing is built.
+    """
+    if Version is None:
+        raise AnsibleError("the controller lacks the Python library packaging, which comes with ansible-core")
+    options = dict(allow_degraded=allow_degraded, allow_downgrade=allow_downgrade, allow_skip=allow_skip,
+                   balancer_detection=float(balancer_detection or 0), strategy="clone" if restart else strategy,
+                   restart=restart)
+    begun = [] if restart else [name for name, seen in nodes.items()
+                                if seen["node"] and _unfinished(seen["node"], target)]
+    excused = [nodes[name]["node"]["gateway"] for name in begun]
+    serving = {gateway for seen in nodes.values()
+               for gateway, status in seen["gateways"].items() if status == "SERVING"}
+    verdict = {}
+    for name, seen in nodes.items():
+        node = seen["node"]
+        gateway_down = bool(node) and name in database and node["gateway"] not in serving
+        # No balancer sends it requests, so it does not serve, and rolling it again lets it in.
+        ready = seen["ready"] and not _told(seen, "shut")
+        on_target = bool(node) and _on_target(node, target, restart)
+        findings = _findings(name, seen, name in database, name in begun, excused, serving, target, options)
+        verdict[name] = {
+            "name": node["name"] if node else name,
+            "database": name in database,
+            "version": node["release"].get("version", "") if node else "",
+            "zone": seen.get("zone") or "",
+            "ready": ready,
+            "gateway_down": gateway_down,
+            "done": on_target and ready and not gateway_down and not node["behind"],
+            "findings": findings,
+        }
+    return verdict
