@@ -10,7 +10,7 @@ import os
 from ansible.plugins.action import ActionBase
 from ansible_collections.shakenfist.rolling.plugins.modules.forecast import ARGUMENTS
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._balancers import true
-from ansible_collections.shakenfist.rolling.plugins.plugin_utils._forecast import forecast, lines_of
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._forecast import forecast_of, lines_of
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._node import names
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._order import restart_order
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import node_of, plain, run_of
@@ -29,7 +29,7 @@ class ActionModule(ActionBase):
         plan = run_of(hostvars).plan
         nodes = {name: self.node(hostvars, name) for name in plan["order"]}
         looks = [self.look(hostvars, name, arguments["staged"]) for name in plan["schema"]]
-        found = forecast(plan, nodes, schema=looks, settle=arguments["settle"], bake=arguments["bake"],
+        found = forecast_of(plan, nodes, schema=looks, settle=arguments["settle"], bake=arguments["bake"],
                          strategy=arguments["strategy"], cut_short=arguments["cut_short"])
         result.update(forecast=found, lines=lines_of(found))
         if arguments["file"]:

@@ -25,6 +25,8 @@ NO_TIER = ("No node is in the database tier: the inventory needs a group databas
            "with the nodes that run sf-database. If yours has another name, pass "
            "-e '{\"rolling_database_groups\": [\"NAME\"]}'.")
 
+BALANCERS = ("haproxy_address", "nginx", "apache")
+
 
 class ActionModule(ActionBase):
     """Look at the variables of all nodes of the play."""
@@ -49,8 +51,10 @@ class ActionModule(ActionBase):
                    or (NO_TIER if not set(arguments["database"]) & set(arguments["nodes"]) else ""))
         if problem:
             return dict(result, failed=True, msg=f"Nothing was touched. {problem}")
-        tells = any(drain_balancers(balancers_of(each))["haproxy"] for each in values)
-        return dict(result, given=given, tells_haproxy=tells, **since(kind in ("restart", "reconfigure"), given))
+        balancers = [balancers_of(each) for each in values]
+        return dict(result, given=given, has_balancers=any(each[name] for each in balancers for name in BALANCERS),
+                    tells_haproxy=any(drain_balancers(each)["haproxy"] for each in balancers),
+                    **since(kind in ("restart", "reconfigure"), given))
 
     def values_of(self, variables, names, options):
         """What is set for a node, as far as it is known before anybody has looked at the node."""

@@ -66,6 +66,11 @@ given:
   returned: success
   type: str
   sample: ""
+has_balancers:
+  description: Whether a balancer is set that can be asked.
+  returned: success
+  type: bool
+  sample: false
 tells_haproxy:
   description: Whether a drain tells HAProxy, so that HAProxy need not probe.
   returned: success

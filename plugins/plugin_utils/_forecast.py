@@ -103,7 +103,7 @@ def _outage(plan, nodes, told, cut_short):
     return {"nodes": names, "seconds": least(cut_short), "cut_short": bool(cut_short), "least": least(True)}
 
 
-def forecast(plan, nodes, schema=(), settle=10.0, bake=10.0, strategy="clone", cut_short=False):
+def forecast_of(plan, nodes, schema=(), settle=10.0, bake=10.0, strategy="clone", cut_short=False):
     """How the roll would go, from the plan of the preflight and what was seen of the nodes."""
     steps = [[name] for name in plan["database"]] + plan["batches"]
     told, cut_short = {}, cut_short and plan["alone"]

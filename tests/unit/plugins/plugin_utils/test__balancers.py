@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.shakenfist.rolling.plugins.filter.drain_balancers import drain_balancers
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._balancers import drain_balancers
 
 SOCKET, PAGE = "10.0.0.9:9999", "http://joe:s3cret@10.0.0.9/stats"
 

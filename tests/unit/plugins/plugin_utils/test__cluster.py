@@ -7,7 +7,8 @@ from __future__ import annotations
 import re
 
 import pytest
-from ansible_collections.shakenfist.rolling.plugins.filter.preflight_cluster import preflight_cluster
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._cluster import judge_cluster, unseen_nodes
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._findings import Finding
 
 VERDICT = {"one": {"name": "sf-1", "findings": []}, "two": {"name": "sf-2", "findings": []}}
 
@@ -26,9 +27,9 @@ def api(**states):
 
 
 def judge(*arguments):
-    found = preflight_cluster(VERDICT, *arguments)
-    return [(finding["level"], finding["check"]) for finding in found if finding["level"] != "pass"], " ".join(
-        finding["words"] for finding in found)
+    found = judge_cluster(VERDICT, *arguments)
+    return [(finding.level, finding.check) for finding in found if finding.level != "pass"], " ".join(
+        finding.words for finding in found)
 
 
 @pytest.mark.parametrize("nodes, found, words", [
@@ -76,9 +77,9 @@ RUNNING = {"sf-api": "running", "sf-net": "running"}
 ])
 def test_states_of_nodes_of_the_inventory(facts, done, words):
     verdict = dict(VERDICT, two=dict(VERDICT["two"], done=done))
-    found = [finding for finding in preflight_cluster(verdict, only(**facts)) if finding["check"] == "states"]
-    assert [finding["level"] for finding in found] == ["warn" if words else "pass"]
-    assert not words or re.search(words, found[0]["words"]), found[0]["words"]
+    found = [finding for finding in judge_cluster(verdict, only(**facts)) if finding.check == "states"]
+    assert [finding.level for finding in found] == ["warn" if words else "pass"]
+    assert not words or re.search(words, found[0].words), found[0].words
 
 
 @pytest.mark.parametrize("state, words", [
@@ -86,8 +87,8 @@ def test_states_of_nodes_of_the_inventory(facts, done, words):
     ("stopping", "restart_sentinels"), ("degraded", "rolling it starts every daemon again$"),
 ])
 def test_a_state_of_which_only_the_sentinels_lead_out(state, words):
-    found = [finding["words"] for finding in preflight_cluster(VERDICT, only(state=state), sentinels=False)
-             if finding["check"] == "states"]
+    found = [finding.words for finding in judge_cluster(VERDICT, only(state=state), sentinels=False)
+             if finding.check == "states"]
     assert re.search(words, found[0]), found[0]
 
 
@@ -102,19 +103,19 @@ def test_a_state_of_which_only_the_sentinels_lead_out(state, words):
     (False, ["one", "two"], False, False, "warn", "sf-2 is no database node, but the inventory has it in the"),
 ])
 def test_the_database_tier(said, database, told, restart, level, words):
-    findings = [dict(check="tier", level="fail" if told else "pass", words="")]
+    findings = [Finding("tier", "fail" if told else "pass")]
     verdict = dict(VERDICT, two=dict(name="sf-2", findings=findings))
-    judged = preflight_cluster(verdict, only(is_database_node=said), database=database, restart=restart)
+    judged = judge_cluster(verdict, only(is_database_node=said), database=database, restart=restart)
     found = [finding for finding in judged
-             if finding["check"] == "database nodes"]
-    assert found[-1]["level"] == level and words in found[-1]["words"]
-    assert [finding["level"] for finding in found[:-1]] == (["pass"] if level == "warn" and not restart else [])
+             if finding.check == "database nodes"]
+    assert found[-1].level == level and words in found[-1].words
+    assert [finding.level for finding in found[:-1]] == (["pass"] if level == "warn" and not restart else [])
 
 
 def test_a_hidden_node_of_the_tier():
-    found = preflight_cluster({"one": VERDICT["one"]}, only(is_database_node=True), hidden=["two"], database=["one"],
+    found = judge_cluster({"one": VERDICT["one"]}, only(is_database_node=True), hidden=["two"], database=["one"],
                               unseen={"two": dict(name="sf-2", version="0.8.0")})
-    assert [finding["words"] for finding in found if finding["check"] == "database nodes"][0].startswith(
+    assert [finding.words for finding in found if finding.check == "database nodes"][0].startswith(
         "the API says that sf-2 is a database node")
 
 
@@ -142,11 +143,11 @@ def test_a_limit(rolled, others, back, level, words):
     verdict = {rolled: dict(name=rolled, done=False, findings=[])}
     unseen = {name: dict(name=name, version=version) for name, version in others.items()}
     nodes = [dict(name=name, state="created", release="") for name in [rolled, *unseen]]
-    found = [finding for finding in preflight_cluster(
+    found = [finding for finding in judge_cluster(
         verdict, dict(known=True, nodes=nodes), hidden=list(unseen) or ["one"], unseen=unseen,
-        database=["one", "tier"], target="0.8.1", back=back) if finding["level"] != "pass"]
-    assert [finding["level"] for finding in found] == ([level] if level else [])
-    assert words in "".join(finding["words"] for finding in found)
+        database=["one", "tier"], target="0.8.1", back=back) if finding.level != "pass"]
+    assert [finding.level for finding in found] == ([level] if level else [])
+    assert words in "".join(finding.words for finding in found)
 
 
 @pytest.mark.parametrize("nodes, found, words", [
@@ -156,21 +157,40 @@ def test_a_limit(rolled, others, back, level, words):
     (api(), [], ""),
 ])
 def test_a_restart_is_not_refused_for_what_the_api_lists(nodes, found, words):
-    findings = [finding for finding in preflight_cluster(VERDICT, nodes, restart=True) if finding["level"] != "pass"]
-    assert [(finding["level"], finding["check"]) for finding in findings] == found
-    assert words in "".join(finding["words"] for finding in findings)
+    findings = [finding for finding in judge_cluster(VERDICT, nodes, restart=True) if finding.level != "pass"]
+    assert [(finding.level, finding.check) for finding in findings] == found
+    assert words in "".join(finding.words for finding in findings)
 
 
 @pytest.mark.parametrize("unseen, refused", [(dict(one=dict(name="sf-1", version="0.8.1")), False), ({}, True)])
 def test_a_restart_with_a_limit(unseen, refused):
     """Whatever the others run; but whether they serve must be known."""
     verdict = {"two": dict(name="sf-2", done=False, findings=[])}
-    found = preflight_cluster(verdict, api(), hidden=["one"], unseen=unseen, database=["one"], target="0.8.0",
+    found = judge_cluster(verdict, api(), hidden=["one"], unseen=unseen, database=["one"], target="0.8.0",
                               restart=True)
-    levels = [finding["level"] for finding in found if finding["check"] == "limit"]
+    levels = [finding.level for finding in found if finding.check == "limit"]
     assert levels == (["fail"] if refused else ["pass"])
 
 
 def test_a_limit_without_a_target():
-    found = preflight_cluster(VERDICT, api(), hidden=["x"])
-    assert {finding["level"] for finding in found} == {"pass"}
+    found = judge_cluster(VERDICT, api(), hidden=["x"])
+    assert {finding.level for finding in found} == {"pass"}
+
+
+LIKE = {"ready_url": "http://10.0.0.3:13000/readyz", "gateway": "10.0.0.3:13005"}
+NODES = [dict(name="sf-1", ip="10.0.0.1", state="created", release="0.8.0"),
+         dict(name="other", ip="10.0.0.2", state="missing", release="0.8.1"),
+         dict(name="sf-4", ip="10.0.0.4", state="deleted", release="0.7.0")]
+
+
+def test_by_name_and_by_address():
+    found = unseen_nodes(NODES, {"sf-1": "one.example", "sf-2": "10.0.0.2", "sf-4": "10.0.0.4", "sf-5": "x"}, LIKE)
+    assert found == {
+        "sf-1": dict(name="sf-1", address="10.0.0.1", ready_url="http://10.0.0.1:13000/readyz",
+                     gateway="10.0.0.1:13005", version="0.8.0"),
+        "sf-2": dict(name="other", address="10.0.0.2", ready_url="http://10.0.0.2:13000/readyz",
+                     gateway="10.0.0.2:13005", version="0.8.1")}
+
+
+def test_nobody_to_be_like():
+    assert unseen_nodes(NODES, {"sf-1": "x"}, {}) == {}

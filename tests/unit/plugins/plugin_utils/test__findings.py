@@ -4,16 +4,25 @@
 
 from __future__ import annotations
 
-from ansible_collections.shakenfist.rolling.plugins.filter.preflight_report import preflight_report
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._findings import FAIL, PASS, Finding, Findings, report
 
 
 def test_the_report():
-    def finding(check, level="pass", words=""):
-        return dict(check=check, level=level, words=words)
+    def finding(check, level="pass", words="", node=""):
+        return Finding(check, level, words, node)
 
-    verdict = {"a": dict(findings=[finding("room"), finding("x", "warn", "hm")]),
-               "b": dict(findings=[finding("room", "fail", "full"), finding("x")])}
-    assert preflight_report(verdict, [finding("clocks"), finding("nodes", "fail", "stale")]) == [
+    nodes = {"a": [finding("room", node="a"), finding("x", "warn", "hm", "a")],
+             "b": [finding("room", "fail", "full", "b"), finding("x", node="b")]}
+    assert report([finding("clocks"), finding("nodes", "fail", "stale")], nodes) == [
         "fail  stale", "fail  b: full", "warn  a: hm", "pass  clocks", "pass  room: a", "pass  x: b"]
-    del verdict["a"]
-    assert preflight_report(verdict) == ["fail  b: full", "pass  x"]
+    del nodes["a"]
+    assert report([], nodes) == ["fail  b: full", "pass  x"]
+
+
+def test_findings():
+    found = Findings("sf-1")
+    found.judge("room", [])
+    found.judge("drain", ["too long", "too short"])
+    assert found == [Finding("room", PASS, "", "sf-1"), Finding("drain", FAIL, "too long", "sf-1"),
+                     Finding("drain", FAIL, "too short", "sf-1")]
+    assert [finding.words for finding in found.failed()] == ["too long", "too short"]

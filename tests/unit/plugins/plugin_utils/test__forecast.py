@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from ansible_collections.shakenfist.rolling.plugins.filter.plan_forecast import plan_forecast
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._forecast import forecast_of
 
 TIERS = [["sf-database"], ["sf-privexec"], ["sf-api", "sf-net", "sf-queues"]]
 
@@ -33,7 +33,7 @@ def plan(**changes):
 
 
 def forecast(nodes=None, **options):
-    return plan_forecast(plan(), nodes or {name: node() for name in "abcde"}, **options)
+    return forecast_of(plan(), nodes or {name: node() for name in "abcde"}, **options)
 
 
 def test_the_roll():
@@ -112,17 +112,17 @@ ALONE = dict(database=["a"], batches=[], order=["a"], serving=["a"], alone=True)
     ({}, True, None, 5.7),
 ])
 def test_the_outage(changes, cut_short, outage, drain):
-    found = plan_forecast(plan(**changes), {name: node() for name in "abcd"}, cut_short=cut_short)
+    found = forecast_of(plan(**changes), {name: node() for name in "abcd"}, cut_short=cut_short)
     assert found["outage"] == outage and found["nodes"]["a"]["seconds"]["drain"] == drain
 
 
 def test_a_stopped_api_is_not_cut_short():
-    found = plan_forecast(plan(**ALONE), {"a": node(sf_api=unit(active=False))}, cut_short=True)
+    found = forecast_of(plan(**ALONE), {"a": node(sf_api=unit(active=False))}, cut_short=True)
     assert found["nodes"]["a"]["seconds"]["drain"] == 0.0
 
 
 def test_nothing_to_roll():
-    found = plan_forecast(plan(database=[], batches=[], order=[]), {})
+    found = forecast_of(plan(database=[], batches=[], order=[]), {})
     assert found["expected"] == {"seconds": 0, "minutes": 0.0, "how": ""} and found["nodes"] == {}
 
 

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.shakenfist.rolling.plugins.filter.plan_report import plan_report
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._forecast import lines_of
 
 
 def node(step=1, **changes):
@@ -25,7 +25,7 @@ def forecast(**changes):
 
 
 def test_a_plan():
-    assert plan_report(forecast()) == [
+    assert lines_of(forecast()) == [
         "3 nodes to 0.8.1 in 3 steps, in about 1 min 40 s",
         "step  node  from   to     tier      out of rotation  remarks",
         "1     sf-2  0.8.0  0.8.1  database  30 s             not serving",
@@ -41,7 +41,7 @@ def test_a_plan():
 
 
 def test_one_node_that_is_rolled_alone():
-    lines = plan_report(forecast(
+    lines = lines_of(forecast(
         order=["sf-3"], batches=[["sf-3"]], nodes={"sf-3": node(serves=False, leader=True)}, hard_cut=True,
         passed_over=["sf-1", "sf-2"], warnings=["sf-3: hm " + "and so on " * 12]))
     assert lines[0] == "1 node to 0.8.1 in 1 step, in about 1 min 40 s"
@@ -54,7 +54,7 @@ def test_one_node_that_is_rolled_alone():
 
 
 def test_the_notes_on_a_migration():
-    lines = plan_report(forecast(schema=dict(words="t version 1 -> 2", notes=["t version 1 to 2: nothing is broken"])))
+    lines = lines_of(forecast(schema=dict(words="t version 1 -> 2", notes=["t version 1 to 2: nothing is broken"])))
     assert lines[lines.index("schema: t version 1 -> 2") + 1] == "note: t version 1 to 2: nothing is broken"
 
 
@@ -68,12 +68,12 @@ def test_the_notes_on_a_migration():
     (dict(seconds=11, least=11, cut_short=False), "rolled, for about 11 s"),
 ])
 def test_how_long_the_outage_is(outage, words):
-    lines = plan_report(forecast(hard_cut=True, outage=outage))
+    lines = lines_of(forecast(hard_cut=True, outage=outage))
     text = " ".join(line.strip() for line in "\n".join(lines).splitlines())
     found = text[text.index("warning: no second node serves meanwhile, every request fails"):text.index(" how long:")]
     assert found.endswith(words)
 
 
 def test_nothing_to_do():
-    assert plan_report(forecast(order=[], batches=[], nodes={}, passed_over=["sf-1"])) == [
+    assert lines_of(forecast(order=[], batches=[], nodes={}, passed_over=["sf-1"])) == [
         "Nothing is left to roll: every node is on 0.8.1.", "schema: notes version 1 -> 2"]

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.shakenfist.rolling.plugins.filter.preflight_notes import preflight_notes
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._node_notes import note_nodes
 
 EVENTS = "/srv/shakenfist/events"
 
@@ -18,14 +18,14 @@ def one(spelt=(), directories=(), version="0.8.0", source="config", failure="", 
 
 
 def words(nodes, *arguments, **options):
-    found = preflight_notes(nodes, *arguments, **options)
-    assert {finding["level"] for finding in found} <= {"warn"}
-    return [finding["words"] for finding in found]
+    found = note_nodes(nodes, *arguments, **options)
+    assert {finding.level for finding in found} <= {"warn"}
+    return [finding.words for finding in found]
 
 
 def test_nothing_to_say():
-    assert preflight_notes({"a": one(), "b": one()}, "0.8.1", {"all": ["a", "b"]}) == []
-    assert preflight_notes({}, "0.8.1") == []
+    assert note_nodes({"a": one(), "b": one()}, "0.8.1", {"all": ["a", "b"]}) == []
+    assert note_nodes({}, "0.8.1") == []
 
 
 def test_settings_that_are_no_longer_read():
@@ -108,4 +108,4 @@ def test_a_drain_grace_that_is_assumed():
     assert words(nodes, "0.8.1") == [
         "the drain grace is assumed to be 25 s on a, c: /etc/sf/config does not say it (API_DRAIN_GRACE), and the "
         "journal has no stop of sf-api that shows it. If yours is another, add -e cluster_drain_grace=SECONDS"]
-    assert preflight_notes(nodes)[0]["check"] == "drain grace"
+    assert note_nodes(nodes)[0].check == "drain grace"

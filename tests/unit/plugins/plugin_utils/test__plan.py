@@ -5,8 +5,8 @@
 from __future__ import annotations
 
 import pytest
-from ansible.errors import AnsibleFilterError
-from ansible_collections.shakenfist.rolling.plugins.filter.roll_plan import roll_plan
+from ansible.errors import AnsibleError
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._plan import plan_of
 
 
 def node(database=False, ready=True, done=False, gateway_down=False):
@@ -30,8 +30,8 @@ def node(database=False, ready=True, done=False, gateway_down=False):
     ({"a": node(True, gateway_down=True), "b": node()}, dict(gateways_down=["a"], serving=[], alone=True)),
     ({}, dict(order=[], schema=[], lock="", alone=False)),
 ])
-def test_roll_plan(verdict, expected):
-    plan = roll_plan(verdict)
+def test_plan_of(verdict, expected):
+    plan = plan_of(verdict)
     assert {key: plan[key] for key in expected} == expected
     assert plan["serial"] == [1] * len(plan["others"] or [""])
 
@@ -44,28 +44,28 @@ def test_roll_plan(verdict, expected):
 def test_drains_are_cut_short_only_where_nobody_else_serves(verdict, refused):
     words = ("drain_cut_short is true, which cuts the requests in flight of each node, but it only gains something "
              "where nobody else serves. a, b serve: leave it out")
-    assert roll_plan(verdict, cut_short=True)["problem"] == (words if refused else "")
-    assert roll_plan(verdict)["problem"] == ""
+    assert plan_of(verdict, cut_short=True)["problem"] == (words if refused else "")
+    assert plan_of(verdict)["problem"] == ""
 
 
 def test_nodes_that_are_left_out():
-    plan = roll_plan({"c": node()}, unseen_ready=["a", "b"], database=["b", "a"])
+    plan = plan_of({"c": node()}, unseen_ready=["a", "b"], database=["b", "a"])
     assert (plan["lock"], plan["first"], plan["schema"], plan["serving"]) == ("a", "c", [], ["c", "a", "b"])
     assert not plan["alone"]
 
 
 def test_the_way_back_ends_with_the_database_tier():
-    assert roll_plan({"a": node(True), "b": node()}, back=True)["order"] == ["b", "a"]
+    assert plan_of({"a": node(True), "b": node()}, back=True)["order"] == ["b", "a"]
 
 
 def test_the_leader_is_last_in_its_tier():
     verdict = {"a": node(True), "b": node(True), "c": node(), "d": node(ready=False)}
     verdict["a"]["name"] = "alpha"
-    assert roll_plan(verdict, api=dict(leader="alpha"))["order"] == ["b", "a", "d", "c"]
-    assert roll_plan(verdict, api=dict(leader="alpha"))["leader"] == "a"
-    assert roll_plan(verdict, api=dict(leader="c"))["order"] == ["a", "b", "d", "c"]
-    assert roll_plan(verdict, api=dict(leader="d"))["order"] == ["a", "b", "d", "c"]  # it is down, so it comes first
-    assert roll_plan(verdict, api=dict(leader="nobody"))["leader"] == ""
+    assert plan_of(verdict, api=dict(leader="alpha"))["order"] == ["b", "a", "d", "c"]
+    assert plan_of(verdict, api=dict(leader="alpha"))["leader"] == "a"
+    assert plan_of(verdict, api=dict(leader="c"))["order"] == ["a", "b", "d", "c"]
+    assert plan_of(verdict, api=dict(leader="d"))["order"] == ["a", "b", "d", "c"]  # it is down, so it comes first
+    assert plan_of(verdict, api=dict(leader="nobody"))["leader"] == ""
 
 
 @pytest.mark.parametrize("serial, sizes", [
@@ -75,15 +75,15 @@ def test_the_leader_is_last_in_its_tier():
 def test_batches(serial, sizes):
     verdict = {str(number): node() for number in range(8)}
     if sizes:
-        assert roll_plan(verdict, serial)["serial"] == sizes
+        assert plan_of(verdict, serial)["serial"] == sizes
     else:
-        with pytest.raises(AnsibleFilterError, match="rolling_serial must be"):
-            roll_plan(verdict, serial)
+        with pytest.raises(AnsibleError, match="rolling_serial must be"):
+            plan_of(verdict, serial)
 
 
 def test_a_batch_is_of_one_zone():
     verdict = {name: dict(node(), zone=zone) for name, zone in zip("abcdef", ["x", "y", "x", "", "y", "x"])}
-    assert roll_plan(verdict, 2)["batches"] == [["a", "c"], ["f"], ["b", "e"], ["d"]]
+    assert plan_of(verdict, 2)["batches"] == [["a", "c"], ["f"], ["b", "e"], ["d"]]
 
 
 def test_a_batch_is_never_all_of_a_kind():
@@ -91,8 +91,8 @@ def test_a_batch_is_never_all_of_a_kind():
     api = dict(nodes=[dict(name=name, is_hypervisor=name in hypervisors, is_network_node=name == "d")
                       for hypervisors in ["abc"] for name in "abcde"])
     # The only network node has nobody to stand in for it.
-    assert roll_plan(verdict, "100%", api=api)["batches"] == [["a", "b"], ["c", "d"]]
+    assert plan_of(verdict, "100%", api=api)["batches"] == [["a", "b"], ["c", "d"]]
     api["nodes"][4]["is_hypervisor"] = True
-    assert roll_plan(verdict, "100%", api=api)["batches"] == [["a", "b", "c", "d"]]
+    assert plan_of(verdict, "100%", api=api)["batches"] == [["a", "b", "c", "d"]]
     verdict["e"]["ready"] = False
-    assert roll_plan(verdict, "100%", api=api)["batches"] == [["a", "b"], ["c", "d"]]
+    assert plan_of(verdict, "100%", api=api)["batches"] == [["a", "b"], ["c", "d"]]

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.shakenfist.rolling.plugins.filter.status_verdict import status_verdict
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._status import judge_status
 
 
 def unit(active=True, started=1000.0):
@@ -22,7 +22,7 @@ def seen(ready=True, gateway="SERVING", failure="", unreachable=False, **node):
 
 
 def verdict(node, database=("a",), **api):
-    return status_verdict({"a": node}, database, dict(dict(leader=""), **api))["a"]
+    return judge_status({"a": node}, database, dict(dict(leader=""), **api))["a"]
 
 
 def test_a_node_that_is_well():
@@ -80,7 +80,7 @@ def test_what_the_api_says_of_it(release, words):
     found = verdict(node, nodes=[dict(name="a", state="missing", release=release)], leader="a")
     assert found["notes"] == [words] and found["leader"]
     assert verdict(node, nodes=[dict(name="b", state="created", release=release)])["notes"] == []
-    assert status_verdict({"a": node})["a"]["notes"] == []
+    assert judge_status({"a": node})["a"]["notes"] == []
 
 
 def test_a_release_into_which_another_installer_has_written():

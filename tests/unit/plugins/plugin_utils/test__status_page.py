@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import pytest
 import yaml
-from ansible_collections.shakenfist.rolling.plugins.filter.status_report import status_report
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._status import lines_of
 
 
 def node(name="sf-1", **changes):
@@ -25,7 +25,7 @@ def test_a_cluster():
     verdict = {"sf-1": node(leader=True), "sf-2": node("sf-2", ready=False, gateway="", active=10, release="0.8.0",
                                                        since=None, problems=["sf-net is failed"], notes=["hm"]),
                "sf-3": ABSENT}
-    lines = status_report(verdict, API, FREE)
+    lines = lines_of(verdict, API, FREE)
     assert lines == [
         "1 of 3 nodes serve; 0.8.1 on 1, 0.8.0 on 1, not known on 1",
         "node  release  ready  gateway  units     since (UTC)       remarks",
@@ -42,12 +42,12 @@ def test_a_cluster():
 
 
 def test_the_leader_may_be_out_of_reach():
-    lines = status_report({"sf-3": dict(ABSENT, leader=True)}, API, FREE)
+    lines = lines_of({"sf-3": dict(ABSENT, leader=True)}, API, FREE)
     assert lines[0] == "0 of 1 nodes serve; not known on 1" and lines[2].endswith("leader, unreachable")
 
 
 def test_a_broken_virtualenv_has_no_release():
-    lines = status_report({"sf-1": node(release="")}, API, FREE)
+    lines = lines_of({"sf-1": node(release="")}, API, FREE)
     assert lines[0].endswith("not known on 1") and lines[2].startswith("sf-1  ?        yes")
 
 
@@ -61,7 +61,7 @@ def test_a_broken_virtualenv_has_no_release():
      "the API also knows sf-9, which is created and runs 0.7.2; it is not in the inventory"),
 ])
 def test_what_the_api_says(api, words):
-    assert words in " ".join(line.strip() for line in status_report({"one": node()}, api, FREE))
+    assert words in " ".join(line.strip() for line in lines_of({"one": node()}, api, FREE))
 
 
 @pytest.mark.parametrize("listed, limited", [
@@ -70,7 +70,7 @@ def test_what_the_api_says(api, words):
     (dict(name="sf-9", state="created", release=""), True),
 ])
 def test_what_needs_no_word(listed, limited):
-    lines = status_report({"one": node()}, dict(known=True, nodes=[listed]), FREE, limited=limited)
+    lines = lines_of({"one": node()}, dict(known=True, nodes=[listed]), FREE, limited=limited)
     assert len(lines) == 4
 
 
@@ -81,6 +81,6 @@ def test_what_needs_no_word(listed, limited):
     (dict(words="bob@admin", gone=False, ran_out=True), "lock: bob@admin. Its lease ran out: the next run takes it"),
 ])
 def test_the_lock(lock, words):
-    lines = status_report({"sf-1": node()}, API, lock)
+    lines = lines_of({"sf-1": node()}, API, lock)
     assert [line for line in lines if line.startswith("lock")][0].startswith(words)
     assert max(map(len, lines)) <= 74

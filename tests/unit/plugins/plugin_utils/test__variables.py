@@ -5,29 +5,106 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.shakenfist.rolling.plugins.filter.unknown_variables import unknown_variables
+import yaml
+from ansible.errors import AnsibleError
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._variables import (
+    documented,
+    impossible,
+    prefixes,
+    since,
+    unknown,
+    wrong_types,
+)
 
 KNOWN = ["rolling_release", "drain_timeout", "roll_settle"]
+NOON = 1795867200  # 2026-11-28T12:00:00Z
 
 
 @pytest.mark.parametrize("names, expected", [
     ([], []),
     (KNOWN, []),
-    (["rolling_relase"], [("rolling_relase", "rolling_release")]),
-    (["drain_timout"], [("drain_timout", "drain_timeout")]),
+    (["rolling_relase"], ["rolling_relase (did you mean rolling_release?)"]),
+    (["drain_timout"], ["drain_timout (did you mean drain_timeout?)"]),
     (["drain_the_swamp", "gate_keeper"], []),
     (["roll_setle", "rolling_relase", "roll_setle"],
-     [("roll_setle", "roll_settle"), ("rolling_relase", "rolling_release")]),
+     ["roll_setle (did you mean roll_settle?)", "rolling_relase (did you mean rolling_release?)"]),
+    (["rolling_xyzzy"], ["rolling_xyzzy"]),
 ])
-def test_unknown_variables(names, expected):
-    assert [(item["name"], item["nearest"]) for item in unknown_variables(names, KNOWN)] == expected
+def test_unknown(names, expected):
+    assert unknown(names, KNOWN) == expected
 
 
 @pytest.mark.parametrize("name", ["preflight_credentials", "status_credentials", "verify_credentials"])
 def test_names_that_have_changed(name):
-    found = unknown_variables([name], [*KNOWN, "cluster_credentials"])
-    assert found == [{"name": name, "nearest": "cluster_credentials"}]
+    assert unknown([name], [*KNOWN, "cluster_credentials"]) == [f"{name} (did you mean cluster_credentials?)"]
 
 
-def test_another_prefix():
-    assert unknown_variables(["mine_x"], KNOWN, own="mine_") == [{"name": "mine_x", "nearest": ""}]
+def write(path, options):
+    path.mkdir(parents=True)
+    (path / "argument_specs.yml").write_text(yaml.safe_dump({"argument_specs": {"main": {"options": options}}}))
+
+
+def test_documented(tmp_path):
+    write(tmp_path / "a" / "meta", {"a_x": dict(type="int", required=True), "a_y": dict(type="str")})
+    write(tmp_path / "b" / "meta", {"b_x": dict(type="bool", default=False)})
+    assert documented(str(tmp_path)) == {"a_x": dict(type="int"), "a_y": dict(type="str"),
+                                         "b_x": dict(type="bool", default=False)}
+    assert prefixes(str(tmp_path)) == ["rolling", "a", "b"]
+
+
+@pytest.mark.parametrize("text, message", [("[", "cannot read argument specs from .*a/meta"), ("{}", "cannot read")])
+def test_specs_that_cannot_be_read(tmp_path, text, message):
+    (tmp_path / "a" / "meta").mkdir(parents=True)
+    (tmp_path / "a" / "meta" / "argument_specs.yml").write_text(text)
+    with pytest.raises(AnsibleError, match=message):
+        documented(str(tmp_path))
+
+
+def test_no_role(tmp_path):
+    with pytest.raises(AnsibleError, match="no role in .* documents"):
+        documented(str(tmp_path))
+
+
+def test_types():
+    options = {"a": dict(type="int", description="x"), "b": dict(type="str", choices=["x"], default="x"), "c": {}}
+    assert wrong_types(options, {}) == wrong_types(options, {"a": "7", "b": "x"}) == []
+    assert len(wrong_types(options, {"a": "many", "b": "y"})) == 2
+
+
+@pytest.mark.parametrize("values, words", [
+    ({}, None),
+    ({"rolling_serial": ["1", "50%", 3]}, None),
+    ({"rolling_serial": 0}, "rolling_serial must be"),
+    ({"rolling_serial": "half"}, "rolling_serial must be"),
+    ({"prune_keep": 0}, "prune_keep is 0, it must be 1 or more"),
+    ({"verify_bake": -1}, "verify_bake is -1, it must be 0 or more seconds"),
+    ({"roll_settle": "nan"}, "roll_settle is nan, it must be 0 or more seconds"),
+    ({"roll_error_budget": "-1"}, "roll_error_budget is -1, it must be 0 or more"),
+    ({"roll_min_ready": 3}, "roll_min_ready is 3, but a node of this inventory has only 2 others"),
+    ({"roll_min_ready": 2}, None),
+    ({"tell_webhook_url": "ftp://x"}, "tell_webhook_url, which is not shown here, must begin"),
+    ({"tell_webhook_url": "https://x"}, None),
+    ({"tell_webhook_timeout": 0}, "tell_webhook_timeout is 0, it must be more than 0 seconds"),
+    ({"tell_textfile": "/x"}, "tell_textfile is /x, its name must end in .prom"),
+    ({"hook_before_roll": "/not/there.yml"}, "no file on this machine, but named by a variable hook_...: /not/there.yml"),
+    ({"drain_tell_first": "true"}, "drain_tell_first is true, but no balancer"),
+    ({"_raw_params": "is full"}, '-e ends a value at its first blank, so that "is full" belongs to no variable'),
+])
+def test_impossible(values, words):
+    found = impossible(values, 3, now=NOON)
+    assert len(found) == bool(words) and all(words in each for each in found)
+
+
+@pytest.mark.parametrize("given, words", [
+    ("2026-11-28T11:00:00Z", None), ("noon", "it must be a time in UTC"), ("2026-11-28T13:00:00Z", "is in the future"),
+])
+def test_a_moment(given, words):
+    found = impossible({}, 3, since=given, now=NOON)
+    assert len(found) == bool(words) and all(words in each for each in found)
+
+
+def test_since():
+    assert since(False, "", NOON)["old"] == 0
+    assert since(True, "", NOON) == dict(old=NOON + 5, since=NOON - 5, words="2026-11-28T11:59:55Z")
+    assert since(True, "2026-11-28T11:00:00Z", NOON) == dict(old=NOON - 3600, since=NOON - 3600,
+                                                             words="2026-11-28T11:00:00Z")

@@ -7,11 +7,18 @@ from __future__ import annotations
 import re
 
 import pytest
-from ansible.errors import AnsibleFilterError
-from ansible_collections.shakenfist.rolling.plugins.filter import preflight_verdict as plugin
-from ansible_collections.shakenfist.rolling.plugins.filter.preflight_verdict import preflight_verdict
+from ansible.errors import AnsibleError
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils import _verdict as plugin
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._findings import Finding
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._verdict import judge_nodes
 
 TARGET = {"name": "0.8.1-aa", "version": "0.8.1"}
+
+
+def judged(*arguments, **options):
+    """The verdict, with the words of all that fails."""
+    return {name: dict(node, problems=[finding.words for finding in node["findings"].failed()])
+            for name, node in judge_nodes(*arguments, **options).items()}
 
 
 def seen(ready=True, failure="", gateways=None, **node):
@@ -43,12 +50,12 @@ def other(**changes):
 
 
 def verdict(node, database=("a",), target=None, **options):
-    return preflight_verdict({"a": node}, list(database), TARGET if target is None else target, **options)["a"]
+    return judged({"a": node}, list(database), TARGET if target is None else target, **options)["a"]
 
 
 def test_a_fit_node():
     result = verdict(seen())
-    assert {finding["level"] for finding in result.pop("findings")} == {"pass"}
+    assert {finding.level for finding in result.pop("findings")} == {"pass"}
     assert result == {"name": "n", "database": True, "version": "0.8.0", "zone": "", "ready": True,
                       "gateway_down": False, "done": False, "problems": []}
     assert verdict(other(), database=[])["problems"] == []
@@ -61,9 +68,9 @@ def test_a_fit_node():
 ])
 def test_the_balancer(reachable, problems, level, words):
     result = verdict(dict(seen(), balancer=dict(reachable=reachable, problems=problems)))
-    finding = next(finding for finding in result["findings"] if finding["check"] == "balancer")
-    assert finding["level"] == level and re.search(words, finding["words"])
-    assert "balancer" not in [finding["check"] for finding in verdict(seen())["findings"]]
+    finding = next(finding for finding in result["findings"] if finding.check == "balancer")
+    assert finding.level == level and re.search(words, finding.words)
+    assert "balancer" not in [finding.check for finding in verdict(seen())["findings"]]
 
 
 @pytest.mark.parametrize("node, database, message", [
@@ -109,9 +116,9 @@ def test_all_problems_are_told_at_once():
 def test_a_warning_is_no_problem():
     result = verdict(other(has_database_credentials=True), [])
     assert result["problems"] == []
-    warnings = [finding for finding in result["findings"] if finding["level"] == "warn"]
+    warnings = [finding for finding in result["findings"] if finding.level == "warn"]
     assert len(warnings) == 1
-    assert "is not in the database tier, but /etc/sf/config has a MARIADB_HOST" in warnings[0]["words"]
+    assert "is not in the database tier, but /etc/sf/config has a MARIADB_HOST" in warnings[0].words
 
 
 @pytest.mark.parametrize("told, level, words", [
@@ -124,12 +131,12 @@ def test_balancers_that_are_told(told, level, words):
     told = [dict(dict(problems=[], shut=[], out=[]), **one) for one in told or [{}]]
     node = dict(seen(release={"version": "0.8.1"}), told=told)
     result = verdict(node)
-    finding = next(finding for finding in result["findings"] if finding["check"] == "rotation")
-    assert finding["level"] == level and re.match(words, finding["words"])
+    finding = next(finding for finding in result["findings"] if finding.check == "rotation")
+    assert finding.level == level and re.match(words, finding.words)
     # One that a broken roll has left out gets no requests: it is no node to count on, nor one that is done.
     left_out = any(one["shut"] for one in told)
     assert result["ready"] == result["done"] == (not left_out)
-    assert "rotation" not in [finding["check"] for finding in verdict(seen())["findings"]]
+    assert "rotation" not in [finding.check for finding in verdict(seen())["findings"]]
 
 
 @pytest.mark.parametrize("detection, problems", [(0, 0), (24.9, 0), (25, 1)])
@@ -150,8 +157,8 @@ def test_the_source_of_the_drain_grace_is_told(source, words):
 ])
 def test_in_place(name, level, words):
     result = verdict(seen(release={"version": "0.8.0", "name": name}), strategy="in_place")
-    found = [finding for finding in result["findings"] if finding["check"] == "strategy"]
-    assert found[0]["level"] == level and words in found[0]["words"] and len(found) == 1
+    found = [finding for finding in result["findings"] if finding.check == "strategy"]
+    assert found[0].level == level and words in found[0].words and len(found) == 1
 
 
 @pytest.mark.parametrize("node, options", [
@@ -223,10 +230,10 @@ def test_a_gateway_outside_of_the_tier(active, gateways, words):
                  has_database_credentials=True,
                  gateway="10.0.0.1:13005")
     findings = verdict(node, [], allow_degraded=True)["findings"]
-    tier = [finding["words"] for finding in findings if (finding["check"], finding["level"]) == ("tier", "fail")]
+    tier = [finding.words for finding in findings if (finding.check, finding.level) == ("tier", "fail")]
     assert len(tier) == bool(words) and all(re.search(words, found) for found in tier)
     # Then the settings of the database are there with reason.
-    warned = [finding for finding in findings if (finding["check"], finding["level"]) == ("credentials", "warn")]
+    warned = [finding for finding in findings if (finding.check, finding.level) == ("credentials", "warn")]
     assert bool(warned) != bool(words)
     assert verdict(node, ["a"], allow_degraded=True)["problems"] == []
 
@@ -243,9 +250,9 @@ def test_done(node, done):
 
 def test_the_gateway_of_a_begun_node_is_excused():
     nodes = {"a": seen(ready=False, staged=["0.8.1-aa"], gateway="a:1"), "b": other(gateways={"a:1": "UNAVAILABLE"})}
-    assert preflight_verdict(nodes, ["a"], TARGET)["b"]["problems"] == []
+    assert judged(nodes, ["a"], TARGET)["b"]["problems"] == []
     nodes["a"]["node"]["staged"] = []
-    assert len(preflight_verdict(nodes, ["a"], TARGET)["b"]["problems"]) == 1
+    assert len(judged(nodes, ["a"], TARGET)["b"]["problems"]) == 1
 
 
 @pytest.mark.parametrize("failure, problem", [("unreachable", "unreachable"), ("", "it could not be examined")])
@@ -253,24 +260,24 @@ def test_a_node_that_could_not_be_examined(failure, problem):
     result = verdict(dict(seen(ready=False, failure=failure), node={}))
     assert result == {"name": "a", "database": True, "version": "", "zone": "", "ready": False, "gateway_down": False,
                       "done": False, "problems": [problem],
-                      "findings": [{"check": "reached", "level": "fail", "words": problem}]}
+                      "findings": [Finding("reached", "fail", problem, "a")]}
 
 
 def test_versions_that_cannot_be_compared():
-    with pytest.raises(AnsibleFilterError, match="cannot compare releases, what is no version"):
+    with pytest.raises(AnsibleError, match="cannot compare releases, what is no version"):
         verdict(seen(release={"version": "what"}))
 
 
 def test_without_packaging(monkeypatch):
     monkeypatch.setattr(plugin, "Version", None)
-    with pytest.raises(AnsibleFilterError, match="lacks the Python library packaging"):
+    with pytest.raises(AnsibleError, match="lacks the Python library packaging"):
         verdict(seen())
 
 
 @pytest.mark.parametrize("status, down", [("SERVING", False), ("NOT_SERVING", True)])
 def test_a_gateway_that_nobody_sees_serve(status, down):
     nodes = {"a": seen(gateway="a:1", gateways={"a:1": "UNAVAILABLE"}), "b": other(gateways={"a:1": status})}
-    result = preflight_verdict(nodes, ["a"], None)
+    result = judged(nodes, ["a"], None)
     assert (result["a"]["gateway_down"], result["b"]["gateway_down"]) == (down, False)
 
 
@@ -284,7 +291,7 @@ def test_the_target_written_by_another_installer(options, target, done):
     """Nobody knows which build it is, so an upgrade rolls it; a restart and the way back ask for the version only."""
     found = verdict(seen(release=REWRITTEN), target=target, **options)
     assert found["done"] == done and found["problems"] == []
-    assert [one["words"] for one in found["findings"] if one["level"] == "warn"] == [
+    assert [one.words for one in found["findings"] if one.level == "warn"] == [
         "/r/0.8.0-bb holds 0.8.1 and is no longer what its name says: another installer has written into it. An "
         "upgrade goes on all the same, and keeps it under the name of what it holds"]
 
@@ -302,6 +309,6 @@ def test_nothing_was_begun_on_a_node_that_another_installer_has_written_to():
     (seen(deployer="/d", release={"version": "0.8.1"}), {}, False), (seen(deployer="/d", release=REWRITTEN), {}, True),
 ])
 def test_what_the_deployer_will_restart(node, options, warned):
-    words = [one["words"] for one in verdict(node, **options)["findings"] if one["check"] == "deployer"]
+    words = [one.words for one in verdict(node, **options)["findings"] if one.check == "deployer"]
     assert [one.startswith("the deployer (site.yml) keeps in /d which code it has installed here.") for one in words
             if one] == [True] * warned

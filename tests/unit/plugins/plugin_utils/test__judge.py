@@ -1,0 +1,164 @@
+# Copyright (c) 2026, the shakenfist.rolling authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import pytest
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._judge import Options, Sight, judge
+
+TARGET = dict(version="0.8.1", name="0.8.1-aa")
+
+
+def seen(number, ready=True, kind="3.11 x", **changes):
+    """What a healthy node looks like; the first one is the database tier."""
+    address = f"10.0.0.{number}"
+    node = dict(
+        name=f"sf-{number}", problem="", has_database_credentials=number == 1, config="/etc/sf/config", kind=kind,
+        database_unit="sf-database", api_unit="sf-api", gateways=["10.0.0.1:13005"], gateway=f"{address}:13005",
+        units={"sf-api": {}, "sf-database": {}} if number == 1 else {"sf-api": {}}, ready_url=f"http://{address}/readyz",
+        release={"version": "0.8.0"}, staged=[], behind=[], drain_grace=25.0, drain_grace_source="config", venv="/v",
+        releases="/r", distribution="another", present={}, spelt={})
+    return dict(node=dict(node, **changes), failure="", ready=ready, answers="200" if ready else "503", host={},
+                gateways={"10.0.0.1:13005": "SERVING"}, zone="")
+
+
+def sight(*numbers, **changes):
+    names = numbers or (1, 2, 3)
+    return Sight(seen={f"sf-{number}": seen(number) for number in names},
+                 **{"resolved": {f"sf-{number}": TARGET for number in names}, **changes})
+
+
+def api(*names):
+    return dict(known=True, leader="sf-3", url="http://api", nodes=[
+        dict(name=name, state="created", release="0.8.0", ip=f"10.0.0.{name[3:]}") for name in names])
+
+
+ALL = api("sf-1", "sf-2", "sf-3")
+OPTIONS = Options(database=["sf-1"])
+
+
+def test_a_fit_cluster():
+    found = judge(sight(), OPTIONS, ALL, command="again")
+    assert found.refusal == "" and found.order == [
+        "1. sf-1: 0.8.0 -> 0.8.1, database tier", "2. sf-2: 0.8.0 -> 0.8.1",
+        "3. sf-3: 0.8.0 -> 0.8.1, holds the lease of the leader"]
+    plan = found.plan
+    assert [(wave["name"], wave["batches"]) for wave in plan["waves"]] == [
+        ("database", [["sf-1"]]), ("others", [["sf-2"], ["sf-3"]])]
+    assert plan["command"] == "again -e rolling_release=0.8.1" and plan["release"] == "0.8.1"
+    assert plan["report"] == found.report and all(line.startswith("pass") for line in found.report)
+    assert plan["members"] == [
+        dict(name="sf-1", groups=["rolling_schema"]), dict(name="sf-1", groups=["rolling_order", "rolling_database"]),
+        dict(name="sf-2", groups=["rolling_order", "rolling_others"]),
+        dict(name="sf-3", groups=["rolling_order", "rolling_others"]), dict(name="sf-1", groups=["rolling_first"])]
+
+
+def test_batches_and_why_they_are_small():
+    cluster = sight(1, 2, 3, 4, 5)
+    cluster.seen["sf-4"]["zone"] = cluster.seen["sf-5"]["zone"] = "b"
+    found = judge(cluster, Options(database=["sf-1"], serial=4), api(*cluster.seen))
+    assert found.order[2:] == [
+        "3. sf-4: 0.8.0 -> 0.8.1, not together with the one before: another zone",
+        "4. sf-5: 0.8.0 -> 0.8.1, together with the one before",
+        "5. sf-3: 0.8.0 -> 0.8.1, holds the lease of the leader, not together with the one before: another zone"]
+
+
+def test_never_all_of_a_kind():
+    nodes = api("sf-1", "sf-2", "sf-3")
+    for node in nodes["nodes"][1:]:
+        node["is_hypervisor"] = True
+    found = judge(sight(), Options(database=["sf-1"], serial=2), nodes)
+    assert found.plan["batches"] == [["sf-2"], ["sf-3"]]
+    assert found.order[2].endswith("not together with the one before: else no hypervisors would be left")
+
+
+def test_a_cluster_that_is_not_fit():
+    cluster = sight()
+    cluster.seen["sf-2"].update(ready=False, answers="503")
+    found = judge(cluster, OPTIONS, ALL)
+    lines = found.refusal.splitlines()
+    assert lines[0] == "Nothing was touched, the cluster is not fit to be rolled:"
+    assert lines[1].startswith("fail  sf-2: http://10.0.0.2/readyz answers 503") and found.plan == {}
+    assert lines[-1] == "Mend that, then run the command again."
+    assert judge(cluster, Options(database=["sf-1"], allow_degraded=True), ALL).refusal == ""
+    assert judge(cluster, Options(kind="restart", database=["sf-1"], given="2026-11-28T11:00:00Z"), ALL).refusal == ""
+
+
+@pytest.mark.parametrize("kind, first, further", [
+    ("upgrade", "fail  the release: no such", "Correct rolling_release or stage_source, or the index that pip uses on sf-1."),
+    ("rollback", "fail  the release: no such", None), ("restart", "fail  the restart: no such", None),
+])
+def test_a_release_that_cannot_be_resolved(kind, first, further):
+    found = judge(sight(problems=["no such", "no such"], resolved={}), Options(kind=kind, database=["sf-1"]), ALL)
+    lines = found.refusal.splitlines()
+    assert lines[1] == first and (further in lines) == bool(further) and "pass  release" not in lines
+
+
+def test_releases_that_differ_between_versions_of_python():
+    cluster = sight(resolved={"sf-1": TARGET, "sf-3": dict(version="0.8.2", name="0.8.2-aa")})
+    cluster.seen["sf-3"]["node"]["kind"] = "3.12 x"
+    assert cluster.resolver_of() == {"sf-1": "sf-1", "sf-2": "sf-1", "sf-3": "sf-3"}
+    assert "the newest release differs between the nodes (0.8.1, 0.8.2)" in judge(cluster, OPTIONS, ALL).refusal
+
+
+def test_a_rollback_takes_the_tier_last():
+    cluster = sight(resolved={f"sf-{number}": dict(version="0.7.9", name=f"0.7.9-{number}") for number in (1, 2, 3)})
+    found = judge(cluster, Options(kind="rollback", database=["sf-1"]), ALL, command="again")
+    assert found.plan["order"] == ["sf-2", "sf-3", "sf-1"] and found.plan["command"] == "again -e rollback_release=0.7.9"
+    # What is staged is no sign that it has begun.
+    cluster.seen["sf-2"].update(ready=False)
+    cluster.seen["sf-2"]["node"]["staged"] = ["0.7.9-2"]
+    assert judge(cluster, Options(kind="rollback", database=["sf-1"]), ALL).refusal
+
+
+def test_a_restart():
+    cluster = sight(resolved={name: dict(version="0.8.0", name="") for name in ("sf-1", "sf-2", "sf-3")})
+    for name in ("sf-2", "sf-3"):
+        cluster.seen[name]["node"]["behind"] = ["sf-net"]
+    options = Options(kind="restart", database=["sf-1"], given="T", since=7, since_words="T")
+    found = judge(cluster, options, ALL, command="again")
+    assert found.order == ["1. sf-2: 0.8.0", "2. sf-3: 0.8.0, holds the lease of the leader",
+                           "sf-1: restarted since T already, passed over",
+                           "Should it stop, this continues it, with the options that you gave:",
+                           "again -e rolling_since=T"]
+    assert found.plan["since"] == 7
+    reconfigured = judge(cluster, Options(kind="reconfigure", database=["sf-1"]), ALL, command="again")
+    assert reconfigured.plan["command"] == "again"
+
+
+def test_nobody_can_ask_the_api():
+    cluster = sight()
+    for one in cluster.seen.values():
+        one["ready"] = False
+    assert cluster.asker() == "" and cluster.unseen(ALL) == {}
+    found = judge(cluster, Options(database=["sf-1"], allow_degraded=True), None)
+    assert any("no node serves" in line for line in found.report)
+    assert found.plan["alone"] and found.plan["order"] == ["sf-1", "sf-2", "sf-3"]
+
+
+def test_a_node_that_nobody_has_examined():
+    cluster = sight()
+    cluster.seen["sf-1"].update(node={}, failure="it cannot be reached: no route", ready=False)
+    assert cluster.able() == ["sf-2", "sf-3"] and cluster.asker() == "sf-2" and cluster.target() == TARGET
+    assert "fail  sf-1: it cannot be reached: no route" in judge(cluster, OPTIONS, ALL).refusal
+
+
+def test_those_that_limit_leaves_out():
+    cluster = sight(1, 3, addresses={"sf-2": "10.0.0.2"})
+    assert list(cluster.unseen(ALL)) == ["sf-2"]
+    found = judge(cluster, OPTIONS, ALL, unseen_ready=["sf-2"])
+    assert found.refusal == "" and found.plan["serving"] == ["sf-1", "sf-3", "sf-2"]
+
+
+def test_a_plan_that_cannot_be_meant():
+    found = judge(sight(), Options(database=["sf-1"], cut_short=True), ALL)
+    assert found.refusal.startswith("Nothing was touched. drain_cut_short is true")
+
+
+def test_clocks():
+    cluster = sight()
+    for number, offset in enumerate((0.1, 9.0, None), start=1):
+        cluster.seen[f"sf-{number}"]["host"] = dict(clock_offset=offset, free=1, needed=0, same_file_system=True, unsafe=[])
+    assert cluster.offsets() == {"sf-1": 0.1, "sf-2": 9.0}
+    assert "the clocks are 9 s apart" in judge(cluster, OPTIONS, ALL).refusal

@@ -1,0 +1,88 @@
+# Copyright (c) 2026, the shakenfist.rolling authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+from ansible.errors import AnsibleError
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import (
+    Node,
+    Run,
+    changed,
+    inventory_of,
+    node_of,
+    plain,
+    playbook_command,
+    run_of,
+)
+
+
+def hostvars(run, **nodes):
+    return dict({name.replace("_", "-"): {"rolling_node": node} for name, node in nodes.items()},
+                localhost={"rolling_run": dataclasses.asdict(run)})
+
+
+def test_a_run_has_a_name_of_its_own():
+    assert Run().id != Run().id and Run().began > 0
+
+
+def test_the_record_is_read_back():
+    run = Run(kind="restart", plan={"order": ["sf-1"]})
+    assert run_of(hostvars(run)) == run
+    noted = changed(Node(run=run.id), rolled=True)
+    assert node_of(hostvars(run, sf_1=noted), "sf-1") == Node(run=run.id, rolled=True)
+
+
+def test_what_another_run_has_noted_is_not_read():
+    first, second = Run(), Run()
+    noted = changed(Node(run=first.id), rolled=True)
+    assert node_of(hostvars(second, sf_1=noted), "sf-1") == Node(run=second.id)
+
+
+@pytest.mark.parametrize("facts", [{}, {"localhost": {}}, {"localhost": {"rolling_run": "no dict"}}])
+def test_no_run_has_begun(facts):
+    assert run_of(facts) == Run(id="", began=0.0) and node_of(facts, "sf-1") == Node()
+
+
+def test_fields_of_another_version_are_left_out():
+    assert run_of({"localhost": {"rolling_run": {"id": "x", "novel": 1}}}).id == "x"
+
+
+def test_a_field_that_there_is_not():
+    with pytest.raises(KeyError, match="the record of a node has no roled"):
+        changed(Node(), roled=True)
+
+
+def test_plain():
+    class Lazy(dict):
+        pass
+
+    assert plain(Lazy(a=(1, Lazy(b=2)))) == {"a": [1, {"b": 2}]}
+
+
+GROUPS = {"all": ["sf-1", "sf-2", "x"], "allsf": ["sf-1", "sf-2"], "database_node": ["sf-1"], "etcd_master": ["sf-1", "x"],
+          "mine": ["sf-2"]}
+
+
+def test_the_inventory():
+    assert inventory_of("upgrade", GROUPS) == (["sf-1", "sf-2"], ["sf-1", "x"])
+    assert inventory_of("pause", GROUPS, rolling_group="all", rolling_database_groups=["mine"]) == (
+        ["sf-1", "sf-2", "x"], ["sf-2"])
+
+
+@pytest.mark.parametrize("kind, words", [
+    ("upgrade", "^Nothing was touched. The inventory has no node in the group nope: check -i"),
+    ("status", "^The inventory has no node in the group nope"),
+    ("stop", "^Nothing was set. No node of the group nope is in the database tier"),
+])
+def test_an_inventory_without_nodes(kind, words):
+    with pytest.raises(AnsibleError, match=words):
+        inventory_of(kind, GROUPS, rolling_group="nope")
+
+
+def test_the_command():
+    assert playbook_command({"ansible_inventory_sources": ["a b", "c"]}, "x.y.z") == "ansible-playbook -i 'a b' -i c x.y.z"
+    assert playbook_command({}, "x.y.z") == "ansible-playbook x.y.z"
