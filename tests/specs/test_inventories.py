@@ -2,48 +2,52 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-# The example inventories: Ansible reads them, and the playbook's own terms find nodes, tier and order in them.
+# The example inventories: Ansible reads them, and the collection finds nodes, tier and order in them.
 
 from __future__ import annotations
 
 import json
-import os
 import pathlib
+import re
 import subprocess
 import sys
 
 import pytest
-import yaml
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 from role_docs import ROLES, ROOT, load, options
 
+sys.path.insert(0, str(ROOT / ".ansible" / "collections"))
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._plan import plan_of
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import inventory_of
+
 INVENTORIES = ROOT / "examples" / "inventories"
-ANSIBLE_PLAYBOOK = pathlib.Path(sys.executable).with_name("ansible-playbook")
-# What the preflight finds out of healthy nodes, and what it makes of it.
-SEEN = """{% set seen = {} %}{% for name in preflight_all_nodes %}{{ seen.update({name: {
-  'database': name in preflight_database_nodes, 'done': false, 'ready': true, 'gateway_down': false,
-  'zone': hostvars[name].rolling_zone | default('')}}) or '' }}{% endfor %}{{ seen | to_json }}"""
-PLAN = "seen | from_json | shakenfist.rolling.roll_plan(hostvars[preflight_all_nodes[0]].rolling_serial | default(1))"
-HOSTS = "preflight_all_nodes | map('extract', hostvars) | map(attribute='ansible_host')"
+ANSIBLE_INVENTORY = pathlib.Path(sys.executable).with_name("ansible-inventory")
+
+
+def members(groups, name):
+    """The hosts of a group, those of its children among them."""
+    group = groups.get(name, {})
+    found = [*group.get("hosts", []), *(host for child in group.get("children", []) for host in members(groups, child))]
+    return list(dict.fromkeys(found))
 
 
 @pytest.fixture(scope="module", params=["one-node", "three-nodes", "thirty-nodes"])
-def planned(request, tmp_path_factory):
-    """The name of an inventory, the plan for it, and the variables of its nodes as Ansible works them out."""
-    place = tmp_path_factory.mktemp(request.param)
-    preflight = next(play["vars"] for play in load(ROOT / "playbooks" / "upgrade.yml")
-                     if "preflight_all_nodes" in play.get("vars", {}))
-    wanted = {"plan": PLAN, "hosts": HOSTS}
-    play = {"hosts": "localhost", "gather_facts": False, "vars": {**preflight, "seen": SEEN}, "tasks": [
-        {"ansible.builtin.copy": {"dest": str(place / name), "content": "{{ %s | to_json }}" % words}}
-        for name, words in wanted.items()]}
-    (place / "play.yml").write_text(yaml.safe_dump([play]), encoding="utf-8")
-    inventory = INVENTORIES / f"{request.param}.yml"
-    run = subprocess.run([ANSIBLE_PLAYBOOK, "-i", inventory, place / "play.yml"], cwd=ROOT, text=True,
-                         capture_output=True, check=False, env=dict(os.environ, ANSIBLE_INVENTORY_UNPARSED_FAILED="1"))
-    assert run.returncode == 0 and "[WARNING]" not in run.stderr, run.stdout + run.stderr
-    return request.param, *(json.loads((place / name).read_text(encoding="utf-8")) for name in wanted)
+def planned(request):
+    """The name of an inventory, the plan for healthy nodes in it, and the addresses of these."""
+    run = subprocess.run([ANSIBLE_INVENTORY, "-i", INVENTORIES / f"{request.param}.yml", "--list"], cwd=ROOT, text=True,
+                         capture_output=True, check=False)
+    assert run.returncode == 0 and "[WARNING]" not in run.stderr, run.stderr
+    found = json.loads(run.stdout)
+    variables = found.pop("_meta")["hostvars"]
+    nodes, database = inventory_of("upgrade", {name: members(found, name) for name in found})
+    verdict = {name: dict(database=name in database, done=False, ready=True, gateway_down=False,
+                          zone=variables[name].get("rolling_zone", "")) for name in nodes}
+    plan = plan_of(verdict, variables[nodes[0]].get("rolling_serial", 1))
+    run = subprocess.run([ANSIBLE_INVENTORY.with_name("ansible"), "-i", INVENTORIES / f"{request.param}.yml", "allsf",
+                          "-m", "ansible.builtin.debug", "-a", "msg='at {{ ansible_host }}.'"], cwd=ROOT, text=True,
+                         capture_output=True, check=True)
+    return request.param, plan, re.findall(r"at (\S+)\.", run.stdout)
 
 
 def test_the_order(planned):
