@@ -1,0 +1,339 @@
+# Copyright (c) 2026, the shakenfist.rolling authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# The actions of the preflight, from the first play to the plan, on nodes whose modules answer what a test wants.
+
+from __future__ import annotations
+
+import json
+from types import SimpleNamespace
+
+import pytest
+from ansible.errors import AnsibleConnectionFailure, AnsibleError
+from ansible.plugins.action import ActionBase
+from ansible_collections.shakenfist.rolling.plugins.action import forecast, judge, look, run, settings
+
+PRODUCT = dict(
+    config="/etc/sf/config", config_prefix="SHAKENFIST_", credentials="/etc/sf/shakenfist.json", venv="/v", releases="/r",
+    distribution="shakenfist", deployer_mark="/m", commands=["sf-ctl"], units=["sf-*"], units_ignored=[],
+    restart_order=[["sf-database"], ["*"]], sentinels=[], sentinels_alone=False, api_unit="sf-api", api_port=13000,
+    ready_path="/readyz", database_unit="sf-database", gateway_port=13005, drain_grace=0, schema_versions="m:n", since=0,
+    since_units=[])
+SETTINGS = dict(given="", since=7, since_words="T")
+
+
+class Undefined(dict):
+    """Variables of which one cannot be worked out."""
+
+    def __getitem__(self, name):
+        if name == "drain_haproxy_server":
+            raise AnsibleError("cluster_node is undefined")
+        return super().__getitem__(name)
+
+
+class Cluster:
+    """The facts of localhost and of three nodes, and what their modules answer."""
+
+    def __init__(self, monkeypatch):
+        self.groups = {"allsf": ["sf-1", "sf-2", "sf-3"], "database": ["sf-1", "x"]}
+        self.hostvars = {"localhost": {}, **{name: Undefined(ansible_host=f"10.0.0.{name[3:]}") for name in
+                                             self.groups["allsf"]}}
+        self.play = list(self.groups["allsf"])
+        self.broken, self.asked, self.check, self.set = {}, [], False, {}
+        monkeypatch.setattr(ActionBase, "run", lambda *dummy: {})
+        for plugin in (forecast, judge, look, run, settings):
+            monkeypatch.setattr(plugin.ActionModule, "_execute_module", self.execute)
+
+    def answers(self, name):
+        database = name == "sf-1"
+        return dict(
+            config_info=dict(settings=dict(NODE_NAME=name, MARIADB_GATEWAY_HOSTS="10.0.0.1", API_DRAIN_GRACE="8"),
+                             present=dict(MARIADB_HOST=database), spelt={}),
+            release_info=dict(active=dict(version="0.8.0", name="", path="/v", python="3.11.2", platform="x", since=1.0),
+                              staged=[], rewritten={}, deployer="", previous=None, problem=""),
+            units_info=dict(units={unit: dict(active=True, managed=True, started=5.0, state="active")
+                                   for unit in ["sf-api", "sf-net"] + ["sf-database"] * database}),
+            ready_info=dict(ready=True, seen={"u": dict(ready=True, answers="200 200")}),
+            grpc_health_info=dict(seen={"10.0.0.1:13005": "SERVING"}),
+            host_info=dict(free=2**40, needed=1, same_file_system=True, unsafe=[], clock_offset=0.0, directories=[]))
+
+    def execute(self, module_name=None, module_args=None, task_vars=None, **dummy):
+        name, module = task_vars["inventory_hostname"], module_name.rpartition(".")[2]
+        self.asked.append((name, module, task_vars.get("ansible_python_interpreter"), module_args))
+        broken = self.broken.get((name, module))
+        if isinstance(broken, Exception):
+            raise broken
+        return dict(self.answers(name)[module], ansible_facts={"discovered": 1}, warnings=["w"], **broken or {})
+
+    def act(self, plugin, name="localhost", **arguments):
+        """The result of an action for a node; its facts are kept."""
+        action = plugin.ActionModule.__new__(plugin.ActionModule)
+        action._task = SimpleNamespace(args=arguments, check_mode=self.check, run_once=True, action="x", get_vars=dict,
+                                       get_dep_chain=list)
+        action._templar = SimpleNamespace(template=lambda value: value)
+        action._display = SimpleNamespace(warning=lambda words: None)
+        specification = {option: value.get("default") for option, value in plugin.ARGUMENTS.items()}
+        action.validate_argument_spec = lambda argument_spec: (None, dict(specification, **arguments))
+        result = action.run(task_vars=dict(self.hostvars.get(name, {}), hostvars=self.hostvars, groups=self.groups,
+                                           inventory_hostname=name, ansible_play_hosts_all=self.play,
+                                           ansible_inventory_sources=["lab"], **self.set))
+        self.hostvars[name].update(result.get("ansible_facts", {}))
+        return result
+
+    def begin(self, kind="upgrade"):
+        return self.act(run, state="begun", kind=kind)
+
+    def look(self):
+        return {name: self.act(look, name, product=PRODUCT, parts=["ready", "gateways", "host"], noted=True)
+                for name in self.play}
+
+    def plan(self, **options):
+        return self.act(judge, question="plan", nodes=self.groups["allsf"], api={}, options=dict(
+            SETTINGS, database=["sf-1", "x"], **options))
+
+    def run(self):
+        return self.hostvars["localhost"]["rolling_run"]
+
+
+@pytest.fixture
+def cluster(monkeypatch):
+    return Cluster(monkeypatch)
+
+
+def resolve(cluster, version="0.8.1"):
+    for name in cluster.play:
+        cluster.hostvars[name]["stage_resolved"] = dict(version=version, name=f"{version}-aa")
+
+
+# ---- the record
+
+def test_a_run_begins(cluster):
+    cluster.begin()
+    record = cluster.run()
+    assert (record["kind"], record["nodes"], record["database"], record["lock"]) == (
+        "upgrade", ["sf-1", "sf-2", "sf-3"], ["sf-1", "x"], "sf-1")
+    cluster.set = dict(rolling_group="database", rolling_database_groups=["allsf"])
+    cluster.begin()
+    assert cluster.run()["nodes"] == ["sf-1", "x"] and cluster.run()["id"] != record["id"]
+
+
+def test_no_node(cluster):
+    cluster.groups = {}
+    assert cluster.begin()["failed"] and "has no node in the group allsf" in cluster.begin()["msg"]
+
+
+def test_what_is_noted(cluster):
+    cluster.begin()
+    cluster.act(run, "sf-1", state="noted", node=dict(rolled=True))
+    cluster.act(run, state="noted", run=dict(problem="x"))
+    assert cluster.hostvars["sf-1"]["rolling_node"]["rolled"] and cluster.run()["problem"] == "x"
+    assert cluster.act(run, "sf-1", state="noted", node=dict(roled=True))["msg"] == "the record of a node has no roled"
+    cluster.begin()
+    cluster.act(run, "sf-1", state="noted", node=dict(restored="y"))
+    assert not cluster.hostvars["sf-1"]["rolling_node"]["rolled"]
+
+
+# ---- the settings
+
+def check(cluster, kind="upgrade", nodes=("sf-1", "sf-2", "sf-3"), database=("sf-1",), **values):
+    cluster.begin(kind)
+    for name in cluster.play:
+        cluster.hostvars[name].update(values)
+    return cluster.act(settings, nodes=list(nodes), database=list(database), extra=["rolling_mine"])
+
+
+def test_settings_that_are_right(cluster):
+    result = check(cluster, rolling_mine=1, rolling_serial=2, ansible_user="x", drain_haproxy_server="later")
+    assert "failed" not in result and result["old"] == 0 and not result["has_balancers"] and not result["tells_haproxy"]
+    result = check(cluster, drain_haproxy_address="h:1", drain_haproxy_set="yes")
+    assert result["has_balancers"] and result["tells_haproxy"]
+
+
+@pytest.mark.parametrize("values, words", [
+    (dict(rolling_relase="0.8.1"), "These variables are unknown, correct or remove them: rolling_relase (did you mean "),
+    (dict(plan_stag="x"), "plan_stag (did you mean plan_stage?)"),
+    (dict(gate_timeout="soon"), "Correct this variable: "),
+    (dict(prune_keep=0), "Correct this: prune_keep is 0"),
+    (dict(database=["x"]), "No node is in the database tier"),
+])
+def test_settings_that_are_wrong(cluster, values, words):
+    result = check(cluster, **values)
+    assert result["failed"] and result["msg"].startswith("Nothing was touched. ") and words in result["msg"]
+
+
+def test_since(cluster):
+    given = "2026-01-01T00:00:00Z"
+    assert check(cluster, "restart", rolling_since=given)["given"] == given
+    assert check(cluster, "reconfigure", rolling_since=given)["given"] == ""
+    assert check(cluster, "reconfigure", rolling_since=given)["old"] > 0
+
+
+# ---- the look
+
+def test_a_look(cluster):
+    cluster.begin()
+    result = cluster.look()["sf-1"]
+    seen = cluster.hostvars["sf-1"]["rolling_node"]["seen"]
+    assert result["seen"] == seen and result["warnings"] == ["w"] * 6 and not result["changed"]
+    assert seen["ready"] and seen["answers"] == "200 200" and seen["gateways"] and seen["host"]["free"]
+    assert cluster.hostvars["sf-1"]["cluster_node"] == seen["node"] and cluster.hostvars["sf-1"]["discovered"] == 1
+    asked = {module: (python, arguments) for name, module, python, arguments in cluster.asked if name == "sf-1"}
+    assert list(asked) == ["config_info", "release_info", "units_info", "ready_info", "grpc_health_info", "host_info"]
+    assert [module for module, (python, dummy) in asked.items() if python] == ["grpc_health_info"]
+    assert asked["grpc_health_info"][0] == "/v/bin/python" and asked["units_info"][1]["stops"] == []
+
+
+@pytest.mark.parametrize("broken, failure, unreachable", [
+    (AnsibleConnectionFailure("no route"), "it cannot be reached: no route", True),
+    (dict(failed=True, msg="Missing sudo password"), "Missing sudo password. Let the ssh user run sudo", False),
+    (dict(failed=True, msg="MODULE FAILURE", module_stderr="trace\n"), "MODULE FAILURE: trace", False),
+    (dict(failed=True, msg=""), "unknown failure", False),
+])
+def test_a_node_that_cannot_be_looked_at(cluster, broken, failure, unreachable):
+    cluster.begin()
+    cluster.broken["sf-2", "config_info"] = broken
+    result = cluster.look()["sf-2"]
+    assert "failed" not in result and result["seen"]["failure"].startswith(failure)
+    assert result["seen"]["unreachable"] is unreachable and result["seen"]["node"] == {}
+    result = cluster.act(look, "sf-2", product=PRODUCT)
+    assert result["failed"] and result["msg"].startswith(failure)
+
+
+def test_a_look_that_is_not_noted(cluster):
+    cluster.begin()
+    cluster.act(look, "sf-1", product=PRODUCT)
+    assert cluster.hostvars["sf-1"]["cluster_node"]["name"] == "sf-1" and "rolling_node" not in cluster.hostvars["sf-1"]
+
+
+def test_a_gateway_that_cannot_be_asked(cluster):
+    cluster.begin("status")
+    cluster.broken["sf-1", "grpc_health_info"] = dict(failed=True, msg="no grpc")
+    seen = cluster.act(look, "sf-1", product=PRODUCT, parts=["ready", "gateway"], noted=True)["seen"]
+    assert seen["failure"] == "" and seen["gateways"] == {}
+
+
+def test_a_broken_virtualenv_asks_no_gateway(cluster):
+    cluster.begin()
+    cluster.broken["sf-1", "release_info"] = dict(problem="it is broken")
+    assert cluster.look()["sf-1"]["seen"]["gateways"] == {}
+    assert ("sf-1", "grpc_health_info") not in [asked[:2] for asked in cluster.asked]
+
+
+# ---- the judgement
+
+@pytest.mark.parametrize("kind, resolver, resolving, target_of", [
+    ("upgrade", "stage", ["sf-1"], {"sf-2": "sf-1", "sf-3": "sf-1"}),
+    ("rollback", "rollback", ["sf-1", "sf-2", "sf-3"], {}),
+    ("restart", "restart", ["sf-1", "sf-2", "sf-3"], {}),
+])
+def test_who(cluster, kind, resolver, resolving, target_of):
+    cluster.begin(kind)
+    cluster.look()
+    assert cluster.act(judge, question="who") == dict(
+        changed=False, asker="sf-1", url="http://10.0.0.1:13000", credentials="/etc/sf/shakenfist.json",
+        resolver=resolver, resolving=resolving, target_of=target_of)
+
+
+def test_nobody_serves(cluster):
+    cluster.begin()
+    for name in cluster.play:
+        cluster.broken[name, "ready_info"] = dict(ready=False, seen={})
+    cluster.look()
+    assert cluster.act(judge, question="who")["asker"] == ""
+
+
+def test_a_plan(cluster):
+    cluster.begin()
+    cluster.look()
+    resolve(cluster)
+    result = cluster.plan()
+    plan = cluster.run()["plan"]
+    assert plan["order"] == ["sf-1", "sf-2", "sf-3"] and plan["began"] == cluster.run()["began"]
+    assert plan["command"] == "ansible-playbook -i lab shakenfist.rolling.upgrade -e rolling_release=0.8.1"
+    assert result["report"] == plan["report"] and len(result["order"]) == 3 and result["hard_cut"] == ""
+    cluster.hostvars["sf-1"]["rolling_zone"] = 7
+    assert "failed" not in cluster.plan(serial="2", allow_degraded="true")
+    assert cluster.run()["plan"]["batches"] == [["sf-2", "sf-3"]]
+
+
+def test_a_refusal(cluster):
+    cluster.begin()
+    cluster.look()
+    cluster.act(run, "sf-1", state="noted", node=dict(unresolved="Module failed: no such release"))
+    result = cluster.plan()
+    assert result["failed"] and "fail  the release: no such release\n" in result["msg"] and cluster.run()["plan"] == {}
+    resolve(cluster, "no version")
+    cluster.act(run, "sf-1", state="noted", node=dict(unresolved=""))
+    assert "no version is no version" in cluster.plan()["msg"]
+
+
+def test_what_balancers_say(cluster):
+    cluster.begin()
+    cluster.look()
+    resolve(cluster)
+    for asked, words in (
+            (dict(haproxy=dict(skipped=True), told=[{}]), None),
+            (dict(haproxy=dict(reachable=True, problems=["the check is none"])), "fail  sf-2: the check is none"),
+            (dict(told=[dict(problems=["nginx is not there"], shut=[], out=[])]), "fail  sf-2: nginx is not there"),
+            (dict(failure="Task failed: it has no backend"), "fail  sf-2: it has no backend")):
+        cluster.act(run, "sf-2", state="noted", node=dict(asked=asked))
+        result = cluster.plan()
+        assert bool(result.get("failed")) == bool(words) and (not words or words in result["msg"])
+
+
+def test_a_limit(cluster):
+    cluster.begin()
+    cluster.play = ["sf-1", "sf-3"]
+    cluster.look()
+    resolve(cluster)
+    api = dict(known=True, nodes=[dict(name=name, ip=f"10.0.0.{name[3:]}", state="created", release="0.8.0")
+                                  for name in ("sf-1", "sf-2", "sf-3")])
+    unseen = cluster.act(judge, question="unseen", nodes=cluster.groups["allsf"], api=api)["unseen"]
+    url = "http://10.0.0.2:13000/readyz"
+    assert unseen["sf-2"]["ready_url"] == url
+    cluster.act(judge, question="plan", nodes=cluster.groups["allsf"], api=api, unseen_seen={url: dict(ready=True)},
+                options=dict(SETTINGS, database=["sf-1"]))
+    assert cluster.run()["plan"]["serving"] == ["sf-1", "sf-3", "sf-2"]
+
+
+def test_the_status(cluster):
+    cluster.begin("status")
+    cluster.broken["sf-3", "ready_info"] = dict(ready=False, seen={"u": dict(answers="503")})
+    cluster.look()
+    result = cluster.act(judge, question="status", nodes=cluster.groups["allsf"], api=dict(skipped=True), lock=dict(
+        words="nobody", gone=False, ran_out=False), options=dict(database=["sf-1"]))
+    assert result["ill"] == ["sf-3"] and result["report"][0] == "2 of 3 nodes serve; 0.8.0 on 3"
+    assert result["report"][-1] == "lock: nobody" and any("no node serves" in line for line in result["report"])
+    result = cluster.act(judge, question="status", api=dict(known=True, nodes=[], leader=""), lock=dict(failed=True))
+    assert "lock: not known, the node that has it was not seen" in " ".join(result["report"])
+
+
+# ---- the forecast
+
+def test_a_forecast(cluster, tmp_path):
+    cluster.begin("plan")
+    cluster.look()
+    resolve(cluster)
+    cluster.plan()
+    cluster.act(run, "sf-1", state="noted", node=dict(schema=dict(problem="no driver")))
+    cluster.hostvars["sf-2"]["restart_units"] = "sf-net"
+    path = tmp_path / "plan.json"
+    result = cluster.act(forecast, file=str(path))
+    assert result["changed"] and json.loads(path.read_text()) == result["forecast"]
+    assert result["forecast"]["nodes"]["sf-2"]["restarts"] == [["sf-net"]]
+    assert result["forecast"]["nodes"]["sf-1"]["restarts"] == [["sf-database"], ["sf-api", "sf-net"]]
+    assert result["forecast"]["schema"]["words"] == "not known: no driver"
+    assert not cluster.act(forecast, file=str(path))["changed"]
+    cluster.check = True
+    path.unlink()
+    assert cluster.act(forecast, file=str(path))["changed"] and not path.exists()
+
+
+def test_a_forecast_that_cannot_be_written(cluster):
+    cluster.begin("plan")
+    cluster.look()
+    resolve(cluster)
+    cluster.plan()
+    assert "Set plan_file to a file that you may write" in cluster.act(forecast, file="/no/such/plan.json")["msg"]
+    assert not cluster.act(forecast, staged=True)["changed"]
