@@ -13,9 +13,10 @@ import time
 
 from ansible.plugins.action import ActionBase
 from ansible_collections.shakenfist.rolling.plugins.action.lock import myself
-from ansible_collections.shakenfist.rolling.plugins.filter.report_html import report_html
 from ansible_collections.shakenfist.rolling.plugins.modules.report import ARGUMENTS
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._page import html_of
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._report import Gatherer, stamp
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import RUN_FACT, changed
 
 
 def replace(path, text):
@@ -34,7 +35,7 @@ def replace(path, text):
 
 
 class ActionModule(ActionBase):
-    """Gather the facts, render them, write both files."""
+    """Gather what is known, render it, write both files."""
 
     _supports_check_mode = True
     _requires_connection = False
@@ -54,7 +55,9 @@ class ActionModule(ActionBase):
         return result
 
     def write(self, arguments, task_vars):
-        found = Gatherer(task_vars["hostvars"], time.time(), arguments["advice"])
+        if arguments["data"]:
+            return self.renew(os.path.abspath(os.path.expanduser(arguments["data"])))
+        found = Gatherer(task_vars["hostvars"], time.time())
         if not found.is_worth_it():
             return {}
         # Tasks run in processes that ansible-playbook forks.
@@ -65,5 +68,14 @@ class ActionModule(ActionBase):
         name = os.path.join(directory, f"rolling-report-{stamp(data['began'])}")
         data["file"] = os.path.basename(name)
         replace(f"{name}.json", json.dumps(data, indent=1) + "\n")
-        replace(f"{name}.html", report_html(data))
-        return dict(path=f"{name}.html", data=f"{name}.json", verdict=data["verdict"])
+        replace(f"{name}.html", html_of(data))
+        return dict(path=f"{name}.html", data=f"{name}.json", verdict=data["verdict"],
+                    ansible_facts={RUN_FACT: changed(found.run, report=f"{name}.html")})
+
+    @staticmethod
+    def renew(path):
+        with open(path, encoding="utf-8") as file:
+            data = json.load(file)
+        page = f"{os.path.splitext(path)[0]}.html"
+        replace(page, html_of(data))
+        return dict(path=page, data=path, verdict=data["verdict"])

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 
 from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
@@ -29,10 +30,14 @@ class ActionModule(ActionBase):
     def run(self, tmp=None, task_vars=None):
         result = dict(super().run(tmp, task_vars), changed=False)
         arguments = self.validate_argument_spec(argument_spec=ARGUMENTS)[1]
+        hostvars, name = task_vars["hostvars"], task_vars["inventory_hostname"]
         try:
-            return dict(result, ansible_facts=getattr(self, arguments["state"])(arguments, task_vars))
+            facts = getattr(self, arguments["state"])(arguments, task_vars)
         except (AnsibleError, KeyError) as exc:
             return dict(result, failed=True, msg=str(exc.args[0]))
+        run = run_of(hostvars)
+        return dict(result, ansible_facts=facts, run=facts.get(RUN_FACT, dataclasses.asdict(run)),
+                    node=facts.get(NODE_FACT, dataclasses.asdict(node_of(hostvars, name, run))))
 
     def begun(self, arguments, task_vars):
         kind = arguments["kind"]
@@ -49,3 +54,12 @@ class ActionModule(ActionBase):
         if arguments["node"]:
             facts[NODE_FACT] = changed(node_of(hostvars, name), **arguments["node"])
         return facts
+
+    def running(self, arguments, task_vars):
+        return {RUN_FACT: changed(run_of(task_vars["hostvars"]), begun=round(time.time(), 3))}
+
+    def ended(self, arguments, task_vars):
+        return {RUN_FACT: changed(run_of(task_vars["hostvars"]), ended=round(time.time(), 3))}
+
+    def seen(self, arguments, task_vars):
+        return {}

@@ -157,6 +157,11 @@ sessions_zero_after:
   returned: when O(haproxy) is given, the unit was active and HAProxy could be reached, not in check mode
   type: float
   sample: 3.52
+failed_units:
+  description: The unit, if it is what has failed.
+  returned: failure
+  type: list
+  sample: [sf-api]
 """
 
 import os
@@ -493,7 +498,7 @@ def main():
                              diff=dict(before=f"{drain.name}: {before}\n", after=f"{drain.name}: inactive (dead)\n"))
         drain.stop()
     except RollingError as exc:
-        module.fail_json(msg=exc.message)
+        module.fail_json(msg=exc.message, failed_units=[drain.name])
 
     after = describe(drain.state)
     result = dict(changed=True, was_ready=was_ready, state=after, not_ready_after=drain.not_ready_after,
@@ -506,7 +511,7 @@ def main():
         module.warn(concern)
     complaint = drain.complaint()
     if complaint:
-        module.fail_json(msg=complaint, **result)
+        module.fail_json(msg=complaint, failed_units=[drain.name], **result)
     module.exit_json(**result)
 
 

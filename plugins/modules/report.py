@@ -10,9 +10,10 @@ module: report
 short_description: Write down how a roll went, as a page and as data
 version_added: 0.1.0
 description:
-  - Writes C(rolling-report-TIME.html) and C(rolling-report-TIME.json) on the controller, from the facts that the roles
-    of this collection have published. TIME is when the run began, in UTC; a later call of the same run replaces both.
-  - Connects to no node, whatever host the task is for.
+  - Writes C(rolling-report-TIME.html) and C(rolling-report-TIME.json) on the controller, from the record of the run
+    (M(shakenfist.rolling.run)). TIME is when the run began, in UTC; a later call of the same run replaces both.
+  - Connects to no node. The task is for localhost, with C(delegate_facts): where the page is becomes a part of the
+    record.
   - Never fails. What goes wrong is a warning, because a run that ends here has something else to say.
   - Writes nothing if no node had to be rolled and nothing has failed.
 options:
@@ -22,9 +23,9 @@ options:
       - The one that C(ansible-playbook) was started in if it is empty.
     type: path
     default: ""
-  advice:
-    description: What to do next, for a failure whose facts do not say so.
-    type: str
+  data:
+    description: The data of an older report, C(rolling-report-TIME.json), to make its page anew, and nothing else.
+    type: path
     default: ""
 extends_documentation_fragment:
   - shakenfist.rolling.attributes
@@ -46,6 +47,9 @@ EXAMPLES = r"""
 - name: Write the report
   shakenfist.rolling.report:
     directory: /var/www/rolls
+  delegate_to: localhost
+  delegate_facts: true
+  run_once: true
 """
 
 RETURN = r"""
@@ -68,7 +72,7 @@ verdict:
 
 from ansible.module_utils.basic import AnsibleModule
 
-ARGUMENTS = dict(directory=dict(type="path", default=""), advice=dict(type="str", default=""))
+ARGUMENTS = dict(directory=dict(type="path", default=""), data=dict(type="path", default=""))
 
 
 def main():

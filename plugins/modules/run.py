@@ -22,8 +22,10 @@ options:
     description:
       - V(begun) makes a new record, and forgets the one of an earlier run. The task runs once, for localhost.
       - V(noted) adds O(run) to the record of the run, and O(node) to that of the node that the task is for.
+      - V(running) records that the lock is held and the run has something to do, V(ended) that the run was ended.
+      - V(seen) only returns both.
     type: str
-    choices: [begun, noted]
+    choices: [begun, noted, running, ended, seen]
     required: true
   kind:
     description: What the run does, for V(begun).
@@ -74,12 +76,22 @@ ansible_facts:
   returned: always
   type: dict
   sample: {"rolling_node": {"run": "1a2b3c4d", "rolled": true}}
+run:
+  description: The record of the run.
+  returned: always
+  type: dict
+  sample: {"id": "1a2b3c4d", "kind": "upgrade", "begun": 1795233190.2}
+node:
+  description: The record of the node in this run, an empty one if nothing was noted of it.
+  returned: always
+  type: dict
+  sample: {"run": "1a2b3c4d", "rolled": true}
 """
 
 from ansible.module_utils.basic import AnsibleModule
 
 ARGUMENTS = dict(
-    state=dict(type="str", choices=["begun", "noted"], required=True),
+    state=dict(type="str", choices=["begun", "noted", "running", "ended", "seen"], required=True),
     kind=dict(type="str", choices=["upgrade", "rollback", "restart", "reconfigure", "plan", "status", "pause", "resume",
                                    "stop"], default="upgrade"),
     run=dict(type="dict", default={}),

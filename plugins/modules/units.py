@@ -74,6 +74,11 @@ units:
   returned: always; in check mode only the ids before
   type: dict
   sample: {"sf-api": {"before": "7f1c2d0a", "after": "99e0aa71", "active_after": 0.61}}
+failed_units:
+  description: The units that did not stop or start.
+  returned: when some did not
+  type: list
+  sample: [sf-net]
 """
 
 import time
@@ -107,7 +112,8 @@ class Restart:
     def check_installed(self):
         missing = [name for name, state in self.states.items() if state.get("LoadState") != "loaded"]
         if missing:
-            raise RollingError(f"cannot restart {', '.join(missing)}: {describe(self.states[missing[0]])}")
+            raise RollingError(f"cannot restart {', '.join(missing)}: {describe(self.states[missing[0]])}",
+                               failed_units=missing)
 
     def look(self):
         """True once every unit of the tier is active in a new run; fails when one of them cannot be."""
@@ -120,7 +126,7 @@ class Restart:
             new = state.get("InvocationID", "") not in ("", run["before"])
             if new and (state["ActiveState"] == "failed" or int(state.get("NRestarts") or 0) > 0):
                 raise RollingError(f"expected {name} to start; it is {describe(state)}, restarted by systemd "
-                                   f"{state.get('NRestarts')} times.{self.last_words(name)}")
+                                   f"{state.get('NRestarts')} times.{self.last_words(name)}", failed_units=[name])
             if new and state["ActiveState"] == "active" and "after" not in run:
                 run.update(after=state["InvocationID"], active_after=round(time.monotonic() - self.begin, 3))
         return all("after" in run for run in self.runs.values())
@@ -140,7 +146,7 @@ class Restart:
             late = [name for name in self.names if "after" not in self.runs[name]]
             raise RollingError(f"expected {', '.join(late)} to be active within {self.params['timeout']:g} s; "
                                "last seen: " + "; ".join(f"{name} {describe(self.states[name])}" for name in late)
-                               + f".{self.last_words(late[0])}")
+                               + f".{self.last_words(late[0])}", failed_units=late)
 
 
 class Stop:
@@ -186,7 +192,8 @@ class Stop:
         if not wait_for(self.look, self.params["timeout"], self.params["interval"]):
             late = [name for name in running if not self.is_stopped(self.states[name])]
             raise RollingError(f"expected {', '.join(late)} to be stopped within {self.params['timeout']:g} s; "
-                               "last seen: " + "; ".join(f"{name} {describe(self.states[name])}" for name in late))
+                               "last seen: " + "; ".join(f"{name} {describe(self.states[name])}" for name in late),
+                               failed_units=late)
 
     def undo(self):
         """Start what is stopped and was not to be started yet; tell in words what became of it."""
@@ -236,14 +243,14 @@ def main():
         stop = Stop(systemd, [short(name) for name in module.params["stop"]], module.params, restarts)
         stop.check()
     except RollingError as exc:
-        module.fail_json(msg=exc.message, **result)
+        module.fail_json(msg=exc.message, **exc.details, **result)
     if not module.check_mode:
         try:
             stop.stop()
             for restart in restarts:
                 restart.restart()
         except RollingError as exc:
-            module.fail_json(msg=exc.message + undo(stop), **result)
+            module.fail_json(msg=exc.message + undo(stop), **exc.details, **result)
     module.exit_json(diff=difference(result["units"]), **result)
 
 

@@ -37,6 +37,15 @@ options:
     type: list
     elements: str
     default: []
+  up_since:
+    description:
+      - By unit, the run that it is to be in, as M(shakenfist.rolling.units) or an earlier look returns it. The module
+        then fails if a unit is not active, or no longer in that run. Of a unit that is not named any run will do.
+    type: dict
+  expected:
+    description: What was expected of the units, in the words of that failure.
+    type: str
+    default: every daemon to be active and still in the run that the restart began
 extends_documentation_fragment:
   - shakenfist.rolling.attributes
   - shakenfist.rolling.attributes.info
@@ -49,6 +58,11 @@ EXAMPLES = r"""
     patterns: [sf-*]
     exclude: [sf-sentinel-first, sf-sentinel-last]
   register: daemons
+
+- name: Stop if a daemon has not stayed up
+  shakenfist.rolling.units_info:
+    patterns: [sf-*]
+    up_since: "{{ daemons.units }}"
 
 - name: Learn how long the API takes to stop
   shakenfist.rolling.units_info:
@@ -136,6 +150,11 @@ units:
       type: list
       elements: dict
       returned: for each of O(stops)
+failed_units:
+  description: The units that have not stayed up.
+  returned: with O(up_since), where there are any
+  type: list
+  sample: [sf-net]
 """
 
 from ansible.module_utils.basic import AnsibleModule
@@ -175,6 +194,20 @@ def look(state, arguments=()):
     )
 
 
+def fallen(units, runs):
+    """The units that are not active, or no longer in the run that a restart began, and why."""
+    found = {}
+    for name, unit in sorted(units.items()):
+        # What a restart of the units returned, or an earlier look at them.
+        run = runs.get(name) or {}
+        began = run.get("after") or run.get("invocation")
+        if not unit["active"]:
+            found[name] = f"{name} is {unit['state']}"
+        elif began and (unit["invocation"] != began or unit["restarts"] > run.get("restarts", 0)):
+            found[name] = f"{name} is {unit['state']}, but was started again, by systemd {unit['restarts']} times"
+    return found
+
+
 def main():
     module = AnsibleModule(
         argument_spec=dict(
@@ -182,6 +215,9 @@ def main():
             exclude=dict(type="list", elements="str", default=[]),
             arguments=dict(type="list", elements="str", default=[]),
             stops=dict(type="list", elements="str", default=[]),
+            up_since=dict(type="dict"),
+            expected=dict(type="str",
+                          default="every daemon to be active and still in the run that the restart began"),
         ),
         supports_check_mode=True,
     )
@@ -195,6 +231,10 @@ def main():
                 units[name]["stops"] = systemd.stops(name)
     except RollingError as exc:
         module.fail_json(msg=exc.message)
+    failed = {} if module.params["up_since"] is None else fallen(units, module.params["up_since"])
+    if failed:
+        module.fail_json(msg=f"expected {module.params['expected']}; {'; '.join(failed.values())}", units=units,
+                         failed_units=list(failed))
     module.exit_json(changed=False, units=units)
 
 

@@ -4,17 +4,18 @@
 
 # This plugin_util is private to the collection: it may change at any time, use it only from shakenfist.rolling.
 
-# What is known of a run when it ends, from the facts of its nodes. docs/report.md has the structure.
+# What is known of a run, from its record and those of its nodes. docs/report.md has the structure.
 
 from __future__ import annotations
 
 import re
 from datetime import datetime, timezone
 
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._failure import Cause
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._notes import migrations
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._rollout import OF_A_NODE, spell
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import node_of, plain, run_of
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._table import many
-from ansible_collections.shakenfist.rolling.plugins.plugin_utils._timeline import FACT
 
 FORMAT = 1
 # In words: what is done, to what it was done.
@@ -22,15 +23,6 @@ KINDS = {"upgrade": ("upgrade", "upgraded"), "rollback": ("rollback", "taken bac
          "restart": ("restart", "restarted"), "reconfigure": ("reconfiguration", "reconfigured")}
 # These leave the release as it is.
 SAME = ("restart", "reconfigure")
-
-
-def plain(value):
-    """The same of Python's own types: what Ansible hands out may be lazy, or marked."""
-    if isinstance(value, dict):
-        return {str(key): plain(value[key]) for key in value}
-    if isinstance(value, (list, tuple)):
-        return [plain(item) for item in value]
-    return value
 
 
 def stamp(moment):
@@ -81,10 +73,10 @@ def add_reconfigure(steps, cause):
     number = next((number for number, step in enumerate(steps) if step["step"] == "drain"), len(steps))
     drain, following = steps[number:number + 1], steps[number + 1:]
     # A failure that was not timed, right after the drain, was not the drain's.
-    failed = bool(drain and drain[0]["result"] == "failed" and not cause.get("timing"))
+    failed = bool(cause and drain and drain[0]["result"] == "failed" and not cause.timing)
     if failed or following:
         began = drain[0]["ended"]
-        ended = float(cause["at"]) if failed else following[0]["began"]
+        ended = cause.at if failed else following[0]["began"]
         drain[0]["result"] = "changed" if failed else drain[0]["result"]
         steps.insert(number + 1, dict(step="reconfigure", began=began, ended=ended, seconds=round(ended - began, 3),
                                       result="failed" if failed else "changed", parts=[]))
@@ -116,20 +108,29 @@ def out_of_rotation(steps, rolled, serves):
 
 
 class Gatherer:
-    """The facts of one run."""
+    """What is known of one run; C(further) are hosts that its plan need not name."""
 
-    def __init__(self, hostvars, now, advice=""):
-        self.hostvars, self.now, self.advice = hostvars, now, advice
-        self.plan = self.fact("localhost", "preflight_plan", {})
-        self.kind = (re.findall(r"shakenfist\.rolling\.(\w+)", self.plan.get("command", "")) or ["upgrade"])[0]
+    def __init__(self, hostvars, now, further=()):
+        self.hostvars, self.now = hostvars, now
+        self.run = run_of(hostvars)
+        self.plan = self.run.plan
         self.names = [*self.plan.get("order", []), *self.plan.get("done", [])]
-        found = [self.fact(name, "ansible_facts", {}).get(FACT) or [] for name in self.names]
-        moments = [entry["began"] for entries in found for entry in entries]
-        self.began = float(self.plan.get("began") or min(moments, default=now))
+        self.everybody = list(dict.fromkeys([*self.names, *further]))
+        self.records = {name: node_of(hostvars, name, self.run) for name in self.everybody}
+        found = {name: self.timeline(name) for name in self.everybody}
+        moments = [entry["began"] for entries in found.values() for entry in entries]
+        self.began = float(self.run.began or min(moments, default=now))
         self.timelines = {name: [entry for entry in entries if entry["began"] >= self.began - 0.001]
-                          for name, entries in zip(self.names, found)}
-        self.causes = {name: self.fact(name, "roll_cause", {}) for name in self.names}
-        self.ends = {name: self.end_of(name) for name in self.names}
+                          for name, entries in found.items()}
+        self.lost = {}
+        for record in self.records.values():
+            self.lost.update(record.lost)
+        self.causes = {name: self.cause(name) for name in self.everybody}
+        self.ends = {name: self.end_of(name) for name in self.everybody}
+
+    def timeline(self, name):
+        # Until the timeline is part of the record.
+        return self.records[name].timeline or self.fact(name, "ansible_facts", {}).get("rolling_timeline") or []
 
     def fact(self, name, key, default=None):
         """What is published of a node. A node that was never reached lacks it."""
@@ -138,55 +139,65 @@ class Gatherer:
         value = plain(self.hostvars[name].get(key))
         return default if value is None or default is not None and not isinstance(value, type(default)) else value
 
+    def cause(self, name):
+        """Why a node has failed, None if it has not."""
+        if self.records[name].cause:
+            return Cause(**self.records[name].cause)
+        return Cause(words=self.lost[name]["words"]) if name in self.lost else None
+
+    def told(self, name=""):
+        """What the operator is told of a failure: that of this node, or the first one."""
+        failures = [self.records[each].failure if self.records[each].failure.get("text") else self.lost.get(each)
+                    for each in sorted(self.everybody, key=lambda each: each != name)]
+        return next(filter(None, failures), {})
+
     def end_of(self, name):
         """The entry that the failure of a node ended with; added to its timeline, to which failures add nothing."""
         entries, cause = self.timelines[name], self.causes[name]
-        timing = cause.get("timing") or self.fact(name, "finish_timing", {})
-        if timing:
-            entries.append(timing)
-            return timing
+        if not cause:
+            return None
+        if cause.timing:
+            entries.append(cause.timing)
+            return cause.timing
         # It was not a module that failed, but what it saw: the last one before has seen it.
-        at = float(cause.get("at", 0))
-        before = [entry for entry in entries if entry["ended"] <= at and entry["step"] in OF_A_NODE]
+        before = [entry for entry in entries
+                  if cause.step and entry["ended"] <= cause.at and entry["step"] in OF_A_NODE]
         return max(before, key=lambda each: each["ended"], default=None)
 
     # ---- parts of the report
 
+    def seen(self, name):
+        """What the preflight has seen of a node."""
+        return self.records[name].seen.get("node") or {}
+
     def came_from(self, name):
-        node = self.fact(name, "preflight_seen", {}).get("node") or {}
-        return (node.get("release") or {}).get("version", "")
+        return (self.seen(name).get("release") or {}).get("version", "")
 
     def node(self, name):
-        cause, rolled = self.causes[name], bool(self.fact(name, "roll_rolled"))
+        cause, record = self.causes[name], self.records[name]
         steps = steps_of(self.timelines[name], self.ends[name])
-        if self.kind == "reconfigure":
+        if self.run.kind == "reconfigure":
             add_reconfigure(steps, cause)
-        if rolled:
+        if record.rolled:
             result = "rolled"
         elif name in self.plan.get("done", []):
             result = "passed over"
         else:
-            result = "failed" if cause and not cause.get("stopped") else "not touched"
+            result = "failed" if cause and cause.step and not cause.stopped else "not touched"
         return {"name": name, "from": self.came_from(name), "result": result,
                 "database": name in self.plan.get("schema", []), "leader": name == self.plan.get("leader"),
-                "served": name in self.plan.get("serving", []), "restored": self.fact(name, "roll_restored", ""),
-                "out": out_of_rotation(steps, rolled, bool(self.fact(name, "roll_serves"))), "steps": steps}
+                "served": name in self.plan.get("serving", []), "restored": record.restored,
+                "out": out_of_rotation(steps, record.rolled, bool(record.failure.get("serves"))), "steps": steps}
 
     def failures(self):
         """What failed, one item for each message."""
         found = {}
         for name in self.names:
-            cause, message = self.causes[name], self.fact(name, "roll_failure", "")
-            words, step = cause.get("words", ""), cause.get("step", "")
-            renewed = self.fact(name, "lock_renewed", {})
-            asked = bool(renewed.get("stopped"))
-            if not cause and self.fact(name, "finish_cause"):
-                words, step = self.fact(name, "finish_cause", ""), ""
-                message = f"{words}\n{self.advice}".strip()
-            if message:
-                item = found.setdefault(message, dict(nodes=[], step=step, words=words, message=message,
-                                                      stopped=asked or bool(cause.get("stopped")),
-                                                      wish=renewed.get("wish") if asked else None))
+            cause = self.causes[name]
+            text = self.records[name].failure.get("text") or self.lost.get(name, {}).get("text")
+            if cause and text:
+                item = found.setdefault(text, dict(nodes=[], step=cause.step, words=cause.words, message=text,
+                                                   stopped=cause.stopped, wish=cause.wish or None))
                 item["nodes"].append(name)
         return list(found.values())
 
@@ -215,19 +226,18 @@ class Gatherer:
         done = [entry for name in self.names for entry in self.timelines[name] if entry.get("module") == "schema"]
         details = done[-1]["details"] if done else {}
         dumps = [entry for name in self.names for entry in self.timelines[name] if entry.get("module") == "dump"]
-        backups = [self.fact(name, "schema_backed_up", {}) for name in self.names]
-        backup = next(filter(None, backups), None)
-        if backup:
-            where = [name for name in self.names if self.fact(name, "schema_backed_up", {})]
-            backup = dict(backup, node=where[0], verified=dumps[-1]["details"].get("verified", "") if dumps else "")
+        where = next((name for name in self.names if self.records[name].schema.get("backup")), None)
+        backup = None
+        if where:
+            backup = dict(self.records[where].schema["backup"], node=where,
+                          verified=dumps[-1]["details"].get("verified", "") if dumps else "")
         tables = [table for table in details.get("tables", []) if table["before"] != table["after"]]
-        return dict(looked=bool(done), moved=any(self.fact(name, "schema_moved") for name in self.names),
+        return dict(looked=bool(done), moved=any(self.records[name].schema.get("moved") for name in self.names),
                     tables=tables, notes=migrations(self.product(), tables), widened=details.get("widened", []),
                     backup=backup)
 
     def product(self):
-        seen = [self.fact(name, "preflight_seen", {}).get("node") or {} for name in self.names]
-        return next((node["distribution"] for node in seen if node.get("distribution")), "")
+        return next(filter(None, (self.seen(name).get("distribution") for name in self.names)), "")
 
     def warnings(self):
         """Of the preflight, the drains, a backup that could not be tried, and a last hook that failed after all."""
@@ -240,43 +250,40 @@ class Gatherer:
         found += [f"{name}: {concern}" for name in self.names for entry in self.timelines[name]
                   if entry.get("module") == "drain" for concern in entry["details"].get("concerns") or []]
         for name in self.names:
-            # Of a run that came to its end, what its last look has seen counts.
-            seen = self.fact(name, "gate_state", {}).get("notes") or []
-            found += self.fact(name, "verify_warnings", seen)
-        found += [self.fact(name, "finish_problem", "") for name in self.names]
-        return list(dict.fromkeys(filter(None, found)))
+            found += self.records[name].notes
+        return list(dict.fromkeys(filter(None, [*found, self.run.problem])))
 
     def pauses(self):
         """When an operator let the run wait."""
-        found = [self.fact(name, "lock_renewed", {}).get("paused") for name in self.names]
-        return [list(paused) for paused in sorted({tuple(paused) for paused in found if paused})]
+        found = [pause for name in self.names for pause in self.records[name].pauses]
+        return [list(paused) for paused in sorted(set(map(tuple, found)))]
 
     def probe(self):
         """The last reading of the watcher, if there was one."""
-        return self.fact("localhost", "watch_seen", {}) or None
+        return self.run.watch.get("seen") or None
 
     def target(self):
-        resolved = [self.fact(name, "stage_resolved", {}).get("version", "") for name in self.names]
+        resolved = [self.fact(name, "stage_resolved", {}).get("version", "") for name in self.everybody]
         return next(filter(None, resolved), self.plan.get("release", ""))
 
     def report(self, who):
         """All of it."""
         nodes, failures = [self.node(name) for name in self.names], self.failures()
         rolled = [node for node in nodes if node["result"] == "rolled"]
-        broken = [entry for entry in self.ends.values() if entry]
+        broken = list(filter(None, self.ends.values()))
         left = {node["from"] for node in nodes if node["result"] != "passed over"}
         if failures:
             result = "stopped" if all(item["stopped"] for item in failures) else "failed"
         else:
             result = "ok" if len(rolled) == len(self.plan.get("order", [])) else "incomplete"
-        data = dict(format=FORMAT, kind=self.kind, result=result, began=self.began, ended=self.now,
+        data = dict(format=FORMAT, kind=self.run.kind, result=result, began=self.began, ended=self.now,
                     seconds=round(self.now - self.began, 3), who=who,
                     command=self.plan.get("command", ""),
                     releases={"from": sorted(left - {""}), "to": self.target()},
                     failures=failures, phases=phases_of(self.timelines, broken), nodes=nodes,
                     availability=self.availability(nodes), pauses=self.pauses(), schema=self.schema(),
                     warnings=self.warnings(), probe=self.probe(),
-                    watched=self.fact("localhost", "watch_started", False))
+                    watched=bool(self.run.watch.get("started")))
         data["verdict"] = verdict(data)
         return data
 

@@ -46,7 +46,7 @@ class Run:
     :param plan: the waves and what the preflight has found, see C(_plan.py); empty until there is one.
     :param begun: when the lock was held and the hooks and the watch began; 0 if they did not.
     :param ended: when the run was ended, so that it is ended once; 0 if it was not.
-    :param watch: the last reading of the watcher, and whether it has been started; see role watch.
+    :param watch: of the watcher: C(started), C(begun) from the first look on, C(seen), its last reading.
     :param told: the events that others have been told of.
     :param problem: what failed at the end of a run that was complete: the last hook.
     :param report: where the report is.
@@ -76,11 +76,13 @@ class Node:
     :param asked: what the balancers say of the node: C(haproxy), C(told).
     :param unresolved: why the release could not be resolved there.
     :param rolled: whether the node was taken through the roll to its end.
-    :param cause: the first failure: C(step), C(words), C(lost), C(stopped), C(not_ready), C(timing), C(at).
-    :param failure: what the operator is told: C(text), C(state), C(serves), C(command).
+    :param cause: the first failure, a C(Cause) of C(_failure.py).
+    :param failure: what is told of it: C(text), C(state), C(serves); before that C(way), C(balancer), C(hook).
+    :param lost: by node of its batch that has dropped out without a word, C(words), C(text), C(state).
     :param restored: what became of the attempt to return the node to service, in words.
     :param balancers: those that were told to send the node nothing, by kind, and what they said before.
     :param schema: what became of the schema: C(moved), C(changed), C(backup).
+    :param pauses: when an operator let the run wait before it, each from and to.
     :param timeline: the modules that ran on the node, see C(_timeline.py).
     :param notes: warnings for the report.
     """
@@ -92,9 +94,11 @@ class Node:
     rolled: bool = False
     cause: dict = dataclasses.field(default_factory=dict)
     failure: dict = dataclasses.field(default_factory=dict)
+    lost: dict = dataclasses.field(default_factory=dict)
     restored: str = ""
     balancers: dict = dataclasses.field(default_factory=dict)
     schema: dict = dataclasses.field(default_factory=dict)
+    pauses: list = dataclasses.field(default_factory=list)
     timeline: list = dataclasses.field(default_factory=list)
     notes: list = dataclasses.field(default_factory=list)
 
@@ -124,7 +128,9 @@ def _made(kind, fact):
 
 
 def _fact(hostvars, name, key):
-    value = hostvars[name].get(key) if name in hostvars else None
+    known = hostvars[name] if name in hostvars else {}
+    # Facts need not be variables of their own, see INJECT_FACTS_AS_VARS.
+    value = (known.get("ansible_facts") or {}).get(key, known.get(key))
     return value if isinstance(value, dict) else {}
 
 

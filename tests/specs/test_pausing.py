@@ -33,7 +33,7 @@ ROLL = """
     - import_role: {name: shakenfist.rolling.lock, tasks_from: renew}
       vars: {lock_doing: rolling sf-1, lock_caution: go on soon}
     - wait_for: {path: "{{ place }}/second"}
-    - set_fact: {roll_rolled: true}
+    - shakenfist.rolling.run: {state: noted, node: {rolled: true}}
 - hosts: sf-2,sf-3,sf-4
   serial: 2
   gather_facts: false
@@ -41,10 +41,11 @@ ROLL = """
     lock_node: sf-1
     roll_order: [sf-1, sf-2, sf-3, sf-4]
     roll_command: the command
-    schema_moved: true
     roll_peers: []
     stage_resolved: {version: 0.8.1}
     cluster_node: {release: {version: 0.8.0}, gateways: []}
+  pre_tasks:
+    - shakenfist.rolling.run: {state: noted, node: {schema: {moved: true}}}
   roles: [shakenfist.rolling.roll]
 """
 

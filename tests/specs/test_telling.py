@@ -29,14 +29,16 @@ ROLL = """
 - hosts: sf-1,sf-2,sf-3
   gather_facts: false
   tasks:
+    - shakenfist.rolling.run: {state: begun, kind: upgrade}
+      delegate_to: localhost
+      delegate_facts: true
+      run_once: true
     - set_fact:
         stage_resolved: {version: 0.8.1}
         cluster_node: {name: "{{ inventory_hostname }}", ready_url: "http://127.0.0.1:1/readyz", api_unit: sf-api,
           database_unit: sf-database, daemons: [], gateways: [], release: {version: 0.8.0}}
-        preflight_seen: {node: {release: {version: 0.8.0}}}
-    - set_fact:
-        preflight_plan: {order: "{{ to_roll }}", done: [], command: COMMAND, first: sf-1,
-          began: "{{ now().timestamp() }}"}
+    - shakenfist.rolling.run: {state: noted, node: {seen: {node: {release: {version: 0.8.0}}}}}
+    - shakenfist.rolling.run: {state: noted, run: {plan: {order: "{{ to_roll }}", done: [], command: COMMAND}}}
       delegate_to: localhost
       delegate_facts: true
       run_once: true
@@ -49,7 +51,7 @@ ROLL = """
   tasks:
     - import_role: {name: shakenfist.rolling.begin}
       when: to_roll | length > 0
-- hosts: "{{ hostvars.localhost.preflight_plan.order or ['sf-1'] }}"
+- hosts: "{{ hostvars.localhost.rolling_run.plan.order or ['sf-1'] }}"
   gather_facts: false
   any_errors_fatal: true
   vars: {lock_node: sf-1, finish_advice: "Nothing in service was changed.\\nNext: mend it."}
@@ -60,13 +62,11 @@ ROLL = """
           when: inventory_hostname in stage_fails
       rescue:
         - import_role: {name: shakenfist.rolling.finish, tasks_from: give_up}
-- hosts: "{{ hostvars.localhost.preflight_plan.order[first | int:] }}"
+- hosts: "{{ hostvars.localhost.rolling_run.plan.order[first | int:] }}"
   serial: 2
   gather_facts: false
   vars:
     lock_node: sf-1
-    roll_order: "{{ to_roll }}"
-    roll_command: COMMAND
     roll_peers: "{{ ['http://127.0.0.1:1/readyz'] if inventory_hostname in roll_fails else [] }}"
     roll_quorum_timeout: 0.1
     roll_on_failure: hold
@@ -74,7 +74,7 @@ ROLL = """
   tasks:
     - include_role: {name: shakenfist.rolling.roll}
       when: inventory_hostname in roll_fails
-    - set_fact: {roll_rolled: true}
+    - shakenfist.rolling.run: {state: noted, node: {rolled: true}}
 - hosts: sf-1
   gather_facts: false
   vars: {lock_node: sf-1}

@@ -2,12 +2,13 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-# The facts that a roll leaves behind, of as many nodes as a test wants.
+# What a roll records, of as many nodes as a test wants.
 
 from __future__ import annotations
 
 NIGHT = 1795233182.0  # 2026-11-21T03:53:02Z
 COMMAND = "ansible-playbook -i cluster.yml shakenfist.rolling.upgrade -e rolling_release=0.8.1"
+RUN = "1f2e3d4c"
 WHO = dict(user="alice", host="admin", run="1a2b3c4d")
 RESTORE = "mariadb --host 10.0.0.9 --user shakenfist --password shakenfist < /srv/shakenfist/backups/before-0.8.1.sql"
 
@@ -17,21 +18,32 @@ def entry(step, began, seconds, module="x", changed=True, **details):
 
 
 class Facts:
-    """The variables of the hosts, as a run fills them."""
+    """The variables of the hosts, as a run fills them; C(run) and C(nodes) are its records."""
 
     def __init__(self, count=3, command=COMMAND):
         self.names = [f"sf-{number}" for number in range(1, count + 1)]
         self.now = NIGHT
         tier = self.names[:1 if count < 3 else 2]
-        plan = dict(order=list(self.names), done=[], schema=tier, database=tier, serving=list(self.names),
-                    leader=self.names[-1], command=command, began=NIGHT, report=[])
-        self.hosts = {name: {"ansible_facts": {}, "preflight_seen": {"node": {"release": {"version": "0.8.0"}}},
-                             "stage_resolved": {"version": "0.8.1"}} for name in self.names}
-        self.hosts["localhost"] = {"preflight_plan": plan}
-        self.plan, self.tier = plan, tier
+        self.plan = dict(order=list(self.names), done=[], schema=tier, database=tier, serving=list(self.names),
+                         leader=self.names[-1], command=command, report=[])
+        self.tier, self.hosts, self.nodes = tier, {}, {}
+        for name in self.names:
+            self.add(name)
+        self.run = dict(id=RUN, kind="upgrade", began=NIGHT, plan=self.plan)
+        self.hosts["localhost"] = {"ansible_facts": {"rolling_run": self.run}}
+
+    def add(self, name, version="0.8.0"):
+        self.nodes[name] = dict(run=RUN, seen={"node": {"release": {"version": version}}}, timeline=[])
+        self.hosts[name] = {"ansible_facts": {"rolling_node": self.nodes[name]}, "stage_resolved": {"version": "0.8.1"}}
+
+    def fail(self, name, step, words, text, state="", **cause):
+        """Let a node have failed, in its roll or, without a step, in one of all nodes."""
+        serves = cause.pop("serves", False)
+        self.nodes[name].update(cause=dict(dict(step=step, words=words, at=self.now), **cause),
+                                failure=dict(text=text, state=state, serves=serves))
 
     def note(self, name, *args, **details):
-        self.hosts[name]["ansible_facts"].setdefault("rolling_timeline", []).append(entry(*args, **details))
+        self.nodes[name]["timeline"].append(entry(*args, **details))
 
     def all(self, step, seconds):
         """A step of all nodes, each a little slower than the one before."""
@@ -49,8 +61,8 @@ class Facts:
             dict(table="notes", before=1, after=2), dict(table="nodes", before=1, after=1),
             dict(table="audit", before=None, after=1)])
         for name in self.tier:
-            self.hosts[name].update(schema_moved=True, schema_backed_up={})
-        self.hosts[first]["schema_backed_up"] = dict(path="/srv/shakenfist/backups/before-0.8.1.sql", restore=RESTORE)
+            self.nodes[name]["schema"] = dict(moved=True, changed=True, backup={})
+        self.nodes[first]["schema"]["backup"] = dict(path="/srv/shakenfist/backups/before-0.8.1.sql", restore=RESTORE)
         self.now += 3.0
 
     def take(self, name, settle=10.0, drain=5.7, until="settle"):
@@ -80,7 +92,7 @@ class Facts:
         if name != self.names[-1]:
             self.note(name, "settle", at, settle, module="ready_info", changed=False)
             at += settle + 0.3
-        self.hosts[name]["roll_rolled"] = True
+        self.nodes[name]["rolled"] = True
         self.now = at
         return at
 
@@ -103,12 +115,9 @@ class Facts:
         name, since = self.names[-1], self.now - 20
         asked = f"bob@desk asked for that at 2026-11-21 03:53:50 UTC (20 s ago): {reason}"
         words = f"the roll was asked to {want}: {asked}"
-        self.hosts[name].update(
-            lock_renewed=dict(stopped=True, msg=words, wish=dict(
-                want=want, user="bob", host="desk", since=since, reason=reason, words=asked)),
-            roll_cause=dict(step="Renew the lock", words=words, lost=False, stopped=True, at=self.now, timing={}),
-            roll_restored="", roll_serves=False,
-            roll_failure=f"Before {name}: {words}\nNot touched: {name}.\n{COMMAND}")
+        wish = dict(want=want, user="bob", host="desk", since=since, reason=reason, words=asked)
+        self.fail(name, "Renew the lock", words, f"Before {name}: {words}\nNot touched: {name}.\n{COMMAND}",
+                  stopped=True, wish=wish)
         self.now += 1
         return self
 
@@ -125,10 +134,10 @@ class Facts:
                 f"Then run the command again, with the options that you gave it and this release:\n{COMMAND}\n"
                 "It passes over finished nodes and continues with this one.")
         step = "Restart the daemons that others order after, then the others"
-        self.hosts[name].update(
-            roll_cause=dict(step=step, words=words, lost=False, stopped=False, at=at + 2.6,
-                            timing=dict(step="restart", began=at, ended=at + 2.5)),
-            roll_restored="went back to 0.8.0", roll_serves=True, roll_failure=f"{name}: {step}: {words}\n{rest}")
+        self.fail(name, step, words, f"{name}: {step}: {words}\n{rest}", serves=True,
+                  timing=dict(step="restart", began=at, ended=at + 2.5))
+        self.nodes[name].update(restored="went back to 0.8.0")
+        self.nodes[name]["cause"]["at"] = at + 2.6
         self.note(name, "restore", at + 2.8, 0.4, module="release_info", changed=False)
         self.note(name, "activate", at + 3.4, 0.3, module="release")
         self.note(name, "gate", at + 3.9, 4.4, module="ready_info", changed=False)
@@ -140,12 +149,11 @@ class Facts:
         seconds = int(self.now - NIGHT) + 20
         lost = [failed.count(second - 15) for second in range(seconds)]
         count = dict(requests=5 * seconds, failed=len(failed), longest_gap=0.24, p50=2.1, p99=42.3, worst=503.1)
-        self.hosts["localhost"]["watch_started"] = True
-        self.hosts["localhost"]["watch_seen"] = dict(
+        self.run["watch"] = dict(started=True, begun=True, seen=dict(
             count, urls=["http://api.example.org/api/"], seen=self.now,
             before=dict(count, name="before", requests=300, failed=0, p99=3.8, worst=12.4),
             since=dict(count, name="since"),
             failures=[dict(time=NIGHT + second, words="HTTP 503 after 0.01 s on a fresh connection", excused=False)
                       for second in failed],
-            series=dict(at=NIGHT - 15, step=1, good=[5 - each for each in lost], failed=lost))
+            series=dict(at=NIGHT - 15, step=1, good=[5 - each for each in lost], failed=lost)))
         return self

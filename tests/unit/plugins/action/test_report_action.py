@@ -58,7 +58,7 @@ def test_both_files(run, tmp_path):
 def test_the_same_run_again_replaces_them(run, tmp_path):
     facts = Facts().broken()
     run(facts)
-    facts.hosts["sf-2"]["roll_failure"] = "another message"
+    facts.nodes["sf-2"]["failure"]["text"] = "another message"
     run(facts)
     page, = tmp_path.glob("*.html")
     assert len(list(tmp_path.iterdir())) == 2 and "another message" in words_of(page.read_text(encoding="utf-8"))
@@ -68,12 +68,22 @@ def test_a_directory_that_is_not_there(run, tmp_path):
     assert run(directory="some/where")["path"].startswith(str(tmp_path / "some" / "where" / "rolling-report-"))
 
 
-def test_advice(run, tmp_path):
-    facts = Facts()
-    facts.hosts["sf-1"]["finish_cause"] = "no space"
-    run(facts, advice="Next: make some")
+def test_where_it_is_becomes_part_of_the_record(run):
+    result = run()
+    assert result["ansible_facts"]["rolling_run"]["report"] == result["path"]
+
+
+def test_an_older_report_is_made_anew(run, tmp_path):
+    first = run()
     page, = tmp_path.glob("*.html")
-    assert "Next: make some" in words_of(page.read_text(encoding="utf-8"))
+    before = page.read_text(encoding="utf-8")
+    page.unlink()
+    again = run(data=first["data"])
+    assert page.read_text(encoding="utf-8") == before and "ansible_facts" not in again
+    assert {key: again[key] for key in ("path", "data", "verdict")} == {
+        key: first[key] for key in ("path", "data", "verdict")}
+    warning, = run(data="nonesuch.json")["warnings"]
+    assert "nonesuch.json" in warning
 
 
 def test_nothing_to_tell(run, tmp_path):
@@ -106,7 +116,7 @@ def test_a_file_that_cannot_be_written_leaves_no_draft(run, tmp_path, monkeypatc
 def test_a_mistake_of_the_report_does_not_fail_the_run(run, monkeypatch):
     def broken(data):
         raise ValueError("broken on purpose")
-    monkeypatch.setattr(report, "report_html", broken)
+    monkeypatch.setattr(report, "html_of", broken)
     result = run()
     assert not result.get("failed")
     assert result["warnings"] == ["The report is not written, the run goes on: ValueError: broken on purpose"]

@@ -149,7 +149,7 @@ def test_a_failure_does_not_leave_it_stopped(run_module, around, name):
     result = run_module(units, **AROUND)
     assert result["failed"] and result["msg"].startswith(f"expected {name} to start; it is failed")
     assert result["msg"].endswith(f"\n{LAST}, which was stopped before that, runs again.")
-    assert orders(around)[-1] == f"restart {LAST}"
+    assert orders(around)[-1] == f"restart {LAST}" and result["failed_units"] == [name]
     assert result["units"][LAST]["after"] == "run2"
 
 
@@ -175,7 +175,7 @@ def test_a_stop_that_does_not_end(run_module, around):
     assert result["failed"] and result["msg"] == (
         f"expected {LAST} to be stopped within 0.2 s; last seen: {LAST} deactivating (stop-sigterm)"
         f"\n{LAST}, which was stopped before that, runs again.")
-    assert orders(around) == [f"stop {LAST}", f"restart {LAST}"]
+    assert orders(around) == [f"stop {LAST}", f"restart {LAST}"] and result["failed_units"] == [LAST]
 
 
 @pytest.mark.parametrize("stop, tiers", [([LAST], [[FIRST]]), ([LAST], [[LAST], [FIRST]]), ([LAST], [])])

@@ -90,3 +90,39 @@ def test_systemctl_fails(run_module, systemd):
     systemd.broken = "Access denied"
     result = run_module(units_info, patterns=["sf-*"])
     assert result["failed"] and result["msg"].endswith("Access denied")
+
+
+def up(active=True, invocation="run2", restarts=0, state="active (running)"):
+    return dict(active=active, invocation=invocation, restarts=restarts, state=state)
+
+
+@pytest.mark.parametrize("units, runs, expected", [
+    ({}, {}, []),
+    ({"sf-api": up()}, {}, []),
+    ({"sf-api": up()}, {"sf-api": {"before": "run1", "after": "run2"}}, []),
+    # What happened before anybody looked is no concern of a gate that follows no restart.
+    ({"sf-api": up(restarts=2)}, {}, []),
+    ({"sf-api": up(restarts=2)}, {"sf-api": {"before": None, "after": "run2"}},
+     ["sf-api is active (running), but was started again, by systemd 2 times"]),
+    ({"sf-api": up(invocation="run3")}, {"sf-api": {"after": "run2"}},
+     ["sf-api is active (running), but was started again, by systemd 0 times"]),
+    # Between two looks only what is new counts.
+    ({"sf-api": up(restarts=2)}, {"sf-api": up(restarts=2)}, []),
+    ({"sf-api": up(restarts=3)}, {"sf-api": up(restarts=2)},
+     ["sf-api is active (running), but was started again, by systemd 3 times"]),
+    ({"sf-net": up(False, state="failed (failed)"), "sf-api": up(False, state="inactive (dead)")}, {},
+     ["sf-api is inactive (dead)", "sf-net is failed (failed)"]),
+])
+def test_what_has_not_stayed_up(units, runs, expected):
+    assert list(units_info.fallen(units, runs).values()) == expected
+
+
+def test_a_unit_that_has_not_stayed_up(run_module, systemd):
+    systemd.units = {"sf-api": [unit()], "sf-net": [unit("failed", "failed")]}
+    assert not run_module(units_info, patterns=["sf-*"])["failed"]
+    assert not run_module(units_info, patterns=["sf-api"], up_since={})["failed"]
+    result = run_module(units_info, patterns=["sf-*"], up_since={})
+    assert result["failed"] and result["failed_units"] == ["sf-net"] and sorted(result["units"]) == ["sf-api", "sf-net"]
+    assert result["msg"].startswith("expected every daemon to be active and still in the run that the restart began; "
+                                    "sf-net is failed")
+    assert run_module(units_info, patterns=["sf-*"], up_since={}, expected="peace")["msg"].startswith("expected peace; ")

@@ -12,8 +12,8 @@ from ansible_collections.shakenfist.rolling.plugins.plugin_utils._report import 
 from ansible_collections.shakenfist.rolling.tests.unit.report_facts import COMMAND, NIGHT, RESTORE, WHO, Facts, entry
 
 
-def report(facts, advice=""):
-    return Gatherer(facts.hosts, facts.now, advice).report(WHO)
+def report(facts):
+    return Gatherer(facts.hosts, facts.now).report(WHO)
 
 
 def steps(data, name):
@@ -80,7 +80,7 @@ def test_a_node_that_fails_and_returns():
 
 def test_a_node_that_stays_out():
     facts = Facts().broken()
-    facts.hosts["sf-2"]["roll_serves"] = False
+    facts.nodes["sf-2"]["failure"]["serves"] = False
     data = report(facts)
     assert node_of(data, "sf-2")["out"]["ended"] is node_of(data, "sf-2")["out"]["seconds"] is None
     assert data["availability"]["curve"][-1][1] == 2
@@ -89,16 +89,16 @@ def test_a_node_that_stays_out():
 def test_a_failure_that_a_module_only_saw():
     """The gate has found a daemon that is gone: the module that has looked is the last one before."""
     facts = Facts().broken()
-    timing = facts.hosts["sf-2"]["roll_cause"].pop("timing")
+    timing = facts.nodes["sf-2"]["cause"].pop("timing")
     facts.note("sf-2", "gate", timing["ended"] - 1, 0.5)
-    facts.hosts["sf-2"]["roll_cause"]["at"] = str(timing["ended"])
+    facts.nodes["sf-2"]["cause"]["at"] = timing["ended"]
     failed = [step["step"] for step in node_of(report(facts), "sf-2")["steps"] if step["result"] == "failed"]
     assert failed == ["gate"]
 
 
 def test_a_failure_that_took_no_time():
     facts = Facts().broken()
-    timing = facts.hosts["sf-2"]["roll_cause"]["timing"]
+    timing = facts.nodes["sf-2"]["cause"]["timing"]
     timing["ended"] = timing["began"]
     results = {step["step"]: step["result"] for step in node_of(report(facts), "sf-2")["steps"]}
     assert results["restart"] == "failed" and results["restore"] == "changed"
@@ -115,7 +115,7 @@ def test_a_stop():
 def test_a_stop_because_of_failed_requests():
     """Nobody has asked for it, whatever the lock was renewed with."""
     facts = Facts().stopped()
-    facts.hosts["sf-3"]["lock_renewed"].update(stopped=False)
+    facts.nodes["sf-3"]["cause"]["wish"] = {}
     data = report(facts)
     assert data["result"] == "stopped" and data["failures"][0]["wish"] is None
 
@@ -125,8 +125,8 @@ def test_a_stop_before_the_schema():
     facts.all("preflight", 3)
     wish = dict(want="stop", user="bob", host="desk", since=facts.now, reason="")
     for name in facts.tier:
-        facts.hosts[name].update(finish_cause="the roll was asked to stop", finish_timing={},
-                                 lock_renewed=dict(stopped=True, wish=wish))
+        facts.fail(name, "", "the roll was asked to stop", "the roll was asked to stop\nNext: go on", stopped=True,
+                   wish=wish)
     data = report(facts)
     assert data["verdict"] == "The upgrade to 0.8.1 was stopped: 0 of 3 nodes done"
     item, = data["failures"]
@@ -138,10 +138,10 @@ def test_a_failure_of_all_nodes():
     facts = Facts()
     facts.all("preflight", 3)
     for name in facts.names:
-        timing = dict(step="stage", began=facts.now, ended=facts.now + 4)
-        facts.hosts[name].update(finish_cause="no space left", finish_timing=timing)
+        facts.fail(name, "", "no space left", "no space left\nNext: mend that.",
+                   timing=dict(step="stage", began=facts.now, ended=facts.now + 4))
     facts.now += 5
-    data = report(facts, advice="Next: mend that.")
+    data = report(facts)
     item, = data["failures"]
     assert item["nodes"] == facts.names and item["message"] == "no space left\nNext: mend that."
     assert [(phase["step"], phase["result"]) for phase in data["phases"]] == [("preflight", "ok"), ("stage", "failed")]
@@ -163,7 +163,9 @@ def test_a_run_that_did_not_come_to_its_end():
     ("reconfigure", "3 nodes reconfigured on 0.8.1 in "),
     ("somebody_elses", "3 nodes upgraded from 0.8.0 to 0.8.1 in ")])
 def test_kinds(playbook, sentence):
-    data = report(Facts(command=f"ansible-playbook shakenfist.rolling.{playbook} -e x=y").rolled())
+    facts = Facts().rolled()
+    facts.run["kind"] = playbook
+    data = report(facts)
     assert data["kind"] == playbook and data["verdict"].startswith(sentence)
 
 
@@ -171,11 +173,12 @@ def test_kinds(playbook, sentence):
     ("drain", None, "failed"), ("restart", dict(step="restart"), "changed"), ("nothing", None, None)])
 def test_a_command_of_the_operator_is_a_step(until, timing, result):
     """It is no module of this collection: it takes what is between the drain and the next step."""
-    facts = Facts(command="ansible-playbook shakenfist.rolling.reconfigure")
+    facts = Facts()
+    facts.run["kind"] = "reconfigure"
     if until != "nothing":
         at = facts.take("sf-1", until=until)
         timing = timing and dict(timing, began=at, ended=at + 1)
-        facts.hosts["sf-1"]["roll_cause"] = dict(step="Run the command", words="no", timing=timing or {}, at=at + 3)
+        facts.nodes["sf-1"]["cause"] = dict(step="Run the command", words="no", timing=timing or {}, at=at + 3)
     found = {step["step"]: step for step in node_of(report(facts), "sf-1")["steps"]}
     if not result:
         assert found == {}
@@ -184,10 +187,6 @@ def test_a_command_of_the_operator_is_a_step(until, timing, result):
     assert found["reconfigure"]["began"] == found["drain"]["ended"]
     assert found["reconfigure"]["ended"] == (at + 3 if until == "drain" else found["activate"]["began"])
     assert list(found)[:3] == ["quorum", "drain", "reconfigure"]
-
-
-def test_a_command_that_is_not_known():
-    assert report(Facts(command="").rolled())["kind"] == "upgrade"
 
 
 def test_schema_and_backup():
@@ -202,7 +201,7 @@ def test_schema_and_backup():
 @pytest.mark.parametrize("before, product, count", [(1, "shakenfist", 1), (None, "shakenfist", 0), (1, "another", 0)])
 def test_the_notes_on_a_migration(before, product, count):
     facts = Facts()
-    facts.hosts["sf-1"]["preflight_seen"]["node"]["distribution"] = product
+    facts.nodes["sf-1"]["seen"]["node"]["distribution"] = product
     tables = [dict(table="cluster_operation_targets", before=before, after=2)]
     facts.note("sf-1", "schema", facts.now, 1.0, module="schema", tables=tables, widened=[])
     assert len(report(facts)["schema"]["notes"]) == count
@@ -215,8 +214,7 @@ def test_the_notes_on_a_migration(before, product, count):
 def test_a_backup_that_could_not_be_tried_is_a_warning(verified, why):
     """One that was not to be tried is none."""
     facts = Facts().rolled()
-    timeline = facts.hosts["sf-1"]["ansible_facts"]["rolling_timeline"]
-    dump = next(entry for entry in timeline if entry["module"] == "dump")
+    dump = next(entry for entry in facts.nodes["sf-1"]["timeline"] if entry["module"] == "dump")
     dump["details"]["verified"] = verified
     words = f"/srv/shakenfist/backups/before-0.8.1.sql is complete, but was not restored to check it: {why}"
     assert report(facts)["warnings"] == ([words] if why else [])
@@ -224,7 +222,7 @@ def test_a_backup_that_could_not_be_tried_is_a_warning(verified, why):
 
 def test_a_backup_of_an_earlier_run():
     facts = Facts()
-    facts.hosts["sf-1"]["schema_backed_up"] = dict(path="/b", restore="mariadb < /b")
+    facts.nodes["sf-1"]["schema"] = dict(moved=False, backup=dict(path="/b", restore="mariadb < /b"))
     schema = report(facts)["schema"]
     assert schema["backup"]["verified"] == "" and not schema["looked"] and not schema["moved"]
 
@@ -246,28 +244,48 @@ def test_a_node_that_served_nobody_joins():
     assert [count for dummy, count in curve] == [2, 1, 2, 1, 2, 3]
 
 
-@pytest.mark.parametrize("gate, verified, expected", [
-    (["sf-1 is degraded"], None, ["sf-1 is degraded"]),
-    # What the last look of the run has seen counts.
-    (["sf-1 is degraded"], [], []),
-    (["sf-1 is degraded"], ["sf-2 is degraded"], ["sf-2 is degraded"]),
-    (None, ["sf-2 is degraded"], ["sf-2 is degraded"]),
-    (None, None, []),
-])
-def test_what_the_api_says_is_a_warning(gate, verified, expected):
+def test_what_the_api_says_is_a_warning():
     facts = Facts().rolled()
-    facts.hosts["sf-1"]["gate_state"] = dict(notes=gate) if gate is not None else dict(skipped=True)
-    for host in facts.hosts.values():
-        if verified is not None:
-            host["verify_warnings"] = verified
-    assert report(facts)["warnings"] == expected
+    for name in facts.names:
+        facts.nodes[name]["notes"] = ["sf-2 is degraded"]
+    assert report(facts)["warnings"] == ["sf-2 is degraded"]
+
+
+def test_a_node_that_was_lost_without_a_word():
+    facts = Facts().rolled()
+    facts.nodes["sf-3"].update(rolled=False)
+    lost = dict(words="sf-3 has dropped out", text="sf-3 has dropped out\nNext: see why", state="Next: see why")
+    facts.nodes["sf-2"]["lost"] = {"sf-3": lost}
+    found = Gatherer(facts.hosts, facts.now)
+    item, = found.failures()
+    assert item["nodes"] == ["sf-3"] and item["message"] == lost["text"] and not item["stopped"]
+    assert found.told() == lost and node_of(found.report(WHO), "sf-3")["result"] == "not touched"
+
+
+def test_what_is_told_of_several_failures():
+    facts = Facts()
+    facts.fail("sf-2", "Drain", "no", "sf-2: no")
+    facts.fail("sf-3", "Drain", "no", "sf-3: no")
+    found = Gatherer(facts.hosts, facts.now)
+    assert [found.told(name)["text"] for name in ("sf-3", "sf-1", "")] == ["sf-3: no", "sf-2: no", "sf-2: no"]
+    assert Gatherer(Facts().hosts, NIGHT).told() == {}
+
+
+def test_what_an_earlier_run_of_the_same_playbooks_has_left():
+    """Nothing of it is this run's, not even that a node was rolled."""
+    facts = Facts().broken().probed()
+    facts.hosts["localhost"]["ansible_facts"]["rolling_run"] = dict(id="another", began=NIGHT + 500, plan=facts.plan)
+    facts.now += 600
+    data = report(facts)
+    assert {node["result"] for node in data["nodes"]} == {"not touched"} and data["failures"] == []
+    assert data["phases"] == [] and data["probe"] is None and not data["schema"]["moved"]
 
 
 def test_warnings_and_pauses():
     facts = Facts().rolled()
     facts.plan["report"] = ["warn  sf-3: mend that", "pass  reached"]
-    facts.hosts["sf-2"]["lock_renewed"] = facts.hosts["sf-3"]["lock_renewed"] = dict(paused=[NIGHT + 40, NIGHT + 50])
-    facts.hosts["sf-1"]["finish_problem"] = facts.hosts["sf-3"]["finish_problem"] = "hook_after_roll: no mail"
+    facts.nodes["sf-2"]["pauses"] = facts.nodes["sf-3"]["pauses"] = [[NIGHT + 40, NIGHT + 50]]
+    facts.run["problem"] = "hook_after_roll: no mail"
     data = report(facts)
     assert data["warnings"] == ["sf-3: mend that", "hook_after_roll: no mail"]
     assert data["pauses"] == [[NIGHT + 40, NIGHT + 50]]
@@ -275,7 +293,7 @@ def test_warnings_and_pauses():
 
 def test_what_a_drain_warns_of():
     facts = Facts().rolled()
-    drains = [entry for name in facts.names for entry in facts.hosts[name]["ansible_facts"]["rolling_timeline"]
+    drains = [entry for name in facts.names for entry in facts.nodes[name]["timeline"]
               if entry["module"] == "drain"]
     drains[0]["details"]["concerns"] = []
     drains[1]["details"]["concerns"] = ["sf-api took 55.1 s to stop", "and more"]
@@ -290,9 +308,9 @@ def test_the_probe(failed, words):
 
 def test_a_watch_that_saw_no_roll():
     facts = Facts().rolled().probed()
-    facts.hosts["localhost"]["watch_seen"].update(since=None, requests=7)
+    facts.run["watch"]["seen"].update(since=None, requests=7)
     assert report(facts)["verdict"].endswith(", none of 7 requests failed")
-    facts.hosts["localhost"]["watch_seen"] = {}
+    facts.run["watch"]["seen"] = {}
     assert report(facts)["probe"] is None and report(facts)["watched"]
     assert not report(Facts().rolled())["watched"]
 
@@ -318,10 +336,10 @@ def test_facts_that_are_missing():
 
 def test_when_a_run_began_that_no_preflight_tells():
     facts = Facts().rolled()
-    del facts.plan["began"]
+    facts.run["began"] = 0
     assert report(facts)["began"] == NIGHT
     facts = Facts()
-    del facts.plan["began"]
+    facts.run["began"] = 0
     assert report(facts)["began"] == facts.now
 
 
@@ -329,12 +347,9 @@ def test_what_is_worth_a_report():
     facts = Facts()
     facts.plan.update(order=[], done=facts.names)
     assert not Gatherer(facts.hosts, NIGHT).is_worth_it()
-    facts.hosts["sf-1"]["finish_cause"] = "verify has failed"
+    facts.fail("sf-1", "", "verify has failed", "verify has failed")
     assert Gatherer(facts.hosts, NIGHT).is_worth_it()
 
 
-def test_plain_types():
-    class Text(str):
-        pass
-    assert _report.plain({Text("a"): (1, [None, {"b": 2.5}])}) == {"a": [1, [None, {"b": 2.5}]]}
+def test_a_stamp():
     assert _report.stamp(NIGHT) == "20261121T035302Z"

@@ -2,9 +2,12 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
+# This plugin_util is private to the collection: it may change at any time, use it only from shakenfist.rolling.
+
+# What others are told of a roll, from what is known of it.
+
 from __future__ import annotations
 
-import time
 from datetime import datetime, timezone
 
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._rollout import spell
@@ -27,35 +30,21 @@ def one_line(text, limit=0):
     return line if not limit or len(line) <= limit else line[:limit].rpartition(" ")[0] + " ..."
 
 
-def causes_of(hosts):
+def causes_of(found):
     """By node, what has failed there: in the roll, or in a step of all nodes."""
-    causes = {}
-    for host in hosts:
-        cause = host.get("roll_cause") or {}
-        if cause:
-            causes[host["inventory_hostname"]] = one_line(
-                cause["words"] if cause.get("stopped") else f"{cause['step']}: {cause['words']}")
-        elif host.get("finish_cause"):
-            causes[host["inventory_hostname"]] = one_line(host["finish_cause"])
-    return causes
+    return {name: one_line(f"{cause.step}: {cause.words}" if cause.step and not cause.stopped else cause.words)
+            for name, cause in found.causes.items() if cause}
 
 
-def out_of_rotation(timeline):
-    """Seconds from the begin of the drain to the end of the last gate."""
-    drained = [entry["began"] for entry in timeline or () if entry["step"] == "drain"]
-    gated = [entry["ended"] for entry in timeline or () if entry["step"] == "gate"]
-    return round(gated[-1] - drained[0], 1) if drained and gated else None
-
-
-def sort_nodes(hosts, plan, causes, stopped):
+def sort_nodes(found, causes, stopped):
     """Each node of the run in one of four states."""
-    rolled = [host["inventory_hostname"] for host in hosts if host.get("roll_rolled")]
+    rolled = [name for name in found.everybody if found.records[name].rolled]
     # Who is asked to stop has not failed.
     failed = [] if stopped else list(causes)
-    order = plan.get("order") or rolled
+    order = found.plan.get("order") or rolled
     return dict(done=[name for name in order if name in rolled and name not in failed], failed=failed,
                 left=[name for name in order if name not in rolled and name not in failed],
-                passed_over=[name for name in plan.get("done") or () if name not in failed])
+                passed_over=[name for name in found.plan.get("done") or () if name not in failed])
 
 
 def headline(body, stopped):
@@ -83,43 +72,42 @@ def headline(body, stopped):
     return f"{what} FAILED{where}{took}{done}"
 
 
-def tell_message(hosts, event, plan=None, lock=None, cluster="", playbook="", state="", words="", report="",
-                 watched=None, now=None):
-    """What is told of a roll, as fields and as one line."""
-    hosts, plan, lock = list(hosts), plan or {}, lock or {}
-    now = int(time.time() if now is None else now)
-    began = int(float(plan.get("began") or now))
-    causes = causes_of(hosts) if event == "failure" else {}
-    stopped = any((host.get("roll_cause") or {}).get("stopped") for host in hosts)
-    target = next((host["stage_resolved"]["version"] for host in hosts
-                   if (host.get("stage_resolved") or {}).get("version")), "")
-    order = plan.get("order") or []
-    before = [((host.get("preflight_seen") or {}).get("node") or {}).get("release") or {} for host in hosts
-              if host["inventory_hostname"] in order]
-    came_from = ", ".join(dict.fromkeys(release["version"] for release in before if release.get("version")))
+def message(found, event, who, cluster="", playbook="", name="", state="", words="", report=""):
+    """What is told of a roll, as fields and as one line.
+
+    :param found: the C(Gatherer) of the run.
+    :param name: the node that tells; of several failures its own is told in full.
+    """
+    causes = causes_of(found) if event == "failure" else {}
+    stopped = any(cause.stopped for cause in found.causes.values() if cause)
+    order = found.plan.get("order") or []
+    came_from = ", ".join(dict.fromkeys(filter(None, map(found.came_from, order))))
     body = dict(
-        event="unchanged" if event == "end" and plan and not order else event,
-        cluster=cluster, playbook=playbook, run=lock.get("run", ""),
-        user=f"{lock['user']}@{lock['host']}" if lock else "",
-        release=target, **{"from": came_from or target}, nodes=sort_nodes(hosts, plan, causes, stopped),
-        started=stamp(began))
+        event="unchanged" if event == "end" and found.plan and not order else event,
+        cluster=cluster, playbook=playbook, run=who.get("run", ""),
+        user=f"{who['user']}@{who['host']}" if who else "",
+        release=found.target(), **{"from": came_from or found.target()}, nodes=sort_nodes(found, causes, stopped),
+        started=stamp(int(found.began)))
+    told = found.told(name) if event == "failure" else dict(state=found.run.problem)
     if event != "start":
-        times = {host["inventory_hostname"]: out_of_rotation((host.get("ansible_facts") or {}).get("rolling_timeline"))
-                 for host in hosts}
-        body.update(ended=stamp(now), seconds=now - began,
-                    out_of_rotation={name: seconds for name, seconds in times.items() if seconds is not None})
+        outs = {each: found.node(each)["out"] for each in found.everybody}
+        body.update(ended=stamp(int(found.now)), seconds=int(found.now) - int(found.began), out_of_rotation={
+            each: round(out["seconds"], 1) for each, out in outs.items() if out and out["seconds"] is not None})
+        state = state or told.get("state", "")
         if state:
             body["state"] = one_line(state)
+        watched = (found.probe() or {}).get("since")
         if watched:
             body["watched"] = {key: watched[key] for key in WATCHED}
-    if report:
-        body["report"] = report
+    if report or found.run.report:
+        body["report"] = report or found.run.report
     sentences = [f"{cluster}: " * bool(cluster) + headline(body, stopped)]
     if event == "failure":
+        words = words or told.get("text", "")
         # Of several nodes each says its own; what all say is said once.
         same = len(set(causes.values())) < 2
-        cause = next(iter(causes.values()), "") if same else "; ".join(f"{name}: {causes[name]}" for name in causes)
-        command = plan.get("command") or ""
+        cause = next(iter(causes.values()), "") if same else "; ".join(f"{each}: {causes[each]}" for each in causes)
+        command = found.plan.get("command") or ""
         body.update(stopped=stopped, cause=cause or one_line(words), command=command, message=words.strip())
         short = one_line(body["cause"], LIMIT)
         if stopped:
@@ -129,10 +117,3 @@ def tell_message(hosts, event, plan=None, lock=None, cluster="", playbook="", st
         sentences += [body.get("state")]
     text = " ".join(sentence if sentence[-1] in ".!?`:" else f"{sentence}." for sentence in sentences if sentence)
     return dict(text="".join(MARKUP.get(sign, sign) for sign in one_line(text)), **body)
-
-
-class FilterModule:
-    """The filter of this file."""
-
-    def filters(self):
-        return {"tell_message": tell_message}

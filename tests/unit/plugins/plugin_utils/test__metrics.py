@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.shakenfist.rolling.plugins.filter.tell_metrics import FilterModule, tell_metrics
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._metrics import metrics
 from prometheus_client.parser import text_string_to_metric_families
 
 NASTY = 'a "b" \\ c\nd, e="f"} 1'
@@ -18,7 +18,7 @@ END = dict(START, event="end", ended="2025-11-21T13:10:28Z", seconds=112, out_of
 
 def parsed(message):
     """By metric the values by labels, as Prometheus reads them."""
-    text = tell_metrics(message)
+    text = metrics(message)
     assert text.endswith("\n") and "\n\n" not in text
     families = list(text_string_to_metric_families(text))
     assert len({family.name for family in families}) == len(families)
@@ -38,12 +38,12 @@ def test_start():
 
 
 def test_end():
-    metrics = parsed(END)
-    assert metrics["running"] == [({}, 0)] and metrics["success"] == [({}, 1)]
-    assert metrics["start_timestamp_seconds"] == [({}, 1763730516)]
-    assert metrics["end_timestamp_seconds"] == [({}, 1763730628)] and metrics["duration_seconds"] == [({}, 112)]
-    assert metrics["out_of_rotation_seconds"] == [({"node": "sf-1"}, 15.5), ({"node": "sf-2"}, 9)]
-    assert ({"state": "done"}, 2) in metrics["nodes"]
+    found = parsed(END)
+    assert found["running"] == [({}, 0)] and found["success"] == [({}, 1)]
+    assert found["start_timestamp_seconds"] == [({}, 1763730516)]
+    assert found["end_timestamp_seconds"] == [({}, 1763730628)] and found["duration_seconds"] == [({}, 112)]
+    assert found["out_of_rotation_seconds"] == [({"node": "sf-1"}, 15.5), ({"node": "sf-2"}, 9)]
+    assert ({"state": "done"}, 2) in found["nodes"]
 
 
 @pytest.mark.parametrize("event, success", [("end", 1), ("unchanged", 1), ("failure", 0)])
@@ -52,9 +52,9 @@ def test_success(event, success):
 
 
 def test_requests():
-    metrics = parsed(dict(END, watched=dict(requests=5311, failed=2, longest_gap=0.24)))
-    assert (metrics["requests"], metrics["requests_failed"]) == ([({}, 5311)], [({}, 2)])
-    assert metrics["longest_gap_seconds"] == [({}, 0.24)]
+    found = parsed(dict(END, watched=dict(requests=5311, failed=2, longest_gap=0.24)))
+    assert (found["requests"], found["requests_failed"]) == ([({}, 5311)], [({}, 2)])
+    assert found["longest_gap_seconds"] == [({}, 0.24)]
 
 
 def test_what_is_not_known_is_left_out():
@@ -63,9 +63,5 @@ def test_what_is_not_known_is_left_out():
 
 
 def test_labels_are_escaped():
-    metrics = parsed(dict(END, cluster=NASTY, user=NASTY, out_of_rotation={NASTY: 1.5}))
-    assert metrics["info"][0][0]["user"] == NASTY and metrics["out_of_rotation_seconds"] == [({"node": NASTY}, 1.5)]
-
-
-def test_the_plugin_names_its_filter():
-    assert FilterModule().filters() == {"tell_metrics": tell_metrics}
+    found = parsed(dict(END, cluster=NASTY, user=NASTY, out_of_rotation={NASTY: 1.5}))
+    assert found["info"][0][0]["user"] == NASTY and found["out_of_rotation_seconds"] == [({"node": NASTY}, 1.5)]

@@ -2,6 +2,10 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
+# This plugin_util is private to the collection: it may change at any time, use it only from shakenfist.rolling.
+
+# The report of a run as a page: one file of HTML, well-formed XML, with its pictures in it and nothing from elsewhere.
+
 from __future__ import annotations
 
 import itertools
@@ -9,7 +13,7 @@ import os
 import re
 import time
 
-from ansible.errors import AnsibleFilterError
+from ansible.errors import AnsibleError
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._report import SAME
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._rollout import OF_A_NODE, printable, spell
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -275,7 +279,7 @@ def probed_of(probe):
         for name, key, unit in rows])
 
 
-def report_html(data):
+def html_of(data):
     """The page of a report."""
     try:
         data = clean(data)
@@ -289,12 +293,5 @@ def report_html(data):
             {"file": "", **data}, picture=drawn, failures=failures, lane=LANE, words=WORDS, steps=[*OF_A_NODE, *OF_ALL],
             tiles=tiles_of(data), rows=rows_of(data, drawn["kinds"]), probed=probed_of(data["probe"] or {}))
     except (KeyError, TypeError, IndexError, AttributeError) as exc:
-        raise AnsibleFilterError("this is not the data of a report (docs/report.md): "
+        raise AnsibleError("this is not the data of a report (docs/report.md): "
                                  f"{type(exc).__name__}: {exc}") from exc
-
-
-class FilterModule:
-    """The filter of this file."""
-
-    def filters(self):
-        return {"report_html": report_html}

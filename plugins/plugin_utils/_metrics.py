@@ -2,6 +2,10 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
+# This plugin_util is private to the collection: it may change at any time, use it only from shakenfist.rolling.
+
+# What others are told of a roll, in the text format of Prometheus.
+
 from __future__ import annotations
 
 from datetime import datetime
@@ -45,7 +49,7 @@ def measured(message):
             (dict(node=name), value) for name, value in message["out_of_rotation"].items()]
 
 
-def tell_metrics(message):
+def metrics(message):
     """What is told of a roll in the text format of Prometheus."""
     lines = []
     for name, words, values in measured(message):
@@ -54,10 +58,3 @@ def tell_metrics(message):
             lines += [labelled(f"{PREFIX}_{name}", dict(cluster=message["cluster"], **labels), value)
                       for labels, value in values]
     return "\n".join(lines) + "\n"
-
-
-class FilterModule:
-    """The filter of this file."""
-
-    def filters(self):
-        return {"tell_metrics": tell_metrics}

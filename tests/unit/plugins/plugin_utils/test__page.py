@@ -8,9 +8,9 @@ import re
 import xml.etree.ElementTree as ET
 
 import pytest
-from ansible.errors import AnsibleFilterError
-from ansible_collections.shakenfist.rolling.plugins.filter import report_html as module
-from ansible_collections.shakenfist.rolling.plugins.filter.report_html import Axis, picture, report_html
+from ansible.errors import AnsibleError
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils import _page as module
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._page import Axis, html_of, picture
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._report import Gatherer
 from ansible_collections.shakenfist.rolling.tests.unit.report_facts import COMMAND, NIGHT, WHO, Facts
 
@@ -23,7 +23,7 @@ def data_of(facts):
 
 def page_of(facts):
     """The page, as XML: what is not well-formed fails here."""
-    return ET.fromstring(report_html(data_of(facts)))
+    return ET.fromstring(html_of(data_of(facts)))
 
 
 def text_of(element):
@@ -45,9 +45,9 @@ def roll(request):
 
 
 def test_nothing_comes_from_elsewhere(roll):
-    page = report_html(data_of(roll))
-    assert "<script" not in page and not re.findall(r"(?:src|href)=|@import|url\(", page)
-    assert set(re.findall(r"https?://[^\s<\"]+", page)) <= {"http://www.w3.org/2000/svg", "http://api.example.org/api/"}
+    text = html_of(data_of(roll))
+    assert "<script" not in text and not re.findall(r"(?:src|href)=|@import|url\(", text)
+    assert set(re.findall(r"https?://[^\s<\"]+", text)) <= {"http://www.w3.org/2000/svg", "http://api.example.org/api/"}
 
 
 def test_the_page_says_what_was_done():
@@ -87,7 +87,7 @@ def test_a_stop_without_a_reason():
 def test_a_stop_that_has_words_of_its_own(wish):
     """Too many requests have failed, or a pause was too long."""
     facts = Facts().stopped("pause")
-    facts.hosts["sf-3"]["lock_renewed"].update(wish=wish)
+    facts.nodes["sf-3"]["cause"]["wish"] = wish or {}
     section = next(page_of(facts).iter("section"))
     assert section.find("h2").text == "Stopped before sf-3"
     assert section.find("pre").text.startswith("the roll was asked to pause")
@@ -96,13 +96,14 @@ def test_a_stop_that_has_words_of_its_own(wish):
 def test_a_stop_before_the_schema():
     facts = Facts()
     for name in facts.tier:
-        facts.hosts[name].update(finish_cause="asked", lock_renewed=dict(stopped=True, wish=None))
+        facts.fail(name, "", "asked", "asked", stopped=True)
     assert next(page_of(facts).iter("section")).find("h2").text == "Stopped before the migration of the schema"
 
 
 def test_a_failure_of_all_nodes_has_their_names():
     facts = Facts()
-    facts.hosts["sf-1"]["finish_cause"] = facts.hosts["sf-2"]["finish_cause"] = "no space"
+    for name in ("sf-1", "sf-2"):
+        facts.fail(name, "", "no space", "no space")
     assert next(page_of(facts).iter("section")).find("h2").text == "sf-1, sf-2"
 
 
@@ -112,14 +113,14 @@ def test_a_failure_of_all_nodes_has_their_names():
     (Facts().rolled().probed([30]), True, "failed requests 1 of ")])
 def test_requests(facts, watched, words):
     data = dict(data_of(facts), watched=watched)
-    assert words in text_of(ET.fromstring(report_html(data)))
+    assert words in text_of(ET.fromstring(html_of(data)))
 
 
 def test_an_older_report():
     """It does not tell whether the service was watched, or who has asked for a stop."""
     data = data_of(ROLLS["stopped"]())
     del data["watched"], data["failures"][0]["wish"]
-    assert "the roll was asked to stop" in report_html(data)
+    assert "the roll was asked to stop" in html_of(data)
 
 
 @pytest.mark.parametrize("kind, result, words", [
@@ -164,16 +165,16 @@ def test_gate_and_settle_are_explained():
 
 def test_a_node_that_is_still_out():
     facts = ROLLS["broken"]()
-    facts.hosts["sf-2"]["roll_serves"] = False
+    facts.nodes["sf-2"]["failure"]["serves"] = False
     assert "failed, still out" in text_of(page_of(facts))
 
 
 def test_a_failure_without_its_words_in_the_message():
     facts = ROLLS["broken"]()
-    facts.hosts["sf-2"]["roll_failure"] = "something else"
+    facts.nodes["sf-2"]["failure"]["text"] = "something else"
     section = next(page_of(facts).iter("section"))
     assert text_of(section).endswith("the others something else")
-    facts.hosts["sf-2"]["roll_cause"]["words"] = ""
+    facts.nodes["sf-2"]["cause"]["words"] = ""
     assert "something else" in text_of(next(page_of(facts).iter("section")))
 
 
@@ -188,19 +189,19 @@ def test_everything_is_escaped():
     evil = "<script>alert('1')</script> & \x1b[31m\x00"
     facts = Facts(2).broken()
     facts.names.append(evil)
-    facts.hosts[evil] = {"ansible_facts": {}, "preflight_seen": {"node": {"release": {"version": evil}}}}
+    facts.add(evil, evil)
     facts.plan.update(order=facts.names, report=[f"warn  {evil}"])
-    facts.hosts["sf-1"]["schema_backed_up"] = dict(path=evil, restore=evil)
-    for key in ("roll_failure", "roll_restored"):
-        facts.hosts["sf-2"][key] = evil
-    facts.hosts["sf-2"]["roll_cause"].update(words=evil, step=evil)
+    facts.nodes["sf-1"]["schema"]["backup"] = dict(path=evil, restore=evil)
+    facts.nodes["sf-2"].update(restored=evil)
+    facts.nodes["sf-2"]["failure"]["text"] = evil
+    facts.nodes["sf-2"]["cause"].update(words=evil, step=evil)
     facts.probed([30])
-    seen = facts.hosts["localhost"]["watch_seen"]
+    seen = facts.run["watch"]["seen"]
     seen["urls"], seen["failures"][0]["words"] = [evil], evil
     data = Gatherer(facts.hosts, facts.now).report(dict(user=evil, host=evil, run=evil))
-    page = report_html(dict(data, file=evil))
-    assert "<script" not in page and "\x1b" not in page and "\x00" not in page
-    assert "<script>alert('1')</script> & ?[31m?" in text_of(ET.fromstring(page))
+    text = html_of(dict(data, file=evil))
+    assert "<script" not in text and "\x1b" not in text and "\x00" not in text
+    assert "<script>alert('1')</script> & ?[31m?" in text_of(ET.fromstring(text))
 
 
 # ---- geometry
@@ -303,7 +304,7 @@ def test_a_short_pause_is_as_long_as_it_was():
 
 def test_a_pause_is_shown():
     facts = Facts().rolled()
-    facts.hosts["sf-2"]["lock_renewed"] = dict(paused=[NIGHT + 40, NIGHT + 50])
+    facts.nodes["sf-2"]["pauses"] = [[NIGHT + 40, NIGHT + 50]]
     page = page_of(facts)
     assert "paused for 10.0 s" in text_of(page)
     assert any(rect.get("class") == "paused" for rect in page.iter(f"{SVG}rect"))
@@ -322,7 +323,7 @@ def test_failed_requests_before_the_run_are_not_in_the_picture():
 
 def test_a_probe_that_still_runs_has_no_curve():
     facts = Facts().rolled().probed()
-    seen = facts.hosts["localhost"]["watch_seen"]
+    seen = facts.run["watch"]["seen"]
     seen.update(before=None, since=None, p50=None, series=None, failures=[])
     assert picture(data_of(facts))["strip"] is None
     assert "in all requests" in text_of(page_of(facts)) and "p50 - " in text_of(page_of(facts))
@@ -339,7 +340,7 @@ def test_passed_over_and_schema_as_it_is():
 
 def test_the_notes_on_a_migration():
     facts = Facts()
-    facts.hosts["sf-1"]["preflight_seen"]["node"]["distribution"] = "shakenfist"
+    facts.nodes["sf-1"]["seen"]["node"]["distribution"] = "shakenfist"
     tables = [dict(table="cluster_operation_targets", before=1, after=2)]
     facts.note("sf-1", "schema", facts.now, 1.0, module="schema", tables=tables, widened=[])
     words = text_of(page_of(facts.finish()))
@@ -354,5 +355,5 @@ def test_no_node_serves():
 
 @pytest.mark.parametrize("data", [{}, {"failures": None}, None, "text"])
 def test_what_is_no_report(data):
-    with pytest.raises(AnsibleFilterError, match="this is not the data of a report"):
-        report_html(data)
+    with pytest.raises(AnsibleError, match="this is not the data of a report"):
+        html_of(data)

@@ -1,0 +1,30 @@
+# Copyright (c) 2026, the shakenfist.rolling authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+from ansible.plugins.action import ActionBase
+from ansible_collections.shakenfist.rolling.plugins.modules.verify import ARGUMENTS
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import plain
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._verify import release_problem, second_look_problem
+
+
+class ActionModule(ActionBase):
+    """Judge a node that was rolled."""
+
+    _supports_check_mode = True
+    _requires_connection = False
+
+    def run(self, tmp=None, task_vars=None):
+        result = dict(super().run(tmp, task_vars), changed=False)
+        given = plain(self.validate_argument_spec(argument_spec=ARGUMENTS)[1])
+        name, node, version = task_vars["inventory_hostname"], given["node"], given["version"]
+        if given["readiness"]:
+            problem = second_look_problem(name, node, version, given["readiness"], given["units"], given["exceptions"],
+                                          given["bake"], given["since"], given["path"], given["advice"])
+        else:
+            problem = release_problem(name, node, version)
+            # Said as debug says it.
+            result.update(msg=f"{name} runs {version}", _ansible_verbose_always=True)
+        return dict(result, failed=True, msg=problem) if problem else result

@@ -1,0 +1,35 @@
+# Copyright (c) 2026, the shakenfist.rolling authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+from ansible.plugins.action import ActionBase
+from ansible_collections.shakenfist.rolling.plugins.modules.watch import ARGUMENTS
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils import _watch
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import RUN_FACT, changed, plain, run_of
+
+
+class ActionModule(ActionBase):
+    """Judge what the watcher has seen, and record it."""
+
+    _supports_check_mode = True
+    _requires_connection = False
+
+    def run(self, tmp=None, task_vars=None):
+        result = dict(super().run(tmp, task_vars), changed=False)
+        arguments = plain(self.validate_argument_spec(argument_spec=ARGUMENTS)[1])
+        run, state, url = run_of(task_vars["hostvars"]), arguments["state"], arguments["url"]
+        if state == "due":
+            return dict(result, id=_watch.watcher(url), started=bool(run.watch.get("started")),
+                        mark=_watch.mark(run.watch, arguments["batch"]))
+        watch = dict(run.watch, started=True)
+        if state != "started":
+            watch.update(begun=watch.get("begun") or state == "looked", seen=arguments["result"].get("probe") or {})
+        result["ansible_facts"] = {RUN_FACT: changed(run, watch=watch)}
+        if state == "looked":
+            problem = _watch.problem(arguments["result"], url, arguments["budget"])
+            result.update(dict(failed=True, stopped=True, msg=problem) if problem else {})
+        if state == "ended":
+            result["message"] = _watch.summary(arguments["result"], url)
+        return result

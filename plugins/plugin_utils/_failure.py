@@ -1,0 +1,241 @@
+# Copyright (c) 2026, the shakenfist.rolling authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This plugin_util is private to the collection: it may change at any time, use it only from shakenfist.rolling.
+
+# What happens when something fails: why it did, how the node returns to service, and what the operator is told. What
+# comes next ("Next: ...") is said here only.
+
+from __future__ import annotations
+
+import dataclasses
+
+OPTIONS = "run the command again, with the options that you gave it"
+# What a failure says while all nodes are in one step together, by playbook and step; C({command}) continues the run.
+ADVICE = {
+    "begin": f"No node was touched.\nNext: mend that, then {OPTIONS}.",
+    "check": f"Next: mend that, then {OPTIONS}.",
+    "stage": ("Nothing in service was changed, and the schema was not touched.\n"
+              f"Next: mend that, then {OPTIONS} and this release:\n{{command}}"),
+    "schema": ("No daemon was restarted, every node serves as before. If a migration has begun, the schema may have "
+               "moved in part: restart no sf-database of the old release meanwhile.\n"
+               f"Next: mend that, then {OPTIONS} and this release:\n{{command}}\nThe migration goes on from there."),
+    "verify": ("All nodes were rolled before this.\n"
+               f"Next: mend that, then {OPTIONS} and this release:\n{{command}}"),
+    "restart verify": ("All nodes were restarted before this.\nNext: mend that. What daemons must read anew takes this "
+                       "playbook once more, without rolling_since. This only looks again:\n{command}"),
+    "reconfigure verify": ("The command was run for all nodes before this, and all daemons were restarted.\nNext: mend "
+                           "that. If the configuration is the cause, correct it, and run the command again, with the "
+                           "options that you gave it."),
+}
+
+
+def advice(kind, step, command):
+    """The state that the cluster is in, and what comes next, after a failure in a step of all nodes."""
+    return ADVICE.get(f"{kind} {step}", ADVICE.get(step, "")).format(command=command)
+
+
+@dataclasses.dataclass
+class Cause:
+    """Why a node, or the run on it, has failed.
+
+    :param step: the name of the task; empty for a failure of a step that all nodes take together.
+    :param words: what was expected and what was seen.
+    :param units: the units that failed.
+    :param not_ready: the readiness URLs that the step has missed.
+    :param lost: whether a host cannot be reached any more, C(away), or the node itself if that is empty.
+    :param stopped: whether the run was stopped before the node; C(wish) is of the operator who has asked for that.
+    :param timing: when the module ran that has failed.
+    :param at: when it was noted.
+    """
+
+    step: str = ""
+    words: str = ""
+    units: list = dataclasses.field(default_factory=list)
+    not_ready: list = dataclasses.field(default_factory=list)
+    lost: bool = False
+    away: str = ""
+    stopped: bool = False
+    wish: dict = dataclasses.field(default_factory=dict)
+    timing: dict = dataclasses.field(default_factory=dict)
+    at: float = 0.0
+
+
+def cause_of(task, result, now):
+    """The cause, from a task that has failed and its result."""
+    seen = result.get("seen") if isinstance(result.get("seen"), dict) else {}
+    return Cause(step=task, words=str(result.get("msg") or "failed"), units=list(result.get("failed_units") or ()),
+                 not_ready=[url for url, each in seen.items() if isinstance(each, dict) and not each.get("ready")],
+                 lost=bool(result.get("lost")), away=result.get("away") or "", stopped=bool(result.get("stopped")),
+                 wish=result.get("wish") or {}, timing=result.get("timing") or {}, at=round(now, 3))
+
+
+def told_of(task, result):
+    """A later failure, which is told beside the first one."""
+    return f"{task}: {result.get('msg') or 'failed'}"
+
+
+@dataclasses.dataclass
+class WayBack:
+    """How a node that has failed returns to service.
+
+    :param way: V(back) to another release, V(held) on the target, or V(stay) on the release that it has.
+    :param release: the name of the release that it goes back to.
+    :param start: the units to start or to restart.
+    :param message: what has become of the node when that is done, in words.
+    """
+
+    way: str
+    release: str = ""
+    start: list = dataclasses.field(default_factory=list)
+    message: str = ""
+
+
+def way_back(node, target, releases, units, go_back, moved):
+    """The way back, from what was published of the node, and what it and its units are now."""
+    active, before = releases.get("active") or {}, node["release"]
+    # Another installer may have written the target's version into the release that ran: the name tells the two apart.
+    on_target = (go_back and active.get("version") == target["version"]
+                 and (not before.get("rewritten") or active.get("name") == target.get("name")))
+    if not on_target:
+        down = [name for name, unit in units.items() if not unit["active"]]
+        return WayBack("stay", start=down, message=f"is on {active.get('version') or 'its release'} as before")
+    came_from = before if before.get("version") != target["version"] and before.get("name") else {}
+    previous = releases.get("previous") or came_from
+    if not previous or moved:
+        because = ("the schema has moved, its sf-database of the release before would not start" if previous
+                   else "there is no release before it to go back to")
+        return WayBack("held", message=f"was left on {target['version']}: {because}")
+    return WayBack("back", previous["name"], list(units), f"went back to {previous['version']}")
+
+
+def command_of(command, reconfigure, left):
+    """What continues the run. Nothing on a node tells whether a command of the operator's has ended well there."""
+    return f"{command} --limit {','.join(left)}" if reconfigure and left else command
+
+
+@dataclasses.dataclass
+class Again:
+    """How the run is continued: a restart from when it began, a reconfiguration with the nodes that are left."""
+
+    command: str
+    go_back: bool = True
+    reconfigure: bool = False
+
+    def words(self, rest=""):
+        what = "release" if self.go_back else "limit" if self.reconfigure else "time"
+        over = "leaves out" if self.reconfigure else "passes over"
+        return f"{OPTIONS} and this {what}:\n{self.command}\nIt {over} finished nodes{rest}."
+
+
+def state_of(name, url, left, restored):
+    """How the node was left, in words; C(left) is the last look at its readiness."""
+    answers = [each["answers"] for each in (left.get("seen") or {}).values()]
+    if left.get("ready"):
+        serves = "It serves, every worker is ready."
+    elif left.get("lost"):
+        serves = "It is lost: nobody knows whether it serves."
+    else:
+        serves = f"It is OUT OF ROTATION: {url} answers {answers[0] if answers else 'nothing'}."
+    return f"{name} {restored or 'was left as it is'}. {serves}"
+
+
+def stopped(cause, members, done, left, caution, again):
+    """What is said where the run was stopped before a batch."""
+    return "\n".join(filter(None, [
+        f"Before {', '.join(members)}: {cause.words}",
+        f"Done by this run: {', '.join(done) or 'no node'}. Not touched: {', '.join(left)}.",
+        caution, f"Next: when it may go on, {again.words()}"]))
+
+
+def where_to_look(name, node, cause, suspects):
+    """What the operator does first."""
+    if cause.lost:
+        away = cause.away or name
+        return f"see why {away} cannot be reached (ansible {away} -m ping)"
+    units = cause.units or [node["api_unit"], node["database_unit"]]
+    return f"look at journalctl{''.join(f' -u {unit}' for unit in units)} -n 50 on {' and '.join(suspects)}"
+
+
+def with_the_schema(restore):
+    """The way back of a node of the database tier whose schema has moved."""
+    return (" Or go back with the schema, which takes the cluster out of service and loses what was written since the "
+            "backup: docs/runbook.md says how, the backup is restored with "
+            f"{restore or 'the command that the run has printed that began the migration'}.")
+
+
+def still_out(node, balancers, hooks, problem):
+    """What a balancer may have been told that was not taken back; C(problem) is that of the last hook."""
+    lines = []
+    haproxy = balancers.get("haproxy") or {}
+    others = [name for name in ("nginx", "Apache") if balancers.get(name.lower())]
+    if haproxy.get("was") == "ready":
+        lines.append("HAProxy was told to send it nothing. Once it is ready, type on the stats socket: set server "
+                     f"{haproxy['backend']}/{haproxy['server'] or node['name']} state ready")
+    if others:
+        lines.append(f"{' and '.join(others)} may have been told to send it nothing. The next run lets it in again; "
+                     "docs/balancers.md says how to do it by hand.")
+    if problem:
+        lines.append(f"{hooks.get('after_gate')} failed for it ({problem}), so what "
+                     f"{hooks.get('before_drain') or 'the one before the drain'} did may still be in force.")
+    return lines
+
+
+@dataclasses.dataclass
+class Told:
+    """All that the message on one node is made of.
+
+    :param shut: whether a balancer could not be told to send requests again.
+    :param hook: why the last hook has failed, if it did.
+    :param moved: whether the schema has moved; C(restore) is the command that restores the backup.
+    """
+
+    name: str
+    node: dict
+    cause: Cause
+    left: dict
+    again: Again
+    restored: str = ""
+    way: str = ""
+    followers: list = dataclasses.field(default_factory=list)
+    suspects: list = dataclasses.field(default_factory=list)
+    balancers: dict = dataclasses.field(default_factory=dict)
+    hooks: dict = dataclasses.field(default_factory=dict)
+    shut: bool = False
+    hook: str = ""
+    moved: bool = False
+    restore: str = ""
+
+    def state(self):
+        return state_of(self.name, self.node["ready_url"], self.left, self.restored)
+
+    def text(self):
+        ready = bool(self.left.get("ready"))
+        choice = with_the_schema(self.restore) if self.moved and (self.way == "held" or not ready) else ""
+        other = (" If the release itself is broken, roll to a mended one instead." if self.way == "back" else "")
+        return "\n".join([
+            f"{self.name}: {self.cause.step}: {self.cause.words}", self.state(),
+            *still_out(self.node, self.balancers if self.shut or not ready else {}, self.hooks, self.hook),
+            f"Not touched: {', '.join(self.followers) or 'no node is left'}.",
+            f"Next: {where_to_look(self.name, self.node, self.cause, self.suspects)}, and mend the cause.{choice}",
+            f"Then {self.again.words(' and continues with this one')}{other}"])
+
+
+def lost_advice(lost, again):
+    return (f"Next: see why {' and '.join(lost)} has dropped out (ansible {lost[0]} -m ping), and mend the cause.\n"
+            f"Then {again.words()}") if lost else ""
+
+
+def lost_node(name, lost, again):
+    """What is told of a node that Ansible itself has lost, in a hook for example, for it has no rescue section."""
+    words = f"{name} has dropped out of the run, see above; nobody knows whether it serves"
+    further = lost_advice(lost, again)
+    return dict(words=words, text=f"{words}\n{further}", state=further.partition("\n")[0])
+
+
+def batch_failure(name, failed, lost, again):
+    """What a node says that is done, but is not followed by another one because of the others of its batch."""
+    return "\n".join(filter(None, [f"{name} is done and serves. The roll stops because of {', '.join(failed)}, see "
+                                   "above.", lost_advice(lost, again)]))
+

@@ -1,0 +1,46 @@
+# Copyright (c) 2026, the shakenfist.rolling authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This plugin_util is private to the collection: it may change at any time, use it only from shakenfist.rolling.
+
+# Whether a node that was rolled is what it is to be. What is said of it, nothing where all is well.
+
+from __future__ import annotations
+
+import time
+
+
+def release_problem(name, node, version):
+    """A node that runs something else, or has daemons from before."""
+    found, behind = node["release"].get("version"), node.get("behind") or []
+    if found == version and not behind:
+        return ""
+    return (f"{name}: expected release {version}, with every daemon started since; seen "
+            f"{found or node.get('problem')}, not running or older: {', '.join(behind) or 'none'}. Next: run the same "
+            "command again, it rolls what is left.")
+
+
+def moment_of(since, node, version):
+    """Since when there must be no exception, in words."""
+    if since == node["release"].get("since"):
+        return f"{version} is active"
+    return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(since))
+
+
+def second_look_problem(name, node, version, readiness, units, exceptions, bake, since, path, advice):
+    """A node that was fine at its gate, and is not any more: what was seen of its API, its daemons, its exceptions."""
+    if not readiness["ready"]:
+        answers = ", ".join(each["answers"] for each in readiness["seen"].values())
+        return (f"{name}: expected 200 from every worker for {bake:g} s after the roll; it was ready, and then was "
+                f"not: {answers} at the last look. Next: look at journalctl -u {node['api_unit']} -n 50 there. "
+                f"{advice}")
+    if units.get("failed_units"):
+        journal = "".join(f" -u {unit}" for unit in units["failed_units"])
+        return (f"{name}: {units['msg']}. The node runs {version}. Next: look at journalctl{journal} -n 50 there. "
+                f"{advice}")
+    if exceptions["count"]:
+        return (f"{name}: since {moment_of(since, node, version)} there are {exceptions['count']} unhandled exceptions "
+                f"in {path}: {', '.join(exceptions['files'])}. The node serves. Next: read them. If they do not "
+                f"matter, the roll is complete. {advice}")
+    return ""

@@ -1,0 +1,235 @@
+# Copyright (c) 2026, the shakenfist.rolling authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# What the actions of a failure, and of the end of a run, read from the record and add to it.
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+from ansible.plugins.action import ActionBase
+from ansible_collections.shakenfist.rolling.plugins.action import announce, failure, run, verify, watch
+
+NODE = dict(name="one", ready_url="http://sf-2", api_unit="sf-api", database_unit="sf-database", gateways=["sf-1:1"],
+            release=dict(version="0.8.0", name="0.8.0-old", rewritten=False))
+ORDER = ["sf-1", "sf-2", "sf-3"]
+LEFT = dict(ready=True, seen={})
+RESULT = dict(msg="expected sf-net to start", failed_units=["sf-net"])
+
+
+class Cluster:
+    """The facts of localhost and of three nodes, of which the first was rolled."""
+
+    def __init__(self, monkeypatch):
+        monkeypatch.setattr(ActionBase, "run", lambda *dummy: {})
+        self.hostvars = {name: dict(cluster_node=dict(ready_url=f"http://{name}", gateway=f"{name}:1"),
+                                    ansible_facts={}) for name in ORDER}
+        plan = dict(order=ORDER, serving=ORDER, schema=["sf-1"], command="CMD", api=True, nodes=[dict(name="one")])
+        record = dict(id="x", kind="upgrade", began=5.0, plan=plan)
+        self.hostvars["localhost"] = dict(ansible_facts=dict(rolling_run=record))
+        self.act(run, "sf-1", state="noted", node=dict(rolled=True))
+
+    def act(self, plugin, name, to="", **arguments):
+        """The result of an action for a node; its facts are kept, those of a run on localhost."""
+        action = plugin.ActionModule.__new__(plugin.ActionModule)
+        action._templar = SimpleNamespace(template=lambda value: value)
+        defaults = {option: value.get("default") for option, value in plugin.ARGUMENTS.items()}
+        action.validate_argument_spec = lambda argument_spec: (None, dict(defaults, **arguments))
+        result = action.run(task_vars=dict(hostvars=self.hostvars, inventory_hostname=name,
+                                           ansible_play_hosts_all=ORDER))
+        for key, value in result.get("ansible_facts", {}).items():
+            self.hostvars["localhost" if key == "rolling_run" else name]["ansible_facts"][key] = value
+        return result
+
+    def fail(self, state, name="sf-2", **arguments):
+        return self.act(failure, name, state=state, **arguments)
+
+    def run(self):
+        return self.hostvars["localhost"]["ansible_facts"]["rolling_run"]
+
+    def node(self, name="sf-2"):
+        return self.hostvars[name]["ansible_facts"]["rolling_node"]
+
+    def again(self):
+        """A second playbook of the same C(ansible-playbook)."""
+        self.run().update(id="y", begun=0.0, ended=0.0, told=[], watch={}, report="", problem="")
+
+
+@pytest.fixture
+def cluster(monkeypatch):
+    return Cluster(monkeypatch)
+
+
+def test_where_a_batch_stands(cluster):
+    found = cluster.fail("placed", node=NODE, members=["sf-2"])
+    assert (found["done"], found["followers"], found["peers"]) == (["sf-1"], ["sf-3"], ["http://sf-1", "http://sf-3"])
+    assert found["gateways"] == ["sf-1:1"] and found["api"] is True and found["nodes"] == [dict(name="one")]
+    given = cluster.fail("placed", node=NODE, members=["sf-2"], order=["sf-2"], serving=["sf-2"])
+    assert (given["done"], given["followers"], given["peers"]) == ([], [], [])
+
+
+def test_without_a_plan(cluster):
+    cluster.run()["plan"] = {}
+    found = cluster.fail("placed", node=NODE, members=["sf-2"])
+    assert found["peers"] == [] and found["api"] is False and found["nodes"] == []
+    cluster.fail("kept", task="Drain", result=RESULT)
+    assert "(the command that you gave)" in cluster.fail("told", node=NODE, left=LEFT, members=["sf-2"])["message"]
+
+
+@pytest.mark.parametrize("result, failed", [
+    (dict(changed=False), {}), (dict(msg=""), {}), (dict(skipped=True), {}),
+    (dict(msg="gone", lost=True), dict(msg="gone", lost=True, away="sf-1")),
+    (dict(msg="asked", stopped=True, wish=dict(want="stop"), lock={}),
+     dict(msg="asked", stopped=True, wish=dict(want="stop"), away="")),
+])
+def test_what_has_run_once_for_the_batch(cluster, result, failed):
+    found = cluster.fail("shared", result=result, away="sf-1")
+    assert found == dict(dict(changed=False), **(dict(failed, failed=True) if failed else {}))
+
+
+def test_pauses_are_noted(cluster):
+    cluster.fail("shared", result=dict(paused=[1.0, 2.0]))
+    cluster.fail("shared", result=dict(paused=[3.0, 4.0], msg="asked", stopped=True))
+    assert cluster.node()["pauses"] == [[1.0, 2.0], [3.0, 4.0]]
+
+
+def test_a_node_that_goes_back(cluster):
+    assert cluster.fail("kept", task="Restart", result=RESULT)["stopped"] is False
+    way = cluster.fail("way_back", node=NODE, target=dict(version="0.8.1"), units={"sf-api": dict(active=True)},
+                       releases=dict(active=dict(version="0.8.1"), previous=dict(name="old", version="0.8.0")))
+    assert (way["way"], way["release"], way["start"]) == ("back", "old", ["sf-api"])
+    cluster.fail("restored", way_back=way)
+    assert cluster.node()["restored"] == "went back to 0.8.0"
+    message = cluster.fail("told", node=NODE, left=LEFT, members=["sf-2"])["message"]
+    assert message.startswith("sf-2: Restart: expected sf-net to start\nsf-2 went back to 0.8.0. It serves")
+    for part in ("journalctl -u sf-net -n 50 on sf-2", "Not touched: sf-3.", "\nCMD\n", "roll to a mended one instead"):
+        assert part in message
+    assert cluster.node()["failure"] == dict(
+        text=message, state="sf-2 went back to 0.8.0. It serves, every worker is ready.", serves=True)
+
+
+def test_a_node_that_does_not_come_back(cluster):
+    cluster.act(run, "sf-1", state="noted", node=dict(schema=dict(moved=True, backup=dict(restore="mariadb < /b"))))
+    cluster.act(run, "sf-2", state="noted", node=dict(schema=dict(moved=True, backup={})))
+    cluster.fail("kept", task="Gate", result=dict(msg="no", seen={"http://sf-3": dict(ready=False)}))
+    cluster.fail("restored", task="Start", result=dict(msg="nor that"))
+    cluster.fail("not_undone", what="balancer", task="Undo", result={})
+    cluster.fail("not_undone", what="hook", task="Ask", result=dict(msg="no"))
+    message = cluster.fail("told", node=NODE, left=dict(ready=False), members=["sf-2"], balancers=dict(nginx=True),
+                           hooks=dict(after_gate="/a", before_drain="/b"))["message"]
+    for part in ("sf-2 could not be returned to service (Start: nor that). It is OUT OF ROTATION", "on sf-3, and mend",
+                 "nginx may have been told", "/a failed for it (Ask: no)", "restored with mariadb < /b."):
+        assert part in message
+    assert cluster.node()["failure"]["serves"] is False
+
+
+def test_a_stop(cluster):
+    kept = cluster.fail("kept", task="Renew the lock", result=dict(msg="asked", stopped=True, wish=dict(want="stop")))
+    assert kept["stopped"] is True and kept["lost"] is False
+    message = cluster.fail("told", node=NODE, left=dict(skipped=True), members=["sf-2", "sf-3"])["message"]
+    assert message.startswith("Before sf-2, sf-3: asked\nDone by this run: sf-1. Not touched: sf-2, sf-3.\nNext: when")
+    assert cluster.node()["failure"]["state"] == "" and cluster.node()["cause"]["wish"] == dict(want="stop")
+
+
+def test_a_reconfiguration_goes_on_with_what_is_left(cluster):
+    cluster.fail("kept", task="Drain", result=RESULT)
+    message = cluster.fail("told", node=NODE, left=LEFT, members=["sf-2"], go_back=False, reconfigure=True)["message"]
+    assert "this limit:\nCMD --limit sf-2,sf-3\nIt leaves out finished nodes" in message
+
+
+def test_others_of_the_batch(cluster):
+    cluster.fail("kept", "sf-2", task="Drain", result=RESULT)
+    cluster.fail("told", "sf-2", node=NODE, left=LEFT, members=["sf-1", "sf-2", "sf-3"])
+    found = cluster.fail("others", "sf-1", nodes=["sf-2", "sf-3"])
+    assert found["lost"] == ["sf-3"] and "The roll stops because of sf-2, sf-3, see above." in found["message"]
+    assert cluster.node("sf-1")["lost"]["sf-3"]["words"].startswith("sf-3 has dropped out of the run")
+
+
+@pytest.mark.parametrize("result, phase, given, words, state", [
+    (dict(msg="no space"), "stage", "", "no space\nNothing in service was changed", "Nothing in service was changed"),
+    (dict(msg="no space"), "stage", "Mine.\nNext: so", "no space\nMine.\nNext: so", "Mine."),
+    ({}, "", "", "see above", ""),
+])
+def test_a_step_of_all_nodes(cluster, result, phase, given, words, state):
+    found = cluster.fail("given_up", result=result, phase=phase, advice=given)
+    assert found["message"].startswith(words) and cluster.node()["failure"]["state"].startswith(state)
+    assert cluster.node()["cause"]["step"] == "" and cluster.node()["failure"]["text"] == found["message"]
+
+
+@pytest.mark.parametrize("wish, stopped", [(dict(want="stop"), True), (None, False)])
+def test_a_stop_of_all_nodes_is_one_that_was_asked_for(cluster, wish, stopped):
+    cluster.fail("given_up", result=dict(msg="x", stopped=True, wish=wish))
+    assert cluster.node()["cause"]["stopped"] is stopped
+
+
+# ---- the record
+
+def test_what_the_run_is_told_of_itself(cluster):
+    seen = cluster.act(run, "sf-1", state="seen")
+    assert seen["run"]["id"] == "x" and seen["node"]["rolled"] is True and seen["ansible_facts"] == {}
+    assert cluster.act(run, "sf-1", state="running")["run"]["begun"] > 0 and cluster.run()["begun"] > 0
+    assert cluster.act(run, "sf-1", state="ended")["run"]["ended"] > 0 and cluster.run()["begun"] > 0
+
+
+def test_the_second_run_sees_nothing_of_the_first(cluster):
+    cluster.fail("kept", task="Drain", result=RESULT)
+    cluster.fail("told", node=NODE, left=LEFT, members=["sf-2"])
+    cluster.act(announce, "sf-2", event="failure")
+    cluster.again()
+    assert cluster.fail("placed", node=NODE, members=["sf-1"])["done"] == []
+    assert cluster.act(run, "sf-2", state="seen")["node"]["cause"] == {}
+    assert cluster.fail("others", "sf-1", nodes=["sf-2"])["lost"] == ["sf-2"]
+    assert cluster.act(announce, "sf-2", event="failure")["due"]
+
+
+# ---- what others are told
+
+def test_a_failure_is_told_once(cluster):
+    cluster.fail("given_up", result=dict(msg="no space"), phase="begin")
+    first = cluster.act(announce, "sf-2", event="failure", cluster="prod")
+    assert first["due"] and first["body"]["text"].startswith("prod: upgrade FAILED on sf-2 after ")
+    assert first["body"]["playbook"] == "upgrade" and 'run="' in first["metrics"]
+    assert cluster.run()["told"] == ["failure"]
+    assert cluster.act(announce, "sf-3", event="failure") == dict(changed=False, due=False)
+    assert cluster.act(announce, "sf-3", event="end")["due"]
+
+
+def test_what_is_told_in_a_playbook_of_ones_own(cluster):
+    cluster.run()["plan"] = {}
+    assert cluster.act(announce, "sf-1", event="end")["body"]["playbook"] == "roll"
+    assert cluster.act(announce, "sf-1", event="end", playbook="mine", condition="so")["body"]["state"] == "so"
+
+
+# ---- the watch
+
+def test_the_watch(cluster):
+    due = cluster.act(watch, "sf-1", state="due", url="http://sf/", batch=["sf-1"])
+    assert due["started"] is False and due["mark"] == "roll" and "ansible_facts" not in due
+    cluster.act(watch, "sf-1", state="started")
+    assert cluster.act(watch, "sf-1", state="due", url="http://sf/")["started"] is True
+    probe = dict(running=True, requests=9, failed=1, kinds={"x": 1}, failures=[], since=dict(
+        requests=9, failed=1, longest_gap=0.2, p50=1, p99=2), before=None)
+    looked = dict(state="looked", url="http://sf/", result=dict(probe=probe))
+    assert not cluster.act(watch, "sf-1", budget=1, **looked).get("failed")
+    assert cluster.run()["watch"] == dict(started=True, begun=True, seen=probe)
+    assert cluster.act(watch, "sf-1", state="due", batch=["sf-1", "sf-2"])["mark"] == "sf-1, sf-2"
+    found = cluster.act(watch, "sf-1", **looked)
+    assert found["failed"] and found["stopped"] and found["msg"].startswith("1 of 9 requests to http://sf/ have failed")
+    ended = cluster.act(watch, "sf-1", state="ended", url="http://sf/", result=dict(msg="it died"))
+    assert ended["message"] == "What http://sf/ did is not known: it died" and cluster.run()["watch"]["seen"] == {}
+
+
+# ---- the verdict
+
+def test_a_node_is_judged(cluster):
+    node = dict(NODE, behind=[], release=dict(version="0.8.1", since=1.0))
+    good = cluster.act(verify, "sf-1", node=node, version="0.8.1")
+    assert good == dict(changed=False, msg="sf-1 runs 0.8.1", _ansible_verbose_always=True)
+    assert cluster.act(verify, "sf-1", node=node, version="0.8.2")["failed"]
+    look = dict(readiness=dict(ready=True, seen={}), units=dict(units={}), exceptions=dict(count=0, files=[]))
+    assert cluster.act(verify, "sf-1", node=node, version="0.8.1", **look) == dict(changed=False)
+    look["exceptions"] = dict(count=1, files=["a"])
+    assert "since 0.8.1 is active there are 1" in cluster.act(
+        verify, "sf-1", node=node, version="0.8.1", since=1.0, **look)["msg"]
