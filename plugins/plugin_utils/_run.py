@@ -124,8 +124,15 @@ def _made(kind, fact):
 
 
 def _fact(hostvars, name, key):
-    value = hostvars[name].get(key) if name in hostvars else None
+    """A fact by its own name: at the top level ansible-core 2.20 warns of it, and later ones have it no more."""
+    facts = hostvars[name].get("ansible_facts") if name in hostvars else None
+    value = (facts or {}).get(key)
     return value if isinstance(value, dict) else {}
+
+
+def run_id(hostvars):
+    """The id of the run, without the rest of its record."""
+    return str(_fact(hostvars, HOME, RUN_FACT).get("id", ""))
 
 
 def run_of(hostvars):
