@@ -23,8 +23,8 @@ from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import NOD
 COLLECTION = "shakenfist.rolling"
 WIDTH = 100
 
-# Where a step runs, it is declared by a variable of the task, of its block, of the include or import of its role, or of the
-# play. The innermost one counts; an empty one is none.
+# A step is declared where it runs: by a variable of the task, of its block, of the include or import of its role, or of
+# the play. The innermost one counts; an empty one is none.
 STEP = "rolling_step"
 OF_ALL = ("preflight", "lock", "stage", "schema", "verify", "prune")
 # These are taken by each node for itself, the others by all nodes at once.
@@ -295,8 +295,8 @@ class Rollout:
             self.releases[host] = (facts["cluster_node"].get("release") or {}).get("version")
         if facts.get("stage_resolved"):
             self.release = facts["stage_resolved"].get("version", "")
-        if run.get("plan") or facts.get("preflight_plan"):
-            self.take_plan(run.get("plan") or facts["preflight_plan"])
+        if run.get("plan"):
+            self.take_plan(run["plan"])
         restored = record.get("restored") or facts.get("roll_restored")
         if restored and node and node.step == "restore":
             node.message = restored

@@ -490,13 +490,6 @@ def test_two_playbooks_are_two_runs():
     assert len(run.told("plan")) == len(run.told("done")) == 2 and run.rollout.progress() == "1 of 1 nodes done"
 
 
-@pytest.mark.parametrize("facts", [dict(preflight_plan=PLAN), dict(rolling_run=Run.record(plan=PLAN))])
-def test_a_plan_by_either_name(facts):
-    run = Run()
-    run.fact("sf-1", **facts)
-    assert run.rollout.order() == PLAN["order"]
-
-
 def test_what_is_noted_again_is_told_once():
     run = Run(PLAN)
     run.roll("sf-1")

@@ -10,7 +10,6 @@ import pytest
 from ansible.plugins.action import ActionBase
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils import _timeline
 
-
 RUN = "1a2b3c4d"
 
 
