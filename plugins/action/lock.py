@@ -15,6 +15,7 @@ import socket
 import time
 
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._persistent import PersistentAction
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._rollout import Announcement
 
 # Seconds between two looks of a run that waits. They are made from here: nothing on the node outlives a Ctrl-C.
 INTERVAL = 3
@@ -117,20 +118,23 @@ class ActionModule(PersistentAction):
                     f"the roll was asked to pause, and not to go on within {limit:g} s (lock_pause_timeout): "
                     f"{wish['words']}"))
             if not said:
-                # The callback rollout knows by these words, and by those at the end, that the run waits.
-                self.announce(f"The roll is {doing}.\n{wish['words']}", task_vars)
+                self.announce(wish, doing, task_vars)
             said = True
             time.sleep(INTERVAL)
             answer = self.persist(lambda: self.ask(task_vars), task_vars)
         if said and not answer.get("failed"):
             waited, now = time.monotonic() - begin, time.time()
             answer = dict(answer, paused=[round(now - waited, 3), round(now, 3)])
-            self._display.display(f"The roll goes on after {waited:.0f} s: {answer['lock']['doing']}")
+            self._display.display(Announcement(f"The roll goes on after {waited:.0f} s: {answer['lock']['doing']}",
+                                               dict(event="resume", seconds=round(waited, 3))))
         return answer
 
-    def announce(self, words, task_vars):
+    def announce(self, wish, doing, task_vars):
         """Say once that and why the run waits, and how to let it go on."""
         caution = self._task.args.get("caution")
-        self._display.display("\n".join([words, *([caution] if caution else []), (
+        words = "\n".join([f"The roll is {doing}.\n{wish['words']}", *([caution] if caution else []), (
             "It keeps its lock meanwhile. To let it go on, or to end it here:"),
-            command("resume", task_vars), command("stop", task_vars)]))
+            command("resume", task_vars), command("stop", task_vars)])
+        self._display.display(Announcement(words, dict(
+            event="pause", next=f"{self._task.args.get('doing', '')}", asked_by=f"{wish['user']}@{wish['host']}",
+            reason=wish["reason"])))

@@ -42,7 +42,7 @@ class ActionModule(TimedAction):
         except Failure as exc:
             seen["failure"] = reason(str(exc))
         hostvars, name = task_vars["hostvars"], task_vars["inventory_hostname"]
-        facts = dict(self.facts, cluster_node=seen["node"])
+        facts = dict(self.facts)
         if arguments["noted"]:
             # Also what an earlier look in this run has noted is over.
             facts[NODE_FACT] = changed(node_of(hostvars, name), seen=seen, asked={}, unresolved="")

@@ -149,6 +149,7 @@ from ansible.plugins.callback.default import CallbackModule as DefaultCallback
 from ansible_collections.shakenfist.rolling.plugins.action.lock import myself
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._rollout import (
     COLLECTION,
+    Announcement,
     Ear,
     Live,
     Log,
@@ -336,9 +337,11 @@ class CallbackModule(DefaultCallback if IS_OUTPUT else CallbackBase):
 
     @guarded
     def stamp(self, text):
-        """Put the time before what the lock says of a pause, as before all that the roles say on purpose."""
-        heard = self.rollout.heard(text)
-        return stamped(self.rollout.now(), text.splitlines()) if heard and self.is_quiet() else text
+        """Put the time before an announcement, as before all that the roles say on purpose."""
+        if not isinstance(text, Announcement):
+            return text
+        self.rollout.heard(text.event)
+        return stamped(self.rollout.now(), text.splitlines()) if self.is_quiet() else text
 
     def is_quiet(self):
         return IS_OUTPUT and self._display.verbosity == 0

@@ -12,7 +12,6 @@ version_added: 0.2.0
 description:
   - Reads what a node is, and how it is, in one step. Asks the modules M(shakenfist.rolling.config_info),
     M(shakenfist.rolling.release_info) and M(shakenfist.rolling.units_info), and those that O(parts) names.
-  - Publishes what the node is as the fact C(cluster_node).
 options:
   product:
     description: What the product looks like on a node. The variables of role C(cluster), without their prefix.

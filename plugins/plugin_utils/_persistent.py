@@ -15,6 +15,8 @@ from ansible_collections.shakenfist.rolling.plugins.plugin_utils._timeline impor
 INTERVAL = 2
 # Seconds between two words about it.
 NEWS = 30
+# What may not be run twice: the second run would not do the same, or not know what was there before.
+ONCE = ("dump", "haproxy_server", "schema")
 
 
 class PersistentAction(TimedAction):
@@ -26,6 +28,8 @@ class PersistentAction(TimedAction):
     """
 
     def act(self, task_vars):
+        if self._task.action.rpartition(".")[2] in ONCE:
+            return self.ask(task_vars)
         return self.persist(lambda: self.ask(task_vars), task_vars)
 
     def ask(self, task_vars):

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 import sys
 import threading
@@ -19,33 +18,15 @@ import time
 from collections import namedtuple
 from datetime import datetime, timezone
 
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import NODE_FACT, RUN_FACT
+
 COLLECTION = "shakenfist.rolling"
 WIDTH = 100
 
-# Which step a task belongs to: role, module, argument, step. Without a module it is all tasks of the role, and of the
-# roles that it includes. The argument tells two uses of one module apart. What only shows what would happen, or looks
-# whether the schema is the one that is wanted, has no step.
-STEPS = (
-    ("plan", "", "", ""),
-    ("preflight", "", "", "preflight"),
-    ("lock", "lock", "takeover", "lock"),
-    ("stage", "", "", "stage"),
-    ("schema", "", "", "schema"),
-    ("rollback", "", "", ""),
-    ("roll", "ready_info", "minimum", "quorum"),
-    ("drain", "", "", "drain"),
-    ("activate", "", "", "activate"),
-    ("reconfigure", "shell", "", "reconfigure"),
-    ("restart", "units", "", "restart"),
-    ("restart", "grpc_health_info", "", "restart"),
-    ("restart", "", "", ""),
-    ("gate", "nodes_info", "", "settle"),  # the node serves again
-    ("gate", "", "", "gate"),
-    ("roll", "ready_info", "rounds", "settle"),
-    ("roll", "release_info", "", "restore"),
-    ("verify", "", "", "verify"),
-    ("prune", "", "", "prune"),
-)
+# A step is declared where it runs: by a variable of the task, of its block, of the include or import of its role, or of
+# the play. The innermost one counts; an empty one is none.
+STEP = "rolling_step"
+OF_ALL = ("preflight", "lock", "stage", "schema", "verify", "prune")
 # These are taken by each node for itself, the others by all nodes at once.
 OF_A_NODE = ("quorum", "drain", "activate", "reconfigure", "restart", "gate", "settle", "restore")
 
@@ -73,32 +54,35 @@ PROBE = ("requests", "failed", "longest_gap")
 # What of the plan is told.
 PLAN = dict(order=[], database=[], batches=[], done=[], serving=[], leader="")
 
-# What the action plugin of the lock says when it begins to wait, and when it goes on. While a pause lasts that is all
-# that is heard of it: the task runs in a process of its own.
-PAUSED = re.compile(
-    r"The roll is paused, next: (?P<next>.*)\.\n(?P<asked_by>.*?) asked for that at .*? ago\)(?:: (?P<reason>.*))?")
-GOES_ON = "The roll goes on after "
-
 Task = namedtuple("Task", "step module name")
 
 
-def step_of(roles, module, arguments):
-    """The step of a task, from the names of its roles, the outermost first; an empty string if it belongs to none."""
-    for role in roles:
-        for name, its_module, argument, step in STEPS:
-            if name != role or its_module and (role != roles[-1] or its_module != module):
-                continue
-            if not argument or argument in arguments:
-                return step
-    return ""
+class Announcement(str):
+    """A text that is printed while its task still runs, and what it says as an event.
+
+    The task runs in a process of its own, from which the display takes the text to the main process, pickled.
+    """
+
+    def __new__(cls, text, event):
+        self = super().__new__(cls, text)
+        self.event = event
+        return self
+
+    def __reduce__(self):
+        return Announcement, (str(self), self.event)
+
+
+def step_of(task):
+    """The step that a task declares; an empty string if it belongs to none."""
+    step = task.get_vars().get(STEP)
+    if step is None and task.play:
+        step = task.play.get_vars().get(STEP)
+    return step if step in OF_ALL or step in OF_A_NODE else ""
 
 
 def describe(task):
     """What the view needs to know of a task."""
-    names = [role.get_name() for role in task.get_dep_chain() or []]
-    roles = [name.rpartition(".")[2] if name.startswith(f"{COLLECTION}.") else "" for name in names]
-    module = task.action.rpartition(".")[2]
-    return Task(step_of(roles, module, task.args), module, task.get_name())
+    return Task(step_of(task), task.action.rpartition(".")[2], task.get_name())
 
 
 def details_of(module, data):
@@ -167,15 +151,25 @@ class Rollout:
     def __init__(self, tell, name="", now=time.time):
         self.tell, self.name, self.now = tell, name, now
         self.began = self.latest = now()
+        self.id = ""
         self.plan, self.release, self.releases = {}, "", {}
         self.all = Place("", self.began)
         self.nodes = {}
         self.busy = {}
         self.probe = {}
-        self.causes = {}
-        self.pause, self.stop = {}, ""
+        # Whether the run was asked to stop, and the hosts that have failed for that alone.
+        self.stopped, self.ended = False, set()
+        self.pause = {}
         self.over = False
         self.check = False
+
+    def begin(self, run):
+        """Take up the record of a run. What an earlier playbook of the same C(ansible-playbook) did is another run."""
+        if self.id:
+            self.close()
+            self.plan, self.releases, self.nodes, self.probe = {}, {}, {}, {}
+            self.stopped, self.ended = False, set()
+        self.id, self.name = run["id"], run["kind"]
 
     def event(self, event, moment=None, **fields):
         self.check = fields.get("check", self.check)
@@ -186,21 +180,13 @@ class Rollout:
 
     def started(self, host, task):
         """A host begins a task."""
-        now, step = self.now(), self.step_of(host, task)
+        now, step = self.now(), task.step
         if step:
             self.close(step)
             place = self.nodes.setdefault(host, Place(host, now)) if step in OF_A_NODE else self.all
             self.enter(place, step, now)
             place.broken.discard(host)
         self.busy[host] = now
-
-    def step_of(self, host, task):
-        """The step that a task of a host belongs to now."""
-        node = self.nodes.get(host)
-        if node and node.failed and task.step != "restore":
-            # The way back of a node that has failed takes the steps of the way there.
-            return "restore" if task.step and node.step == "restore" else ""
-        return task.step
 
     def close(self, step=""):
         """End all steps but this one, in the order in which they were through, so that their lines come before its own.
@@ -256,8 +242,7 @@ class Rollout:
             self.note(task, details, place)
         if task.module == "lock":
             self.heed(data)
-        if task.module == "set_fact":
-            self.learn(host, data.get("ansible_facts") or {})
+        self.learn(host, data.get("ansible_facts") or {})
         if result in ("failed", "unreachable"):
             self.fail(host, result, task, data.get("msg", ""), place, now)
 
@@ -271,34 +256,29 @@ class Rollout:
             place.message = f"{place.units} units"
         self.probe = details.get("probe", self.probe)
 
-    def heard(self, text):
-        """Whether this is the word of a task that the run waits, or goes on."""
-        found = PAUSED.match(text)
-        if found:
-            self.close()
-            self.pause = dict(found.groupdict(), since=self.now())
-            self.event("pause", self.pause["since"], **found.groupdict())
-        return bool(found) or text.startswith(GOES_ON)
+    def heard(self, event):
+        """Take what a task announces: the run waits, or goes on."""
+        self.close()
+        self.event(moment=self.now(), **event)
+        self.pause = dict(event, since=self.now()) if event["event"] == "pause" else {}
 
     def heed(self, data):
         """Take what the lock has told: the run does not wait any more, and goes on or has to end."""
         self.pause = {}
-        if data.get("paused"):
-            begin, end = data["paused"]
-            self.event("resume", seconds=round(end - begin, 3))
         if data.get("stopped"):
             self.close()
-            self.stop = data.get("msg", "")
+            self.stopped = True
 
     def fail(self, host, result, task, message, place, now):
         # What fails in a step of all may be rescued, what fails on a node ends its step. Where all tasks of that were
         # skipped, what fails after them is not the step.
         if place is self.all and task.step == place.step:
             place.broken.add(host)
-        self.causes[host] = str(message)
+        # Where a stop was asked for, the tasks fail on purpose.
+        (self.ended.add if self.stopped and result == "failed" else self.ended.discard)(host)
         blamed = place.broken if place is self.all else place.result != "skipped"
         self.event("failed", now, node=host, step=place.step if blamed else "", task=task.name, result=result,
-                   message=self.causes[host])
+                   message=str(message))
         if place is not self.all:
             if blamed:
                 place.failed = place.failed or place.step
@@ -306,27 +286,37 @@ class Rollout:
             self.leave(place)
 
     def learn(self, host, facts):
-        """Take what the roles publish."""
+        """Take what passes by: what a node is, the release, the records of the run and of the node."""
+        run, record = facts.get(RUN_FACT) or {}, facts.get(NODE_FACT) or {}
         node = self.nodes.get(host)
+        if run.get("id", self.id) != self.id:
+            self.begin(run)
         if facts.get("cluster_node"):
             self.releases[host] = (facts["cluster_node"].get("release") or {}).get("version")
         if facts.get("stage_resolved"):
             self.release = facts["stage_resolved"].get("version", "")
-        if facts.get("preflight_plan"):
-            self.plan = {key: facts["preflight_plan"].get(key) or default for key, default in PLAN.items()}
-            self.event("plan", self.latest, release=self.release, releases=dict(self.releases), **self.plan)
-        if facts.get("roll_restored") and node:
-            node.message = facts["roll_restored"]
+        if run.get("plan"):
+            self.take_plan(run["plan"])
+        restored = record.get("restored") or facts.get("roll_restored")
+        if restored and node and node.step == "restore":
+            node.message = restored
             self.leave(node)
-        if facts.get("roll_rolled") and node:
+        if (record.get("rolled") or facts.get("roll_rolled")) and node and not node.ended:
             self.leave(node)
             node.ended = self.now()
             drained = node.drained and node.gated and not self.check
             out = round(node.gated - node.drained, 3) if drained else None
             self.event("done", node=host, seconds=round(node.ended - node.began, 3), out_of_rotation=out)
 
+    def take_plan(self, plan):
+        """Tell the plan once: the record of the run passes by with each note that is added to it."""
+        told = {key: plan.get(key) or default for key, default in PLAN.items()}
+        if told != self.plan:
+            self.plan = told
+            self.event("plan", self.latest, release=self.release, releases=dict(self.releases), **told)
+
     def message(self, host, task, text):
-        if not self.step_of(host, task):
+        if not task.step:
             self.close()
         self.event("message", self.latest, node=host, step=self.place_of(host).step, task=task.name, message=text)
 
@@ -342,8 +332,8 @@ class Rollout:
             self.leave(place)
 
     def finish(self, result, failed=()):
-        # To Ansible a stop is a failure, for it has no other way to end a run. What it tells has the words of the wish.
-        if result == "failed" and self.stop and all(self.stop in self.causes.get(host, "") for host in failed):
+        # To Ansible a stop is a failure, for it has no other way to end a run.
+        if result == "failed" and self.stopped and self.ended.issuperset(failed):
             result, failed = "stopped", ()
         broken = [node for node in self.nodes.values() if node.failed]
         steps = [place.failed for place in (*broken, self.all) if place.failed and result not in ("ok", "stopped")]
@@ -365,7 +355,7 @@ class Rollout:
 
     def is_halted(self):
         """Whether nobody knows when the other nodes will be rolled."""
-        return bool(self.over or self.pause or self.stop or any(node.failed for node in self.nodes.values()))
+        return bool(self.over or self.pause or self.stopped or any(node.failed for node in self.nodes.values()))
 
     def left(self):
         """How many seconds the roll of the nodes will take from now; None as long as no node tells.

@@ -128,10 +128,15 @@ def _made(kind, fact):
 
 
 def _fact(hostvars, name, key):
-    known = hostvars[name] if name in hostvars else {}
-    # Facts need not be variables of their own, see INJECT_FACTS_AS_VARS.
-    value = (known.get("ansible_facts") or {}).get(key, known.get(key))
+    """A fact by its own name: at the top level ansible-core 2.20 warns of it, and later ones have it no more."""
+    facts = hostvars[name].get("ansible_facts") if name in hostvars else None
+    value = (facts or {}).get(key)
     return value if isinstance(value, dict) else {}
+
+
+def run_id(hostvars):
+    """The id of the run, without the rest of its record."""
+    return str(_fact(hostvars, HOME, RUN_FACT).get("id", ""))
 
 
 def run_of(hostvars):

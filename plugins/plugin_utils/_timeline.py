@@ -10,14 +10,15 @@ import time
 
 from ansible.plugins.action import ActionBase
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._rollout import describe, details_of
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import NODE_FACT, Run, changed, node_of, run_id
 
-FACT = "rolling_timeline"
+FACT = "rolling_timeline"  # as the report looks for it until it reads the record
 # What a module was asked for, as far as the report tells it.
 ARGUMENTS = {"ready_info": ("minimum",), "units": ("tiers",)}
 
 
 class TimedAction(ActionBase):
-    """A module that leaves behind when it ran, as an entry in the fact C(rolling_timeline) of its node.
+    """A module that leaves behind when it ran, as an entry in the timeline of the record of its node.
 
     On the controller's clock, and at no cost: a task of its own would lengthen the time out of rotation. Ansible takes
     no facts from a module that fails, so the result itself has that entry then, as C(timing).
@@ -51,7 +52,7 @@ class TimedAction(ActionBase):
         details = details_of(task.module, result)
         details.update({key: self._task.args[key] for key in ARGUMENTS.get(task.module, ()) if key in self._task.args})
         entry.update(module=task.module, changed=bool(result.get("changed")), details=details)
-        # A fact cache may still have an earlier run.
-        since = float(task_vars.get("preflight_began") or 0)
-        before = [old for old in task_vars.get("ansible_facts", {}).get(FACT) or () if old["began"] >= since]
-        return dict(ansible_facts={**result.get("ansible_facts", {}), FACT: [*before, entry]})
+        name = task_vars["inventory_hostname"]
+        record = node_of({name: task_vars}, name, Run(id=run_id(task_vars["hostvars"])))
+        record = changed(record, timeline=[*record.timeline, entry])
+        return dict(ansible_facts={**result.get("ansible_facts", {}), NODE_FACT: record})

@@ -69,7 +69,7 @@ def test_a_row_is_whole(row):
     assert row.about
     outcomes = (row.outcome,) if isinstance(row.outcome, str) else row.outcome
     assert set(outcomes) <= {words.ROLLED, words.REFUSED, words.STOPPED, words.KILLED}
-    for pattern in (*row.cause, row.next, row.fails, row.reach):
+    for pattern in (*row.cause, row.next, row.fails):
         re.compile(pattern)
     for field in dataclasses.fields(row):
         if field.type == 'tuple':
@@ -145,21 +145,53 @@ def test_the_command_without_a_release(make):
 
 # ---- moments
 
-def test_a_moment_comes(make):
-    run = make('for n in 1 2; do echo "PLAY [Roll]"; echo "TASK [a.b.drain : Drain]"; done; exec sleep 20',
-               moment=words.task('Drain', 'sf-2'), inject=lambda run: run.roll.kill(), outcome=words.KILLED)
+def event(**fields):
+    """The command of a shell that writes an event down, now."""
+    text = json.dumps(dict(time='AT', run='1a2b3c4d', **fields)).replace('"AT"', '"$(date -u +%FT%T.%3NZ)"')
+    return "echo '%s' >>$ROLLOUT_LOG\n" % text.replace('$(', "'$(").replace(')', ")'")
+
+
+DRAIN = event(event='begin', node='sf-1', step='drain') + event(event='begin', node='sf-2', step='drain')
+UNITS = event(event='task', node='sf-2', step='restart', module='units', result='changed')
+
+
+@pytest.mark.parametrize('script, moment', [
+    (DRAIN, words.step('drain', 'sf-2')), (event(event='begin', step='stage'), words.step('stage')),
+    (UNITS, words.done('units', 'restart', 'sf-2'))])
+def test_a_moment_comes(make, script, moment):
+    run = make('echo "PLAY [Roll]"\n%sexec sleep 20' % script, moment=moment, inject=lambda run: run.roll.kill(),
+               outcome=words.KILLED)
     run.first()
     assert run.result.became == words.KILLED
     assert run.result.problems == []
-    assert len(run.roll.marks) == 4
-    assert run.roll.reached('Drain') < 5
-    assert run.roll.reached('Gate') is None
     assert run.fault[0]
 
 
-def test_a_moment_that_never_comes(make):
-    with pytest.raises(words.Trouble, match='never came: the second line of the roll that matches'):
-        make('echo "TASK [Drain]"', moment=words.task('Drain', 'sf-2')).first()
+def test_when_a_step_was_reached(make):
+    run = rolled(make(DRAIN))
+    assert 0 <= run.roll.reached('quorum', 'drain') < 5
+    assert run.roll.reached('gate') is None
+    # Each command has events of its own.
+    run.roll = run.start(['true'])
+    run.roll.wait()
+    assert run.roll.reached('drain') is None
+
+
+def test_a_line_that_is_not_whole_is_read_later(make):
+    run = make()
+    roll = run.roll = run.start(['true'])
+    run.roll.wait()
+    roll.log.write_text('{"event": "begin", "step": "drain"}\n{"event": "be')
+    assert roll.told(event='begin', step='drain', node='') and not roll.told(event='begin', step='gate')
+    with roll.log.open('a') as file:
+        file.write('gin", "step": "gate"}\n')
+    assert roll.told(event='begin', step='gate') and len(roll.follow()) == 2
+
+
+@pytest.mark.parametrize('script', [DRAIN, event(event='end', node='sf-2', step='gate'), 'echo "TASK [Gate]"'])
+def test_a_moment_that_never_comes(make, script):
+    with pytest.raises(words.Trouble, match='never came: step gate begins on sf-2'):
+        make(script, moment=words.step('gate', 'sf-2')).first()
 
 
 def test_a_command_that_hangs(make, monkeypatch):

@@ -85,9 +85,11 @@ PREFLIGHT = """
   ansible.builtin.debug:
     msg: hunter2
   no_log: true
-- name: Publish the plan of the roll
-  ansible.builtin.set_fact:
-    preflight_plan: "{{ preflight_fake.plan }}"
+- name: Note the plan of the roll
+  shakenfist.rolling.run:
+    state: noted
+    run:
+      plan: "{{ preflight_fake.plan }}"
   delegate_to: localhost
   delegate_facts: true
   run_once: true
@@ -125,15 +127,17 @@ class FakeRoll:
         for role, tasks in (("preflight", PREFLIGHT), ("schema", SCHEMA), ("verify", VERIFY)):
             self.write(f"roles/{role}/tasks/main.yml", tasks)
         self.write("roles/preflight/vars/main.yml", yaml.safe_dump(dict(preflight_fake=dict(
-            node=self.node(), plan=dict(self.plan(), **plan or {})))))
+            node=self.node(), plan=self.plan(**plan or {})))))
         for module in (ROOT / "plugins" / "modules").glob("*.py"):
-            before = ""
-            if module.stem == "lock":
-                before = (ROOT / "plugins" / "action" / "lock.py").read_text()
+            action = ROOT / "plugins" / "action" / module.name
+            real = action.read_text() if action.exists() else ""
+            # What needs no node is the real one; the report only where the times are.
+            if "_requires_connection = False" in real and (timed or module.stem != "report"):
+                self.write(f"plugins/action/{module.name}", real)
+                self.write(f"plugins/modules/{module.name}", module.read_text())
+                continue
+            before = real if module.stem == "lock" else ""
             self.write(f"plugins/action/{module.name}", before + ACTION + (TIMED if timed else ""))
-        if timed:
-            for folder in ("action", "modules"):
-                self.write(f"plugins/{folder}/report.py", (ROOT / "plugins" / folder / "report.py").read_text())
         (root / "inventory").write_text("[allsf]\n" + "".join(f"{name} ansible_connection=local\n" for name in NODES)
                                         + "[database]\nsf-1\n[nobody]\n")
         (root / "ansible.cfg").write_text("[defaults]\nstdout_callback = shakenfist.rolling.rollout\n")
@@ -153,11 +157,17 @@ class FakeRoll:
                     units=STATES, sentinels=[], restart_order=[["sf-database"], ["sf-privexec"], ["*"]])
 
     @staticmethod
-    def plan():
-        return dict(order=list(NODES), database=["sf-1"], others=["sf-2", "sf-3"], batches=[["sf-2"], ["sf-3"]],
+    def plan(**changes):
+        plan = dict(order=list(NODES), database=["sf-1"], others=["sf-2", "sf-3"], batches=[["sf-2"], ["sf-3"]],
                     serial=[1, 1], done=[], serving=list(NODES), leader="sf-3", lock="sf-1", first="sf-1", api=False,
                     schema=["sf-1"], gateways_down=[], command="ansible-playbook again", alone=False,
                     nodes=[])
+        plan.update(changes)
+        # As _plan.py makes the groups of the waves.
+        waves = [dict(name=name, groups=["rolling_order", "rolling_database" if name in plan["database"]
+                                         else "rolling_others"]) for name in plan["order"]]
+        return dict(plan, members=[*(dict(name=name, groups=["rolling_schema"]) for name in plan["schema"]), *waves,
+                                   dict(name=plan["first"], groups=["rolling_first"])])
 
     def answer(self, **answers):
         """Let modules answer something else: module=dict(...), or sf_1__module=dict(...) for one node only."""

@@ -12,6 +12,7 @@ import argparse
 import calendar
 import collections
 import dataclasses
+import datetime
 import importlib
 import json
 import os
@@ -241,12 +242,13 @@ class Roll:
     def __init__(self, run, command):
         self.command = [str(word) for word in command]
         run.log('$ ' + shlex.join(self.command))
-        self.run, self.lines, self.marks = run, [], []
-        self.began = time.monotonic()
+        self.run, self.lines = run, []
+        self.log, self.offset, self.events = pathlib.Path(run.sockets, '%d.jsonl' % len(run.rolls)), 0, []
+        self.began = time.time()
         # A session of its own: Ctrl-C reaches this program only, which ends the others in order.
-        self.child = subprocess.Popen(self.command, cwd=ROOT, env=run.environment, stdin=subprocess.DEVNULL, text=True,
-                                      stdout=subprocess.PIPE, stderr=subprocess.STDOUT, errors='replace',
-                                      start_new_session=True)
+        self.child = subprocess.Popen(self.command, cwd=ROOT, env=dict(run.environment, ROLLOUT_LOG=str(self.log)),
+                                      stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                                      text=True, errors='replace', start_new_session=True)
         self.reader = threading.Thread(target=self.read, daemon=True)
         self.reader.start()
 
@@ -254,8 +256,6 @@ class Roll:
         for line in self.child.stdout:
             line = line.rstrip('\n')
             self.lines.append(line)
-            if line.startswith(('TASK [', 'PLAY [', 'RUNNING HANDLER [')):
-                self.marks.append((time.monotonic() - self.began, line))
             self.run.log(line)
 
     @property
@@ -273,7 +273,7 @@ class Roll:
             raise words.Trouble('the command did not end within %d s' % LIMIT) from None
         # Of a killed one, processes that it has started may hold the pipe.
         self.reader.join(2)
-        self.run.log('(rc %d after %.0f s)' % (self.child.returncode, time.monotonic() - self.began))
+        self.run.log('(rc %d after %.0f s)' % (self.child.returncode, time.time() - self.began))
         return self.child.returncode
 
     @property
@@ -300,9 +300,25 @@ class Roll:
         found = [line.strip() for line in self.lines if re.match(r'\s*ansible-playbook .*shakenfist\.rolling\.', line)]
         return shlex.split(found[-1]) if found else None
 
-    def reached(self, pattern):
-        """Seconds until it began a task that matches; None if it never did."""
-        return next((at for at, line in self.marks if re.search(pattern, line)), None)
+    def follow(self):
+        """All events until now, as the callback writes them down."""
+        if self.log.exists():
+            with self.log.open('rb') as file:
+                file.seek(self.offset)
+                text = file.read()
+            whole = text[:text.rfind(b'\n') + 1]
+            self.offset += len(whole)
+            self.events += map(json.loads, whole.splitlines())
+        return self.events
+
+    def told(self, **wanted):
+        """Whether there was an event with these fields; an empty one is not there."""
+        return any(all(event.get(key, '') == value for key, value in wanted.items()) for event in self.follow())
+
+    def reached(self, *steps):
+        """Seconds until it began one of the steps; None if it never did."""
+        return next((datetime.datetime.fromisoformat(event['time'].replace('Z', '+00:00')).timestamp() - self.began
+                     for event in self.follow() if event['event'] == 'begin' and event['step'] in steps), None)
 
     def end(self):
         for number, patience in PATIENCE:
@@ -366,7 +382,7 @@ class Run:
         self.environment = dict(
             os.environ, ANSIBLE_HOME=str(ROOT / '.ansible'), ANSIBLE_CONFIG=str(ROOT / 'ansible.cfg'),
             ANSIBLE_SSH_CONTROL_PATH_DIR=self.sockets, ANSIBLE_STDOUT_CALLBACK='ansible.builtin.default',
-            ANSIBLE_NOCOLOR='1')
+            ANSIBLE_CALLBACKS_ENABLED='shakenfist.rolling.rollout', ANSIBLE_NOCOLOR='1')
 
     def log(self, text):
         with self.lock:
@@ -493,11 +509,11 @@ class Run:
         if code:
             self.problem('the second command failed (rc %d): %s' % (code, self.roll.text[-600:]))
         if row.reach:
-            at = self.roll.reached(row.reach)
-            self.log('reached %s after %s s' % (row.reach, at))
+            at, steps = self.roll.reached(*row.reach), ' or '.join(row.reach)
+            self.log('reached %s after %s s' % (steps, at))
             if at is None or at > REACH:
-                self.problem('the second command reached %r after %s, expected less than %g s' % (
-                    row.reach, 'never' if at is None else '%.1f s' % at, REACH))
+                self.problem('the second command reached %s after %s, expected less than %g s' % (
+                    steps, 'never' if at is None else '%.1f s' % at, REACH))
         ends = row.ends or row.release
         runs = {node: self.lab.facts(node)['packages'].get('shakenfist') for node in self.lab.nodes}
         if set(runs.values()) != {ends}:

@@ -10,7 +10,7 @@ import re
 import threading
 
 import lab
-from rows import REFUSED, ROLLED, Row, all_is_well, both, printed, publish, ready, shell, task
+from rows import REFUSED, ROLLED, Row, all_is_well, both, publish, ready, shell, step
 
 # ---- two operators
 
@@ -66,10 +66,10 @@ curl -sf -X DELETE -H "Authorization: Bearer $token" http://127.0.0.1:13000/node
 
 ROWS = [
     Row('two-operators', 'another operator starts the same roll', ci=True,
-        moment=task('Stop the API and witness'), inject=second_operator, outcome=ROLLED, check=second_was_refused),
+        moment=step('drain', 'sf-1'), inject=second_operator, outcome=ROLLED, check=second_was_refused),
 
     Row('balancer-down', 'the balancer is down while a node is rolled',
-        moment=task('Stop the API and witness', 'sf-2'), inject=shell('lb', 'systemctl stop haproxy'),
+        moment=step('drain', 'sf-2'), inject=shell('lb', 'systemctl stop haproxy'),
         mend=both(shell('lb', 'systemctl start haproxy'), all_is_well),
         fails='.', recovery=1, outcome=ROLLED),
 
@@ -79,13 +79,13 @@ ROWS = [
         arguments=HAPROXY, outcome=REFUSED, node='sf-1', cause=('(?i)prob|check', 'httpchk GET /readyz')),
 
     Row('service-suffers', 'requests of the watcher fail while a node is rolled',
-        moment=task('Stop the API and witness'),
+        moment=step('drain', 'sf-1'),
         inject=shell('lb', 'systemctl stop haproxy', 'sleep 1', 'systemctl start haproxy'),
         arguments=('-e', 'watch_url=http://{lb}/api/'), fails='.', recovery=1, node='sf-2',
         cause=('requests to .* have failed since the roll began, 0 may', 'Not touched: sf-2, sf-3')),
 
     Row('peer-dies', 'another node dies when a node is about to be drained', ci=True,
-        moment=task('Watch the node while the balancer takes it back', 'sf-1'),
+        moment=step('settle', 'sf-1'),
         inject=shell('sf-3', 'systemctl kill --signal=KILL sf-api', 'systemctl stop sf-api'),
         mend=both(shell('sf-3', 'systemctl start sf-api'), ready('sf-3')),
         faulted=('sf-3',), arguments=('-e', 'roll_quorum_timeout=5'),
@@ -100,6 +100,6 @@ ROWS = [
         outcome=(REFUSED, ROLLED), cause=('sf-9', 'missing', '(?i)delete')),
 
     Row('release-appears-mid-roll', 'a newer release appears on the index while the roll stages',
-        release='', moment=printed(r'^TASK \[.*Stage the release'), inject=publish('0.8.2'),
+        release='', moment=step('stage'), inject=publish('0.8.2'),
         outcome=ROLLED, again=('-e', 'rolling_release=0.8.1'), ends='0.8.1'),
 ]

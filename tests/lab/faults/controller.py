@@ -6,13 +6,13 @@
 
 from __future__ import annotations
 
-from rows import KILLED, Row, process_runs, publish, task, unit_is
+from rows import KILLED, Row, done, process_runs, publish, step, unit_is
 
-WINDOW = r'TASK \[.*(Wait until enough other nodes|Stop the API and witness)'
+WINDOW = 'quorum', 'drain'
 
 
-def killed(step, moment, reach=WINDOW, **more):
-    return Row('controller-killed-in-' + step, 'the controller is killed in the step ' + step, moment=moment,
+def killed(name, moment, reach=WINDOW, **more):
+    return Row('controller-killed-in-' + name, 'the controller is killed in the step ' + name, moment=moment,
                inject=lambda run: run.roll.kill(), outcome=KILLED, reach=reach, **more)
 
 
@@ -25,11 +25,11 @@ def passed_over(*nodes):
 
 
 ROWS = [
-    killed('stage', task('Stage the release'), reach=r'TASK \[.*Stage the release'),
-    killed('schema', process_runs('sf-1', 'ensure-mariadb-schema'), reach=r'TASK \[.*Bring the schema',
+    killed('stage', step('stage'), reach=('stage',)),
+    killed('schema', process_runs('sf-1', 'ensure-mariadb-schema'), reach=('schema',),
            prepare=publish('0.8.1', 'migration_slow')),
     killed('drain', unit_is('sf-1', 'sf-api', 'deactivating')),
-    killed('activate', task('Activate the staged release', 'sf-2'), check=passed_over('sf-1'), ci=True),
-    killed('restart', task('Restart the daemons that others order after', 'sf-1')),
-    killed('gate', task('Wait until every worker', 'sf-2'), check=passed_over('sf-1', 'sf-2')),
+    killed('activate', step('activate', 'sf-2'), check=passed_over('sf-1'), ci=True),
+    killed('restart', done('grpc_health_info', 'restart', 'sf-1')),
+    killed('gate', step('gate', 'sf-2'), check=passed_over('sf-1', 'sf-2')),
 ]

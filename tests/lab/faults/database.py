@@ -16,7 +16,7 @@ from rows import (
     process_runs,
     publish,
     shell,
-    task,
+    step,
     until,
 )
 
@@ -75,7 +75,7 @@ ROWS = [
         node='sf-1', cause=('(?i)lost connection|gone away|connect to MySQL', 'ensure-mariadb-schema')),
 
     Row('mariadb-down-after', 'MariaDB goes down after the migration, when the first gateway is restarted',
-        moment=task('Restart the gateway to the database'), inject=STOP, mend=start, fails='.', recovery=6,
+        moment=step('restart', 'sf-1'), inject=STOP, mend=start, fails='.', recovery=6,
         arguments=('-e', 'restart_timeout=20'),
         node='sf-1', cause=('sf-database', 'OUT OF ROTATION', 'Not touched: sf-2, sf-3')),
 

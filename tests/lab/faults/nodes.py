@@ -11,12 +11,13 @@ from rows import (
     ROLLED,
     STOPPED,
     Row,
+    done,
     power_on,
     reachable,
     ready,
     reboot,
     shell,
-    task,
+    step,
     unit_is,
     unreachable,
 )
@@ -24,11 +25,13 @@ from rows import (
 UNREACHABLE = '(?i)unreachable|cannot be reached|connection'
 # A node that is lost is waited for, five minutes if nothing else is said.
 IMPATIENT = ('-e', 'roll_reconnect_timeout=10')
+# The gateway to the database is back, the other daemons are next.
+OTHERS = done('grpc_health_info', 'restart', 'sf-2')
 
 
 ROWS = [
     Row('node-unreachable-before-the-drain', 'a node cannot be reached when its turn comes',
-        moment=task('Watch the node while the balancer takes it back', 'sf-1'),
+        moment=step('settle', 'sf-1'),
         inject=unreachable('sf-2'), mend=reachable('sf-2'),
         arguments=IMPATIENT, node='sf-2', cause=(UNREACHABLE, 'Not touched: sf-3')),
 
@@ -37,11 +40,11 @@ ROWS = [
         arguments=IMPATIENT, node='sf-2', cause=(UNREACHABLE, 'Not touched: sf-3')),
 
     Row('node-unreachable-while-it-restarts', 'a node cannot be reached any more while its daemons are restarted',
-        moment=task('Restart the daemons that others order after', 'sf-2'), inject=unreachable('sf-2'),
-        mend=reachable('sf-2'), arguments=IMPATIENT, node='sf-2', cause=(UNREACHABLE, 'Not touched: sf-3')),
+        moment=OTHERS, inject=unreachable('sf-2'), mend=reachable('sf-2'),
+        arguments=IMPATIENT, node='sf-2', cause=(UNREACHABLE, 'Not touched: sf-3')),
 
     Row('node-loses-power-while-it-restarts', 'a node is switched off while its daemons are restarted',
-        moment=task('Restart the daemons that others order after', 'sf-2'),
+        moment=OTHERS,
         inject=lambda run: run.lab.power_off('sf-2'), mend=power_on('sf-2'), faulted=('sf-2',),
         arguments=IMPATIENT, node='sf-2', cause=(UNREACHABLE, 'Not touched: sf-3')),
 

@@ -11,7 +11,6 @@ a dict for whatever a row wants to keep. Waits are for conditions, with a limit;
 from __future__ import annotations
 
 import dataclasses
-import re
 import time
 from typing import Callable
 
@@ -22,7 +21,6 @@ STOPPED = 'stopped'     # it stops at that node, with a message
 KILLED = 'killed'       # nothing is left of it that could say anything
 
 NODES = ('sf-1', 'sf-2', 'sf-3')
-ROLL_OF = {'sf-1': 1, 'sf-2': 2, 'sf-3': 3}     # a task of the roll is printed once for each node, in this order
 
 
 class Trouble(Exception):
@@ -38,6 +36,7 @@ class Moment:
     """When a fault is thrown in: as soon as `condition(run)` is true of the roll that runs."""
     words: str
     condition: Callable
+    step: str = ''                          # of the events that it waits for
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,25 +64,21 @@ class Row:
     recovery: float = 0.0                   # seconds after the mending in which they still do
     check: Callable = nothing               # returns what else is wrong: a list of sentences, or None
     ci: bool = False                        # one of the few that every run of tools/test has
-    reach: str = ''                         # pattern of the task that the second command must have reached in 20 s
+    reach: tuple = ()                       # steps of which the second command must have begun one in 20 s
 
 
 # ---- moments
 
-def printed(pattern, times=1):
-    """When the roll has printed a line that matches, for the times-th time."""
-    found = re.compile(pattern)
-    return Moment('the %s line of the roll that matches %r' % (ordinal(times), pattern),
-                  lambda run: sum(bool(found.search(line)) for line in run.roll.lines) >= times)
+def step(name, node=''):
+    """When a step begins, on a node or of all nodes."""
+    return Moment('step %s begins%s' % (name, ' on ' + node if node else ''),
+                  lambda run: run.roll.told(event='begin', step=name, node=node), name)
 
 
-def ordinal(number):
-    return {1: 'first', 2: 'second', 3: 'third'}.get(number, '%dth' % number)
-
-
-def task(name, node='sf-1'):
-    """When a task of the roll begins on a node: every node's turn prints the task once, in the order of the nodes."""
-    return printed(r'^TASK \[.*' + name, ROLL_OF[node])
+def done(module, name, node):
+    """When a module has ended in a step of a node."""
+    return Moment('%s has ended in step %s of %s' % (module, name, node),
+                  lambda run: run.roll.told(event='task', module=module, step=name, node=node), name)
 
 
 def seen(words, condition):

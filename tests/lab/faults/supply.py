@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import lab
-from rows import REFUSED, STOPPED, Row, printed, publish, shell
+from rows import REFUSED, STOPPED, Row, publish, shell, step
 
 SMALL = """mkdir -p /mnt/small
 mount -t tmpfs -o size=220m small /mnt/small
@@ -24,7 +24,7 @@ def corrupt(version):
     return act
 
 
-STAGING = printed(r'^TASK \[.*Stage the release')
+STAGING = step('stage')
 
 ROWS = [
     Row('index-unreachable', 'the package index does not answer', ci=True,

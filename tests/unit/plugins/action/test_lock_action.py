@@ -16,8 +16,6 @@ from ansible_collections.shakenfist.rolling.plugins.action import lock
 from ansible_collections.shakenfist.rolling.plugins.module_utils._lock import told
 from ansible_collections.shakenfist.rolling.plugins.modules.lock import PAUSED as DOING
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils import _persistent
-from ansible_collections.shakenfist.rolling.plugins.plugin_utils._rollout import GOES_ON
-from ansible_collections.shakenfist.rolling.plugins.plugin_utils._rollout import PAUSED as SAID
 
 
 @pytest.fixture
@@ -111,7 +109,7 @@ def test_is_dead_where_nothing_is_known(gone):
 def action(monkeypatch, said, warned):
     def make(answers, task_vars=None, **arguments):
         plugin = lock.ActionModule.__new__(lock.ActionModule)
-        plugin._task = SimpleNamespace(args=arguments, run_once=True)
+        plugin._task = SimpleNamespace(args=arguments, run_once=True, action="shakenfist.rolling.lock")
         plugin._display = SimpleNamespace(display=said.append, warning=warned.append)
         plugin._connection = SimpleNamespace()
         plugin._templar = SimpleNamespace(template=lambda value: value)
@@ -168,7 +166,8 @@ def test_the_action_leaves_the_others(action, answer, arguments):
 # ---- pause and stop
 
 def renewed(want=None, doing="rolling sf-2", **changes):
-    wish = dict(want=want, words="bob@desk asked for that: the storage") if want else None
+    wish = dict(want=want, user="bob", host="desk", reason="the storage",
+                words="bob@desk asked for that: the storage") if want else None
     return dict(changed=False, lock=dict(doing=doing, wish=wish), wish=wish, **changes)
 
 
@@ -204,14 +203,13 @@ def test_a_pause_is_waited_for(action, slept, said):
 
 
 @pytest.mark.parametrize("doing, reason", [
-    ("rolling sf-2", "the storage: mended"), ("rolling sf-1, sf-2", None), ("", None)])
-def test_the_callback_understands_what_is_said(action, slept, said, doing, reason):
-    """By the words of the module, which are said by this one."""
-    wish = told(dict(want="pause", user="bob", host="desk", since=990.0, reason=reason or ""), 1000.0)
+    ("rolling sf-2", "the storage: mended"), ("rolling sf-1, sf-2", ""), ("", "")])
+def test_what_is_said_is_an_event_too(action, slept, said, doing, reason):
+    wish = told(dict(want="pause", user="bob", host="desk", since=990.0, reason=reason), 1000.0)
     paused = dict(changed=False, wish=wish, lock=dict(doing=DOING + doing, wish=wish))
-    action([paused, renewed()], state="renewed", caution="soon")
-    assert SAID.match(said[0]).groupdict() == dict(next=doing, asked_by="bob@desk", reason=reason)
-    assert said[1].startswith(GOES_ON)
+    action([paused, renewed()], state="renewed", caution="soon", doing=doing)
+    assert [text.event for text in said] == [
+        dict(event="pause", next=doing, asked_by="bob@desk", reason=reason), dict(event="resume", seconds=3.0)]
 
 
 def test_nothing_is_said_of_a_caution_that_there_is_not(action, slept, said):

@@ -20,6 +20,6 @@ from ansible_collections.shakenfist.rolling.plugins.action import lock, lock_inf
 def test_gone(monkeypatch, holder, gone):
     monkeypatch.setattr(ActionBase, "run", lambda self, tmp, task_vars: {})
     plugin = lock_info.ActionModule.__new__(lock_info.ActionModule)
-    plugin._task = SimpleNamespace(args=dict(path="/x"), run_once=True)
+    plugin._task = SimpleNamespace(action="shakenfist.rolling.lock_info", args=dict(path="/x"), run_once=True)
     plugin._execute_module = lambda task_vars: dict(changed=False, lock=holder, gone=False)
-    assert plugin.run() == dict(changed=False, lock=holder, gone=gone)
+    assert plugin.run() == dict(changed=False, lock=holder, gone=gone, held=bool(holder) and not gone)

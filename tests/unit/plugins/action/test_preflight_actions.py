@@ -78,8 +78,13 @@ class Cluster:
         result = action.run(task_vars=dict(self.hostvars.get(name, {}), hostvars=self.hostvars, groups=self.groups,
                                            inventory_hostname=name, ansible_play_hosts_all=self.play,
                                            ansible_inventory_sources=["lab"], **self.set))
-        self.hostvars[name].update(result.get("ansible_facts", {}))
+        self.hostvars[name].setdefault("ansible_facts", {}).update(result.get("ansible_facts", {}))
+        if plugin is look:
+            self.hostvars[name]["cluster_node"] = result["seen"]["node"]  # as role cluster does
         return result
+
+    def facts(self, name):
+        return self.hostvars[name]["ansible_facts"]
 
     def begin(self, kind="upgrade"):
         return self.act(run, state="begun", kind=kind)
@@ -93,7 +98,7 @@ class Cluster:
             SETTINGS, database=["sf-1", "x"], **options))
 
     def run(self):
-        return self.hostvars["localhost"]["rolling_run"]
+        return self.facts("localhost")["rolling_run"]
 
 
 @pytest.fixture
@@ -127,11 +132,11 @@ def test_what_is_noted(cluster):
     cluster.begin()
     cluster.act(run, "sf-1", state="noted", node=dict(rolled=True))
     cluster.act(run, state="noted", run=dict(problem="x"))
-    assert cluster.hostvars["sf-1"]["rolling_node"]["rolled"] and cluster.run()["problem"] == "x"
+    assert cluster.facts("sf-1")["rolling_node"]["rolled"] and cluster.run()["problem"] == "x"
     assert cluster.act(run, "sf-1", state="noted", node=dict(roled=True))["msg"] == "the record of a node has no roled"
     cluster.begin()
     cluster.act(run, "sf-1", state="noted", node=dict(restored="y"))
-    assert not cluster.hostvars["sf-1"]["rolling_node"]["rolled"]
+    assert not cluster.facts("sf-1")["rolling_node"]["rolled"]
 
 
 # ---- the settings
@@ -174,10 +179,10 @@ def test_since(cluster):
 def test_a_look(cluster):
     cluster.begin()
     result = cluster.look()["sf-1"]
-    seen = cluster.hostvars["sf-1"]["rolling_node"]["seen"]
+    seen = cluster.facts("sf-1")["rolling_node"]["seen"]
     assert result["seen"] == seen and result["warnings"] == ["w"] * 6 and not result["changed"]
     assert seen["ready"] and seen["answers"] == "200 200" and seen["gateways"] and seen["host"]["free"]
-    assert cluster.hostvars["sf-1"]["cluster_node"] == seen["node"] and cluster.hostvars["sf-1"]["discovered"] == 1
+    assert cluster.hostvars["sf-1"]["cluster_node"] == seen["node"] and cluster.facts("sf-1")["discovered"] == 1
     asked = {module: (python, arguments) for name, module, python, arguments in cluster.asked if name == "sf-1"}
     assert list(asked) == ["config_info", "release_info", "units_info", "ready_info", "grpc_health_info", "host_info"]
     assert [module for module, (python, dummy) in asked.items() if python] == ["grpc_health_info"]
@@ -203,7 +208,7 @@ def test_a_node_that_cannot_be_looked_at(cluster, broken, failure, unreachable):
 def test_a_look_that_is_not_noted(cluster):
     cluster.begin()
     cluster.act(look, "sf-1", product=PRODUCT)
-    assert cluster.hostvars["sf-1"]["cluster_node"]["name"] == "sf-1" and "rolling_node" not in cluster.hostvars["sf-1"]
+    assert cluster.hostvars["sf-1"]["cluster_node"]["name"] == "sf-1" and "rolling_node" not in cluster.facts("sf-1")
 
 
 def test_a_gateway_that_cannot_be_asked(cluster):

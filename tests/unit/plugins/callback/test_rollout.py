@@ -17,6 +17,7 @@ import struct
 import subprocess
 import sys
 import termios
+import threading
 import time
 from types import SimpleNamespace
 
@@ -262,7 +263,8 @@ def wished(fake):
     """A roll whose lock has the wish that this sets, before its node."""
     def wish(want):
         words = "bob@desk asked for that at 2026-11-21 12:57:56 UTC (7 s ago): the storage"
-        (fake.root / "new").write_text(json.dumps(dict(want=want, words=words) if want else None))
+        made = dict(want=want, words=words, user="bob", host="desk", reason="the storage")
+        (fake.root / "new").write_text(json.dumps(made if want else None))
         (fake.root / "new").rename(fake.root / "wish")
     fake.write("plugins/action/lock.py", (ROOT / "plugins" / "action" / "lock.py").read_text() + LOCK)
     wish("pause")
@@ -292,6 +294,21 @@ def test_a_pause(fake, wished, output, time_of_it):
     pause, resume = fake.events("pause", "resume")
     assert (pause["next"], pause["asked_by"], pause["reason"]) == ("rolling sf-1", "bob@desk", "the storage")
     assert resume["seconds"] > 0 and resume["time"] > pause["time"] and fake.events()[-1]["result"] == "ok"
+
+
+def test_a_pause_without_the_callback(fake, wished):
+    """The text that the lock announces is printed as any other is."""
+    process = subprocess.Popen(fake.command(), cwd=fake.root, env=fake.environment(ANSIBLE_STDOUT_CALLBACK="default"),
+                               text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    threading.Timer(PATIENCE, process.kill).start()
+    lines = []
+    for line in process.stdout:
+        lines.append(line.rstrip("\n"))
+        if lines[-1].startswith("The roll is paused"):
+            wished(None)
+    assert process.wait() == 0 and "The roll is paused, next: rolling sf-1." in lines
+    assert [line for line in lines if re.match(r"The roll goes on after \d+ s: rolling sf-1$", line)]
+    assert not fake.log.exists()
 
 
 def test_live_view_of_a_pause_and_a_stop(fake, wished, terminal):
@@ -398,6 +415,7 @@ OTHER = """
 OURS = OTHER.replace("    - name: Include\n", """
     - name: Verify
       ansible.builtin.include_role: {name: shakenfist.rolling.verify}
+      vars: {rolling_step: verify}
     - name: Include
 """)
 
@@ -478,16 +496,6 @@ def test_secrets(no_log, data, secret):
 def test_what_is_said_on_purpose(data, lines):
     assert rollout.spoken(dict(data, _ansible_verbose_always=True)) == lines
     assert rollout.spoken(data) is None
-
-
-@pytest.mark.parametrize("names, step", [
-    (["shakenfist.rolling.roll", "shakenfist.rolling.drain"], "drain"), (["drain"], ""), (["other.rolling.drain"], ""),
-    (None, "")])
-def test_only_roles_of_the_collection_have_steps(names, step):
-    chain = names and [SimpleNamespace(get_name=lambda name=name: name) for name in names]
-    task = SimpleNamespace(get_dep_chain=lambda: chain, action="shakenfist.rolling.drain", args={},
-                           get_name=lambda: "Drain")
-    assert rollout.describe(task) == (step, "drain", "Drain")
 
 
 def test_how_a_run_went():

@@ -31,13 +31,13 @@ class Clock:
 @pytest.fixture
 def run(monkeypatch):
     """Run an action whose module gives these answers, one after the other, the last one for ever."""
-    def run(answers, reset=lambda: None, **variables):
+    def run(answers, reset=lambda: None, module="units", **variables):
         clock = Clock()
         monkeypatch.setattr(_persistent, "time", clock)
         monkeypatch.setattr(ActionBase, "run", lambda self, tmp, task_vars: {})
         action = _persistent.PersistentAction.__new__(_persistent.PersistentAction)
         action.warned, asked = [], []
-        action._task = SimpleNamespace(run_once=True)
+        action._task = SimpleNamespace(run_once=True, action=f"shakenfist.rolling.{module}")
         action._templar = SimpleNamespace(template=lambda value: value)
         action._display = SimpleNamespace(warning=action.warned.append)
         action._connection = SimpleNamespace(reset=reset)
@@ -61,6 +61,12 @@ def test_a_node_that_answers(run):
 def test_without_the_variable_it_is_as_ever(run):
     with pytest.raises(AnsibleConnectionFailure):
         run([LOST])
+
+
+@pytest.mark.parametrize("module", _persistent.ONCE)
+def test_what_is_run_once_only(run, module):
+    with pytest.raises(AnsibleConnectionFailure):
+        run([LOST, dict(changed=True)], module=module, roll_reconnect_timeout=300)
 
 
 def test_a_node_that_comes_back(run):

@@ -6,13 +6,20 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import sys
 import threading
 from types import SimpleNamespace
 
 import pytest
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils import _rollout
-from ansible_collections.shakenfist.rolling.plugins.plugin_utils._rollout import Live, Log, Rollout, Task
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._rollout import (
+    Announcement,
+    Live,
+    Log,
+    Rollout,
+    Task,
+)
 
 NOON = 1763726400.0  # 2025-11-21T12:00:00Z
 PLAN = dict(order=["sf-1", "sf-2", "sf-3", "sf-4"], database=["sf-1"], batches=[["sf-2", "sf-3"], ["sf-4"]],
@@ -31,7 +38,7 @@ class Run:
         self.time, self.events = NOON, []
         self.rollout = Rollout(self.events.append, "upgrade", lambda: self.time)
         if plan:
-            self.fact("sf-1", stage_resolved=dict(version="0.8.1"), preflight_plan=plan)
+            self.fact("sf-1", stage_resolved=dict(version="0.8.1"), rolling_run=self.record(plan=plan))
 
     def task(self, host, step="", module="x", result="ok", seconds=1.0, **data):
         task = Task(step, module, f"Task of {step}")
@@ -39,8 +46,15 @@ class Run:
         self.time += seconds
         self.rollout.finished(host, result, task, data)
 
+    @staticmethod
+    def record(run="1a2b3c4d", kind="upgrade", **more):
+        return dict(id=run, kind=kind, **more)
+
     def fact(self, host, **facts):
-        self.task(host, module="set_fact", seconds=0, ansible_facts=facts)
+        self.task(host, module="run", seconds=0, ansible_facts=facts)
+
+    def note(self, host, **values):
+        self.fact(host, rolling_node=values)
 
     def roll(self, *hosts):
         """Take nodes through a batch, in 20 seconds."""
@@ -48,7 +62,7 @@ class Run:
             for host in hosts:
                 self.task(host, step, result="changed", seconds=seconds / len(hosts))
         for host in hosts:
-            self.fact(host, roll_rolled=True)
+            self.note(host, rolled=True)
 
     def told(self, *kinds):
         return [event for event in self.events if event["event"] in kinds]
@@ -65,42 +79,30 @@ class Run:
         return [line for moment, line in told if line]
 
 
-@pytest.mark.parametrize("roles, module, arguments, step", [
-    (["preflight"], "set_fact", (), "preflight"),
-    (["preflight", "stage"], "resolve_info", (), "preflight"),
-    (["lock"], "lock", ("path", "takeover"), "lock"),
-    (["lock"], "lock", ("path", "state"), ""),
-    (["roll", "lock"], "lock", ("path", "state"), ""),
-    (["stage"], "release", (), "stage"),
-    (["schema"], "schema_info", (), "schema"),
-    (["rollback", "schema"], "schema_info", (), ""),
-    (["restart", "schema"], "schema_info", (), ""),
-    (["preflight", "restart"], "set_fact", (), "preflight"),
-    (["plan", "schema"], "schema_info", (), ""),
-    (["plan", "restart"], "set_fact", (), ""),
-    (["roll"], "ready_info", ("urls", "minimum"), "quorum"),
-    (["reconfigure"], "command", (), ""),
-    (["roll", "reconfigure"], "shell", (), "reconfigure"),
-    (["roll", "reconfigure", "drain"], "drain", (), "drain"),
-    (["roll", "restart"], "units", (), "restart"),
-    (["restart"], "grpc_health_info", (), "restart"),
-    (["roll"], "ready_info", ("urls", "rounds"), "settle"),
-    (["roll"], "ready_info", ("urls",), ""),
-    (["roll"], "set_fact", ("minimum",), ""),
-    (["roll", "gate"], "ready_info", ("urls", "rounds"), "gate"),
-    (["roll", "gate"], "units_info", ("patterns",), "gate"),
-    # When the node serves again: no time out of rotation.
-    (["roll", "gate"], "nodes_info", ("states",), "settle"),
-    (["roll", "drain"], "drain", (), "drain"),
-    (["drain"], "drain", (), "drain"),
-    (["roll"], "release_info", (), "restore"),
-    (["verify"], "ready_info", ("rounds",), "verify"),
-    (["somebody_elses"], "drain", (), ""),
-    ([""], "ready_info", ("rounds",), ""),
-    ([], "assert", (), ""),
+def declares(*steps, play=None):
+    """A task that is in a play that declares a step, and whose own variables do, too."""
+    values = dict(rolling_step=steps[0]) if steps else {}
+    return SimpleNamespace(get_vars=lambda: values, play=play and SimpleNamespace(get_vars=lambda: dict(play)),
+                           action="shakenfist.rolling.drain", get_name=lambda: "Drain")
+
+
+@pytest.mark.parametrize("task, step", [
+    (declares("drain"), "drain"), (declares("verify"), "verify"), (declares(), ""),
+    (declares(play=dict(rolling_step="preflight")), "preflight"), (declares(play=dict(other=1)), ""),
+    (declares("restore", play=dict(rolling_step="preflight")), "restore"),
+    # A task takes itself out.
+    (declares("", play=dict(rolling_step="preflight")), ""),
+    (declares("{{ unknown }}"), ""), (declares(None), ""),
 ])
-def test_steps(roles, module, arguments, step):
-    assert _rollout.step_of(roles, module, arguments) == step
+def test_a_step_is_declared(task, step):
+    assert _rollout.describe(task) == (step, "drain", "Drain")
+
+
+def test_an_announcement_goes_through_a_queue():
+    text = Announcement("The roll is paused.", dict(event="pause", next="rolling sf-2"))
+    copy = pickle.loads(pickle.dumps(text))
+    assert copy == "The roll is paused." and copy.event == text.event and type(copy) is Announcement
+    assert type(text.replace("x", "y")) is str and type(f"{text}") is str
 
 
 @pytest.mark.parametrize("module, data, told", [
@@ -147,7 +149,7 @@ def test_a_node_that_is_drained_twice_is_out_of_rotation_since_the_first():
     run.task("sf-1", "reconfigure", "shell", "changed", 60)
     run.task("sf-1", "drain", "drain", "changed", 3)
     run.task("sf-1", "gate", seconds=5)
-    run.fact("sf-1", roll_rolled=True)
+    run.note("sf-1", rolled=True)
     assert run.told("done")[0]["out_of_rotation"] == pytest.approx(71)
 
 
@@ -160,7 +162,7 @@ def test_a_node_goes_through_the_roll():
     run.task("sf-1", "restart", "units", "changed", 2, units={"sf-database": dict(active_after=0.5)})
     run.task("sf-1", "restart", "units", "changed", 2, units={"sf-api": dict(active_after=0.2)})
     run.task("sf-1", "gate", seconds=5.5)
-    run.fact("sf-1", roll_rolled=True)
+    run.note("sf-1", rolled=True)
     assert run.lines()[1:] == [
         "sf-1 quorum 1.0 s, 2 of 3 peers ready", "sf-1 drain 3.2 s", "sf-1 restart 4.0 s, 2 units", "sf-1 gate 5.5 s",
         "sf-1 done 19.7 s, 13.7 s out of rotation; 1 of 4 nodes done, ETA 12:00:59"]
@@ -177,7 +179,7 @@ def test_a_node_that_was_not_drained_was_not_out_of_rotation():
     run = Run(PLAN)
     run.task("sf-1", "drain", result="skipped")
     run.task("sf-1", "gate")
-    run.fact("sf-1", roll_rolled=True)
+    run.note("sf-1", rolled=True)
     assert "out_of_rotation" not in run.told("done")[0]
     assert run.lines()[-1].startswith("sf-1 done 2.0 s; 1 of 4 nodes done")
 
@@ -187,7 +189,7 @@ def test_in_check_mode_no_node_was_out_of_rotation():
     run.rollout.event("start", user="alice", host="admin", run="1a2b3c4d", check=True)
     run.task("sf-1", "drain")
     run.task("sf-1", "gate")
-    run.fact("sf-1", roll_rolled=True)
+    run.note("sf-1", rolled=True)
     assert "out_of_rotation" not in run.told("done")[0]
 
 
@@ -208,7 +210,8 @@ def test_the_plan():
     run.fact("sf-1", cluster_node=dict(release=dict(version="0.8.0")))
     run.fact("sf-2", cluster_node=dict(release={}))
     run.fact("sf-3", cluster_node={})
-    run.fact("sf-1", stage_resolved=dict(version="0.8.1"), preflight_plan=PLAN)
+    run.fact("sf-1", stage_resolved=dict(version="0.8.1"), rolling_run=run.record(plan=PLAN))
+    run.fact("sf-1", rolling_run=run.record(plan=PLAN, begun=NOON))  # the same plan is told once
     (plan,) = run.told("plan")
     assert plan["release"] == "0.8.1" and plan["releases"] == {"sf-1": "0.8.0", "sf-2": None}
     assert plan["order"] == PLAN["order"] and "hunter2" not in str(plan)
@@ -224,8 +227,8 @@ def test_a_plan_without_nodes():
 
 def test_a_restart_leads_to_no_other_release():
     run = Run()
-    run.rollout.name = "restart"
-    run.fact("sf-1", stage_resolved=dict(version="0.8.0"), preflight_plan=dict(order=["sf-1"], done=["sf-2"]))
+    run.fact("sf-1", stage_resolved=dict(version="0.8.0"),
+             rolling_run=run.record(kind="restart", plan=dict(order=["sf-1"], done=["sf-2"])))
     assert run.lines() == ["plan: 1 nodes on 0.8.0; 1 restarted already"]
     assert run.rollout.title() == "restart on 0.8.0"
     run.rollout.name = "reconfigure"
@@ -249,9 +252,9 @@ def test_eta():
     run.task("sf-3", "quorum", seconds=45)
     assert run.rollout.left() == 20.0  # longer than the one before; it does not go below what is left after this batch
     run.task("sf-2", "settle", seconds=10)
-    run.fact("sf-2", roll_rolled=True)
+    run.note("sf-2", rolled=True)
     assert run.rollout.left() == 20.0  # a batch is done with its last node
-    run.fact("sf-3", roll_rolled=True)
+    run.note("sf-3", rolled=True)
     assert run.rollout.left() == 40.0  # the mean of 20 and 60
     assert run.rollout.progress() == "3 of 4 nodes done, ETA 12:02:00"
     run.roll("sf-4")
@@ -277,10 +280,10 @@ def test_a_node_fails_and_returns_to_service():
     run.task("sf-1", "quorum", "ready_info", count=1, seen=dict(a=1))
     run.task("sf-1", "drain", "drain", "failed", 4, msg="it had to be killed", stopped_after=3.9)
     run.task("sf-1", "restore", "release_info")
-    run.task("sf-1", "activate", result="changed")
-    run.task("sf-1", "gate", result="ok")
-    run.fact("sf-1", roll_restored="went back to 0.8.0")
-    run.task("sf-1", "gate", result="skipped")
+    run.task("sf-1", "restore", "release", result="changed")
+    run.task("sf-1", "restore", "ready_info")
+    run.note("sf-1", restored="went back to 0.8.0")
+    run.task("sf-1", module="haproxy_server", result="skipped")
     run.task("sf-1", module="fail", result="failed", msg="Next: do this")
     run.rollout.rest("failed")
     run.rollout.finish("failed", ["sf-1"])
@@ -303,7 +306,7 @@ def test_a_task_of_no_step_ends_the_step_before_it():
 def test_a_node_that_is_held_has_no_way_back():
     run = Run(PLAN)
     run.task("sf-1", "drain", result="unreachable", msg="lost")
-    run.task("sf-1", "gate")
+    run.task("sf-1")
     assert [event["step"] for event in run.told("begin")] == ["drain"]
     assert run.told("failed")[0]["result"] == "unreachable"
 
@@ -312,8 +315,8 @@ def test_the_way_back_fails():
     run = Run(PLAN)
     run.task("sf-1", "gate", result="failed", msg="not ready")
     run.task("sf-1", "restore")
-    run.task("sf-1", "restart", result="failed", msg="does not start")
-    run.fact("sf-1", roll_restored="could not be returned to service")
+    run.task("sf-1", "restore", result="failed", msg="does not start")
+    run.note("sf-1", restored="could not be returned to service")
     assert run.lines()[1:] == ["sf-1 gate failed after 1.0 s", "sf-1 restore failed after 2.0 s"]
 
 
@@ -381,10 +384,10 @@ def test_what_is_said_on_the_way_back_belongs_to_it():
     run = Run(PLAN)
     run.task("sf-1", "gate", result="failed")
     run.task("sf-1", "restore")
-    run.say("sf-1", "activate")
+    run.say("sf-1", "restore")
     assert run.told("message")[0]["step"] == "restore"
     run.say("sf-1")  # somebody else's hook, for example
-    run.fact("sf-1", roll_restored="went back to 0.8.0")
+    run.note("sf-1", restored="went back to 0.8.0")
     assert run.lines()[1:] == ["sf-1 gate failed after 1.0 s", "sf-1 restore 2.0 s, went back to 0.8.0"]
 
 
@@ -416,17 +419,18 @@ def test_what_fails_after_a_step_of_all_is_not_that_step():
 ASKED = "the roll was asked to stop: bob@desk asked for that: the storage"
 
 
-@pytest.mark.parametrize("last, words, result, failed", [
-    (f"Before sf-2: {ASKED}\nNext: run it again", "upgrade to 0.8.1 stopped as asked: 1 of 4 nodes done, 22.0 s",
-     "stopped", []),
-    ("cannot be reached", "upgrade to 0.8.1 failed: 1 of 4 nodes done, 22.0 s", "failed", ["sf-2"])])
-def test_what_was_asked_to_stop_has_not_failed(last, words, result, failed):
+@pytest.mark.parametrize("before, kind, words, result, failed", [
+    ("ok", "failed", "upgrade to 0.8.1 stopped as asked: 1 of 4 nodes done, 23.0 s", "stopped", []),
+    ("ok", "unreachable", "upgrade to 0.8.1 failed: 1 of 4 nodes done, 23.0 s", "failed", ["sf-2"]),
+    ("failed", "ok", "upgrade to 0.8.1 failed: 1 of 4 nodes done, 23.0 s", "failed", ["sf-2"])])
+def test_what_was_asked_to_stop_has_not_failed(before, kind, words, result, failed):
     run = Run(PLAN)
     run.roll("sf-1")
+    run.task("sf-2", result=before)
     run.task("sf-2", module="lock", stopped=True, msg=ASKED)
     assert run.rollout.left() is None
-    run.task("sf-2", module="fail", result="failed", msg=ASKED, seconds=0)
-    run.task("sf-2", module="fail", result="failed", msg=last)
+    run.task("sf-2", module="fail", result=kind, msg="any words")
+    run.task("sf-2", module="fail", result=kind, msg="any words", seconds=0)
     run.rollout.rest("failed")
     run.rollout.finish("failed", ["sf-2"])
     assert run.lines()[-1] == words and "step" not in run.told("finish")[0]
@@ -471,6 +475,27 @@ def test_a_run_that_ends_well():
     assert run.lines()[-2:] == ["prune 1.0 s", "upgrade to 0.8.1 ok: 1 of 1 nodes done, 22.0 s"]
     assert run.told("finish") == [dict(event="finish", moment=NOON + 22, result="ok", seconds=22.0, done=["sf-1"],
                                        failed=[])]
+
+
+def test_two_playbooks_are_two_runs():
+    run = Run()
+    run.fact("sf-1", rolling_run=run.record("11111111", "restart"))
+    run.fact("sf-1", rolling_run=run.record("11111111", "restart", plan=dict(order=["sf-1"])))
+    run.roll("sf-1")
+    run.task("sf-1", "verify")
+    run.fact("sf-1", rolling_run=run.record("22222222"))
+    assert run.rollout.lines() == ["upgrade: 0 nodes done"] and run.told("end")[-1]["step"] == "verify"
+    run.fact("sf-1", rolling_run=run.record("22222222", plan=dict(order=["sf-1"])))
+    run.roll("sf-1")
+    assert len(run.told("plan")) == len(run.told("done")) == 2 and run.rollout.progress() == "1 of 1 nodes done"
+
+
+def test_what_is_noted_again_is_told_once():
+    run = Run(PLAN)
+    run.roll("sf-1")
+    run.note("sf-1", rolled=True)
+    run.note("sf-4", rolled=True)  # never in a step
+    assert [event["node"] for event in run.told("done")] == ["sf-1"]
 
 
 def test_a_run_without_a_plan():
@@ -518,17 +543,18 @@ def test_live_view_of_a_node():
         "requests 5311, failed 0, longest gap 0.24 s"]
 
 
-PAUSED = ("The roll is paused, next: rolling sf-2.\nbob@desk asked for that at 2025-11-21 11:59:53 UTC (7 s ago){}\n"
-          "It keeps its lock meanwhile.\nansible-playbook shakenfist.rolling.resume")
+def paused(reason=""):
+    return dict(event="pause", next="rolling sf-2", asked_by="bob@desk", reason=reason)
 
 
 def test_a_pause_and_its_end():
     run = Run(PLAN)
     run.task("sf-1", "stage")
     run.rollout.started("sf-2", Task("", "lock", "Renew"))
-    assert run.rollout.heard(PAUSED.format(": the storage: it is mended"))
+    run.rollout.heard(paused("the storage: it is mended"))
     run.time += 9
-    assert run.rollout.heard("The roll goes on after 9 s: rolling sf-2") and not run.rollout.heard("The roll is over")
+    run.rollout.heard(dict(event="resume", seconds=9.0))
+    assert not run.rollout.pause
     run.rollout.finished("sf-2", "ok", Task("", "lock", "Renew"), dict(paused=[NOON + 1, NOON + 10.0001]))
     assert run.lines()[1:] == ["stage ...", "stage 1.0 s"]  # and then what was heard
     assert run.events[-2:] == [
@@ -537,12 +563,12 @@ def test_a_pause_and_its_end():
         dict(event="resume", moment=NOON + 10, seconds=9.0)]
 
 
-@pytest.mark.parametrize("said, reason", [("", ""), (": the storage", ": the storage")])
+@pytest.mark.parametrize("said, reason", [("", ""), ("the storage", ": the storage")])
 def test_live_view_of_a_pause(said, reason):
     run = Run(PLAN)
     run.roll("sf-1")
     assert "ETA" in run.rollout.lines()[0]
-    run.rollout.heard(PAUSED.format(said))
+    run.rollout.heard(paused(said))
     run.time += 3600
     assert run.rollout.lines() == [
         "upgrade to 0.8.1: 1 of 4 nodes done",
@@ -553,13 +579,13 @@ def test_live_view_of_a_pause(said, reason):
 
 def test_live_view_of_a_pause_before_the_first_node():
     run = Run(PLAN)
-    run.rollout.heard(PAUSED.format(""))
+    run.rollout.heard(paused())
     assert run.rollout.lines()[0] == "upgrade to 0.8.1: 0 of 4 nodes done"
 
 
 def test_a_pause_that_ends_with_a_stop_is_not_resumed():
     run = Run(PLAN)
-    run.rollout.heard(PAUSED.format(""))
+    run.rollout.heard(paused())
     run.task("sf-2", module="lock", stopped=True, msg=ASKED)
     assert not run.rollout.pause and not run.told("resume")
 
