@@ -52,7 +52,9 @@ class TimedAction(ActionBase):
         details = details_of(task.module, result)
         details.update({key: self._task.args[key] for key in ARGUMENTS.get(task.module, ()) if key in self._task.args})
         entry.update(module=task.module, changed=bool(result.get("changed")), details=details)
-        name = task_vars["inventory_hostname"]
-        record = node_of({name: task_vars}, name, Run(id=run_id(task_vars["hostvars"])))
+        # What the action itself notes of the node comes first.
+        facts, name = result.get("ansible_facts") or {}, task_vars["inventory_hostname"]
+        known = {name: dict(ansible_facts={**(task_vars.get("ansible_facts") or {}), **facts})}
+        record = node_of(known, name, Run(id=run_id(task_vars["hostvars"])))
         record = changed(record, timeline=[*record.timeline, entry])
-        return dict(ansible_facts={**result.get("ansible_facts", {}), NODE_FACT: record})
+        return dict(ansible_facts={**facts, NODE_FACT: record})
