@@ -52,9 +52,6 @@ def steps_of(entries, failed):
     steps = []
     for entry in sorted(entries, key=lambda each: each["began"]):
         step = entry["step"]
-        if failed and step and entry is not failed and entry["began"] >= failed["ended"]:
-            # The way back of a node takes the steps of the way there.
-            step = "restore"
         if step not in OF_A_NODE:
             continue
         if not steps or steps[-1]["step"] != step:
@@ -117,20 +114,14 @@ class Gatherer:
         self.names = [*self.plan.get("order", []), *self.plan.get("done", [])]
         self.everybody = list(dict.fromkeys([*self.names, *further]))
         self.records = {name: node_of(hostvars, name, self.run) for name in self.everybody}
-        found = {name: self.timeline(name) for name in self.everybody}
-        moments = [entry["began"] for entries in found.values() for entry in entries]
+        self.timelines = {name: record.timeline for name, record in self.records.items()}
+        moments = [entry["began"] for entries in self.timelines.values() for entry in entries]
         self.began = float(self.run.began or min(moments, default=now))
-        self.timelines = {name: [entry for entry in entries if entry["began"] >= self.began - 0.001]
-                          for name, entries in found.items()}
         self.lost = {}
         for record in self.records.values():
             self.lost.update(record.lost)
         self.causes = {name: self.cause(name) for name in self.everybody}
         self.ends = {name: self.end_of(name) for name in self.everybody}
-
-    def timeline(self, name):
-        # Until the timeline is part of the record.
-        return self.records[name].timeline or self.fact(name, "ansible_facts", {}).get("rolling_timeline") or []
 
     def fact(self, name, key, default=None):
         """What is published of a node. A node that was never reached lacks it."""

@@ -297,11 +297,10 @@ class Rollout:
             self.release = facts["stage_resolved"].get("version", "")
         if run.get("plan"):
             self.take_plan(run["plan"])
-        restored = record.get("restored") or facts.get("roll_restored")
-        if restored and node and node.step == "restore":
-            node.message = restored
+        if record.get("restored") and node and node.step == "restore":
+            node.message = record["restored"]
             self.leave(node)
-        if (record.get("rolled") or facts.get("roll_rolled")) and node and not node.ended:
+        if record.get("rolled") and node and not node.ended:
             self.leave(node)
             node.ended = self.now()
             drained = node.drained and node.gated and not self.check

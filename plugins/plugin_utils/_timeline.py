@@ -12,7 +12,6 @@ from ansible.plugins.action import ActionBase
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._rollout import describe, details_of
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import NODE_FACT, Run, changed, node_of, run_id
 
-FACT = "rolling_timeline"  # as the report looks for it until it reads the record
 # What a module was asked for, as far as the report tells it.
 ARGUMENTS = {"ready_info": ("minimum",), "units": ("tiers",)}
 

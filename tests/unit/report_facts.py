@@ -139,8 +139,8 @@ class Facts:
         self.nodes[name].update(restored="went back to 0.8.0")
         self.nodes[name]["cause"]["at"] = at + 2.6
         self.note(name, "restore", at + 2.8, 0.4, module="release_info", changed=False)
-        self.note(name, "activate", at + 3.4, 0.3, module="release")
-        self.note(name, "gate", at + 3.9, 4.4, module="ready_info", changed=False)
+        self.note(name, "restore", at + 3.4, 0.3, module="release")
+        self.note(name, "restore", at + 3.9, 4.4, module="ready_info", changed=False)
         self.now = at + 9.5
         return self
 

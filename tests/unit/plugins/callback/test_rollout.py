@@ -298,17 +298,20 @@ def test_a_pause(fake, wished, output, time_of_it):
 
 def test_a_pause_without_the_callback(fake, wished):
     """The text that the lock announces is printed as any other is."""
-    process = subprocess.Popen(fake.command(), cwd=fake.root, env=fake.environment(ANSIBLE_STDOUT_CALLBACK="default"),
-                               text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    threading.Timer(PATIENCE, process.kill).start()
+    environment = fake.environment(ANSIBLE_STDOUT_CALLBACK="default", PYTHONUNBUFFERED="1")
+    process = subprocess.Popen(fake.command(), cwd=fake.root, env=environment, text=True, stdin=subprocess.DEVNULL,
+                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    late = threading.Timer(PATIENCE, process.kill)
+    late.start()
     lines = []
     for line in process.stdout:
         lines.append(line.rstrip("\n"))
         if lines[-1].startswith("The roll is paused"):
             wished(None)
-    assert process.wait() == 0 and "The roll is paused, next: rolling sf-1." in lines
+    assert process.wait() == 0, lines
+    late.cancel()
+    assert "The roll is paused, next: rolling sf-1." in lines and not fake.log.exists()
     assert [line for line in lines if re.match(r"The roll goes on after \d+ s: rolling sf-1$", line)]
-    assert not fake.log.exists()
 
 
 def test_live_view_of_a_pause_and_a_stop(fake, wished, terminal):

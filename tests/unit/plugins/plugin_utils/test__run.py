@@ -21,8 +21,8 @@ from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import (
 
 
 def hostvars(run, **nodes):
-    return dict({name.replace("_", "-"): {"rolling_node": node} for name, node in nodes.items()},
-                localhost={"rolling_run": dataclasses.asdict(run)})
+    return dict({name.replace("_", "-"): {"ansible_facts": {"rolling_node": node}} for name, node in nodes.items()},
+                localhost={"ansible_facts": {"rolling_run": dataclasses.asdict(run)}})
 
 
 def test_a_run_has_a_name_of_its_own():
@@ -42,13 +42,14 @@ def test_what_another_run_has_noted_is_not_read():
     assert node_of(hostvars(second, sf_1=noted), "sf-1") == Node(run=second.id)
 
 
-@pytest.mark.parametrize("facts", [{}, {"localhost": {}}, {"localhost": {"rolling_run": "no dict"}}])
+@pytest.mark.parametrize("facts", [
+    {}, {"localhost": {}}, {"localhost": {"ansible_facts": {"rolling_run": "no dict"}}}])
 def test_no_run_has_begun(facts):
     assert run_of(facts) == Run(id="", began=0.0) and node_of(facts, "sf-1") == Node()
 
 
 def test_fields_of_another_version_are_left_out():
-    assert run_of({"localhost": {"rolling_run": {"id": "x", "novel": 1}}}).id == "x"
+    assert run_of({"localhost": {"ansible_facts": {"rolling_run": {"id": "x", "novel": 1}}}}).id == "x"
 
 
 def test_a_field_that_there_is_not():
