@@ -15,11 +15,11 @@ from ansible.plugins.action import ActionBase
 from ansible_collections.shakenfist.rolling.plugins.action import forecast, judge, look, run, settings
 
 PRODUCT = dict(
-    config="/etc/sf/config", config_prefix="SHAKENFIST_", credentials="/etc/sf/shakenfist.json", venv="/v", releases="/r",
-    distribution="shakenfist", deployer_mark="/m", commands=["sf-ctl"], units=["sf-*"], units_ignored=[],
+    config="/etc/sf/config", config_prefix="SHAKENFIST_", credentials="/etc/sf/shakenfist.json", venv="/v",
+    releases="/r", distribution="shakenfist", deployer_mark="/m", commands=["sf-ctl"], units=["sf-*"], units_ignored=[],
     restart_order=[["sf-database"], ["*"]], sentinels=[], sentinels_alone=False, api_unit="sf-api", api_port=13000,
-    ready_path="/readyz", database_unit="sf-database", gateway_port=13005, drain_grace=0, schema_versions="m:n", since=0,
-    since_units=[])
+    ready_path="/readyz", database_unit="sf-database", gateway_port=13005, drain_grace=0, schema_versions="m:n",
+    since=0, since_units=[])
 SETTINGS = dict(given="", since=7, since_words="T")
 
 
@@ -50,8 +50,8 @@ class Cluster:
         return dict(
             config_info=dict(settings=dict(NODE_NAME=name, MARIADB_GATEWAY_HOSTS="10.0.0.1", API_DRAIN_GRACE="8"),
                              present=dict(MARIADB_HOST=database), spelt={}),
-            release_info=dict(active=dict(version="0.8.0", name="", path="/v", python="3.11.2", platform="x", since=1.0),
-                              staged=[], rewritten={}, deployer="", previous=None, problem=""),
+            release_info=dict(active=dict(version="0.8.0", name="", path="/v", python="3.11.2", platform="x",
+                                          since=1.0), staged=[], rewritten={}, deployer="", previous=None, problem=""),
             units_info=dict(units={unit: dict(active=True, managed=True, started=5.0, state="active")
                                    for unit in ["sf-api", "sf-net"] + ["sf-database"] * database}),
             ready_info=dict(ready=True, seen={"u": dict(ready=True, answers="200 200")}),
@@ -156,7 +156,7 @@ def test_settings_that_are_right(cluster):
 
 
 @pytest.mark.parametrize("values, words", [
-    (dict(rolling_relase="0.8.1"), "These variables are unknown, correct or remove them: rolling_relase (did you mean "),
+    (dict(rolling_relase="0.8.1"), "These variables are unknown, correct or remove them: rolling_relase (did"),
     (dict(plan_stag="x"), "plan_stag (did you mean plan_stage?)"),
     (dict(gate_timeout="soon"), "Correct this variable: "),
     (dict(prune_keep=0), "Correct this: prune_keep is 0"),

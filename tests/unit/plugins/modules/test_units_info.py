@@ -125,4 +125,5 @@ def test_a_unit_that_has_not_stayed_up(run_module, systemd):
     assert result["failed"] and result["failed_units"] == ["sf-net"] and sorted(result["units"]) == ["sf-api", "sf-net"]
     assert result["msg"].startswith("expected every daemon to be active and still in the run that the restart began; "
                                     "sf-net is failed")
-    assert run_module(units_info, patterns=["sf-*"], up_since={}, expected="peace")["msg"].startswith("expected peace; ")
+    result = run_module(units_info, patterns=["sf-*"], up_since={}, expected="peace")
+    assert result["msg"].startswith("expected peace; ")

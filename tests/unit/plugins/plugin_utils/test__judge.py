@@ -86,7 +86,8 @@ def test_a_cluster_that_is_not_fit():
 
 
 @pytest.mark.parametrize("kind, first, further", [
-    ("upgrade", "fail  the release: no such", "Correct rolling_release or stage_source, or the index that pip uses on sf-1."),
+    ("upgrade", "fail  the release: no such",
+     "Correct rolling_release or stage_source, or the index that pip uses on sf-1."),
     ("rollback", "fail  the release: no such", None), ("restart", "fail  the restart: no such", None),
 ])
 def test_a_release_that_cannot_be_resolved(kind, first, further):
@@ -105,7 +106,8 @@ def test_releases_that_differ_between_versions_of_python():
 def test_a_rollback_takes_the_tier_last():
     cluster = sight(resolved={f"sf-{number}": dict(version="0.7.9", name=f"0.7.9-{number}") for number in (1, 2, 3)})
     found = judge(cluster, Options(kind="rollback", database=["sf-1"]), ALL, command="again")
-    assert found.plan["order"] == ["sf-2", "sf-3", "sf-1"] and found.plan["command"] == "again -e rollback_release=0.7.9"
+    assert found.plan["order"] == ["sf-2", "sf-3", "sf-1"]
+    assert found.plan["command"] == "again -e rollback_release=0.7.9"
     # What is staged is no sign that it has begun.
     cluster.seen["sf-2"].update(ready=False)
     cluster.seen["sf-2"]["node"]["staged"] = ["0.7.9-2"]
@@ -159,6 +161,7 @@ def test_a_plan_that_cannot_be_meant():
 def test_clocks():
     cluster = sight()
     for number, offset in enumerate((0.1, 9.0, None), start=1):
-        cluster.seen[f"sf-{number}"]["host"] = dict(clock_offset=offset, free=1, needed=0, same_file_system=True, unsafe=[])
+        cluster.seen[f"sf-{number}"]["host"] = dict(clock_offset=offset, free=1, needed=0, same_file_system=True,
+                                                    unsafe=[])
     assert cluster.offsets() == {"sf-1": 0.1, "sf-2": 9.0}
     assert "the clocks are 9 s apart" in judge(cluster, OPTIONS, ALL).refusal

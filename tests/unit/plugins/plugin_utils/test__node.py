@@ -48,16 +48,16 @@ def test_a_release_of_which_nobody_knows_since_when(active):
 
 
 PRODUCT = dict(
-    config="/etc/sf/config", config_prefix="SHAKENFIST_", credentials="/etc/sf/shakenfist.json", venv="/v", releases="/r",
-    distribution="another", deployer_mark="/m", commands=["sf-ctl"], units=["sf-*"], units_ignored=["sf-x"],
-    restart_order=[["sf-database"], ["*"]], sentinels=["sf-sentinel-first", LAST], sentinels_alone=False, api_unit="sf-api",
-    api_port=13000, ready_path="/readyz", database_unit="sf-database", gateway_port=13005, drain_grace=0,
+    config="/etc/sf/config", config_prefix="SHAKENFIST_", credentials="/etc/sf/shakenfist.json", venv="/v",
+    releases="/r", distribution="another", deployer_mark="/m", commands=["sf-ctl"], units=["sf-*"], units_ignored=["sf-x"],
+    restart_order=[["sf-database"], ["*"]], sentinels=["sf-sentinel-first", LAST], sentinels_alone=False,
+    api_unit="sf-api", api_port=13000, ready_path="/readyz", database_unit="sf-database", gateway_port=13005, drain_grace=0,
     schema_versions="m:n", since=0, since_units=[])
 UNITS = dict(units={
     "sf-api": dict(unit(), arguments={"--graceful-timeout": "55"}, stops=[dict(seconds=9.4, itself=True)]),
     LAST: unit(50.0), "sf-off": unit(50.0, False, False)})
-RELEASES = dict(active=dict(version="0.8.0", python="3.11.2", platform="linux", since=100.0, name=""), staged=["0.8.1-a"],
-                rewritten={}, deployer="", previous=None, problem="")
+RELEASES = dict(active=dict(version="0.8.0", python="3.11.2", platform="linux", since=100.0, name=""),
+                staged=["0.8.1-a"], rewritten={}, deployer="", previous=None, problem="")
 
 
 def config(**settings):
@@ -66,8 +66,8 @@ def config(**settings):
 
 def test_what_it_is():
     node = what_it_is(PRODUCT, "sf-1", "10.0.0.1", config(
-        NODE_NAME="one", NODE_MESH_IP="10.1.0.1", MARIADB_GATEWAY_HOSTS="10.1.0.1, 10.1.0.2,", MARIADB_GATEWAY_PORT="99",
-        API_DRAIN_GRACE="8"), RELEASES, UNITS)
+        NODE_NAME="one", NODE_MESH_IP="10.1.0.1", MARIADB_GATEWAY_HOSTS="10.1.0.1, 10.1.0.2,",
+        MARIADB_GATEWAY_PORT="99", API_DRAIN_GRACE="8"), RELEASES, UNITS)
     assert (node["name"], node["address"], node["ready_url"]) == ("one", "10.1.0.1", "http://10.1.0.1:13000/readyz")
     assert node["gateway"] == "10.1.0.1:99" and node["gateways"] == ["10.1.0.1:99", "10.1.0.2:99"]
     assert (node["drain_grace"], node["drain_grace_source"]) == (8.0, "config")
@@ -100,8 +100,8 @@ def test_names(given, expected):
 
 @pytest.mark.parametrize("words, expected", [
     ("Task failed: Module failed: it broke", "it broke"),
-    ("Missing sudo password", "Missing sudo password. Let the ssh user run sudo without a password on that node, or pass "
-                              "--ask-become-pass"),
+    ("Missing sudo password", "Missing sudo password. Let the ssh user run sudo without a password on that node, or "
+                              "pass --ask-become-pass"),
 ])
 def test_a_reason(words, expected):
     assert reason(words) == expected

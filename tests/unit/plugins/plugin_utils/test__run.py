@@ -64,8 +64,8 @@ def test_plain():
     assert plain(Lazy(a=(1, Lazy(b=2)))) == {"a": [1, {"b": 2}]}
 
 
-GROUPS = {"all": ["sf-1", "sf-2", "x"], "allsf": ["sf-1", "sf-2"], "database_node": ["sf-1"], "etcd_master": ["sf-1", "x"],
-          "mine": ["sf-2"]}
+GROUPS = {"all": ["sf-1", "sf-2", "x"], "allsf": ["sf-1", "sf-2"], "database_node": ["sf-1"],
+          "etcd_master": ["sf-1", "x"], "mine": ["sf-2"]}
 
 
 def test_the_inventory():
@@ -85,5 +85,6 @@ def test_an_inventory_without_nodes(kind, words):
 
 
 def test_the_command():
-    assert playbook_command({"ansible_inventory_sources": ["a b", "c"]}, "x.y.z") == "ansible-playbook -i 'a b' -i c x.y.z"
+    sources = {"ansible_inventory_sources": ["a b", "c"]}
+    assert playbook_command(sources, "x.y.z") == "ansible-playbook -i 'a b' -i c x.y.z"
     assert playbook_command({}, "x.y.z") == "ansible-playbook x.y.z"

@@ -86,7 +86,8 @@ def test_types():
     ({"tell_webhook_url": "https://x"}, None),
     ({"tell_webhook_timeout": 0}, "tell_webhook_timeout is 0, it must be more than 0 seconds"),
     ({"tell_textfile": "/x"}, "tell_textfile is /x, its name must end in .prom"),
-    ({"hook_before_roll": "/not/there.yml"}, "no file on this machine, but named by a variable hook_...: /not/there.yml"),
+    ({"hook_before_roll": "/not/there.yml"},
+     "no file on this machine, but named by a variable hook_...: /not/there.yml"),
     ({"drain_tell_first": "true"}, "drain_tell_first is true, but no balancer"),
     ({"_raw_params": "is full"}, '-e ends a value at its first blank, so that "is full" belongs to no variable'),
 ])
