@@ -49,9 +49,11 @@ def test_a_release_of_which_nobody_knows_since_when(active):
 
 PRODUCT = dict(
     config="/etc/sf/config", config_prefix="SHAKENFIST_", credentials="/etc/sf/shakenfist.json", venv="/v",
-    releases="/r", distribution="another", deployer_mark="/m", commands=["sf-ctl"], units=["sf-*"], units_ignored=["sf-x"],
+    releases="/r", distribution="another", deployer_mark="/m", commands=["sf-ctl"], units=["sf-*"],
+    units_ignored=["sf-x"],
     restart_order=[["sf-database"], ["*"]], sentinels=["sf-sentinel-first", LAST], sentinels_alone=False,
-    api_unit="sf-api", api_port=13000, ready_path="/readyz", database_unit="sf-database", gateway_port=13005, drain_grace=0,
+    api_unit="sf-api", api_port=13000, ready_path="/readyz", database_unit="sf-database", gateway_port=13005,
+    drain_grace=0,
     schema_versions="m:n", since=0, since_units=[])
 UNITS = dict(units={
     "sf-api": dict(unit(), arguments={"--graceful-timeout": "55"}, stops=[dict(seconds=9.4, itself=True)]),
