@@ -2,6 +2,9 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
+# Private to the roles of this collection: put the start, the failure or the end of a roll into what others are told.
+# event: What has happened.
+
 from __future__ import annotations
 
 import os
@@ -9,11 +12,16 @@ import time
 
 from ansible.plugins.action import ActionBase
 from ansible_collections.shakenfist.rolling.plugins.action.lock import myself
-from ansible_collections.shakenfist.rolling.plugins.modules.announce import ARGUMENTS
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._announce import message
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._metrics import metrics
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._report import Gatherer
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import RUN_FACT, changed
+
+TEXT = dict(type="str", default="")
+ARGUMENTS = dict(
+    event=dict(type="str", choices=["start", "failure", "end"], default="end"),
+    cluster=TEXT, playbook=TEXT, condition=TEXT, message=TEXT, report=TEXT,
+)
 
 
 class ActionModule(ActionBase):

@@ -2,16 +2,38 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
+# Private to the roles of this collection: record why a node failed, decide how it returns to service, and say what
+# comes next.
+# state: The question. placed tells what a batch of nodes may rely on, before anything is done to it.
+# state: shared fails if what has run once for the whole batch, result, has a message. A task that runs once fails on
+# one of them only.
+# state: kept records the cause of a failure, way_back decides how the node returns to service, restored records what
+# has become of that, not_undone what could not be undone of the drain, and told makes the message.
+# state: others tells which other nodes of the batch, nodes, have failed, and which were lost without a word.
+# state: given_up records the cause of a failure in a step that all nodes take together, and makes the message.
+
 from __future__ import annotations
 
 import dataclasses
 import time
 
 from ansible.plugins.action import ActionBase
-from ansible_collections.shakenfist.rolling.plugins.modules.failure import ARGUMENTS
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils import _failure
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._batch import batch_of, known
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import NODE_FACT, changed, node_of, plain, run_of
+
+NAMES = dict(type="list", elements="str", default=[])
+DATA = dict(type="dict", default={})
+TEXT = dict(type="str", default="")
+ARGUMENTS = dict(
+    state=dict(type="str", required=True, choices=["placed", "shared", "kept", "way_back", "restored", "not_undone",
+                                                   "told", "others", "given_up"]),
+    task=TEXT, result=DATA, away=TEXT, node=DATA, target=DATA, releases=DATA, units=DATA, way_back=DATA,
+    what=dict(type="str", choices=["balancer", "hook"], default="hook"), left=DATA, members=NAMES, nodes=NAMES,
+    order=NAMES, serving=NAMES, gateways_down=NAMES, balancers=DATA, hooks=DATA,
+    command=TEXT, go_back=dict(type="bool", default=True),
+    reconfigure=dict(type="bool", default=False), phase=TEXT, advice=TEXT,
+)
 
 # What is taken from the plan if it is not given.
 OF_THE_PLAN = ("order", "serving", "gateways_down", "command")

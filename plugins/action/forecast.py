@@ -2,18 +2,31 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
+# Private to the roles of this collection: work out how a roll would go.
+# Tells from the plan in the record of the run, and from what was seen of the nodes, how long each of them would be
+# out of rotation, what would be restarted, what would be migrated, and for how long the roll would take. The task
+# runs once.
+
 from __future__ import annotations
 
 import json
 import os
 
 from ansible.plugins.action import ActionBase
-from ansible_collections.shakenfist.rolling.plugins.modules.forecast import ARGUMENTS
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._balancers import true
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._forecast import forecast_of, lines_of
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._node import names
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._order import restart_order
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import node_of, plain, run_of
+
+ARGUMENTS = dict(
+    staged=dict(type="bool", default=False),
+    settle=dict(type="float", default=10),
+    bake=dict(type="float", default=10),
+    strategy=dict(type="str", choices=["clone", "in_place"], default="clone"),
+    cut_short=dict(type="bool", default=False),
+    file=dict(type="path", default=""),
+)
 
 
 class ActionModule(ActionBase):

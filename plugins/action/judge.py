@@ -2,11 +2,17 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
+# Private to the roles of this collection: judge whether a cluster is fit to be rolled, and plan the roll.
+# question: who asks which nodes ask the API and pip for the others.
+# question: unseen asks what the API tells of the nodes that --limit leaves out.
+# question: plan asks for the plan. It fails, with all findings, if the cluster is not fit. The plan goes into the
+# record of the run, so the task is for localhost.
+# question: status asks how the nodes are.
+
 from __future__ import annotations
 
 from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
-from ansible_collections.shakenfist.rolling.plugins.modules.judge import ARGUMENTS
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._balancers import true
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._judge import (
     LACKING,
@@ -25,6 +31,15 @@ from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import (
     run_of,
 )
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._status import judge_status, lines_of
+
+ARGUMENTS = dict(
+    question=dict(type="str", choices=["who", "unseen", "plan", "status"], required=True),
+    nodes=dict(type="list", elements="str", default=[]),
+    api=dict(type="dict", default={}),
+    lock=dict(type="dict", default={}),
+    unseen_seen=dict(type="dict", default={}),
+    options=dict(type="dict", default={}),
+)
 
 # The role that finds out what to roll to, where that is not the newest release.
 RESOLVERS = {"rollback": "rollback", "restart": "restart", "reconfigure": "restart"}

@@ -4,12 +4,15 @@
 
 # Each task for each node costs the controller a process. So all that is asked of a node is one task.
 
+# Private to the roles of this collection: look at a node.
+# parts: ready asks every worker of the API whether it is ready, gateways all gateways that the node uses for their
+# health, gateway only the node's own, host what the host offers.
+
 from __future__ import annotations
 
 import time
 
 from ansible.errors import AnsibleConnectionFailure
-from ansible_collections.shakenfist.rolling.plugins.modules.look import ARGUMENTS
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._node import (
     config_question,
     reason,
@@ -20,6 +23,12 @@ from ansible_collections.shakenfist.rolling.plugins.plugin_utils._node import (
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._notes import keys
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import NODE_FACT, changed, node_of
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._timeline import TimedAction
+
+ARGUMENTS = dict(
+    product=dict(type="dict", required=True),
+    parts=dict(type="list", elements="str", choices=["ready", "gateways", "gateway", "host"], default=[]),
+    noted=dict(type="bool", default=False),
+)
 
 DUMPS = ["mariadb-dump", "mysqldump"]
 

@@ -2,6 +2,12 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
+# Private to the roles of this collection: keep the record of a run.
+# state: begun makes a new record, and forgets the one of an earlier run. The task runs once, for localhost.
+# state: noted adds run to the record of the run, and node to that of the node that the task is for.
+# state: running records that the lock is held and the run has something to do, ended that the run was ended.
+# state: seen only returns both.
+
 from __future__ import annotations
 
 import dataclasses
@@ -9,7 +15,6 @@ import time
 
 from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
-from ansible_collections.shakenfist.rolling.plugins.modules.run import ARGUMENTS
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import (
     NODE_FACT,
     RUN_FACT,
@@ -18,6 +23,14 @@ from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import (
     inventory_of,
     node_of,
     run_of,
+)
+
+ARGUMENTS = dict(
+    state=dict(type="str", choices=["begun", "noted", "running", "ended", "seen"], required=True),
+    kind=dict(type="str", choices=["upgrade", "rollback", "restart", "reconfigure", "plan", "status", "pause", "resume",
+                                   "stop"], default="upgrade"),
+    run=dict(type="dict", default={}),
+    node=dict(type="dict", default={}),
 )
 
 

@@ -2,13 +2,17 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
+# Private to the roles of this collection: check what the operator has set.
+# Fails if a variable looks like one of this collection and is none, if a value is not of the type that its role
+# documents, or if it cannot be met, such as a hook whose file is not there.
+# Looks at the variables of all nodes of the play, so the task runs once.
+
 from __future__ import annotations
 
 import re
 
 from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
-from ansible_collections.shakenfist.rolling.plugins.modules.settings import ARGUMENTS
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._balancers import balancers_of, drain_balancers
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import plain, run_of
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._variables import (
@@ -19,6 +23,12 @@ from ansible_collections.shakenfist.rolling.plugins.plugin_utils._variables impo
     since,
     unknown,
     wrong_types,
+)
+
+ARGUMENTS = dict(
+    nodes=dict(type="list", elements="str", required=True),
+    database=dict(type="list", elements="str", required=True),
+    extra=dict(type="list", elements="str", default=[]),
 )
 
 NO_TIER = ("No node is in the database tier: the inventory needs a group database (or database_node, or etcd_master) "

@@ -2,12 +2,24 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
+# Private to the roles of this collection: judge what the watcher of the service has seen.
+# state: due tells whether the service is watched, and what to ask the watcher with. started records that it is.
+# state: looked records what was seen, and fails if more than budget requests have failed, or if nobody watches any
+# more. ended records the last of it.
+
 from __future__ import annotations
 
 from ansible.plugins.action import ActionBase
-from ansible_collections.shakenfist.rolling.plugins.modules.watch import ARGUMENTS
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils import _watch
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import RUN_FACT, changed, plain, run_of
+
+ARGUMENTS = dict(
+    state=dict(type="str", choices=["due", "started", "looked", "ended"], required=True),
+    url=dict(type="str", default=""),
+    batch=dict(type="list", elements="str", default=[]),
+    result=dict(type="dict", default={}),
+    budget=dict(type="int", default=0),
+)
 
 
 class ActionModule(ActionBase):

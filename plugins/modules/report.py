@@ -10,8 +10,8 @@ module: report
 short_description: Write down how a roll went, as a page and as data
 version_added: 0.1.0
 description:
-  - Writes C(rolling-report-TIME.html) and C(rolling-report-TIME.json) on the controller, from the record of the run
-    (M(shakenfist.rolling.run)). TIME is when the run began, in UTC; a later call of the same run replaces both.
+  - Writes C(rolling-report-TIME.html) and C(rolling-report-TIME.json) on the controller, from the record of the
+    run. TIME is when the run began, in UTC; a later call of the same run replaces both.
   - Connects to no node. The task is for localhost, with C(delegate_facts): where the page is becomes a part of the
     record.
   - Never fails. What goes wrong is a warning, because a run that ends here has something else to say.
