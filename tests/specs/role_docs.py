@@ -18,7 +18,6 @@ ROLES = sorted(path for path in (ROOT / "roles").iterdir() if path.is_dir())
 PLAYBOOKS = sorted((ROOT / "playbooks").glob("*.yml"))
 REFERENCE = ROOT / "docs" / "variables.md"
 SHARED = "rolling_"  # the playbooks' own, which role preflight documents
-BEGIN, END = "<!-- variables: from meta/argument_specs.yml -->\n", "<!-- end of variables -->\n"
 
 
 def load(path):
@@ -75,23 +74,6 @@ def rows(named, values, kind, describe):
         default = "required" if option.get("required") else cell(values[name]) if name in values else "not set"
         lines.append(f"| `{name}` | {kind(option)} | {default} | {describe(name, option)} |")
     return "\n".join(lines) + "\n"
-
-
-def table(role):
-    """The variables of a role, for its README."""
-    if not options(role):
-        return "None of its own.\n"
-    return rows(options(role), defaults(role), kind, lambda dummy, option: description(option))
-
-
-def updated(role):
-    """The README of a role as it ought to be."""
-    text = (role / "README.md").read_text(encoding="utf-8")
-    before, begin, rest = text.partition(BEGIN)
-    dummy, end, after = rest.partition(END)
-    if not (begin and end):
-        raise ValueError(f"{role}/README.md lacks the lines {BEGIN!r} and {END!r}")
-    return before + begin + table(role) + end + after
 
 
 def published(tasks):
@@ -176,5 +158,3 @@ says. What is *set by* a playbook is that playbook's to know: set it only in a p
 
 if __name__ == "__main__":
     REFERENCE.write_text(reference(), encoding="utf-8")
-    for a_role in ROLES:
-        (a_role / "README.md").write_text(updated(a_role), encoding="utf-8")
