@@ -101,6 +101,11 @@ SCHEMA = """
   ansible.builtin.debug:
     msg: "notes: version 1 -> 2"
 """
+LOOK = """
+- name: Publish what was seen of the schema
+  ansible.builtin.set_fact:
+    schema_seen: {tables: {}, wanted: {}, expected: {}, backup: ""}
+"""
 VERIFY = """
 - name: Watch the API for a while
   shakenfist.rolling.ready_info:
@@ -126,6 +131,7 @@ class FakeRoll:
             shutil.copytree(ROOT / "roles" / role, self.collection / "roles" / role)
         for role, tasks in (("preflight", PREFLIGHT), ("schema", SCHEMA), ("verify", VERIFY)):
             self.write(f"roles/{role}/tasks/main.yml", tasks)
+        self.write("roles/schema/tasks/look.yml", LOOK)
         self.write("roles/preflight/vars/main.yml", yaml.safe_dump(dict(preflight_fake=dict(
             node=self.node(), plan=self.plan(**plan or {})))))
         plugins = [path for kind in ("modules", "action") for path in (ROOT / "plugins" / kind).glob("*.py")]
