@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 
-from ansible_collections.shakenfist.rolling.plugins.plugin_utils._grace import drain_grace
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._grace import drain_grace, number
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._notes import keys
 
 SUDO = ". Let the ssh user run sudo without a password on that node, or pass --ask-become-pass"
@@ -27,7 +27,9 @@ def reason(words):
 def config_question(product):
     """The arguments of the module C(config_info)."""
     return dict(path=product["config"], prefix=product["config_prefix"], keys=list(SETTINGS),
-                presence=[CREDENTIALS, *keys(product["distribution"])["settings"]])
+                presence=[CREDENTIALS, *keys(product["distribution"])["settings"]],
+                # One address for each gateway: by their names, nobody would know which node's they are.
+                hosts="MARIADB_GATEWAY_HOSTS", own="NODE_MESH_IP")
 
 
 def releases_question(product):
@@ -38,7 +40,8 @@ def releases_question(product):
 
 def units_question(product, settings):
     """The arguments of the module C(units_info); the journal is only read for what nothing else tells."""
-    stated = "API_DRAIN_GRACE" in settings or float(product["drain_grace"] or 0) > 0
+    configured = number(settings.get("API_DRAIN_GRACE"))
+    stated = configured is not None or float(product["drain_grace"] or 0) > 0
     return dict(patterns=product["units"], exclude=product["units_ignored"], arguments=["--graceful-timeout"],
                 stops=[] if stated else [product["api_unit"]])
 
@@ -76,7 +79,6 @@ def what_it_is(product, name, address, config, releases, units):
     api_unit = units["units"].get(product["api_unit"], {})
     grace = drain_grace(settings.get("API_DRAIN_GRACE", ""), product["drain_grace"], api_unit)
     managed = [unit for unit, state in units["units"].items() if state["managed"]]
-    hosts = [host.strip() for host in settings.get("MARIADB_GATEWAY_HOSTS", "").split(",")]
     same = ("config", "config_prefix", "credentials", "venv", "releases", "distribution", "api_unit", "database_unit",
             "schema_versions", "restart_order")
     return dict(
@@ -88,7 +90,7 @@ def what_it_is(product, name, address, config, releases, units):
         drain_grace=grace["seconds"],
         drain_grace_source=grace["source"],
         gateway=f"{address}:{port}",
-        gateways=[f"{host}:{port}" for host in hosts if host],
+        gateways=[f"{host}:{port}" for host in config["addresses"]],
         has_database_credentials=config["present"][CREDENTIALS],
         present=config["present"],
         spelt=config["spelt"],

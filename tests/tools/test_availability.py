@@ -37,6 +37,8 @@ class Service(http.server.ThreadingHTTPServer):
         self.forget = 0
         self.stall = threading.Event()
         self.stall.set()
+        self.silent_from = None
+        self.slow = 0
         self.close_idle = False
         self.url = 'http://127.0.0.1:%d' % self.server_address[1]
 
@@ -67,6 +69,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self):
         self.server.count += 1
+        if self.server.count == self.server.silent_from:
+            self.server.stall.clear()
         self.server.stall.wait(20)
         fault = self.server.faults.get(self.server.count)
         if fault == 'reset':
@@ -77,7 +81,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.answer(claim=10)
             self.close_connection = True
         elif fault == 'drip':
-            for dummy in range(40):
+            for dummy in range(100):
                 self.wfile.write(b'HTTP/1.1 200 OK\r\nX-Slow: ' if dummy == 0 else b'.')
                 self.wfile.flush()
                 time.sleep(0.1)
@@ -90,6 +94,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         elif fault:
             self.answer(fault)
         elif self.path.startswith('/api/slow'):
+            self.server.slow += 1
             time.sleep(0.5)
             self.answer()
         elif self.path == '/api/secret':
@@ -130,9 +135,32 @@ def service():
 
 def probe(service, duration=1.0, **options):
     options.setdefault('rate', 100)
+    options.setdefault('timeout', 30.0)
     prober = availability.Prober(service.url + '/api', **options)
     prober.run(duration)
     prober.read_back()
+    return prober.report()
+
+
+def stall(service, prober):
+    """The service answers nothing more, until 60 requests more were due since its last answer."""
+    while prober.good < 20:
+        time.sleep(0.01)
+    service.stall.clear()
+    good = due = 0
+    while prober.offered < due + 60 and not prober.ended:
+        if prober.good != good:
+            good, due = prober.good, prober.offered
+        time.sleep(0.01)
+    service.stall.set()
+
+
+def stalled(service, duration):
+    prober = availability.Prober(service.url + '/api', rate=100, timeout=30.0)
+    thread = threading.Thread(target=stall, args=(service, prober), daemon=True)
+    thread.start()
+    prober.run(duration)
+    thread.join()
     return prober.report()
 
 
@@ -144,7 +172,8 @@ def test_all_well(service):
     assert report['sent']['slow'] == 2
     assert report['sent']['fresh'] > 20 and report['sent']['kept_alive'] > 20
     assert report['requests'] == 102 == report['answered'] - 1  # and the list at the end
-    assert report['p50'] < 0.1 and report['longest_gap'] < 0.3
+    # On a busy machine an answer may take its time; then it is no less a gap.
+    assert 0 < report['p50'] <= report['worst'] and report['longest_gap'] < 0.3 + report['worst']
     words = availability.summary(report)
     assert '\nfailed 0\nlost 0 of 10 acknowledged writes\n' in words
 
@@ -162,13 +191,15 @@ def test_all_well(service):
 ])
 def test_one_fault_is_one_failure(service, fault, kind):
     service.faults = {20: fault}
-    report = probe(service, duration=0.5, timeout=1.0)
+    # Where the fault is a timeout all other requests have to end within it, on a busy machine, too.
+    slowly = {'duration': 2.5, 'rate': 20, 'timeout': 3.0} if kind == 'timeout' else {'duration': 0.5, 'timeout': 30.0}
+    report = probe(service, **slowly)
     assert report['requests'] == 50
     assert report['failed'] == 1
     (found, count), = report['failed_by_kind'].items()
     assert count == 1 and found.startswith(kind)
     failure, = report['first_failures']
-    assert failure['path'] == '/api/' and abs(failure['time'] - time.time()) < 10
+    assert failure['path'] == '/api/' and report['began'] <= failure['time'] <= time.time()
     assert '\nfailed 1\n' in availability.summary(report)
 
 
@@ -198,36 +229,33 @@ def test_writes_that_cannot_be_read_back(service):
 
 
 def test_a_stall_does_not_reduce_the_load(service):
-    threading.Timer(0.3, service.stall.clear).start()
-    threading.Timer(0.9, service.stall.set).start()
-    report = probe(service, duration=1.2)
-    assert report['requests'] == 120 and report['failed'] == 0
-    assert 0.5 < report['longest_gap'] < 0.9
+    report = stalled(service, 2.0)
+    assert report['requests'] == 200 and report['failed'] == 0
+    assert 0.5 < report['longest_gap'] < report['seconds']
     assert report['p99'] > 0.4
 
 
 def test_a_service_that_falls_silent(service):
-    threading.Timer(0.3, service.stall.clear).start()
-    report = probe(service, duration=1.0, timeout=0.5)
-    assert 50 < report['failed_by_kind']['timeout'] < 80
+    service.silent_from = 15
+    report = probe(service, duration=2.0, timeout=2.0, rate=50)
+    assert 80 < report['failed_by_kind']['timeout'] < 100
     assert report['longest_gap'] > 0.6
 
 
 def test_a_lack_of_threads_shows_as_late(service, monkeypatch):
     monkeypatch.setattr(availability, 'MAX_THREADS', 5)
-    threading.Timer(0.2, service.stall.clear).start()
-    threading.Timer(0.8, service.stall.set).start()
-    report = probe(service, duration=1.0)
-    assert report['requests'] == 100 and report['failed'] == 0
-    assert report['late'] > 10 and 0.25 < report['worst_late'] < 1
+    report = stalled(service, 2.0)
+    assert report['requests'] == 200 and report['failed'] == 0
+    assert report['late'] > 10 and 0.25 < report['worst_late'] < report['worst']
     assert 'started late' in availability.summary(report)
 
 
 def test_closed_while_idle_is_reopened_before_sending(service):
     service.close_idle = True
-    report = probe(service)
-    assert report['failed'] == 0 and report['requests'] == 100
-    assert report['reopened'] > 20
+    # Slowly, so that the end of a connection arrives before it is used again.
+    report = probe(service, rate=40, duration=2.0)
+    assert report['failed'] == 0 and report['requests'] == 80
+    assert report['reopened'] > 10
 
 
 def test_reset_of_a_kept_alive_connection_is_a_failure(service):
@@ -248,7 +276,7 @@ def test_nobody_listens_in_between(service):
 
 def command(*argv):
     return subprocess.run([os.path.join(TOOLS, 'availability')] + list(argv), check=False, capture_output=True,
-                          text=True, timeout=30)
+                          text=True, timeout=60)
 
 
 def test_command(service, tmp_path):
@@ -272,11 +300,13 @@ def test_a_signal_ends_the_load_and_loses_nothing(service, number):
     process = subprocess.Popen([os.path.join(TOOLS, 'availability'), service.url + '/api', '--slow', '/slow:0.3',
                                 '--rate', '50'], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert 'at 50 requests a second' in process.stderr.readline()
-    time.sleep(1)
+    limit = time.monotonic() + 60
+    while service.slow < 3 and time.monotonic() < limit:
+        time.sleep(0.01)
     process.send_signal(number)
-    output, dummy = process.communicate(timeout=15)
+    output, dummy = process.communicate(timeout=60)
     assert process.returncode == 0
-    assert 'failed 0' in output and 'lost 0' in output and ' 3 slow' in output
+    assert 'failed 0' in output and 'lost 0' in output and ' %d slow' % service.slow in output
 
 
 @pytest.mark.parametrize('argv, words', [

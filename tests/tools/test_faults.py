@@ -206,7 +206,7 @@ def test_a_command_that_hangs(make, monkeypatch):
 def test_children_of_a_killed_controller_are_ended(make):
     run = make('sleep 60 & echo started; wait')
     run.roll = run.start(run.command())
-    words.until('it has started', lambda: run.roll.lines == ['started'], 10)
+    words.until('it has started', lambda: run.roll.lines == ['started'], 60)
     run.roll.kill()
     run.roll.wait()
     assert faults.signalled(run.roll.child, 0)
@@ -580,7 +580,7 @@ def test_rows_that_no_worker_is_left_for_are_not_green(three, capsys):
 
 
 INTERRUPT = """import os, pathlib, signal, sys, time
-log, deadline = pathlib.Path(sys.argv[1]), time.monotonic() + 20
+log, deadline = pathlib.Path(sys.argv[1]), time.monotonic() + 60
 while time.monotonic() < deadline and (not log.exists() or log.read_text().count('began') < 2):
     time.sleep(0.02)
 os.kill(int(sys.argv[2]), signal.SIGTERM)
@@ -618,6 +618,6 @@ def test_a_worker_takes_its_lab_down(orders, code):
     """Also where nobody gives it orders any more, because the first program was killed."""
     child = subprocess.Popen([sys.executable, '-c', ALONE, str(faults.ROOT / 'tools/lib')], stdin=subprocess.PIPE,
                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    out, text = child.communicate(orders, timeout=20)
+    out, text = child.communicate(orders, timeout=60)
     assert (out, text.strip()) == ('', 'ran %s/tools/lab down' % faults.ROOT)
     assert child.returncode == code

@@ -10,6 +10,7 @@ import socket
 import sys
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 
@@ -37,6 +38,7 @@ class Node:
 
     def __init__(self, workers=5):
         self.ready = [True] * workers
+        self.holding = set()
         self.listener = socket.create_server(('127.0.0.1', 0), backlog=64)
         self.port = self.listener.getsockname()[1]
         for number in range(workers):
@@ -48,9 +50,12 @@ class Node:
                 connection = self.listener.accept()[0]
             except OSError:
                 return
+            self.holding.add(number)
             with connection:
                 try:
-                    if connection.recv(4096):
+                    asked = connection.recv(4096)
+                    self.holding.discard(number)
+                    if asked:
                         status = b'200 ready' if self.ready[number] else b'503 not ready'
                         connection.sendall(b'HTTP/1.1 %s\r\nConnection: close\r\n\r\n' % status)
                 except OSError:
@@ -61,9 +66,19 @@ class Node:
         self.listener.close()
 
 
+def until(condition):
+    limit = time.monotonic() + 60
+    while not condition() and time.monotonic() < limit:
+        time.sleep(0.01)
+    assert condition()
+
+
 @pytest.fixture
-def node():
+def node(monkeypatch):
     service = Node()
+    # However slow the machine: connections are held until each worker has one.
+    held = SimpleNamespace(time=time.time, sleep=lambda dummy: until(lambda: len(service.holding) == 5))
+    monkeypatch.setattr(rotation, 'time', held)
     yield service
     service.close()
 
@@ -98,22 +113,30 @@ def test_nobody_there():
 
 def test_watch(node):
     watch = rotation.Watch('sf-2', '127.0.0.1', node.port)
+
+    def samples(count):
+        wanted = watch.samples + count
+        until(lambda: watch.samples >= wanted)
+
     watch.start()
-    time.sleep(0.5)
+    samples(5)
     out = time.time()
+    samples(2)  # the one that is under way now has begun since
     node.ready = [False] * 5
-    time.sleep(0.5)
+    until(lambda: watch.windows)
+    noticed = time.time()
     node.ready = [True, True, True, True, False]  # not yet all
-    time.sleep(0.7)
+    samples(10)
+    seen, = watch.windows
+    assert seen.end is None
     back = time.time()
     node.ready = [True] * 5
-    time.sleep(1)
+    until(lambda: seen.end is not None)
+    done = time.time()
+    samples(5)
     watch.stop()
-    seen, = watch.windows
-    assert seen.status == 503
-    assert -0.05 < seen.start - out < 0.3
-    assert 0 <= seen.end - back < 0.4
-    assert watch.samples > 20
+    assert watch.windows == [seen] and seen.status == 503
+    assert out <= seen.start <= noticed and back <= seen.end <= done
 
 
 def test_events_of_a_journal():

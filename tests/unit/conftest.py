@@ -11,7 +11,8 @@ from threading import Thread
 
 import pytest
 from ansible.module_utils import basic
-from ansible_collections.shakenfist.rolling.tests.unit.fakes import FakeSystemd, Workers, make_venv
+from ansible_collections.shakenfist.rolling.plugins.module_utils import _common
+from ansible_collections.shakenfist.rolling.tests.unit.fakes import Clock, FakeSystemd, Workers, make_venv
 
 
 @contextlib.contextmanager
@@ -44,6 +45,14 @@ def run_module(capsys, tmp_path):
         return {"failed": False, **json.loads(capsys.readouterr().out)}
 
     return run
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """The time of wait_for, which then waits for nothing but the looks themselves."""
+    fake = Clock()
+    monkeypatch.setattr(_common, "time", fake)
+    return fake
 
 
 @pytest.fixture

@@ -5,11 +5,9 @@
 from __future__ import annotations
 
 import contextlib
-import select
 import socket
 import struct
-import time
-from threading import Event, Thread
+from threading import Event, Lock, Thread
 
 BODY = {
     "chunked": (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n", True),
@@ -121,43 +119,41 @@ class Sleeper:
     Each worker sleeps until the listener has a connection, as gunicorn's sync workers do. One that finds its grace over
     ends; else it serves. A connection on which nothing is asked is let go at its end.
 
+    :ivar grace: whether it lasts.
     :ivar ended: set once every worker has ended.
     :ivar knocks: on how many connections nothing was asked.
     """
 
-    def __init__(self, grace, workers=3):
+    def __init__(self, workers=3):
         self.listener = socket.create_server(("127.0.0.1", 0), backlog=64)
-        self.listener.setblocking(False)
         self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}/readyz"
-        self.end_of_grace = time.monotonic() + grace
-        self.ended, self.over = Event(), Event()
-        self.knocks, self.left = 0, workers
+        self.grace, self.ended = True, Event()
+        self.knocks, self.left, self.lock = 0, workers, Lock()
         for dummy in range(workers):
             Thread(target=self._work, daemon=True).start()
 
     def _work(self):
-        with contextlib.suppress(OSError, ValueError):  # closed meanwhile
-            while time.monotonic() < self.end_of_grace:
-                try:
-                    connection = self.listener.accept()[0]
-                except BlockingIOError:
-                    select.select([self.listener], [], [], 30)
-                    continue
+        with contextlib.suppress(OSError):  # closed meanwhile
+            while True:
+                connection = self.listener.accept()[0]
+                if not self.grace:
+                    connection.close()
+                    break
                 self._serve(connection)
-            self.left -= 1
-            if not self.left:
-                self.ended.set()
+            with self.lock:
+                self.left -= 1
+                if not self.left:
+                    self.ended.set()
 
     def _serve(self, connection):
         with contextlib.suppress(OSError), connection:
-            connection.setblocking(True)
             if connection.recv(4096):
                 connection.sendall(b"HTTP/1.1 503 X\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
             else:
-                self.knocks += 1
+                with self.lock:
+                    self.knocks += 1
 
     def close(self):
-        self.end_of_grace = 0
-        with contextlib.suppress(OSError):
-            socket.create_connection(self.listener.getsockname(), timeout=1).close()
+        # shutdown wakes the workers that wait in accept, close alone does not.
+        self.listener.shutdown(socket.SHUT_RDWR)
         self.listener.close()

@@ -79,6 +79,32 @@ MISSING = unit("inactive", "dead", LoadState="not-found", UnitFileState="", Invo
                ExecMainStartTimestampMonotonic="0")
 
 
+class Clock:
+    """Takes the place of the module C(time): its time passes only while somebody sleeps.
+
+    So whoever waits looks as often on a busy machine as on an idle one.
+
+    :ivar naps: for how long somebody slept, each time.
+    :ivar meanwhile: what happens while somebody sleeps, a function for each time.
+    """
+
+    def __init__(self, now=1000.0):
+        self.now = now
+        self.naps, self.meanwhile = [], []
+
+    def monotonic(self):
+        return self.now
+
+    time = monotonic
+
+    def sleep(self, seconds):
+        assert seconds > 0
+        self.naps.append(seconds)
+        self.now += seconds
+        if self.meanwhile:
+            self.meanwhile.pop(0)()
+
+
 class FakeSystemd:
     """Takes the place of AnsibleModule.run_command for systemctl and journalctl.
 
@@ -145,7 +171,7 @@ class Workers:
                 return
             with connection:
                 try:
-                    self.all_busy.wait(timeout=3)
+                    self.all_busy.wait(timeout=30)
                 except BrokenBarrierError:
                     pass
                 if not connection.recv(4096):

@@ -86,6 +86,10 @@ def seen(words, condition):
     return Moment(words, condition)
 
 
+# Options of a lab in which a drain lasts long enough to throw a fault into it, on a busy machine, too.
+DRAINS_LONG = ('--drain-grace', '8')
+
+
 def unit_is(node, unit, *states):
     return Moment('%s of %s is %s' % (unit, node, ' or '.join(states)),
                   lambda run: run.lab.unit(node, unit)['ActiveState'] in states)

@@ -48,7 +48,7 @@ class Cluster:
     def answers(self, name):
         database = name == "sf-1"
         return dict(
-            config_info=dict(settings=dict(NODE_NAME=name, MARIADB_GATEWAY_HOSTS="10.0.0.1", API_DRAIN_GRACE="8"),
+            config_info=dict(settings=dict(NODE_NAME=name, API_DRAIN_GRACE="8"), addresses=["10.0.0.1"],
                              present=dict(MARIADB_HOST=database), spelt={}),
             release_info=dict(active=dict(version="0.8.0", name="", path="/v", python="3.11.2", platform="x",
                                           since=1.0), staged=[], rewritten={}, deployer="", previous=None, problem=""),

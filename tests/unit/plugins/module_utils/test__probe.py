@@ -179,9 +179,9 @@ def test_a_request_is_ended_whatever_the_server_sends(service, behaviour, fresh)
     request, ended = Request(target, fresh), []
     thread = Thread(target=lambda: ended.append(request.ask()), daemon=True)
     thread.start()
-    assert wait_for(service.count, 5)
+    assert wait_for(service.count, 60)
     request.expire()
-    thread.join(5)
+    thread.join(60)
     assert ended == ["timeout"] and target.kept == 0
 
 
@@ -671,7 +671,7 @@ def tick(watcher, question=None):
         listener.bind(path)
         listener.listen()
         if question is not None:
-            client.settimeout(5)
+            client.settimeout(60)
             client.connect(path)
             client.sendall(question)
         watcher.tick(listener)
@@ -741,10 +741,10 @@ def test_the_requests_under_way_are_waited_for(service, place):
         listener.listen()
         thread = Thread(target=watcher.run, args=(listener, lambda: None), daemon=True)
         thread.start()
-        assert wait_for(service.count, 5)
+        assert wait_for(service.count, 60)
         client.connect("socket")
         client.sendall(b'{"stop": true}\n')
-        thread.join(10)
+        thread.join(60)
         report = json.loads(client.recv(1000000))["report"]
     assert report["under_way"] == 0 and report["requests"] == watcher.number == report["failed"]
     assert report["kinds"] == {"timeout": report["failed"]} and report["ended"] == "stopped"

@@ -23,9 +23,10 @@ from ansible_collections.shakenfist.rolling.tests.unit.fake_haproxy import (
 
 
 @pytest.fixture
-def run(run_module):
+def run(run_module, monkeypatch, clock):
     """Look at a HAProxy of these looks."""
     fakes = []
+    monkeypatch.setattr(haproxy_info, "time", clock)
 
     def start(*looks, kind="tcp", **arguments):
         fakes.append(FakeHaproxy(kind, looks))
@@ -85,23 +86,29 @@ def test_it_waits(run, arguments):
 
 @pytest.mark.parametrize("looks, arguments, message", [
     ([{"sf-2": UP}, {"sf-1": UP, "sf-2": DOWN}], dict(expect="down"),
-     r"expected HAProxy 127.* to say DOWN or DRAIN for sf-api/sf-1 within 0.1 s; last seen: UP \(L7OK 200\)$"),
+     r"expected HAProxy 127.* to say DOWN or DRAIN for sf-api/sf-1 within 10 s; last seen: UP \(L7OK 200\)$"),
     ([{"sf-1": UP, "sf-2": DOWN}], dict(expect="up"),
-     r"expected HAProxy 127.* to say UP for sf-api/sf-2 within 0.1 s; last seen: DOWN \(L7STS 503\)$"),
+     r"expected HAProxy 127.* to say UP for sf-api/sf-2 within 10 s; last seen: DOWN \(L7STS 503\)$"),
     ([{"sf-1": MAINT, "sf-2": DOWN}], dict(expect="up"),
-     r"for sf-api/sf-1, sf-api/sf-2 within 0.1 s; last seen: sf-api/sf-1 MAINT; sf-api/sf-2 DOWN \(L7STS 503\)$"),
+     r"for sf-api/sf-1, sf-api/sf-2 within 10 s; last seen: sf-api/sf-1 MAINT; sf-api/sf-2 DOWN \(L7STS 503\)$"),
     ([{"sf-1": L4, "sf-2": UNCHECKED}], dict(checked=True),
-     "expected checks of layer 7 from HAProxy 127.* within 0.1 s: the check of sf-api/sf-1 is L4OK.*; the check of "
+     "expected checks of layer 7 from HAProxy 127.* within 10 s: the check of sf-api/sf-1 is L4OK.*; the check of "
      "sf-api/sf-2 is none"),
     ([{"sf-1": L4, "sf-2": DOWN}], dict(expect="up", checked=True),
      "to say UP for sf-api/sf-2 .* And the check of sf-api/sf-1 is L4OK"),
-    (["garbage"], {}, "expected HAProxy 127.* to answer within 0.1 s; last seen: .* it said 'garbage'"),
-    ([None], {}, "expected HAProxy 127.* to answer within 0.1 s; last seen: .* no answer within 0.1 s"),
+    (["garbage"], {}, "expected HAProxy 127.* to answer within 10 s; last seen: .* it said 'garbage'"),
 ])
 def test_the_time_runs_out(run, looks, arguments, message):
-    result = run(*looks, timeout=0.1, **arguments)
+    result = run(*looks, timeout=10, interval=5, **arguments)
     assert result["failed"] and re.search(message, result["msg"]), result["msg"]
-    assert result["problems"]
+    assert result["problems"] and result["waited"] == 10
+
+
+def test_silence_until_the_time_runs_out(run):
+    result = run(None, timeout=0.1, interval=0.1)
+    assert result["failed"] and result["problems"]
+    assert re.search("expected HAProxy 127.* to answer within 0.1 s; last seen: .* no answer within 0.1 s$",
+                     result["msg"]), result["msg"]
 
 
 @pytest.mark.parametrize("arguments, message", [
@@ -111,7 +118,7 @@ def test_the_time_runs_out(run, looks, arguments, message):
 @pytest.mark.parametrize("timeout", [0, 30])
 def test_unknown_names_are_not_waited_for(run, arguments, message, timeout):
     result = run({"sf-2": DOWN}, timeout=timeout, **arguments)
-    assert result["failed"] == bool(timeout) and result["reachable"] and result["waited"] < 5
+    assert result["failed"] == bool(timeout) and result["reachable"] and result["waited"] == 0
     assert re.search(message, result["problems"][0]) and re.search(message, result.get("msg", result["problems"][0]))
 
 

@@ -80,12 +80,12 @@ def test_nothing_to_do(haproxy, run, look, bits, state, was):
 
 def test_it_waits_for_sessions(haproxy, run):
     fake = haproxy(server(sessions=3), server("DRAIN", 3), server("DRAIN", 1), DRAINED)
-    result = run(fake, "drain", sessions_timeout=5)
+    result = run(fake, "drain", sessions_timeout=60)
     assert not result["failed"] and result["changed"] and result["sessions"] == 0
 
 
 def test_it_waits_for_sessions_of_an_earlier_drain(haproxy, run):
-    result = run(haproxy(server("DRAIN", 3), server("DRAIN", 1), DRAINED, bits=8), "drain", sessions_timeout=5)
+    result = run(haproxy(server("DRAIN", 3), server("DRAIN", 1), DRAINED, bits=8), "drain", sessions_timeout=60)
     assert not result["failed"] and not result["changed"] and result["sessions"] == 0
 
 

@@ -7,10 +7,10 @@ from __future__ import annotations
 import os
 import platform
 import stat
-import time
 
 import pytest
 from ansible_collections.shakenfist.rolling.plugins.modules import host_info
+from ansible_collections.shakenfist.rolling.tests.unit.fakes import Clock
 
 
 @pytest.fixture
@@ -53,8 +53,9 @@ def test_a_host(run, host, check):
 
 
 @pytest.mark.parametrize("ahead", [-30, 0, 30])
-def test_the_clock(run, ahead):
-    assert run(reference=time.time() - ahead)["clock_offset"] == pytest.approx(ahead, abs=5)
+def test_the_clock(run, ahead, monkeypatch):
+    monkeypatch.setattr(host_info, "time", Clock(1000.0))
+    assert run(reference=1000.0 - ahead)["clock_offset"] == ahead
 
 
 def test_directories(run, host):

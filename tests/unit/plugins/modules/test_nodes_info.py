@@ -87,10 +87,11 @@ class Api:
 
 
 @pytest.fixture
-def apis(monkeypatch):
+def apis(monkeypatch, clock):
     """Two APIs, behind a proxy that must not be asked."""
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
-    monkeypatch.setattr(nodes_info, "INTERVAL", 0.02)
+    monkeypatch.setattr(nodes_info, "time", clock)
+    monkeypatch.setattr(nodes_info, "INTERVAL", 2)
     found = [Api(), Api()]
     yield found
     for api in found:
@@ -177,14 +178,20 @@ def test_nobody_answers(run, credentials, closed):
     assert result["problem"] == f"{silence(closed)}; {silence(closed + '/api')}"
 
 
-def test_an_api_that_says_nothing(run, credentials):
+def test_an_api_that_says_nothing(run, credentials, monkeypatch):
+    limits, really = [], nodes_info.urls.open_url
+
+    def open_url(*arguments, **more):
+        limits.append(more["timeout"])
+        return really(*arguments, **more)
+
+    monkeypatch.setattr(nodes_info.urls, "open_url", open_url)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         credentials.write_text(json.dumps({"namespace": "system", "key": KEY, "apiurl": url}))
-        begin = time.monotonic()
         result = run(request_timeout=0.2)
     assert not result["failed"] and "does not answer (timed out)" in result["problem"]
-    assert time.monotonic() - begin < 3
+    assert limits == [0.2]
 
 
 @pytest.mark.parametrize("auth, listing, problem", [
@@ -248,17 +255,16 @@ def test_a_redirect_does_not_get_the_credentials(run, apis, which, status):
      "sf-1:13000 is no URL of an API: expected one such as http://10.0.0.1:13000, in {path} or in url"),
 ])
 @pytest.mark.parametrize("timeout", [0, 30])
-def test_credentials_that_do_not_do(run, credentials, text, problem, timeout):
+def test_credentials_that_do_not_do(run, credentials, clock, text, problem, timeout):
     if text is None:
         credentials.unlink()
     else:
         credentials.write_text(text)
-    begin = time.monotonic()
     result = run(timeout=timeout)
     assert result["failed"] is bool(timeout) and result["known"] is False
     assert result["problem"] == problem.format(path=credentials)
     assert result.get("msg", result["problem"]) == result["problem"]
-    assert time.monotonic() - begin < 5
+    assert clock.naps == []
 
 
 def test_a_url_does_for_a_file_without_one(run, api, credentials):
@@ -294,39 +300,38 @@ def test_wait_for_a_release(run, api, names, last):
     ([], [], "the API knows no node"),
     ([], [node("sf-9", "0.7.2", "deleted")], "the API knows no node"),
 ])
-@pytest.mark.parametrize("timeout, within", [(0, ""), (0.3, " within 0.3 s")])
-def test_a_release_that_does_not_come(run, api, names, nodes, words, timeout, within):
-    seen = time.time() - 100
+@pytest.mark.parametrize("timeout, within", [(0, ""), (10, " within 10 s")])
+def test_a_release_that_does_not_come(run, api, clock, names, nodes, words, timeout, within):
+    seen = clock.now - 100
     api.nodes = [[dict(found, lastseen=found["lastseen"] and seen) for found in nodes]]
     result = run(release="0.8.1", names=names, timeout=timeout)
     assert result["failed"] is bool(timeout) and result["known"] is True
-    expected = [f"expected release 0.8.1 from every node{within}; {words.format(ago=ago)}" for ago in range(100, 110)]
-    assert result["problem"] in expected
+    assert result["problem"] == (
+        f"expected release 0.8.1 from every node{within}; {words.format(ago=100 + timeout)}")
     assert result.get("msg", result["problem"]) == result["problem"]
 
 
-def test_wait_for_an_api(run, api):
+def test_wait_for_an_api(run, api, clock):
     api.auth = (502, b"")
-    Thread(target=lambda: (time.sleep(0.3), setattr(api, "auth", None)), daemon=True).start()
+    clock.meanwhile = [lambda: setattr(api, "auth", None)]
     result = run(timeout=10)
     assert not result["failed"] and result["known"] is True and result["problem"] == ""
 
 
-def test_a_token_that_has_run_out(run, api):
+def test_a_token_that_has_run_out(run, api, clock):
     api.nodes = [[node("sf-1", "0.8.0")]]
     api.list = (401, {})
-    Thread(target=lambda: (time.sleep(0.3), setattr(api, "list", None), api.nodes.append([node("sf-1")])),
-           daemon=True).start()
+    clock.meanwhile = [lambda: (setattr(api, "list", None), api.nodes.append([node("sf-1")]))]
     assert not run(release="0.8.1", timeout=10)["failed"]
 
 
 @pytest.mark.parametrize("release, expected", [
-    ("", "expected the API to list its nodes within 0.2 s"),
-    ("0.8.1", "expected release 0.8.1 from every node within 0.2 s"),
+    ("", "expected the API to list its nodes within 10 s"),
+    ("0.8.1", "expected release 0.8.1 from every node within 10 s"),
 ])
 def test_an_api_that_does_not_come(run, credentials, closed, release, expected):
     credentials.write_text(json.dumps({"namespace": "system", "key": KEY, "apiurl": closed}))
-    result = run(release=release, timeout=0.2)
+    result = run(release=release, timeout=10)
     assert result["failed"] and result["msg"] == f"{expected}; last seen: {silence(closed)}"
     assert result["problem"] == silence(closed) and result["known"] is False
 
@@ -358,8 +363,9 @@ def test_a_build_of_a_release_is_reported_in_brief(run, api, reported, release):
     assert run(release=release)["problem"].startswith(f"expected release {release} from every node; sf-1 reports 0.8.0")
 
 
-RESTART = ("on sf-1, nothing else ends this state: systemctl stop sf-sentinel-last && systemctl restart "
-           "sf-sentinel-first && systemctl start sf-sentinel-last")
+SENTINELS = "journalctl -u sf-sentinel-first -u sf-sentinel-last -n 50"
+START = "systemctl stop sf-sentinel-last && systemctl restart sf-sentinel-first && systemctl start sf-sentinel-last"
+RESTART = f"on sf-1, nothing else ends this: {SENTINELS}, then {START}"
 
 
 @pytest.mark.parametrize("state, states, down, fix", [
@@ -372,15 +378,19 @@ RESTART = ("on sf-1, nothing else ends this state: systemctl stop sf-sentinel-la
     # Every daemon runs, but the last sentinel has written nothing when it started.
     ("stopping", {}, "", RESTART),
     ("stopped", {}, "", RESTART),
+    # A daemon that is down is started as well, but does not end the state.
+    ("stopped", dict(net="stopped"), "; not running: sf-net",
+     f"on sf-1, nothing else ends this: journalctl -u sf-net -n 50, then systemctl restart sf-net && {START}"),
+    ("error", {}, "", "on sf-1, once the cause of its error is gone: sf-ctl clear-node-error"),
     ("degraded", {}, "", "on sf-1: journalctl -u sf-sentinel-first -u sf-sentinel-last -n 50"),
     ("missing", {}, "", "on sf-1: journalctl -u sf-sentinel-first -u sf-sentinel-last -n 50"),
 ])
 def test_a_node_that_does_not_come_back(run, api, state, states, down, fix):
     found = node("sf-1", state=state, lastseen=None, daemons=daemons(**states))
     api.nodes = [[listed(found), node("sf-2", state="error")]]
-    result = run(release="0.8.1.dev1", states=["created"], names=["sf-1"], timeout=0.7)
+    result = run(release="0.8.1.dev1", states=["created"], names=["sf-1"], timeout=10)
     assert result["failed"] and result["notes"] == []
-    assert result["msg"] == ("expected sf-1 to be created and to report 0.8.1 within 0.7 s; sf-1 reports 0.8.1 "
+    assert result["msg"] == ("expected sf-1 to be created and to report 0.8.1 within 10 s; sf-1 reports 0.8.1 "
                              f"({state}, never seen{down}). To fix it: {fix}")
 
 
@@ -392,9 +402,9 @@ def test_wait_for_a_node_to_come_back(run, api):
 
 def test_a_node_that_reports_another_release_is_named_without_a_state(run, api):
     api.nodes = [[node("sf-1", "0.8.0", lastseen=None), node("sf-2")]]
-    result = run(release="0.8.1", states=["created"], timeout=0.7)
-    assert result["msg"] == ("expected every node to be created and to report 0.8.1 within 0.7 s; sf-1 reports 0.8.0 "
-                             "(created, never seen)")
+    result = run(release="0.8.1", states=["created"], timeout=10)
+    assert result["msg"] == ("expected every node to be created and to report 0.8.1 within 10 s; sf-1 reports 0.8.0 "
+                             f"(created, never seen). To fix it: {RESTART}")
 
 
 @pytest.mark.parametrize("before, now, alone, excused", [
@@ -417,7 +427,7 @@ def test_a_node_that_was_so_before(run, api, before, now, alone, excused):
     def at(state, states):
         return node("sf-1", state=state, lastseen=None, daemons=daemons(**states))
     api.nodes = [[listed(at(*now))]]
-    result = run(states=["created"], before=[at(*before)] if before else [], sentinels_alone=alone, timeout=0.7)
+    result = run(states=["created"], before=[at(*before)] if before else [], sentinels_alone=alone, timeout=10)
     assert result["failed"] is not excused
     if excused:
         note, = result["notes"]
@@ -435,15 +445,15 @@ def test_sentinels_that_were_left_alone(run, api):
 
 def test_a_state_counts_also_where_the_sentinels_were_left_alone(run, api):
     api.nodes = [[node("sf-1", "0.8.0", "degraded", lastseen=None)]]
-    result = run(release="0.8.1", states=["created"], sentinels_alone=True, timeout=0.7)
+    result = run(release="0.8.1", states=["created"], sentinels_alone=True, timeout=10)
     assert result["failed"] and result["msg"].startswith(
-        "expected every node to be created within 0.7 s; sf-1 reports 0.8.0 (degraded, never seen). To fix it: ")
+        "expected every node to be created within 10 s; sf-1 reports 0.8.0 (degraded, never seen). To fix it: ")
 
 
 @pytest.mark.parametrize("unreadable", [False, True])
 def test_an_api_that_need_not_answer(run, credentials, closed, unreadable):
     credentials.write_text("{" if unreadable else json.dumps({"namespace": "system", "key": KEY, "apiurl": closed}))
-    result = run(states=["created"], names=["sf-1"], required=False, timeout=0.7)
+    result = run(states=["created"], names=["sf-1"], required=False, timeout=10)
     assert not result["failed"] and result["known"] is False
     note, = result["notes"]
     assert note.startswith("what the API knows of sf-1 is not known: ")
@@ -451,4 +461,4 @@ def test_an_api_that_need_not_answer(run, credentials, closed, unreadable):
 
 def test_an_api_that_need_not_answer_but_does(run, api):
     api.nodes = [[node("sf-1", state="stopped")]]
-    assert run(states=["created"], required=False, timeout=0.7)["failed"]
+    assert run(states=["created"], required=False, timeout=10)["failed"]

@@ -39,6 +39,8 @@ with patch_module_args(arguments):
 # Where the collections and ansible-core are, without following links.
 PATH = os.pathsep.join([os.path.abspath(probe.__file__ + 6 * "/.."), os.path.abspath(basic.__file__ + 3 * "/..")])
 NOBODY = "http://127.0.0.1:1/"
+# Seconds for each condition; none takes more than three.
+PATIENCE = 60
 
 
 @pytest.fixture
@@ -65,7 +67,7 @@ def start(run, service):
     """Start a watcher; returns what the module said, and its exit code is looked at."""
     def call(check=False, id="x", **arguments):
         urls = {} if "urls" in arguments else dict(url=service.url)
-        arguments = dict(dict(urls, directory=str(run), rate=50, timeout=5), **arguments)
+        arguments = dict(dict(urls, directory=str(run), rate=20, timeout=10), **arguments)
         arguments.update(id=id, _ansible_check_mode=check, _ansible_remote_tmp="/none")
         # It returns only when nobody holds its output any more.
         done = subprocess.run([sys.executable, "-c", RUNNER, json.dumps(arguments)], timeout=60, capture_output=True,
@@ -113,8 +115,8 @@ def test_a_whole_life(start, ask, run, service):
     first = start()
     assert first["changed"] and first["probe"]["running"]
     pid = first["probe"]["pid"]
-    assert first["msg"] == f"asks {service.url}, 50 times a second, pid {pid}"
-    assert wait_for(lambda: ask()["probe"]["requests"] > 20, 10)
+    assert first["msg"] == f"asks {service.url}, 20 times a second, pid {pid}"
+    assert wait_for(lambda: ask()["probe"]["requests"] > 20, PATIENCE)
 
     again = start()
     assert not again["changed"] and again["probe"]["pid"] == pid and again["msg"].startswith("runs already: ")
@@ -126,13 +128,13 @@ def test_a_whole_life(start, ask, run, service):
 
     ask(mark="sf-1")
     # Until then a request that was sent before the marks may be under way.
-    assert wait_for(lambda: ask()["probe"]["marks"][-1]["requests"] > 10, 10)
+    assert wait_for(lambda: ask()["probe"]["marks"][-1]["requests"] > 10, PATIENCE)
     service.behaviour = 503
-    assert wait_for(lambda: failed_at(ask()["probe"], "sf-1"), 10)
+    assert wait_for(lambda: failed_at(ask()["probe"], "sf-1"), PATIENCE)
     service.behaviour = 200
     ask(mark="sf-2")
     good = ask()["probe"]["marks"][-1]["requests"]
-    assert wait_for(lambda: ask()["probe"]["marks"][-1]["requests"] > good + 2, 10)
+    assert wait_for(lambda: ask()["probe"]["marks"][-1]["requests"] > good + 2, PATIENCE)
 
     result = ask("stopped")
     report = result["probe"]
@@ -142,7 +144,7 @@ def test_a_whole_life(start, ask, run, service):
     assert report["since"]["failed"] == report["failed"] == report["kinds"]["HTTP 503"]
     assert report["requests"] == sum(report["series"]["good"] + report["series"]["failed"])
     assert report["requests"] == sum(mark["requests"] for mark in report["marks"]) == service.count() - 1
-    assert wait_for(lambda: not lives(pid), 5) and os.listdir(run) == []
+    assert wait_for(lambda: not lives(pid), PATIENCE) and os.listdir(run) == []
     kinds = {"Connection: close" in head for heads in service.requests[1:] for head in heads}
     assert kinds == {True, False}
 
@@ -175,10 +177,10 @@ def test_nobody_else_can_look(start, ask, run):
 def test_two_at_once(start, ask, run, service):
     other = Service()
     try:
-        one, two = start(id="one"), start(id="two", urls=[other.url, service.url], rate=20)
+        one, two = start(id="one"), start(id="two", urls=[other.url, service.url], rate=10)
         assert one["probe"]["pid"] != two["probe"]["pid"] and two["probe"]["urls"] == [other.url, service.url]
         other.behaviour = 500
-        assert wait_for(lambda: ask(id="two")["probe"]["failed"], 10)
+        assert wait_for(lambda: ask(id="two")["probe"]["failed"], PATIENCE)
         assert ask("stopped", "two")["changed"]
         assert ask(id="one")["probe"]["failed"] == 0 and os.listdir(run) == ["one"]
     finally:
@@ -198,7 +200,7 @@ def test_started_by_several_at_once(start):
 
 
 @pytest.mark.parametrize("options, words", [
-    (dict(rate=7), "rate (50.0)"), (dict(expect=[200, 401]), "expect ([200])"), (dict(timeout=4), "timeout (5.0)"),
+    (dict(rate=7), "rate (20.0)"), (dict(expect=[200, 401]), "expect ([200])"), (dict(timeout=4), "timeout (10.0)"),
     (dict(headers={"Authorization": "secret, too"}), ": headers. Stop"),
 ])
 def test_other_options(start, ask, options, words):
@@ -216,24 +218,26 @@ def test_the_order_of_statuses_does_not_matter(start):
 def test_a_service_that_goes_away_and_comes_back(start, ask, service):
     start()
     port = service.port
-    assert wait_for(lambda: ask()["probe"]["requests"] > 5, 10)
+    assert wait_for(lambda: ask()["probe"]["requests"] > 5, PATIENCE)
     ask(mark="roll")
     service.close()
-    assert wait_for(lambda: failed_at(ask()["probe"], "roll") > 10, 10)
-    assert ask()["probe"]["kinds"]["connection refused"] > 5
+    assert wait_for(lambda: failed_at(ask()["probe"], "roll") > 10, PATIENCE)
+    assert wait_for(lambda: ask()["probe"]["kinds"].get("connection refused", 0) > 5, PATIENCE)
+    assert wait_for(lambda: ask()["probe"]["since"]["longest_gap"] > 0.18, PATIENCE)
     service.open(port)
     failed = ask(mark="back")["probe"]["failed"]
-    assert wait_for(lambda: ask()["probe"]["marks"][-1]["p50"] is not None, 10)
+    assert wait_for(lambda: ask()["probe"]["marks"][-1]["p50"] is not None, PATIENCE)
     report = ask("stopped")["probe"]
     assert report["failed"] >= failed
-    # More than ten requests in a row, at 50 a second.
     assert report["since"]["longest_gap"] > 0.18
 
 
 def test_a_service_that_hangs(start, ask, service):
-    start(timeout=1)
+    start(timeout=1, must_answer=False)
     service.behaviour = "hang"
-    assert wait_for(lambda: ask()["probe"]["kinds"].get("timeout"), 10)
+    assert wait_for(lambda: ask()["probe"]["kinds"].get("timeout"), PATIENCE)
+    # The last good answer may have come after the first request that hung.
+    assert wait_for(lambda: ask()["probe"]["longest_gap"] >= 1, PATIENCE)
     report = ask("stopped")["probe"]
     assert report["under_way"] == 0 and set(report["kinds"]) == {"timeout"} and report["longest_gap"] >= 1
 
@@ -243,12 +247,12 @@ def test_a_service_that_hangs(start, ask, service):
 
 def kill(pid, number=signal.SIGKILL):
     os.kill(pid, number)
-    assert wait_for(lambda: not lives(pid), 10)
+    assert wait_for(lambda: not lives(pid), PATIENCE)
 
 
 def test_killed(start, ask, warned, run):
     first = start()
-    assert wait_for(lambda: ask(mark="sf-1")["probe"]["requests"] > 5, 10)
+    assert wait_for(lambda: ask(mark="sf-1")["probe"]["requests"] > 5, PATIENCE)
     pid = first["probe"]["pid"]
     kill(pid)
     for dummy in range(2):
@@ -268,7 +272,7 @@ def test_killed(start, ask, warned, run):
 def test_one_that_died_is_replaced(start, ask, service):
     pid = start()["probe"]["pid"]
     kill(pid)
-    again = start(rate=20)
+    again = start(rate=10)
     assert again["changed"] and again["probe"]["pid"] != pid and ask()["probe"]["running"]
 
 
@@ -290,7 +294,7 @@ def test_a_signal(start, ask):
 ])
 def test_it_ends_by_itself(start, ask, options, words):
     pid = start(**options)["probe"]["pid"]
-    assert wait_for(lambda: not lives(pid), 10)
+    assert wait_for(lambda: not lives(pid), PATIENCE)
     result = ask()
     assert result["failed"] and f"does not run any more: {words}." in result["msg"]
     assert result["probe"]["series"]["good"]
@@ -332,18 +336,18 @@ def test_keep(start, ask, run):
 
 def test_a_watcher_that_was_held_up_does_not_blame_the_service(start, ask):
     pid = start()["probe"]["pid"]
-    assert wait_for(lambda: ask()["probe"]["requests"] > 5, 10)
+    assert wait_for(lambda: ask()["probe"]["requests"] > 5, PATIENCE)
     os.kill(pid, signal.SIGSTOP)
     try:
-        assert wait_for(lambda: has_stopped(pid), 5)
+        assert wait_for(lambda: has_stopped(pid), PATIENCE)
         begin = _probe.clock()
-        wait_for(lambda: _probe.clock() > begin + 1.5, 5)
+        wait_for(lambda: _probe.clock() > begin + 3, PATIENCE)
     finally:
         os.kill(pid, signal.SIGCONT)
-    assert wait_for(lambda: ask()["probe"]["late"] > 1, 10)
+    assert wait_for(lambda: ask()["probe"]["late"] > 2, PATIENCE)
     result = ask("stopped")
     report = result["probe"]
-    assert report["failed"] == 0 and 1 < report["late"] > report["longest_gap"]
+    assert report["failed"] == 0 and 2 < report["late"] > report["longest_gap"]
     assert "; the watcher itself was held up for " in result["msg"] and result["msg"].endswith("requests excused")
 
 
@@ -351,13 +355,13 @@ def test_a_watcher_that_does_not_answer(start, ask, monkeypatch, warned, run):
     monkeypatch.setattr(probe, "PATIENCE", 0.3)
     pid = start(timeout=0.1, must_answer=False)["probe"]["pid"]
     os.kill(pid, signal.SIGSTOP)
-    assert wait_for(lambda: has_stopped(pid), 5)
+    assert wait_for(lambda: has_stopped(pid), PATIENCE)
     assert f"the watcher of {run}/x runs, but does not answer within 0.3 s" in ask()["msg"]
     assert ask("stopped", check=True)["failed"]
     result = ask("stopped")
     assert result["changed"] and result["probe"]["ended"] == "it did not answer and was killed"
     assert "it did not answer and was killed" in warned[-1]
-    assert wait_for(lambda: not lives(pid), 5) and os.listdir(run) == []
+    assert wait_for(lambda: not lives(pid), PATIENCE) and os.listdir(run) == []
 
 
 def test_a_watcher_that_cannot_be_ended(start, ask, monkeypatch):
@@ -393,7 +397,7 @@ def test_an_answer_that_is_cut(tmp_path, monkeypatch):
 def test_check_mode(start, ask, run, service):
     would = start(check=True)
     assert would["changed"] and would["probe"] is None and not run.exists()
-    assert would["msg"] == f"would ask {service.url}, 50 times a second"
+    assert would["msg"] == f"would ask {service.url}, 20 times a second"
     nothing = ask(check=True)
     assert not nothing["failed"] and nothing["probe"] is None
     assert not ask("stopped", check=True)["changed"]
@@ -416,11 +420,11 @@ def test_check_mode(start, ask, run, service):
 
 
 @pytest.mark.parametrize("behaviour, options, words", [
-    (404, dict(), "expected an answer with status 200 within 5 s before the watch begins; seen: {} answers HTTP 404."),
-    (200, dict(expect=[401, 403]), "expected an answer with status 401, 403 within 5 s"),
+    (404, dict(), "expected an answer with status 200 within 10 s before the watch begins; seen: {} answers HTTP 404."),
+    (200, dict(expect=[401, 403]), "expected an answer with status 401, 403 within 10 s"),
     ("hang", dict(timeout=0.2), "within 0.2 s before the watch begins; seen: {}: timeout."),
     ("trickle", dict(timeout=0.2), "seen: {}: timeout."),
-    (200, dict(urls=["{}", NOBODY], rate=20), f"seen: {NOBODY}: connection refused."),
+    (200, dict(urls=["{}", NOBODY], rate=10), f"seen: {NOBODY}: connection refused."),
 ])
 def test_a_url_that_does_not_answer(start, service, run, behaviour, options, words):
     service.behaviour = behaviour
@@ -434,7 +438,7 @@ def test_a_url_that_does_not_answer(start, service, run, behaviour, options, wor
 def test_it_need_not_answer(start, ask, service):
     service.behaviour = 503
     assert start(must_answer=False)["changed"]
-    assert wait_for(lambda: ask()["probe"]["failed"], 10)
+    assert wait_for(lambda: ask()["probe"]["failed"], PATIENCE)
 
 
 # ---- the directory

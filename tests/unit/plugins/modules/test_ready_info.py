@@ -34,14 +34,14 @@ def test_minimum(run_module, serve, minimum, ready):
 
 
 def test_it_waits(run_module, serve):
-    result = run_module(ready_info, urls=[serve(503, 503, 200)], timeout=5, interval=0.01)
-    assert result["ready"] and result["waited"] < 5
+    result = run_module(ready_info, urls=[serve(503, 503, 200)], timeout=60, interval=0.01)
+    assert result["ready"] and result["waited"] < 60
 
 
 def test_rounds_in_a_row(run_module, serve):
     """A 503 between two good rounds begins the count anew."""
     url = serve(200, 503, 200, 200, 503)
-    assert run_module(ready_info, urls=[url], rounds=2, timeout=5, interval=0.01)["ready"]
+    assert run_module(ready_info, urls=[url], rounds=2, timeout=60, interval=0.01)["ready"]
 
 
 @pytest.mark.parametrize("statuses, ready", [((200, 200), True), ((200, 503, 200), False), ((503, 200), False)])
@@ -69,9 +69,9 @@ def test_the_failure_says_how_it_asked(run_module, serve, connections, rounds, h
 
 def test_workers_that_stall_hold_the_module_once(run_module, serve_workers):
     url = serve_workers(*[None] * 8)
-    result = run_module(ready_info, urls=[url], connections=8, timeout=0.1, request_timeout=0.3)
+    result = run_module(ready_info, urls=[url], connections=8, timeout=0.1, request_timeout=1)
     assert result["failed"] and result["seen"][url]["answers"] == "no answer in time"
-    assert result["waited"] < 2
+    assert result["waited"] < 7  # one after the other would take 8 s
 
 
 def test_time_runs_out(run_module, serve):

@@ -9,8 +9,6 @@ import errno
 import fcntl
 import json
 import os
-import time
-from threading import Thread
 
 import pytest
 from ansible_collections.shakenfist.rolling.plugins.module_utils import _release
@@ -217,7 +215,7 @@ def test_a_lock_that_is_not_of_the_release(run, venv, tmp_path, state, lock, mes
     assert not (tmp_path / "pip.log").exists()
 
 
-def test_two_that_stage_at_once(run, venv, releases, tmp_path):
+def test_two_that_stage_at_once(run, venv, releases, tmp_path, clock):
     """The second one waits, then finds it staged."""
     venv("venv", offers=OFFERS, becomes="0.8.1")
     releases.mkdir()
@@ -225,16 +223,13 @@ def test_two_that_stage_at_once(run, venv, releases, tmp_path):
     fcntl.flock(first, fcntl.LOCK_EX)
 
     def finish():
-        time.sleep(0.5)
         assert not (releases / f".{NAME}.partial").exists()
         venv(f"releases/{NAME}", version="0.8.1")
         os.close(first)
 
-    thread = Thread(target=finish)
-    thread.start()
+    clock.meanwhile = [finish]
     result = run("staged")
-    thread.join()
-    assert not result["failed"] and not result["changed"] and result["release"] == str(releases / NAME)
+    assert clock.naps and not result["failed"] and not result["changed"] and result["release"] == str(releases / NAME)
     assert not (tmp_path / "pip.log").exists()
 
 

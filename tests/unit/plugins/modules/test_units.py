@@ -10,6 +10,8 @@ import pytest
 from ansible_collections.shakenfist.rolling.plugins.modules import units
 from ansible_collections.shakenfist.rolling.tests.unit.fakes import unit
 
+pytestmark = pytest.mark.usefixtures("clock")
+
 OLD, STARTING, NEW = unit(), unit("activating", "start", InvocationID="run2"), unit(InvocationID="run2")
 FAILED = unit("failed", "failed", Result="exit-code", ExecMainCode="1", ExecMainStatus="3", InvocationID="run2")
 

@@ -4,12 +4,11 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 from ansible.module_utils import basic
+from ansible_collections.shakenfist.rolling.plugins.module_utils import _systemd
 from ansible_collections.shakenfist.rolling.plugins.modules import units_info
-from ansible_collections.shakenfist.rolling.tests.unit.fakes import unit
+from ansible_collections.shakenfist.rolling.tests.unit.fakes import Clock, unit
 
 
 @pytest.mark.parametrize("check", [False, True])
@@ -42,12 +41,12 @@ def test_state(state, expected):
     assert {key: seen[key] for key in expected} == expected
 
 
-def test_started(run_module, systemd):
-    stamp = str(int((time.monotonic() - 100) * 1e6))
-    systemd.units = {"sf-api": [unit(ExecMainStartTimestampMonotonic=stamp)],
+def test_started(run_module, systemd, monkeypatch):
+    monkeypatch.setattr(_systemd, "time", Clock(1000.0))
+    systemd.units = {"sf-api": [unit(ExecMainStartTimestampMonotonic="900000000")],
                      "sf-net": [unit("inactive", "dead", ExecMainStartTimestampMonotonic="0")]}
     seen = run_module(units_info, patterns=["sf-*"])["units"]
-    assert seen["sf-api"]["started"] == pytest.approx(time.time() - 100, abs=2)
+    assert seen["sf-api"]["started"] == 900
     assert seen["sf-net"]["started"] is None
 
 

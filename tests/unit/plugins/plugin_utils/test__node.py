@@ -62,14 +62,14 @@ RELEASES = dict(active=dict(version="0.8.0", python="3.11.2", platform="linux", 
                 staged=["0.8.1-a"], rewritten={}, deployer="", previous=None, problem="")
 
 
-def config(**settings):
-    return dict(settings=settings, present={"MARIADB_HOST": True}, spelt={})
+def config(*addresses, **settings):
+    return dict(settings=settings, addresses=list(addresses), present={"MARIADB_HOST": True}, spelt={})
 
 
 def test_what_it_is():
     node = what_it_is(PRODUCT, "sf-1", "10.0.0.1", config(
-        NODE_NAME="one", NODE_MESH_IP="10.1.0.1", MARIADB_GATEWAY_HOSTS="10.1.0.1, 10.1.0.2,",
-        MARIADB_GATEWAY_PORT="99", API_DRAIN_GRACE="8"), RELEASES, UNITS)
+        "10.1.0.1", "10.1.0.2", NODE_NAME="one", NODE_MESH_IP="10.1.0.1", MARIADB_GATEWAY_PORT="99",
+        API_DRAIN_GRACE="8"), RELEASES, UNITS)
     assert (node["name"], node["address"], node["ready_url"]) == ("one", "10.1.0.1", "http://10.1.0.1:13000/readyz")
     assert node["gateway"] == "10.1.0.1:99" and node["gateways"] == ["10.1.0.1:99", "10.1.0.2:99"]
     assert (node["drain_grace"], node["drain_grace_source"]) == (8.0, "config")
@@ -92,6 +92,7 @@ def test_the_questions():
     assert releases_question(PRODUCT)["deployer_mark"] == "/m"
     assert units_question(PRODUCT, {})["stops"] == ["sf-api"]
     assert units_question(PRODUCT, {"API_DRAIN_GRACE": "8"})["stops"] == []
+    assert units_question(PRODUCT, {"API_DRAIN_GRACE": "soon"})["stops"] == ["sf-api"]
     assert units_question(dict(PRODUCT, drain_grace="7"), {})["stops"] == []
 
 

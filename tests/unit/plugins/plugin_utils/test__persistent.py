@@ -10,29 +10,16 @@ import pytest
 from ansible.errors import AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils import _persistent
+from ansible_collections.shakenfist.rolling.tests.unit.fakes import Clock
 
 LOST = AnsibleConnectionFailure("Failed to connect to the host via ssh")
-
-
-class Clock:
-    """Time that passes while somebody sleeps."""
-
-    def __init__(self):
-        self.now = 0.0
-
-    def monotonic(self):
-        return self.now
-
-    def sleep(self, seconds):
-        assert seconds > 0
-        self.now += seconds
 
 
 @pytest.fixture
 def run(monkeypatch):
     """Run an action whose module gives these answers, one after the other, the last one for ever."""
     def run(answers, reset=lambda: None, module="units", **variables):
-        clock = Clock()
+        clock = Clock(0.0)
         monkeypatch.setattr(_persistent, "time", clock)
         monkeypatch.setattr(ActionBase, "run", lambda self, tmp, task_vars: {})
         action = _persistent.PersistentAction.__new__(_persistent.PersistentAction)
