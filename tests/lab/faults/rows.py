@@ -65,7 +65,7 @@ class Row:
     recovery: float = 0.0                   # seconds after the mending in which they still do
     check: Callable = nothing               # returns what else is wrong: a list of sentences, or None
     ci: bool = False                        # one of the few that every run of tools/test has
-    reach: str = ''                         # pattern of the task that the second command must have reached in 20 s
+    reach: str = ''                         # pattern of a task that the second command must reach
 
 
 # ---- moments
