@@ -40,6 +40,7 @@ options:
       - Wheels on the controller to resolve from, each a file or a directory. Sdists in a directory count, too, but the
         release itself must be a wheel.
       - A relative path is meant from the directory in which C(ansible-playbook) was started.
+      - From the command line it may also be one string, a path, paths with commas between them, or a JSON list.
     type: list
     elements: path
     default: []
@@ -166,10 +167,16 @@ platform:
 import os
 import pathlib
 import re
+import tarfile
 from urllib.parse import urlsplit
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError, last_lines
+from ansible_collections.shakenfist.rolling.plugins.module_utils._common import (
+    FULL,
+    RollingError,
+    explain_os_error,
+    last_lines,
+)
 from ansible_collections.shakenfist.rolling.plugins.module_utils._release import (
     PIP_OPTIONS,
     Pip,
@@ -321,7 +328,7 @@ def exactly(name, version):
 
 
 def no_solution(output):
-    return SILENT not in output and any(words in output for words in NO_SOLUTION)
+    return SILENT not in output and FULL not in output and any(words in output for words in NO_SOLUTION)
 
 
 def one_by_one(shelf, where, present, names, spare):
@@ -536,6 +543,12 @@ def main():
         output = exc.details.get("pip_output", "")
         module.fail_json(msg=f"cannot resolve {wanted}: {exc.message}" + (f":\n{last_lines(output)}" if output else ""),
                          pip_output=output)
+    except tarfile.TarError as exc:
+        module.fail_json(msg=f"cannot resolve {wanted}: the wheels of stage_source have arrived damaged in "
+                             f"{module.tmpdir} ({exc}): start again, and if that does not help look at the disk and "
+                             "the memory of this node")
+    except OSError as exc:
+        module.fail_json(msg=f"cannot resolve {wanted}: {explain_os_error(exc, module.tmpdir)}")
     module.exit_json(changed=False, **result)
 
 

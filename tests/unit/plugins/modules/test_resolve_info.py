@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -13,6 +14,7 @@ import tarfile
 
 import pytest
 from ansible.module_utils import basic
+from ansible_collections.shakenfist.rolling.plugins.module_utils import _wheels
 from ansible_collections.shakenfist.rolling.plugins.module_utils._wheels import digests_in_tar, write_tar
 from ansible_collections.shakenfist.rolling.plugins.modules import resolve_info
 from ansible_collections.shakenfist.rolling.tests.unit.fakes import entry
@@ -192,6 +194,32 @@ def give(resolve, tmp_path, monkeypatch):
         write_tar({name: folder / name for name in files}, archive)
         return resolve(given=str(archive), candidates=candidates or [files[0]], index_url=index, **arguments)
     return run
+
+
+@pytest.mark.parametrize("content", [b"", b"x" * 5000])
+def test_what_was_given_has_arrived_damaged(resolve, node, tmp_path, content):
+    node("shakenfist==0.8.0")
+    (tmp_path / "given.tar").write_bytes(content)
+    result = resolve(given=str(tmp_path / "given.tar"), candidates=["x"])
+    assert result["failed"]
+    assert result["msg"].startswith("cannot resolve shakenfist (the newest release): the wheels of stage_source ")
+    assert "have arrived damaged in " in result["msg"] and "start again" in result["msg"]
+
+
+@pytest.mark.parametrize("code, words", [
+    (errno.ENOSPC, "the disk is full: "), (errno.EROFS, "see that it is there and can be read and written")])
+def test_what_was_given_finds_no_room(give, node, wheels, monkeypatch, code, words):
+    def fail(*dummy):
+        raise OSError(code, os.strerror(code))
+
+    node("shakenfist==0.8.0")
+    monkeypatch.setattr(_wheels.shutil, "copyfileobj", fail)
+    result = give(wheels, f"shakenfist-0.8.1{ANY}")
+    assert result["failed"] and words in result["msg"] and "/remote/" in result["msg"], result["msg"]
+
+
+def test_a_full_disk_is_no_reason_to_lock_less():
+    assert not resolve_info.no_solution("subprocess-exited-with-error\nNo space left on device")
 
 
 def test_all_was_given(give, node, wheels, tmp_path):
