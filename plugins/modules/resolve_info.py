@@ -139,7 +139,9 @@ built:
   elements: str
   sample: [flasgger-0.9.7.1-py3-none-any.whl]
 notice:
-  description: That the index has nothing newer than what is installed, in words. Empty otherwise.
+  description:
+    - In words, that the index has nothing newer than what is installed, and which of the wheels that were given are
+      newer than what is installed and not used, because nothing asks for them. Empty otherwise.
   returned: success
   type: str
   sample: ""
@@ -164,6 +166,7 @@ platform:
   sample: linux-x86_64
 """
 
+import json
 import os
 import pathlib
 import re
@@ -474,6 +477,27 @@ def complete(module, shelf, requirements, distribution, report, packages, asked)
     return lock, sorted(set(spare))
 
 
+def not_used(module, files, lock, distribution):
+    """What to say of given wheels that are newer than what will be installed, and by name their versions."""
+    known = {name: facts["version"] for name, facts in distributions(module.run_command, module.params["path"]).items()}
+    known.update((canonical(package["name"]), package["version"]) for package in lock)
+    found = {}
+    for path in files:
+        name, version = os.path.basename(path).split("-")[:2]
+        name = canonical(name)
+        # Of one for some platforms, only pip on the node knows whether it fits.
+        if not path.endswith("-any.whl") or name == canonical(distribution) or name not in known:
+            continue
+        if version_key(version) > max(version_key(known[name]), version_key(found.get(name, ""))):
+            found[name] = version
+    if not found:
+        return "", {}
+    packages = json.dumps([f"{name}=={found[name]}" for name in sorted(found)])
+    return (f"stage_source has newer wheels of {', '.join(sorted(found))} than what is installed. Nothing asks for them, "
+            "so they are not used. To install them, too, add "
+            f"-e '{{\"stage_packages\": {packages}}}'"), found
+
+
 def resolve(module):
     """The exact release, and what comes with it."""
     path, distribution = module.params["path"], module.params["distribution"]
@@ -494,6 +518,9 @@ def resolve(module):
             raise RollingError(f"pip did not say which wheel of {package['name']} it would install, with its sha256: "
                                "only what comes from an index or from stage_source can be locked")
     files, lock = shelf.digests(), [lock[name] for name in sorted(lock)]
+    unused, newer = not_used(module, files.values(), lock, distribution) if shelf.given else ("", {})
+    notice = "\n".join(filter(None, [notice, unused]))
+    unpinned = [name for name in unpinned if name not in newer]
     carried = [package for package in lock if package["sha256"] in files]
     own = {os.path.basename(files[package["sha256"]]): files[package["sha256"]] for package in carried
            if os.path.dirname(files[package["sha256"]]) == shelf.built}

@@ -245,6 +245,23 @@ def test_what_changes_was_given_and_no_index_is_there(give, node, wheels):
     assert result["carried"] == result["lock"]
 
 
+def test_newer_wheels_that_nothing_asks_for(give, node, wheels):
+    """They are named, with what has them installed, and what is installed is not said to be missing among them."""
+    node()
+    make_wheel(wheels, "shakenfist", DEV, ["flask>=1", "grpcio==1.5"])
+    for version in ("0.9", "2.0", "2.1"):
+        make_wheel(wheels, "Flask", version, [])
+    given = [f"{name}{ANY}" for name in (f"shakenfist-{DEV}", "grpcio-1.5", "Flask-2.0", "Flask-2.1", "Flask-0.9")]
+    result = give(wheels, *given, version=DEV)
+    assert not result["failed"], result["msg"]
+    assert result["notice"] == (
+        "stage_source has newer wheels of flask than what is installed. Nothing asks for them, so they are not used. "
+        "To install them, too, add -e '{\"stage_packages\": [\"flask==2.1\"]}'")
+    assert names(result["lock"]) == ["grpcio-1.5", f"shakenfist-{DEV}"] and result["unpinned"] == ["jinja-2"]
+    asked = give(wheels, *given, version=DEV, packages=["flask==2.1"])
+    assert "Flask-2.1" in names(asked["lock"]) and asked["notice"] == ""
+
+
 def test_the_rest_comes_from_the_index(give, node, wheels, tmp_path):
     """The release is the given one, whatever other wheel of its version the index has."""
     node()
