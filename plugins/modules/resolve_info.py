@@ -493,8 +493,8 @@ def not_used(module, files, lock, distribution):
     if not found:
         return "", {}
     packages = json.dumps([f"{name}=={found[name]}" for name in sorted(found)])
-    return (f"stage_source has newer wheels of {', '.join(sorted(found))} than what is installed. Nothing asks for them, "
-            "so they are not used. To install them, too, add "
+    return (f"stage_source has newer wheels of {', '.join(sorted(found))} than what is installed. Nothing asks for "
+            "them, so they are not used. To install them, too, add "
             f"-e '{{\"stage_packages\": {packages}}}'"), found
 
 
