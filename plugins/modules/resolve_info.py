@@ -170,6 +170,7 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import tarfile
 from urllib.parse import urlsplit
 
@@ -564,6 +565,7 @@ def main():
     )
     hide_credentials(module)
     wanted = f"{module.params['distribution']} {module.params['version'] or '(the newest release)'}"
+    before = set(os.listdir(module.tmpdir))
     try:
         result = resolve(module)
     except RollingError as exc:
@@ -576,6 +578,11 @@ def main():
                              "the memory of this node")
     except OSError as exc:
         module.fail_json(msg=f"cannot resolve {wanted}: {explain_os_error(exc, module.tmpdir)}")
+    finally:
+        # The directory is the ssh user's, who could not remove directories of root's from it.
+        for name in set(os.listdir(module.tmpdir)) - before:
+            if os.path.isdir(os.path.join(module.tmpdir, name)):
+                shutil.rmtree(os.path.join(module.tmpdir, name), ignore_errors=True)
     module.exit_json(changed=False, **result)
 
 

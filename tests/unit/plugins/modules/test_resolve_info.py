@@ -233,6 +233,8 @@ def test_all_was_given(give, node, wheels, tmp_path):
     assert result["indexed"] == result["unpinned"] == result["built"] == []
     assert result["version"] == DEV and result["name"] == f"{DEV}-{result['sha256'][:8]}"
     assert sorted(names(result["packages"])) == ["grpcio-1.5", f"shakenfist-{DEV}"]
+    # The ssh user could not remove them.
+    assert [path.name for path in (tmp_path / "remote").glob("*/*") if path.is_dir()] == []
 
 
 def test_what_changes_was_given_and_no_index_is_there(give, node, wheels):
