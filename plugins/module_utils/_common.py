@@ -55,9 +55,14 @@ def free_space(*folders):
                         for folder in by_device.values())
 
 
+def disk_full(*folders):
+    """That one of some directories has no room, and what to do."""
+    return f"the disk is full: {free_space(*folders)}: make room there, and start again"
+
+
 def explain_os_error(exc, *folders):
     """What an OSError means for who worked in some directories, and what to do."""
     if exc.errno in (errno.ENOSPC, errno.EDQUOT):
-        return f"the disk is full: {free_space(*folders)}: make room there, and start again"
+        return disk_full(*folders)
     where = "" if exc.filename else f", in {folders[0]}"
     return f"{exc}{where}: see that it is there and can be read and written, and start again"

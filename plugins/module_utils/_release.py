@@ -17,7 +17,7 @@ from urllib.parse import unquote, urlsplit
 from ansible_collections.shakenfist.rolling.plugins.module_utils._common import (
     FULL,
     RollingError,
-    free_space,
+    disk_full,
     wait_for,
 )
 
@@ -186,9 +186,8 @@ class Pip:
             output, root = (err or out).strip(), self.module.params["path"]
             sdist = unbuilt(out, output)
             if FULL in out + err:
-                folders = free_space(self.module.tmpdir, tempfile.gettempdir(), root)
-                raise RollingError(f"the disk is full: {folders}: make room there, and start again",
-                                   pip_output=output, sdist=sdist)
+                raise RollingError(disk_full(self.module.tmpdir, tempfile.gettempdir(), root), pip_output=output,
+                                   sdist=sdist)
             words = explain_build(output, sdist, root) if sdist else explain(output, root, self.lock)
             raise RollingError(words or "pip failed", pip_output=output, sdist=sdist)
 

@@ -452,10 +452,9 @@ def changes(shelf, requirements):
         raise
 
 
-def complete(module, shelf, requirements, distribution, report, packages, asked):
+def complete(module, shelf, requirements, distribution, report, packages, asked, present):
     """The lock of all that the release needs, and the names of what it does not hold."""
     changing = by_name(packages)
-    present = distributions(module.run_command, module.params["path"])
     lock, where, spare = None, shelf.where(index=False), []
     if shelf.given:
         lock = closure(module, shelf, where, requirements, changing, present, spare)
@@ -478,9 +477,9 @@ def complete(module, shelf, requirements, distribution, report, packages, asked)
     return lock, sorted(set(spare))
 
 
-def not_used(module, files, lock, distribution):
+def not_used(present, files, lock, distribution):
     """What to say of given wheels that are newer than what will be installed, and by name their versions."""
-    known = {name: facts["version"] for name, facts in distributions(module.run_command, module.params["path"]).items()}
+    known = {name: facts["version"] for name, facts in present.items()}
     known.update((canonical(package["name"]), package["version"]) for package in lock)
     found = {}
     for path in files:
@@ -512,14 +511,15 @@ def resolve(module):
         if item.get("is_direct") and canonical(item["metadata"]["name"]) != canonical(distribution):
             raise RollingError(f"pip would take {item['metadata']['name']} from an address of its own, where other "
                                "nodes would not look for it: put it on the index, and name it with a version")
-    lock, unpinned = complete(module, shelf, requirements, distribution, report, packages, asked)
+    present = distributions(module.run_command, path)
+    lock, unpinned = complete(module, shelf, requirements, distribution, report, packages, asked, present)
     lock = dict(by_name(lock), **{canonical(distribution): wheel})
     for package in lock.values():
         if not package["sha256"]:
             raise RollingError(f"pip did not say which wheel of {package['name']} it would install, with its sha256: "
                                "only what comes from an index or from stage_source can be locked")
     files, lock = shelf.digests(), [lock[name] for name in sorted(lock)]
-    unused, newer = not_used(module, files.values(), lock, distribution) if shelf.given else ("", {})
+    unused, newer = not_used(present, files.values(), lock, distribution) if shelf.given else ("", {})
     notice = "\n".join(filter(None, [notice, unused]))
     unpinned = [name for name in unpinned if name not in newer]
     carried = [package for package in lock if package["sha256"] in files]

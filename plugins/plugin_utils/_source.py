@@ -69,11 +69,14 @@ def in_directory(path):
     except OSError as exc:
         raise RollingError(f"cannot read the directory {path} ({exc.strerror}): let the user that runs Ansible read "
                            "it") from exc
-    paths = [os.path.join(path, name) for name in names]
-    odd = [f"{one} is left out: it is {what}, not a file" for one, what in (
-        (one, "a directory" if os.path.isdir(one) else "a link to nothing" if os.path.islink(one) else "something else")
-        for one in paths if not os.path.isfile(one))]
-    return [one for one in paths if os.path.isfile(one)], odd
+    found, odd = [], []
+    for one in (os.path.join(path, name) for name in names):
+        if os.path.isfile(one):
+            found.append(one)
+            continue
+        what = "a directory" if os.path.isdir(one) else "a link to nothing" if os.path.islink(one) else "something else"
+        odd.append(f"{one} is left out: it is {what}, not a file")
+    return found, odd
 
 
 def digest_on_controller(path):

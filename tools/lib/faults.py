@@ -384,7 +384,7 @@ class Run:
             self.log('the lab of the row before is as a new one')
             return
         command = [ROOT / 'tools' / 'lab', 'up', '--drain-grace', str(GRACE), '--balancer-inter',
-                   str(INTER), *self.row.lab]
+                   str(INTER), *self.row.options]
         result = subprocess.run([str(word) for word in command], stdin=subprocess.DEVNULL, capture_output=True,
                                 text=True, timeout=900, check=False)
         for line in (result.stdout + result.stderr).splitlines():
@@ -709,9 +709,9 @@ def work(rows, keep):
         options = fresh = None
         while (name := orders.get()) != 'end':
             row, state = rows[name], matrix.digest(ROOT, subject_of(name))
-            run = Run(row, LOGS / (name + '.log'), fresh if row.lab == options else None)
+            run = Run(row, LOGS / (name + '.log'), fresh if row.options == options else None)
             result = dataclasses.asdict(run.perform())
-            options, fresh = row.lab, run.fresh
+            options, fresh = row.options, run.fresh
             # A tree that was changed meanwhile has no state that the result could hold for.
             matrix.keep(LOGS, state if state == matrix.digest(ROOT, subject_of(name)) else 'changed meanwhile', result)
             print(json.dumps(result), file=answers, flush=True)
