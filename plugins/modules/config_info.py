@@ -107,7 +107,7 @@ def resolved(host, own):
         return host
     if own and (own in found or any(ipaddress.ip_address(each.partition("%")[0]).is_loopback for each in found)):
         return own
-    # A balancer of names may have several; the same one each time.
+    # A name may have several; the same one each time.
     return min((each for each in found if ":" not in each), default=min(found))
 
 

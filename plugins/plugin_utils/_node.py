@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 
-from ansible_collections.shakenfist.rolling.plugins.plugin_utils._grace import drain_grace, number
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._grace import drain_grace
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._notes import keys
 
 SUDO = ". Let the ssh user run sudo without a password on that node, or pass --ask-become-pass"
@@ -40,10 +40,9 @@ def releases_question(product):
 
 def units_question(product, settings):
     """The arguments of the module C(units_info); the journal is only read for what nothing else tells."""
-    configured = number(settings.get("API_DRAIN_GRACE"))
-    stated = configured is not None or float(product["drain_grace"] or 0) > 0
+    unknown = drain_grace(settings.get("API_DRAIN_GRACE"), product["drain_grace"])["source"] == "assumed"
     return dict(patterns=product["units"], exclude=product["units_ignored"], arguments=["--graceful-timeout"],
-                stops=[] if stated else [product["api_unit"]])
+                stops=[product["api_unit"]] if unknown else [])
 
 
 def names(units):

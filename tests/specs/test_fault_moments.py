@@ -55,10 +55,3 @@ def test_every_step_is_declared_and_every_one_that_is_declared_is_known():
 
 def test_there_are_moments():
     assert {"stage", "settle"} < set(MOMENTS)
-
-
-def test_a_fault_in_a_drain_has_time():
-    """The drains of these labs are short, so a row that waits for one has a lab in which they are not."""
-    rows = [row for path in (ROOT / "tests/lab/faults").glob("*.py")
-            for row in re.split(r"\n    (?=\w+\()|\ndef ", path.read_text()) if "'deactivating')" in row]
-    assert rows and all("DRAINS_LONG" in row for row in rows)

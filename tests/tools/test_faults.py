@@ -145,6 +145,12 @@ def test_the_command_without_a_release(make):
 
 # ---- moments
 
+def test_a_fault_in_a_drain_has_time():
+    """The drains of these labs are short, so a row that waits for one has a lab in which they are not."""
+    rows = [row for row in ROWS if row.moment and 'deactivating' in row.moment.words]
+    assert rows and all('--drain-grace' in row.options for row in rows)
+
+
 def event(**fields):
     """The command of a shell that writes an event down, now."""
     text = json.dumps(dict(time='AT', run='1a2b3c4d', **fields)).replace('"AT"', '"$(date -u +%FT%T.%3NZ)"')

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from rows import DRAINS_LONG, KILLED, Row, done, process_runs, publish, step, unit_is
+from rows import KILLED, Row, done, draining, process_runs, publish, step
 
 WINDOW = 'quorum', 'drain'
 
@@ -28,7 +28,7 @@ ROWS = [
     killed('stage', step('stage'), reach=('stage',)),
     killed('schema', process_runs('sf-1', 'ensure-mariadb-schema'), reach=('schema',),
            prepare=publish('0.8.1', 'migration_slow')),
-    killed('drain', unit_is('sf-1', 'sf-api', 'deactivating'), lab=DRAINS_LONG),
+    killed('drain', draining('sf-1')),
     killed('activate', step('activate', 'sf-2'), check=passed_over('sf-1'), ci=True),
     killed('restart', done('grpc_health_info', 'restart', 'sf-1')),
     killed('gate', step('gate', 'sf-2'), check=passed_over('sf-1', 'sf-2')),

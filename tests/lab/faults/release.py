@@ -15,7 +15,7 @@ import re
 import threading
 import time
 
-from rows import DRAINS_LONG, REFUSED, ROLLED, STOPPED, Row, both, install, publish, ready, shell, unit_is
+from rows import REFUSED, ROLLED, STOPPED, Row, both, draining, install, publish, ready, shell
 
 SHORT = ('-e', 'gate_timeout=25', '-e', 'restart_timeout=25')
 
@@ -32,9 +32,9 @@ def held(name, about, trait, *cause, **more):
                **more)
 
 
-def restored(name, about, trait, *cause, lab=(), **more):
+def restored(name, about, trait, *cause, **more):
     """sf-1 fails on 0.8.2 and goes back to 0.8.1; the whole cluster then goes to 0.8.3."""
-    return Row(name, about, lab=('--release', '0.8.1', *lab), release='0.8.2', prepare=publish('0.8.2', *traits(trait)),
+    return Row(name, about, lab=('--release', '0.8.1'), release='0.8.2', prepare=publish('0.8.2', *traits(trait)),
                mend=publish('0.8.3'), arguments=SHORT, again=('-e', 'rolling_release=0.8.3'), ends='0.8.3',
                node='sf-1', cause=('went back to 0.8.1. It serves', 'Not touched: sf-2, sf-3', *cause),
                check=was_on('sf-1', '0.8.1'), **more)
@@ -137,7 +137,7 @@ CTL_SAYS = 'Error: sf-ctl has lost its modules'
 
 def break_ctl(version):
     """The sf-ctl that was staged on sf-1 is broken after it was asked: nothing stops or starts once it is active."""
-    return dict(lab=DRAINS_LONG, moment=unit_is('sf-1', 'sf-api', 'deactivating'), inject=shell('sf-1', (
+    return dict(moment=draining('sf-1'), inject=shell('sf-1', (
         'for each in /srv/shakenfist/releases/%s-*/bin/sf-ctl; do '
         "printf '#!/bin/sh\\necho %%s >&2\\nexit 1\\n' \"'%s'\" >$each; done") % (version, CTL_SAYS)))
 

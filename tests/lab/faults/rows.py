@@ -37,6 +37,7 @@ class Moment:
     words: str
     condition: Callable
     step: str = ''                          # of the events that it waits for
+    lab: tuple = ()                         # options of a lab in which it lasts until the fault is there
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,7 +65,12 @@ class Row:
     recovery: float = 0.0                   # seconds after the mending in which they still do
     check: Callable = nothing               # returns what else is wrong: a list of sentences, or None
     ci: bool = False                        # one of the few that every run of tools/test has
-    reach: tuple = ()                       # steps of which the second command must have begun one in 20 s
+    reach: tuple = ()                       # steps of which the second command must begin one
+
+    @property
+    def options(self):
+        """All further options of tools/lab up: the row's own, and what its moment needs."""
+        return self.lab + (self.moment.lab if self.moment else ())
 
 
 # ---- moments
@@ -86,13 +92,10 @@ def seen(words, condition):
     return Moment(words, condition)
 
 
-# Options of a lab in which a drain lasts long enough to throw a fault into it, on a busy machine, too.
-DRAINS_LONG = ('--drain-grace', '8')
-
-
-def unit_is(node, unit, *states):
-    return Moment('%s of %s is %s' % (unit, node, ' or '.join(states)),
-                  lambda run: run.lab.unit(node, unit)['ActiveState'] in states)
+def draining(node):
+    """While the API of a node drains, long enough to throw a fault into it on a busy machine, too."""
+    return Moment('sf-api of %s is deactivating' % node,
+                  lambda run: run.lab.unit(node, 'sf-api')['ActiveState'] == 'deactivating', lab=('--drain-grace', '8'))
 
 
 def process_runs(node, pattern):
