@@ -139,6 +139,8 @@ def replayed(args, tape, run, count, folder):
 
 
 def scale(args):
+    if not RECORDING.exists():
+        raise demo.DemoError('%s is missing: make it with tools/bench --record' % RECORDING)
     tape = recording.Recording.read(RECORDING)
     run = 'again' if args.again else 'upgrade'
     busy = os.getloadavg()[0]
