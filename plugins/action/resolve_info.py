@@ -10,11 +10,14 @@ from __future__ import annotations
 import base64
 import os
 import re
+import tarfile
 import tempfile
 
+import yaml
 from ansible import constants as C
+from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
-from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError
+from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError, explain_os_error
 from ansible_collections.shakenfist.rolling.plugins.module_utils._wheels import (
     digest_of_file,
     digests_in_tar,
@@ -25,9 +28,44 @@ from ansible_collections.shakenfist.rolling.plugins.plugin_utils._source import 
 
 
 def as_list(source):
-    """A list as modules take it: also from one string, with commas."""
-    parts = source.split(",") if isinstance(source, str) else source or []
+    """A list as modules take it: also from one string, with commas, or as JSON, which -e NAME=VALUE leaves a string."""
+    parts = source or []
+    if isinstance(source, str):
+        text = source.strip()
+        if os.path.lexists(os.path.expanduser(text)):
+            parts = [text]
+        elif text.startswith("[") and text.endswith("]"):
+            parts = listed(text)
+        else:
+            parts = text.split(",")
     return [str(part).strip() for part in parts if str(part).strip()]
+
+
+def explain(exc):
+    """What went wrong here on the controller, and what to do."""
+    if isinstance(exc, RollingError):
+        return exc.message
+    if isinstance(exc, OSError):
+        return f"on the machine that Ansible runs on: {explain_os_error(exc, C.DEFAULT_LOCAL_TMP)}"
+    if isinstance(exc, tarfile.TarError):
+        return f"the wheels that the node has built have arrived damaged ({exc}): start again"
+    return (f"{type(exc).__name__} on the machine that Ansible runs on: {exc}. If you have changed nothing in "
+            "stage_source meanwhile, it is a fault of the collection: report it with what ansible-playbook -vvv shows")
+
+
+def listed(text):
+    """The items of a list that is written as JSON, or with quotes of another kind.
+
+    :raises RollingError: where it is none.
+    """
+    try:
+        found = yaml.safe_load(text)
+    except yaml.YAMLError:
+        found = None
+    if not isinstance(found, list) or not all(isinstance(one, str) for one in found):
+        raise RollingError(f"stage_source is {text}, which is neither a path nor a list of paths: write "
+                           "-e '{\"stage_source\": [\"PATH\", \"PATH\"]}', or -e stage_source=PATH,PATH")
+    return found
 
 
 class ActionModule(ActionBase):
@@ -40,16 +78,22 @@ class ActionModule(ActionBase):
         result = super().run(tmp, task_vars)
         arguments = dict(self._task.args)
         distribution, version = (str(arguments.get(name) or "") for name in ("distribution", "version"))
+        left_out = []
         try:
-            source = as_list(arguments.get("source"))
+            arguments["source"] = source = as_list(arguments.get("source"))
             given = choose(source, distribution, version) if source else None
-        except (OSError, RollingError) as exc:
-            words = exc.message if isinstance(exc, RollingError) else f"cannot read stage_source: {exc}"
-            return dict(result, failed=True, changed=False,
-                        msg=f"cannot resolve {distribution} {version or '(the newest release)'}: {words}")
-        # It goes with this run, and its directory is nobody else's.
-        with tempfile.TemporaryDirectory(prefix="wheels-", dir=C.DEFAULT_LOCAL_TMP) as place:
-            result.update(self.ask(arguments, given, place, task_vars or {}))
+            left_out = given["left_out"] if given else []
+            # It goes with this run, and its directory is nobody else's.
+            with tempfile.TemporaryDirectory(prefix="wheels-", dir=C.DEFAULT_LOCAL_TMP) as place:
+                answer = self.ask(arguments, given, place, task_vars or {})
+        except AnsibleError:
+            raise  # it has words of its own, and one of them is that the node cannot be reached
+        except Exception as exc:
+            answer = dict(failed=True, changed=False,
+                          msg=f"cannot resolve {distribution} {version or '(the newest release)'}: {explain(exc)}")
+        result.update(answer)
+        if left_out:
+            result["warnings"] = [*(result.get("warnings") or []), *(f"stage_source: {words}" for words in left_out)]
         return result
 
     def ask(self, arguments, given, place, task_vars):

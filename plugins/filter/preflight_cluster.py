@@ -49,9 +49,9 @@ def _state(name, node, rolled, sentinels):
         back = "rolling it starts every daemon again" if rolled else (
             f"it is not rolled now, so start what does not run: systemctl list-units --all 'sf-*' on {name}")
         # Nothing but a start of the sentinels leads out of these two.
-        if state != "degraded" and rolled and not sentinels:
-            back = ("the roll leaves the sentinels alone (restart_sentinels), so start them: systemctl restart "
-                    f"sf-sentinel-first, then sf-sentinel-last, on {name}")
+        if state != "degraded" and not (rolled and sentinels):
+            why = "the roll leaves the sentinels alone (restart_sentinels)" if rolled else "it is not rolled now"
+            back = (f"{why}, so start them: systemctl restart sf-sentinel-first, then sf-sentinel-last, on {name}")
         return f"{said}: {which}; {back}"
     return ""
 

@@ -6,7 +6,12 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import shutil
 import time
+
+FULL = "No space left on device"
 
 
 class RollingError(Exception):
@@ -39,3 +44,25 @@ def last_lines(text, count=12):
     """The last C(count) lines of C(text) that say something, for an error message."""
     lines = [line.rstrip() for line in text.splitlines() if line.strip()]
     return "\n".join(lines[-count:])
+
+
+def free_space(*folders):
+    """How much is free in some directories, in words; once for each file system."""
+    by_device = {}
+    for folder in folders:
+        by_device.setdefault(os.stat(folder).st_dev, folder)
+    return " and ".join(f"{shutil.disk_usage(folder).free // 2**20} MB are free in {folder}"
+                        for folder in by_device.values())
+
+
+def disk_full(*folders):
+    """That one of some directories has no room, and what to do."""
+    return f"the disk is full: {free_space(*folders)}: make room there, and start again"
+
+
+def explain_os_error(exc, *folders):
+    """What an OSError means for who worked in some directories, and what to do."""
+    if exc.errno in (errno.ENOSPC, errno.EDQUOT):
+        return disk_full(*folders)
+    where = "" if exc.filename else f", in {folders[0]}"
+    return f"{exc}{where}: see that it is there and can be read and written, and start again"

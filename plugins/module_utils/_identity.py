@@ -29,41 +29,53 @@ def contents(record):
     try:
         with open(record, encoding="utf-8", newline="") as handle:
             rows = [row[:2] for row in csv.reader(handle) if len(row) >= 2 and row[1]]
-    except (OSError, UnicodeDecodeError, csv.Error):
+    except (OSError, ValueError, csv.Error):
         return ""
     kept = sorted(row for row in rows if not row[0].startswith(("..", "/")) and not row[0].endswith(".pyc")
                   and (".dist-info/" not in row[0] or row[0].endswith(".dist-info/METADATA")))
     return hashlib.sha256(json.dumps(kept).encode()).hexdigest() if kept else ""
 
 
-def mark(root, found):
-    """Write down what the virtualenv C(root) holds, while its name is right.
+def mark(root, found, name):
+    """Write down what the virtualenv C(root) holds, and the name that is right for it.
+
+    Before it gets that name: until then it is not what its name says, and killed in between it must not pass for it.
 
     :arg found: what C(_release.inspect) returned for it.
+    :arg name: the name that its directory is about to get, or has.
     """
     path = os.path.join(root, MARKER)
     record = found["record"] and os.path.relpath(os.path.realpath(found["record"]), os.path.realpath(root))
-    text = json.dumps(dict(version=found["version"], record=record, contents=contents(found["record"])))
+    text = json.dumps(dict(name=name, version=found["version"], record=record, contents=contents(found["record"])))
     with open(path + ".new", "w", encoding="utf-8") as handle:
         handle.write(text + "\n")
     os.replace(path + ".new", path)
 
 
 def marked(root):
-    """What C(mark) has written, empty if nothing that can be read."""
+    """What C(mark) has written, empty if nothing that can be read, or anything else than that."""
     try:
         with open(os.path.join(root, MARKER), encoding="utf-8") as handle:
             found = json.load(handle)
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
-    return found if isinstance(found, dict) else {}
+    # Earlier ones have no name.
+    fits = isinstance(found, dict) and all(
+        isinstance(found.get(key), kinds) for key, kinds in
+        dict(name=(str, type(None)), version=str, record=(str, type(None)), contents=str).items())
+    return found if fits else {}
+
+
+def is_under_another_name(root, noted):
+    return (noted.get("name") or os.path.basename(root)) != os.path.basename(root)
 
 
 def as_marked(root):
     """Whether a release directory is certainly what its name says. Asks no Python, so for where that takes too long."""
     noted, named = marked(root), NAME.match(os.path.basename(root))
-    return bool(named and noted.get("contents") and named.group("version") == noted.get("version")
-                and contents(os.path.join(root, noted.get("record") or "")) == noted["contents"])
+    return bool(named and noted.get("contents") and named.group("version") == noted["version"]
+                and not is_under_another_name(root, noted)
+                and contents(os.path.join(root, noted["record"] or "")) == noted["contents"])
 
 
 def rewritten(root, found):
@@ -76,5 +88,8 @@ def rewritten(root, found):
         return False
     if named.group("version") != found["version"]:
         return True
-    before, now = marked(root).get("contents"), contents(found["record"])
+    noted = marked(root)
+    if is_under_another_name(root, noted):
+        return True
+    before, now = noted.get("contents"), contents(found["record"])
     return bool(before and now) and before != now

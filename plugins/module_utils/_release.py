@@ -10,10 +10,16 @@ import fcntl
 import json
 import os
 import re
+import tempfile
 from contextlib import contextmanager
 from urllib.parse import unquote, urlsplit
 
-from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError, wait_for
+from ansible_collections.shakenfist.rolling.plugins.module_utils._common import (
+    FULL,
+    RollingError,
+    disk_full,
+    wait_for,
+)
 
 # Run by the virtualenv's own Python: what it really imports counts, not what a folder's name says.
 PROBE = """
@@ -91,12 +97,17 @@ def distributions(run, root):
     return {canonical(name): facts for name, facts in ask(run, root, [DISTRIBUTIONS]).items()}
 
 
+def look_into(run, root, distribution):
+    """What C(inspect) returns, also where C(distribution) is not installed: then without its version."""
+    return ask(run, root, [PROBE, distribution])
+
+
 def inspect(run, root, distribution):
     """What the virtualenv C(root) holds: versions of C(distribution), pip and Python, the platform, the RECORD file.
 
     :raises RollingError: when its Python does not run, or C(distribution) is not installed in it.
     """
-    found = ask(run, root, [PROBE, distribution])
+    found = look_into(run, root, distribution)
     if not found["version"]:
         raise RollingError(f"{distribution} is not installed in the virtualenv {root}")
     return found
@@ -174,6 +185,9 @@ class Pip:
         if rc != 0:
             output, root = (err or out).strip(), self.module.params["path"]
             sdist = unbuilt(out, output)
+            if FULL in out + err:
+                raise RollingError(disk_full(self.module.tmpdir, tempfile.gettempdir(), root), pip_output=output,
+                                   sdist=sdist)
             words = explain_build(output, sdist, root) if sdist else explain(output, root, self.lock)
             raise RollingError(words or "pip failed", pip_output=output, sdist=sdist)
 
@@ -315,11 +329,15 @@ def check_lock(lock):
 
 
 def require_pip(found, root):
-    """Refuse a pip that is too old to write a report."""
-    version = tuple(int(part) for part in (found["pip"] or "0").split(".")[:2] if part.isdigit())
+    """Refuse a pip that is too old to write a report, and a virtualenv that has none."""
+    if not found["pip"]:
+        raise RollingError(
+            f"the virtualenv {root} has no pip; 22.2 or later is needed: run {python_of(root)} -m ensurepip --upgrade "
+            "(on Debian and Ubuntu that comes with the package python3-venv)")
+    version = tuple(int(part) for part in found["pip"].split(".")[:2] if part.isdigit())
     if version < PIP_MINIMUM:
         raise RollingError(
-            f"the virtualenv {root} has pip {found['pip'] or '(none)'}; 22.2 or later is needed: "
+            f"the virtualenv {root} has pip {found['pip']}; 22.2 or later is needed: "
             f"run {python_of(root)} -m pip install --upgrade pip")
 
 

@@ -64,7 +64,12 @@ def unpack_tar(path, names, folder):
     with tarfile.open(path, "r:") as tar:
         for name in sorted(names):
             partial = os.path.join(folder, f".{name}.partial")
-            with open(partial, "wb") as handle:
-                shutil.copyfileobj(tar.extractfile(name), handle)
-            os.chmod(partial, 0o644)
-            os.replace(partial, os.path.join(folder, name))
+            try:
+                with open(partial, "wb") as handle:
+                    shutil.copyfileobj(tar.extractfile(name), handle)
+                os.chmod(partial, 0o644)
+                os.replace(partial, os.path.join(folder, name))
+            finally:
+                # On a full disk it would take what little there is.
+                if os.path.lexists(partial):
+                    os.unlink(partial)

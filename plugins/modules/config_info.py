@@ -32,6 +32,18 @@ options:
     type: list
     elements: str
     default: []
+  hosts:
+    description:
+      - A setting with hosts, separated by commas, of which to return the addresses, as this node resolves them. A host
+        that cannot be resolved is returned as it is.
+    type: str
+    default: ""
+  own:
+    description:
+      - The setting with the address of the node itself, for a host that resolves to the loopback interface, as a node's
+        own name often does.
+    type: str
+    default: ""
 extends_documentation_fragment:
   - shakenfist.rolling.attributes
   - shakenfist.rolling.attributes.info
@@ -54,6 +66,12 @@ settings:
   returned: success
   type: dict
   sample: {"NODE_NAME": "sf-1", "NODE_MESH_IP": "10.0.0.1"}
+addresses:
+  description: The addresses of the hosts that O(hosts) names, in the order of the file.
+  returned: success
+  type: list
+  elements: str
+  sample: ["10.0.0.1", "10.0.0.2"]
 present:
   description: For each of O(presence), whether it is set and not empty.
   returned: success
@@ -68,9 +86,29 @@ spelt:
   sample: {"MARIADB_HOST": ["SHAKENFIST_MARIADB_HOST"]}
 """
 
+import ipaddress
+import socket
+
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError
 from ansible_collections.shakenfist.rolling.plugins.module_utils._environment import read_environment_file
+
+
+def resolved(host, own):
+    """The address of a host, as everybody names it."""
+    try:
+        ipaddress.ip_address(host)
+        return host
+    except ValueError:
+        pass
+    try:
+        found = [info[4][0] for info in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)]
+    except (OSError, UnicodeError):
+        return host
+    if own and (own in found or any(ipaddress.ip_address(each.partition("%")[0]).is_loopback for each in found)):
+        return own
+    # A name may have several; the same one each time.
+    return min((each for each in found if ":" not in each), default=min(found))
 
 
 def main():
@@ -80,6 +118,8 @@ def main():
             prefix=dict(type="str", default=""),
             keys=dict(type="list", elements="str", default=[], no_log=False),
             presence=dict(type="list", elements="str", default=[]),
+            hosts=dict(type="str", default=""),
+            own=dict(type="str", default=""),
         ),
         supports_check_mode=True,
     )
@@ -96,8 +136,11 @@ def main():
     def names(key):
         return [name for name in dict.fromkeys((prefix + key, key)) if name in variables]
 
+    hosts = [host.strip() for host in (value(module.params["hosts"]) or "").split(",")]
+    own = value(module.params["own"]) or ""
     module.exit_json(
         changed=False,
+        addresses=[resolved(host, own) for host in hosts if host],
         settings={key: value(key) for key in module.params["keys"] if value(key) is not None},
         present={key: bool(value(key)) for key in module.params["presence"]},
         spelt={key: names(key) for key in module.params["presence"] if names(key)},

@@ -325,16 +325,19 @@ def describe_node(node):
 
 
 def advice(node, sentinels):
-    """What brings a node back that is not in the state that is expected."""
+    """What brings a node back that is not in the state, or does not report the release, that is expected."""
     name, down = node["name"], idle(node)
-    if down and not set(down) & set(sentinels):
-        return (f"on {name}: journalctl{''.join(f' -u {unit}' for unit in down)} -n 50, then systemctl restart "
-                f"{' '.join(down)}; it is created again when all run")
-    if len(sentinels) > 1 and (down or node["state"] in OF_SENTINELS):
+    if node["state"] == "error":
+        return f"on {name}, once the cause of its error is gone: sf-ctl clear-node-error"
+    others = [unit for unit in down if unit not in sentinels]
+    look = f"journalctl{''.join(f' -u {unit}' for unit in others or sentinels)} -n 50"
+    again = f"systemctl restart {' '.join(others)}" if others else ""
+    # Nothing but a start of the sentinels ends these states, or has the node report another release.
+    if len(sentinels) > 1 and (set(down) & set(sentinels) or node["state"] in (*OF_SENTINELS, "created")):
         first, rest = sentinels[0], " ".join(sentinels[1:])
-        return (f"on {name}, nothing else ends this state: systemctl stop {rest} && systemctl restart {first} && "
-                f"systemctl start {rest}")
-    return f"on {name}: journalctl{''.join(f' -u {unit}' for unit in sentinels)} -n 50"
+        start = f"systemctl stop {rest} && systemctl restart {first} && systemctl start {rest}"
+        return f"on {name}, nothing else ends this: {look}, then {' && '.join(filter(None, (again, start)))}"
+    return f"on {name}: {look}" + (f", then {again}; it is created again when all run" if again else "")
 
 
 class Expectation:
@@ -388,7 +391,7 @@ class Expectation:
                 lost = False
             if lost or late and not self.alone:
                 wrong.append(describe_node(node))
-                if lost:
+                if self.states:
                     mend.append(advice(node, self.sentinels))
         if old:
             notes.append(f"the sentinels ({', '.join(self.sentinels)}) were left alone, so {', '.join(old)} report "

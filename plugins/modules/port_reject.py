@@ -17,6 +17,7 @@ description:
   - The rule is in a table of its own, C(inet shakenfist_rolling). The kernel itself drops it after O(seconds), whatever
     becomes of the run. No other rule of the node is read or changed.
   - Needs C(nft). Where that is missing or fails, or no other server is there, the module warns and changes nothing.
+  - With O(state=absent) and an C(nft) that fails, it warns that clients are still rejected until the rule expires.
 options:
   server:
     description: The server on this node that is about to stop, V(HOST:PORT).
@@ -34,7 +35,8 @@ options:
     choices: [present, absent]
     default: present
   seconds:
-    description: After how many seconds the kernel stops rejecting by itself.
+    description:
+      - After how many seconds the kernel stops rejecting by itself. With O(state=absent) only a warning names it.
     type: int
     default: 60
   quiet:
@@ -77,12 +79,14 @@ EXAMPLES = r"""
 
 RETURN = r"""
 rejecting:
-  description: Whether clients are rejected now.
+  description: Whether clients are rejected now. Also V(true) where C(nft) fails to stop or to list it.
   returned: success
   type: bool
   sample: true
 problem:
-  description: Why clients are not rejected, though they should be; empty where all is well.
+  description:
+    - Why clients are not rejected, though they should be, or still are, though they should not be. Empty where all is
+      well.
   returned: success
   type: str
   sample: "nft is not installed; next: install the package nftables"
@@ -192,9 +196,10 @@ def main():
     try:
         if params["state"] == "absent":
             # Without nft there is nothing to take away.
-            result["changed"] = bool(firewall.nft) and firewall.exists()
-            if result["changed"] and not module.check_mode:
+            there = bool(firewall.nft) and firewall.exists()
+            if there and not module.check_mode:
                 firewall.accept()
+            result["changed"] = there
         elif not any(map(takes_connections, others)):
             raise RollingError(f"no other server takes connections, of {', '.join(others)}" if others else
                                "its clients have no other server")
@@ -207,8 +212,12 @@ def main():
             result["cut"] = firewall.cut(port)
     except RollingError as exc:
         result["problem"] = exc.message
+        if params["state"] == "absent":
+            result["rejecting"] = True
+            module.warn(f"clients of {params['server']} may be rejected until the rule expires, {params['seconds']} s "
+                        f"after it was set: {exc.message}; next: nft delete table {TABLE}")
         # With no other one there is nothing to be done, and a warning would say so on each small cluster.
-        if others:
+        elif others:
             module.warn(f"clients of {params['server']} are not led away before it stops, and requests of theirs may "
                         f"fail: {exc.message}")
     module.exit_json(**result)

@@ -149,7 +149,12 @@ import tempfile
 from contextlib import contextmanager
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError, last_lines
+from ansible_collections.shakenfist.rolling.plugins.module_utils._common import (
+    FULL,
+    RollingError,
+    free_space,
+    last_lines,
+)
 from ansible_collections.shakenfist.rolling.plugins.module_utils._identity import MARKER, as_marked, mark, rewritten
 from ansible_collections.shakenfist.rolling.plugins.module_utils._release import (
     LOCK,
@@ -170,9 +175,9 @@ from ansible_collections.shakenfist.rolling.plugins.module_utils._wheels import 
 
 AT_FDCWD = -100
 RENAME_EXCHANGE = 2
-FULL = "No space left on device"
 # What another part keeps about the release that it lies in.
-NOT_CLONED = [".rolling-schema.json", ".rolling-backup.json", MARKER]
+NOTES = [".rolling-schema.json", ".rolling-backup.json"]
+NOT_CLONED = [*NOTES, MARKER]
 
 
 def exchange(one, other):
@@ -226,7 +231,7 @@ def adopt(run, params, target):
     path = params["path"]
     found = inspect(run, path, params["distribution"])
     adopted = free_name(params, found)
-    mark(path, found)
+    mark(path, found, os.path.basename(adopted))
     with remembered(os.path.dirname(target), adopted, None):
         link(target, adopted)
         try:
@@ -267,8 +272,9 @@ def rename(params, found, name):
     active, since = os.path.realpath(path), os.lstat(path).st_mtime_ns
     # Scripts of an installer that does not go by the link name the directory itself.
     correct_shebangs(os.path.join(active, "bin"), active, path)
-    forget(active)
-    mark(active, found)
+    # Not the marker: without it, another build of the same version would pass for what the old name says.
+    forget(active, NOTES)
+    mark(active, found, os.path.basename(name))
     previous = os.path.join(releases, PREVIOUS)
     follows = os.path.islink(previous) and os.path.realpath(previous) == active
     # It leads to itself, until the exchange puts it in the place of the directory. Then it leads to that.
@@ -402,12 +408,8 @@ def no_space(params):
     staging = params["state"] == "staged"
     needs = used(os.path.realpath(params["path"])) if staging else 0
     where = params["releases"] if staging and os.path.isdir(params["releases"]) else os.path.dirname(params["path"])
-    folders = [where]
-    # pip unpacks there.
-    if os.stat(tempfile.gettempdir()).st_dev != os.stat(where).st_dev:
-        folders.append(tempfile.gettempdir())
-    free = " and ".join(f"{shutil.disk_usage(folder).free // 2**20} MB are free in {folder}" for folder in folders)
-    return (f"the disk is full: {free}"
+    # pip unpacks in the second one.
+    return (f"the disk is full: {free_space(where, tempfile.gettempdir())}"
             + (f", a clone of {params['path']} needs {needs // 2**20 + 1} MB and then its upgrade" if needs else "")
             + ": remove old releases, or make room")
 
@@ -445,9 +447,9 @@ def install(module, root, **options):
     return installed(report)
 
 
-def forget(root):
+def forget(root, names=tuple(NOT_CLONED)):
     """Remove what only holds for the release that the virtualenv C(root) held before."""
-    for name in NOT_CLONED:
+    for name in names:
         if os.path.lexists(os.path.join(root, name)):
             os.unlink(os.path.join(root, name))
 
@@ -474,7 +476,7 @@ def build(module, clone, **options):
     # Of an installer that does not go by the link, scripts of the clone would run what the active release holds.
     for old in (clone, active):
         correct_shebangs(os.path.join(clone, "bin"), old, params["path"])
-    mark(clone, inspect(module.run_command, clone, params["distribution"]))
+    mark(clone, inspect(module.run_command, clone, params["distribution"]), params["name"])
     return packages
 
 

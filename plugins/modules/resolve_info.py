@@ -40,6 +40,7 @@ options:
       - Wheels on the controller to resolve from, each a file or a directory. Sdists in a directory count, too, but the
         release itself must be a wheel.
       - A relative path is meant from the directory in which C(ansible-playbook) was started.
+      - From the command line it may also be one string, a path, paths with commas between them, or a JSON list.
     type: list
     elements: path
     default: []
@@ -138,7 +139,9 @@ built:
   elements: str
   sample: [flasgger-0.9.7.1-py3-none-any.whl]
 notice:
-  description: That the index has nothing newer than what is installed, in words. Empty otherwise.
+  description:
+    - In words, that the index has nothing newer than what is installed, and which of the wheels that were given are
+      newer than what is installed and not used, because nothing asks for them. Empty otherwise.
   returned: success
   type: str
   sample: ""
@@ -163,13 +166,21 @@ platform:
   sample: linux-x86_64
 """
 
+import json
 import os
 import pathlib
 import re
+import shutil
+import tarfile
 from urllib.parse import urlsplit
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError, last_lines
+from ansible_collections.shakenfist.rolling.plugins.module_utils._common import (
+    FULL,
+    RollingError,
+    explain_os_error,
+    last_lines,
+)
 from ansible_collections.shakenfist.rolling.plugins.module_utils._release import (
     PIP_OPTIONS,
     Pip,
@@ -321,7 +332,7 @@ def exactly(name, version):
 
 
 def no_solution(output):
-    return SILENT not in output and any(words in output for words in NO_SOLUTION)
+    return SILENT not in output and FULL not in output and any(words in output for words in NO_SOLUTION)
 
 
 def one_by_one(shelf, where, present, names, spare):
@@ -441,10 +452,9 @@ def changes(shelf, requirements):
         raise
 
 
-def complete(module, shelf, requirements, distribution, report, packages, asked):
+def complete(module, shelf, requirements, distribution, report, packages, asked, present):
     """The lock of all that the release needs, and the names of what it does not hold."""
     changing = by_name(packages)
-    present = distributions(module.run_command, module.params["path"])
     lock, where, spare = None, shelf.where(index=False), []
     if shelf.given:
         lock = closure(module, shelf, where, requirements, changing, present, spare)
@@ -467,6 +477,27 @@ def complete(module, shelf, requirements, distribution, report, packages, asked)
     return lock, sorted(set(spare))
 
 
+def not_used(present, files, lock, distribution):
+    """What to say of given wheels that are newer than what will be installed, and by name their versions."""
+    known = {name: facts["version"] for name, facts in present.items()}
+    known.update((canonical(package["name"]), package["version"]) for package in lock)
+    found = {}
+    for path in files:
+        name, version = os.path.basename(path).split("-")[:2]
+        name = canonical(name)
+        # Of one for some platforms, only pip on the node knows whether it fits.
+        if not path.endswith("-any.whl") or name == canonical(distribution) or name not in known:
+            continue
+        if version_key(version) > max(version_key(known[name]), version_key(found.get(name, ""))):
+            found[name] = version
+    if not found:
+        return "", {}
+    packages = json.dumps([f"{name}=={found[name]}" for name in sorted(found)])
+    return (f"stage_source has newer wheels of {', '.join(sorted(found))} than what is installed. Nothing asks for "
+            "them, so they are not used. To install them, too, add "
+            f"-e '{{\"stage_packages\": {packages}}}'"), found
+
+
 def resolve(module):
     """The exact release, and what comes with it."""
     path, distribution = module.params["path"], module.params["distribution"]
@@ -480,13 +511,17 @@ def resolve(module):
         if item.get("is_direct") and canonical(item["metadata"]["name"]) != canonical(distribution):
             raise RollingError(f"pip would take {item['metadata']['name']} from an address of its own, where other "
                                "nodes would not look for it: put it on the index, and name it with a version")
-    lock, unpinned = complete(module, shelf, requirements, distribution, report, packages, asked)
+    present = distributions(module.run_command, path)
+    lock, unpinned = complete(module, shelf, requirements, distribution, report, packages, asked, present)
     lock = dict(by_name(lock), **{canonical(distribution): wheel})
     for package in lock.values():
         if not package["sha256"]:
             raise RollingError(f"pip did not say which wheel of {package['name']} it would install, with its sha256: "
                                "only what comes from an index or from stage_source can be locked")
     files, lock = shelf.digests(), [lock[name] for name in sorted(lock)]
+    unused, newer = not_used(present, files.values(), lock, distribution) if shelf.given else ("", {})
+    notice = "\n".join(filter(None, [notice, unused]))
+    unpinned = [name for name in unpinned if name not in newer]
     carried = [package for package in lock if package["sha256"] in files]
     own = {os.path.basename(files[package["sha256"]]): files[package["sha256"]] for package in carried
            if os.path.dirname(files[package["sha256"]]) == shelf.built}
@@ -530,12 +565,24 @@ def main():
     )
     hide_credentials(module)
     wanted = f"{module.params['distribution']} {module.params['version'] or '(the newest release)'}"
+    before = set(os.listdir(module.tmpdir))
     try:
         result = resolve(module)
     except RollingError as exc:
         output = exc.details.get("pip_output", "")
         module.fail_json(msg=f"cannot resolve {wanted}: {exc.message}" + (f":\n{last_lines(output)}" if output else ""),
                          pip_output=output)
+    except tarfile.TarError as exc:
+        module.fail_json(msg=f"cannot resolve {wanted}: the wheels of stage_source have arrived damaged in "
+                             f"{module.tmpdir} ({exc}): start again, and if that does not help look at the disk and "
+                             "the memory of this node")
+    except OSError as exc:
+        module.fail_json(msg=f"cannot resolve {wanted}: {explain_os_error(exc, module.tmpdir)}")
+    finally:
+        # The directory is the ssh user's, who could not remove directories of root's from it.
+        for name in set(os.listdir(module.tmpdir)) - before:
+            if os.path.isdir(os.path.join(module.tmpdir, name)):
+                shutil.rmtree(os.path.join(module.tmpdir, name), ignore_errors=True)
     module.exit_json(changed=False, **result)
 
 

@@ -97,14 +97,18 @@ import tarfile
 import tempfile
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError, last_lines
+from ansible_collections.shakenfist.rolling.plugins.module_utils._common import (
+    RollingError,
+    explain_os_error,
+    last_lines,
+)
 from ansible_collections.shakenfist.rolling.plugins.module_utils._release import (
     LOCK,
     PIP_OPTIONS,
     Pip,
     check_lock,
     hide_credentials,
-    inspect,
+    look_into,
     require_pip,
 )
 from ansible_collections.shakenfist.rolling.plugins.module_utils._wheels import (
@@ -143,7 +147,7 @@ def pack(module):
     files = packed_already(dest, lock)
     if files is not None or module.check_mode:
         return dict(changed=files is None, files=files or [])
-    require_pip(inspect(module.run_command, params["path"], "pip"), params["path"])
+    require_pip(look_into(module.run_command, params["path"], "pip"), params["path"])
     pip = Pip(module, params["path"])
     # Beside dest: the wheels are large, and it has to have room for them anyway.
     folder = tempfile.mkdtemp(prefix=".wheels.", dir=os.path.dirname(dest))
@@ -202,7 +206,8 @@ def main():
     except tarfile.TarError as exc:
         module.fail_json(msg=f"{intent}: {module.params['src']} is no tar file that can be read ({exc}): pack it again")
     except OSError as exc:
-        module.fail_json(msg=f"{intent}: {exc}")
+        # Of dest itself there may be nothing yet.
+        module.fail_json(msg=f"{intent}: {explain_os_error(exc, os.path.dirname(module.params['dest']) or '.')}")
     module.exit_json(**result)
 
 

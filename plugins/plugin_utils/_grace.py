@@ -15,9 +15,11 @@ ASSUMED = 25.0
 GRACEFUL = 30.0
 # A stop that is shorter had no grace, or the drain did not happen.
 SHORTEST = 2.0
+# How many stops are compared; before them the grace may have been another one.
+RECENT = 3
 # By where it comes from, in words.
 SOURCES = {"config": "from {config}", "variable": "from cluster_drain_grace",
-           "journal": "from its last stop in the journal", "assumed": "assumed"}
+           "journal": "from its stops in the journal", "assumed": "assumed"}
 
 
 def number(text):
@@ -30,13 +32,13 @@ def number(text):
 
 
 def from_stops(stops, graceful):
-    """What the newest stop that says something shows; None if none does.
+    """What the newest stops show that say something; None if none does.
 
-    A stop takes the grace and a little more. One that took as long as the graceful timeout had no connection that ended
-    it, and one that was killed was cut.
+    A stop takes the grace and a little more, or as long as a request or an idle worker kept it: the shortest counts.
+    One that took as long as the graceful timeout had no connection that ended it, and one that was killed was cut.
     """
-    return next((float(math.floor(stop["seconds"])) for stop in stops
-                 if stop["itself"] and SHORTEST <= stop["seconds"] < graceful - 1), None)
+    seconds = [stop["seconds"] for stop in stops if stop["itself"] and SHORTEST <= stop["seconds"] < graceful - 1]
+    return float(math.floor(min(seconds[:RECENT]))) if seconds else None
 
 
 def drain_grace(configured=None, stated=None, unit=None):

@@ -16,7 +16,7 @@ from ansible_collections.shakenfist.rolling.plugins.module_utils._release import
 from ansible_collections.shakenfist.rolling.plugins.module_utils._wheels import digest_of_file
 
 # name-version(-build)-python-abi-platform.whl
-WHEEL = re.compile(r"(?P<name>[^-]+)-(?P<version>[^-]+)(-\d[^-]*)?-[^-]+-[^-]+-[^-]+\.whl")
+WHEEL = re.compile(r"(?P<name>[\w.]+)-(?P<version>[\w.+!]+)(-\d[\w.]*)?-[\w.]+-[\w.]+-[\w.]+\.whl", re.ASCII)
 
 
 def public(version):
@@ -29,21 +29,28 @@ def brief(version):
     return re.split(r"(?:[-_.]?(?:dev|a|b|c|rc|alpha|beta|pre|preview)[-_.]?\d*)*$", public(version).lower())[0]
 
 
-def metadata(path):
+def not_a_name(path):
+    return RollingError(f"{path} does not have the name of a wheel (NAME-VERSION-py3-none-any.whl): give it back the "
+                        "one that it was built with, or take it away from there")
+
+
+def metadata(path, whole):
     """Name and version of a wheel, by what it says of itself.
 
+    :arg whole: whether to read all of it, so that it is known to be undamaged.
     :raises RollingError: if it is not a wheel that can be read, or is called by other words than it uses itself.
     """
     found = WHEEL.fullmatch(os.path.basename(path))
     if not found:
-        raise RollingError(f"{path} does not have the name of a wheel (NAME-VERSION-py3-none-any.whl): give it back "
-                           "the one "
-                           "that it was built with")
+        raise not_a_name(path)
     try:
         with zipfile.ZipFile(path) as archive:
             inside = [name for name in archive.namelist() if re.fullmatch(r"[^/]+\.dist-info/METADATA", name)]
             text = archive.read(inside[0]).decode("utf-8") if inside else ""
-    except (OSError, ValueError, zipfile.BadZipFile) as exc:
+            damaged = archive.testzip() if whole else None
+            if damaged:
+                raise ValueError(f"{damaged} in it is damaged")
+    except Exception as exc:  # of damaged and of encrypted files Python's zipfile raises errors of many kinds
         raise RollingError(f"{path} is not a wheel that can be read ({exc}): build or copy it again") from exc
     said = HeaderParser().parsestr(text)
     name, version = said.get("Name") or "", said.get("Version") or ""
@@ -54,21 +61,73 @@ def metadata(path):
     return name, version
 
 
+def in_directory(path):
+    """The wheels and sdists in a directory, and words for what is called like one and is no file."""
+    try:
+        names = [name for name in sorted(os.listdir(path)) if name.endswith((".whl", *SDISTS))
+                 and not name.startswith(".")]
+    except OSError as exc:
+        raise RollingError(f"cannot read the directory {path} ({exc.strerror}): let the user that runs Ansible read "
+                           "it") from exc
+    found, odd = [], []
+    for one in (os.path.join(path, name) for name in names):
+        if os.path.isfile(one):
+            found.append(one)
+            continue
+        what = "a directory" if os.path.isdir(one) else "a link to nothing" if os.path.islink(one) else "something else"
+        odd.append(f"{one} is left out: it is {what}, not a file")
+    return found, odd
+
+
+def digest_on_controller(path):
+    """The digest of a file that is given.
+
+    :raises RollingError: where it cannot be read.
+    """
+    try:
+        return digest_of_file(path)
+    except OSError as exc:
+        raise RollingError(f"cannot read {path} ({exc.strerror}): let the user that runs Ansible read it, copy it "
+                           "again, or take it away from there") from exc
+
+
+def without_copies(files, digests):
+    """Leave out what no wheel is called, if it is there under the name of a wheel, too, as a browser's second download.
+
+    Neither pip nor anybody else can tell what is in it.
+
+    :returns: words for each.
+    :raises RollingError: for one that is not there under another name.
+    """
+    left_out = []
+    for name in [name for name in files if name.endswith(".whl") and not WHEEL.fullmatch(name)]:
+        same = sorted(one for one in files if WHEEL.fullmatch(one) and digests[one] == digests[name])
+        if not same:
+            raise not_a_name(files[name])
+        left_out.append(f"{files[name]} is left out: it is the same as {files[same[0]]}")
+        del files[name]
+    return left_out
+
+
 def files_of(sources):
-    """By name the files that are given, each by its path, and those of them that the operator has named himself."""
-    files, named = {}, []
+    """What is given.
+
+    :returns: by name the path of each file, the paths that the operator has named himself, and words for what is left
+        out.
+    """
+    files, named, digests, left_out = {}, [], {}, []
     for source in sources:
         if re.match(r"[a-z][a-z0-9+.-]*://", source):
             raise RollingError(f"stage_source has {source}, which is a URL: download it, and name the file or its "
                                "directory")
         path = os.path.abspath(os.path.expanduser(source))
         if os.path.isdir(path):
-            found = [os.path.join(path, name) for name in sorted(os.listdir(path))
-                     if name.endswith((".whl", *SDISTS)) and not name.startswith(".")]
+            found, odd = in_directory(path)
+            left_out += odd
             if not any(name.endswith(".whl") for name in found):
                 raise RollingError(f"there is no wheel in the directory {path} on this machine: build one there "
                                    f"(python3 -m pip wheel --no-deps --wheel-dir {path} CHECKOUT), or name another "
-                                   "directory")
+                                   f"directory{''.join('; ' + words for words in odd)}")
         elif os.path.isfile(path):
             if not path.endswith(".whl"):
                 raise RollingError(f"{path} is no wheel, its name does not end in .whl: build one from it (python3 "
@@ -81,13 +140,14 @@ def files_of(sources):
                                "wheels, on the "
                                "machine that Ansible runs on")
         for one in found:
-            name = os.path.basename(one)
-            if name in files and digest_of_file(files[name]) != digest_of_file(one):
+            name, digest = os.path.basename(one), digest_on_controller(one)
+            if digests.setdefault(name, digest) != digest:
                 raise RollingError(f"{files[name]} and {one} are two wheels of the same name that differ: it is not "
                                    "clear which one "
                                    "is meant, name one of them only")
             files.setdefault(name, one)
-    return files, named
+    left_out += without_copies(files, digests)
+    return files, named, left_out
 
 
 def choose_version(versions, distribution, version):
@@ -127,16 +187,17 @@ def choose_version(versions, distribution, version):
 def choose(sources, distribution, version):
     """What of the wheels on this machine is the release.
 
-    :returns: C(version), C(candidates), the names of its wheels (one for each platform that it was built for), and
-        C(files), the path of each file that goes with it, by name.
+    :returns: C(version), C(candidates), the names of its wheels (one for each platform that it was built for),
+        C(files), the path of each file that goes with it, by name, and C(left_out), words for what else is there.
     :raises RollingError: where it is not clear, or where that is no release.
     """
-    files, named = files_of(sources)
+    files, named, left_out = files_of(sources)
     wheels = {}
     for name, path in files.items():
         # A damaged wheel of something else is not in the way, unless it is needed; pip says so then.
-        if name.endswith(".whl") and (path in named or canonical(name.split("-")[0]) == canonical(distribution)):
-            wheels[name] = metadata(path)
+        is_own = canonical(name.split("-")[0]) == canonical(distribution)
+        if name.endswith(".whl") and (path in named or is_own):
+            wheels[name] = metadata(path, is_own)
     own = {name: said for name, (title, said) in wheels.items() if canonical(title) == canonical(distribution)}
     if not own:
         others = sorted({f"{title} {said}" for title, said in wheels.values()}) or sorted(files)
@@ -148,5 +209,5 @@ def choose(sources, distribution, version):
     chosen = choose_version(versions, distribution, version)
     candidates = sorted(name for name in own if own[name] == chosen)
     # The other releases stay here: nothing may take one of them.
-    return dict(version=chosen, candidates=candidates,
+    return dict(version=chosen, candidates=candidates, left_out=left_out,
                 files={name: path for name, path in files.items() if name not in own or name in candidates})

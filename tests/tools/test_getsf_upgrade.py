@@ -118,6 +118,30 @@ def test_wheels_that_were_built_are_planned_and_rolled(place, option):
     assert plan[3:5] == source and upgrade[3:] == [*source, '-e', 'rolling_release=0.8.1']
 
 
+def test_a_link_keeps_its_name(place):
+    """What it leads to need not be called as a wheel is, or as an inventory of getsf's is."""
+    (place.home / 'store').mkdir()
+    for name in ('0a1b2c3d', '99aabbcc'):
+        (place.home / 'store' / name).write_text('')
+    wheel, inventory = place.home / 'shakenfist-0.8.1-py3-none-any.whl', place.home / 'my.getsf.yml'
+    wheel.symlink_to('store/0a1b2c3d')
+    inventory.symlink_to('store/99aabbcc')
+    done = place.run('--yes', '--wheels', wheel.name, '--answers', inventory.name)
+    assert done.returncode == 0, done.stderr
+    for call in place.called():
+        assert call['arguments'][1] == str(inventory)
+        assert json.dumps({'stage_source': [str(wheel)]}) in call['arguments']
+
+
+def test_a_link_to_the_answers(place):
+    (place.home / 'etc').mkdir()
+    (place.home / 'etc' / 'answers').symlink_to(place.answers)
+    assert place.run('--yes', '--answers', 'etc/answers').returncode == 0
+    inventory = place.home / 'etc' / 'answers.getsf.yml'
+    assert place.called()[0]['arguments'][1] == str(inventory)
+    assert inventory.read_text().endswith("path: 'answers'\n")
+
+
 def test_what_follows_is_handed_on(place):
     place.run('--yes', '--', '--limit', 'sf-1', '-e', 'drain_timeout=120')
     assert [call['arguments'][-4:] for call in place.called()] == [['--limit', 'sf-1', '-e', 'drain_timeout=120']] * 2
@@ -148,6 +172,15 @@ def test_a_person_is_asked(place, words, code, kinds):
     (['--yes', '--reconfigure', '--wheels', '.'], '--reconfigure keeps the release'),
     (['--yes', '--wheels', 'nowhere'], 'there is no nowhere on this machine'),
     (['--wheels'], '--wheels needs a value'),
+    (['--yes', '--wheels', ''], '--wheels needs a value'),
+    (['--yes', '--wheels='], '--wheels= needs a value'),
+    (['--yes', '--wheels', '', '--release', '0.8.1'], '--wheels needs a value'),
+    (['--yes', '--release', ''], '--release needs a value'),
+    (['--yes', '--release='], '--release= needs a value'),
+    (['--yes', '--answers', ''], '--answers needs a value'),
+    (['--yes', '--answers='], '--answers= needs a value'),
+    (['--yes', '--reconfigure', ''], '--reconfigure has an empty command'),
+    (['--yes', '--reconfigure='], '--reconfigure= needs a value'),
     (['--yes', '--answers', 'nowhere'], 'cannot read nowhere'),
 ])
 def test_it_refuses_before_anything(place, arguments, words):

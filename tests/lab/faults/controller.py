@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from rows import KILLED, Row, process_runs, publish, task, unit_is
+from rows import KILLED, Row, draining, process_runs, publish, task
 
 WINDOW = r'TASK \[.*(Wait until enough other nodes|Stop the API and witness)'
 
@@ -28,7 +28,7 @@ ROWS = [
     killed('stage', task('Stage the release'), reach=r'TASK \[.*Stage the release'),
     killed('schema', process_runs('sf-1', 'ensure-mariadb-schema'), reach=r'TASK \[.*Bring the schema',
            prepare=publish('0.8.1', 'migration_slow')),
-    killed('drain', unit_is('sf-1', 'sf-api', 'deactivating')),
+    killed('drain', draining('sf-1')),
     killed('activate', task('Activate the staged release', 'sf-2'), check=passed_over('sf-1'), ci=True),
     killed('restart', task('Restart the daemons that others order after', 'sf-1')),
     killed('gate', task('Wait until every worker', 'sf-2'), check=passed_over('sf-1', 'sf-2')),

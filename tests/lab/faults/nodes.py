@@ -11,13 +11,13 @@ from rows import (
     ROLLED,
     STOPPED,
     Row,
+    draining,
     power_on,
     reachable,
     ready,
     reboot,
     shell,
     task,
-    unit_is,
     unreachable,
 )
 
@@ -33,7 +33,7 @@ ROWS = [
         arguments=IMPATIENT, node='sf-2', cause=(UNREACHABLE, 'Not touched: sf-3')),
 
     Row('node-unreachable-in-the-drain', 'a node cannot be reached any more while it drains', ci=True,
-        moment=unit_is('sf-2', 'sf-api', 'deactivating'), inject=unreachable('sf-2'), mend=reachable('sf-2'),
+        moment=draining('sf-2'), inject=unreachable('sf-2'), mend=reachable('sf-2'),
         arguments=IMPATIENT, node='sf-2', cause=(UNREACHABLE, 'Not touched: sf-3')),
 
     Row('node-unreachable-while-it-restarts', 'a node cannot be reached any more while its daemons are restarted',
@@ -46,12 +46,12 @@ ROWS = [
         arguments=IMPATIENT, node='sf-2', cause=(UNREACHABLE, 'Not touched: sf-3')),
 
     Row('node-reboots-in-the-window', 'a node reboots while it is out of rotation',
-        moment=unit_is('sf-3', 'sf-api', 'deactivating'), inject=reboot('sf-3'), mend=ready('sf-3'), faulted=('sf-3',),
+        moment=draining('sf-3'), inject=reboot('sf-3'), mend=ready('sf-3'), faulted=('sf-3',),
         outcome=(STOPPED, ROLLED), node='sf-3', cause=(UNREACHABLE,)),
 
     # Its old sf-database refuses to start: the schema is the new one's.
     Row('database-node-reboots-in-the-window', 'a database node reboots after the migration, before its activation',
-        moment=unit_is('sf-1', 'sf-api', 'deactivating'), inject=reboot('sf-1'), mend=ready('sf-1'), faulted=('sf-1',),
+        moment=draining('sf-1'), inject=reboot('sf-1'), mend=ready('sf-1'), faulted=('sf-1',),
         outcome=(STOPPED, ROLLED), node='sf-1', cause=(UNREACHABLE,)),
 
     Row('sudo-refused-on-one-node', 'sudo is refused on one node', ci=True,

@@ -15,7 +15,7 @@ import re
 import threading
 import time
 
-from rows import REFUSED, ROLLED, STOPPED, Row, both, install, publish, ready, shell, unit_is
+from rows import REFUSED, ROLLED, STOPPED, Row, both, draining, install, publish, ready, shell
 
 SHORT = ('-e', 'gate_timeout=25', '-e', 'restart_timeout=25')
 
@@ -137,7 +137,7 @@ CTL_SAYS = 'Error: sf-ctl has lost its modules'
 
 def break_ctl(version):
     """The sf-ctl that was staged on sf-1 is broken after it was asked: nothing stops or starts once it is active."""
-    return dict(moment=unit_is('sf-1', 'sf-api', 'deactivating'), inject=shell('sf-1', (
+    return dict(moment=draining('sf-1'), inject=shell('sf-1', (
         'for each in /srv/shakenfist/releases/%s-*/bin/sf-ctl; do '
         "printf '#!/bin/sh\\necho %%s >&2\\nexit 1\\n' \"'%s'\" >$each; done") % (version, CTL_SAYS)))
 

@@ -38,6 +38,7 @@ class Moment:
     """When a fault is thrown in: as soon as `condition(run)` is true of the roll that runs."""
     words: str
     condition: Callable
+    lab: tuple = ()                         # options of a lab in which it lasts until the fault is there
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,7 +66,12 @@ class Row:
     recovery: float = 0.0                   # seconds after the mending in which they still do
     check: Callable = nothing               # returns what else is wrong: a list of sentences, or None
     ci: bool = False                        # one of the few that every run of tools/test has
-    reach: str = ''                         # pattern of the task that the second command must have reached in 20 s
+    reach: str = ''                         # pattern of a task that the second command must reach
+
+    @property
+    def options(self):
+        """All further options of tools/lab up: the row's own, and what its moment needs."""
+        return self.lab + (self.moment.lab if self.moment else ())
 
 
 # ---- moments
@@ -91,9 +97,10 @@ def seen(words, condition):
     return Moment(words, condition)
 
 
-def unit_is(node, unit, *states):
-    return Moment('%s of %s is %s' % (unit, node, ' or '.join(states)),
-                  lambda run: run.lab.unit(node, unit)['ActiveState'] in states)
+def draining(node):
+    """While the API of a node drains, long enough to throw a fault into it on a busy machine, too."""
+    return Moment('sf-api of %s is deactivating' % node,
+                  lambda run: run.lab.unit(node, 'sf-api')['ActiveState'] == 'deactivating', ('--drain-grace', '8'))
 
 
 def process_runs(node, pattern):

@@ -6,12 +6,15 @@ from __future__ import annotations
 
 import base64
 import os
+import tarfile
 from types import SimpleNamespace
 
 import pytest
 from ansible import constants
+from ansible.errors import AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
 from ansible_collections.shakenfist.rolling.plugins.action import resolve_info
+from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError
 from ansible_collections.shakenfist.rolling.plugins.module_utils._wheels import (
     digests_in_folder,
     digests_in_tar,
@@ -139,6 +142,56 @@ def test_refused_on_the_controller(node, resolve, wheels, source, version, messa
 
 @pytest.mark.parametrize("source, expected", [
     ("a,b , c", ["a", "b", "c"]), (["a,b"], ["a,b"]), ("", []), (None, []), ([""], []),
+    ('["w/client"]', ["w/client"]), (' ["a", "b,c"] ', ["a", "b,c"]), ("['a', b]", ["a", "b"]), ("[]", []),
+    ("one,two", ["one,two"]), ("[odd]", ["[odd]"]), ("~/one,two", ["~/one,two"]), ("one,three", ["one", "three"]),
 ])
-def test_as_list(source, expected):
+def test_as_list(tmp_path, monkeypatch, source, expected):
+    """What is there with a comma or in brackets is one path."""
+    for name in ("one,two", "[odd]"):
+        (tmp_path / name).mkdir()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
     assert resolve_info.as_list(source) == expected
+
+
+@pytest.mark.parametrize("source", ['["w/client", 5]', '["w/client]', "[{}]"])
+def test_a_list_that_is_none(node, resolve, source):
+    result = resolve(source=source)
+    assert result["failed"] and f"stage_source is {source}, which is neither a path nor a list" in result["msg"]
+    assert node.asked is None
+
+
+def test_what_is_left_out_is_a_warning(node, resolve, wheels):
+    node.answer = dict(carried=[], archive="", warnings=["of the module"])
+    (wheels / f"gone-1.0{ANY}").symlink_to("nowhere")
+    assert resolve(source=str(wheels))["warnings"] == [
+        "of the module", f"stage_source: {wheels}/gone-1.0{ANY} is left out: it is a link to nothing, not a file"]
+
+
+@pytest.mark.parametrize("error, words", [
+    (OSError(28, "No space left on device"), "the disk is full: "),
+    (tarfile.ReadError("unexpected end of data"), "have arrived damaged (unexpected end of data): start again"),
+    (RollingError("its own words"), "cannot resolve shakenfist (the newest release): its own words"),
+    (KeyError("built"), "KeyError on the machine that Ansible runs on: 'built'"),
+])
+@pytest.mark.parametrize("where", ["write_tar", "digests_in_tar"])
+def test_it_never_ends_in_a_bare_exception(node, resolve, wheels, monkeypatch, error, words, where):
+    def fail(*dummy):
+        raise error
+
+    node.builds = {f"unused-1.0{ANY}": wheels / f"unused-1.0{ANY}"}
+    node.answer = answer(wheels, "unused-1.0")
+    monkeypatch.setattr(resolve_info, where, fail)
+    result = resolve(source=str(wheels))
+    assert result["failed"] and not result["changed"] and words in result["msg"]
+    assert result["msg"].startswith("cannot resolve shakenfist (the newest release): ")
+    assert list(node.folder.iterdir()) == []
+
+
+def test_a_node_that_cannot_be_reached_stays_one(node, resolve, wheels, monkeypatch):
+    def fail(*dummy, **options):
+        raise AnsibleConnectionFailure("no route to host")
+
+    monkeypatch.setattr(resolve_info.ActionModule, "_execute_module", fail)
+    with pytest.raises(AnsibleConnectionFailure):
+        resolve(source=str(wheels))

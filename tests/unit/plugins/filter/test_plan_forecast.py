@@ -44,7 +44,7 @@ def test_the_roll():
     assert found["warnings"] == ["c: hm: really", "clocks"]
     assert found["nodes"]["d"] == {
         "step": 3, "from": "0.8.0", "to": "0.8.1", "database": False, "serves": True, "leader": False,
-        "restarts": TIERS, "drain_grace": "5 s, from its last stop in the journal",
+        "restarts": TIERS, "drain_grace": "5 s, from its stops in the journal",
         "seconds": {"drain": 5.7, "restart": 2.2, "ready": 5.0, "checks": 3.0}}
     assert list(found["nodes"]) == ["b", "a", "c", "d"]
     told = {name: [entry["step"], entry["database"], entry["serves"], entry["leader"]]

@@ -71,6 +71,8 @@ RUNNING = {"sf-api": "running", "sf-net": "running"}
     (dict(state="stopped", daemons=RUNNING), False,
      "sf-2 is stopped: a daemon does not run there, or was stopped and not"),
     (dict(state="stopped", daemons=None), True,
+     "it is not rolled now, so start them: systemctl restart sf-sentinel-first, then sf-sentinel-last, on sf-2$"),
+    (dict(state="degraded", daemons=None), True,
      "a daemon does not run .*; it is not rolled now, so start what does not run"),
     (dict(state="degraded"), False, "sf-2 is degraded: a daemon does not run there"),
 ])

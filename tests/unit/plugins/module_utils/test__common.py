@@ -4,8 +4,16 @@
 
 from __future__ import annotations
 
+import errno
+import re
+
 import pytest
-from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError, last_lines, wait_for
+from ansible_collections.shakenfist.rolling.plugins.module_utils._common import (
+    RollingError,
+    explain_os_error,
+    last_lines,
+    wait_for,
+)
 
 
 def test_an_error_carries_words_and_details():
@@ -39,3 +47,14 @@ def test_wait_ends_in_time_and_looks_at_the_end(clock):
 ])
 def test_last_lines(text, count, expected):
     assert last_lines(text, count) == expected
+
+
+def test_a_full_disk_in_words(tmp_path):
+    words = explain_os_error(OSError(errno.ENOSPC, "No space left on device"), str(tmp_path), str(tmp_path))
+    assert re.fullmatch(rf"the disk is full: \d+ MB are free in {tmp_path}: make room there, and start again", words)
+
+
+@pytest.mark.parametrize("name, words", [
+    (None, "[Errno 5] Input/output error, in /a: see that"), ("/b", "[Errno 5] Input/output error: '/b': see that")])
+def test_another_error_names_a_place(name, words):
+    assert explain_os_error(OSError(errno.EIO, "Input/output error", name), "/a").startswith(words)

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from ansible_collections.shakenfist.rolling.plugins.module_utils._identity import (
     MARKER,
@@ -75,28 +77,55 @@ def test_without_a_record(tmp_path):
 def test_a_marker(release, tmp_path):
     root, found = release()
     assert marked(root) == {} and not as_marked(root) and not rewritten(root, found)
-    mark(root, found)
-    assert marked(root) == dict(version="0.8.1", record="RECORD", contents=contents(found["record"]))
+    mark(root, found, "0.8.1-0a1b2c3d")
+    assert marked(root) == dict(name="0.8.1-0a1b2c3d", version="0.8.1", record="RECORD",
+                                contents=contents(found["record"]))
     assert as_marked(root) and not rewritten(root, found)
     release(record=PIP.replace("sha256=aa", "sha256=zz"))
     assert not as_marked(root) and rewritten(root, found)
-    # One that says nothing is as none.
-    for text in ("", "[]", "{}", "no JSON"):
+    # One that says nothing, or anything else, is as none.
+    for text in ("", "[]", "{}", "no JSON", '{"version": "0.8.1", "record": 5, "contents": "x"}',
+                 '{"version": "0.8.1", "record": ["RECORD"], "contents": "x"}', '{"record": null, "contents": "x"}',
+                 '{"version": 8, "record": null, "contents": "x"}',
+                 '{"version": "0.8.1", "record": "RECORD", "contents": {"x": 1}}',
+                 '{"version": "0.8.1", "record": "RECORD", "contents": "x", "name": 1}', "[" * 100000):
         (tmp_path / "0.8.1-0a1b2c3d" / MARKER).write_text(text)
         assert marked(root) == {} and not as_marked(root) and not rewritten(root, found)
+
+
+@pytest.mark.parametrize("record", ["", "RECORD\0", "\ud800", "/absent", "..", "x" * 5000])
+def test_a_marker_that_names_no_record(release, tmp_path, record):
+    root = release()[0]
+    (tmp_path / "0.8.1-0a1b2c3d" / MARKER).write_text(
+        json.dumps(dict(version="0.8.1", record=record, contents="x")))
+    assert not as_marked(root)
+
+
+def test_a_marker_from_before_it_had_a_name(release, tmp_path):
+    root, found = release()
+    (tmp_path / "0.8.1-0a1b2c3d" / MARKER).write_text(
+        json.dumps(dict(version="0.8.1", record="RECORD", contents=contents(found["record"]))))
+    assert as_marked(root) and not rewritten(root, found)
+
+
+def test_a_marker_for_a_name_that_it_does_not_have_yet(release):
+    """Another build of the same version, killed between the marker and the new name."""
+    root, found = release(record=PIP.replace("sha256=aa", "sha256=zz"))
+    mark(root, found, "0.8.1-ffffffff")
+    assert not as_marked(root) and rewritten(root, found)
 
 
 def test_a_marker_beside_another_name(release):
     """The marker is of what it holds, and its name is not."""
     root, found = release("0.8.0-0a1b2c3d")
-    mark(root, found)
+    mark(root, found, "0.8.0-0a1b2c3d")
     assert not as_marked(root) and rewritten(root, found)
 
 
 def test_a_marker_without_a_record(release):
     root, found = release()
     found["record"] = None
-    mark(root, found)
+    mark(root, found, "0.8.1-0a1b2c3d")
     assert not as_marked(root) and not rewritten(root, found)
 
 

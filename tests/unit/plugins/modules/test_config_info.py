@@ -37,6 +37,30 @@ def test_settings(run_module, config, check):
     assert "secret" not in str(result)
 
 
+@pytest.mark.parametrize("hosts, found, addresses", [
+    ("", {}, []),
+    ("10.0.0.1, 10.0.0.2,", {}, ["10.0.0.1", "10.0.0.2"]),
+    ("fd00::1", {}, ["fd00::1"]),
+    ("sf-1,sf-2", {"sf-1": ["127.0.1.1"], "sf-2": ["fd00::2", "10.0.0.2"]}, ["10.0.0.1", "10.0.0.2"]),
+    ("sf-1", {"sf-1": ["192.0.2.1", "10.0.0.1"]}, ["10.0.0.1"]),
+    ("sf-2", {"sf-2": ["fd00::2"]}, ["fd00::2"]),
+    ("sf-2", {"sf-2": ["10.0.0.9", "10.0.0.2"]}, ["10.0.0.2"]),
+    ("nobody", {}, ["nobody"]),
+])
+def test_addresses(run_module, tmp_path, monkeypatch, hosts, found, addresses):
+    def resolve(host, port, type=0):
+        if host not in found:
+            raise OSError("Name or service not known")
+        return [(2, type, 6, "", (address, 0)) for address in found[host]]
+
+    monkeypatch.setattr(config_info.socket, "getaddrinfo", resolve)
+    path = tmp_path / "config"
+    path.write_text(f'SHAKENFIST_GATEWAYS="{hosts}"\nMESH=10.0.0.1\n')
+    result = run_module(config_info, path=str(path), prefix="SHAKENFIST_", hosts="GATEWAYS", own="MESH")
+    assert result["addresses"] == addresses
+    assert run_module(config_info, path=str(path))["addresses"] == []
+
+
 def test_how_settings_are_spelt(run_module, config):
     result = run_module(config_info, path=config, prefix="SHAKENFIST_",
                         presence=["NODE_NAME", "API_DRAIN_GRACE", "ETCD_HOST"])

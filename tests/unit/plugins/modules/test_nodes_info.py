@@ -363,8 +363,9 @@ def test_a_build_of_a_release_is_reported_in_brief(run, api, reported, release):
     assert run(release=release)["problem"].startswith(f"expected release {release} from every node; sf-1 reports 0.8.0")
 
 
-RESTART = ("on sf-1, nothing else ends this state: systemctl stop sf-sentinel-last && systemctl restart "
-           "sf-sentinel-first && systemctl start sf-sentinel-last")
+SENTINELS = "journalctl -u sf-sentinel-first -u sf-sentinel-last -n 50"
+START = "systemctl stop sf-sentinel-last && systemctl restart sf-sentinel-first && systemctl start sf-sentinel-last"
+RESTART = f"on sf-1, nothing else ends this: {SENTINELS}, then {START}"
 
 
 @pytest.mark.parametrize("state, states, down, fix", [
@@ -377,6 +378,10 @@ RESTART = ("on sf-1, nothing else ends this state: systemctl stop sf-sentinel-la
     # Every daemon runs, but the last sentinel has written nothing when it started.
     ("stopping", {}, "", RESTART),
     ("stopped", {}, "", RESTART),
+    # A daemon that is down is started as well, but does not end the state.
+    ("stopped", dict(net="stopped"), "; not running: sf-net",
+     f"on sf-1, nothing else ends this: journalctl -u sf-net -n 50, then systemctl restart sf-net && {START}"),
+    ("error", {}, "", "on sf-1, once the cause of its error is gone: sf-ctl clear-node-error"),
     ("degraded", {}, "", "on sf-1: journalctl -u sf-sentinel-first -u sf-sentinel-last -n 50"),
     ("missing", {}, "", "on sf-1: journalctl -u sf-sentinel-first -u sf-sentinel-last -n 50"),
 ])
@@ -399,7 +404,7 @@ def test_a_node_that_reports_another_release_is_named_without_a_state(run, api):
     api.nodes = [[node("sf-1", "0.8.0", lastseen=None), node("sf-2")]]
     result = run(release="0.8.1", states=["created"], timeout=10)
     assert result["msg"] == ("expected every node to be created and to report 0.8.1 within 10 s; sf-1 reports 0.8.0 "
-                             "(created, never seen)")
+                             f"(created, never seen). To fix it: {RESTART}")
 
 
 @pytest.mark.parametrize("before, now, alone, excused", [

@@ -19,6 +19,7 @@ class Node:
 
     def __init__(self):
         self.has, self.tables, self.broken, self.done = {"nft", "ss"}, "", "", []
+        self.undeletable = ""
         self.others = {"10.0.0.2:13005"}
 
     def find(self, name, **dummy_options):
@@ -33,8 +34,17 @@ class Node:
             return 1, "", self.broken
         if arguments == "list tables":
             return 0, self.tables, ""
+        if self.undeletable and arguments.startswith("delete"):
+            return 1, "", self.undeletable
         self.done.append(data or arguments)
         return 0, "", ""
+
+
+@pytest.fixture
+def warnings(monkeypatch):
+    given = []
+    monkeypatch.setattr(basic.AnsibleModule, "warn", lambda dummy, text: given.append(text))
+    return given
 
 
 @pytest.fixture
@@ -84,9 +94,7 @@ def test_check_mode(run_module, node):
     ({"ss"}, "", "nft is not installed; next: install the package nftables"),
     ({"nft", "ss"}, "Error: Could not process rule: Operation not permitted",
      "nft -f failed (rc 1): Error: Could not process rule: Operation not permitted")])
-def test_what_cannot_be_is_a_warning(run_module, node, monkeypatch, has, broken, problem):
-    warnings = []
-    monkeypatch.setattr(basic.AnsibleModule, "warn", lambda dummy, text: warnings.append(text))
+def test_what_cannot_be_is_a_warning(run_module, node, warnings, has, broken, problem):
     node.has, node.broken = has, broken
     result = run_module(port_reject, **GATEWAY)
     assert not result["failed"] and not result["changed"] and not result["rejecting"] and node.done == []
@@ -95,10 +103,23 @@ def test_what_cannot_be_is_a_warning(run_module, node, monkeypatch, has, broken,
     assert warnings[0].endswith(": " + problem)
 
 
-def test_without_nft_there_is_nothing_to_take_away(run_module, node):
+@pytest.mark.parametrize("broken, problem", [
+    ("undeletable", "nft delete failed (rc 1): Error: busy"), ("broken", "nft list failed (rc 1): Error: busy")])
+@pytest.mark.parametrize("servers", [{}, dict(servers=GATEWAY["servers"])])
+def test_what_cannot_be_taken_away_is_a_warning(run_module, node, warnings, broken, problem, servers):
+    """Whether or not it is said which other servers there are: clients of this one are rejected."""
+    node.tables = "table inet shakenfist_rolling\n"
+    setattr(node, broken, "Error: busy")
+    result = run_module(port_reject, server=GATEWAY["server"], state="absent", seconds=45, **servers)
+    assert not result["failed"] and not result["changed"] and result["rejecting"] and result["problem"] == problem
+    assert warnings == [f"clients of 10.0.0.1:13005 may be rejected until the rule expires, 45 s after it was set: "
+                        f"{problem}; next: nft delete table inet shakenfist_rolling"]
+
+
+def test_without_nft_there_is_nothing_to_take_away(run_module, node, warnings):
     node.has = set()
     result = run_module(port_reject, **GATEWAY, state="absent")
-    assert not result["changed"] and not result["problem"]
+    assert not result["changed"] and not result["problem"] and not result["rejecting"] and warnings == []
 
 
 @pytest.mark.parametrize("servers, others, problem", [

@@ -10,10 +10,13 @@ import hashlib
 import json
 import os
 import shutil
+import subprocess
 import zipfile
 from types import SimpleNamespace
 
 import pytest
+from ansible_collections.shakenfist.rolling.plugins.module_utils._identity import as_marked, rewritten
+from ansible_collections.shakenfist.rolling.plugins.module_utils._release import inspect
 from ansible_collections.shakenfist.rolling.plugins.modules import release, release_info
 from ansible_collections.shakenfist.rolling.tests.unit.wheels import (
     locked,
@@ -285,19 +288,30 @@ def runs(node):
     return (node.link / "bin" / "python").exists()
 
 
+@pytest.mark.parametrize("version", ["0.8.2", "0.8.1"])
 @pytest.mark.parametrize("moment", range(7))
-def test_interrupted_in_the_middle(node, monkeypatch, moment):
-    """After each step, the link leads to the same virtualenv; and run again it ends as if nothing had been."""
-    node.overwrite(node.wheel("0.8.2"))
-    kept = own_name(node, node.active, "0.8.2")
+def test_interrupted_in_the_middle(node, monkeypatch, moment, version):
+    """After each step, the link leads to the same virtualenv; and run again it ends as if nothing had been.
+
+    Another build of the same version does not pass for the one that was staged, at no moment.
+    """
+    node.overwrite(node.other if version == "0.8.1" else node.wheel(version))
+    kept = own_name(node, node.active, version)
     (node.releases / ".previous").unlink()
     (node.releases / ".previous").symlink_to(node.active)
     left = [moment]
 
+    def seen():
+        root = os.path.realpath(node.link)
+        assert runs(node) and node.version_in(node.link) == version
+        assert as_marked(root) == (os.path.basename(root) == kept)
+        found = inspect(lambda command: (0, subprocess.check_output(command, text=True), ""), root, "shakenfist")
+        assert rewritten(root, found) == (os.path.basename(root) != kept)
+
     def counted(function):
         def step(*arguments, **options):
             # Before each step, so that the last one is not the end.
-            assert runs(node) and node.version_in(node.link) == "0.8.2"
+            seen()
             if left[0] == 0:
                 raise Interrupted
             left[0] -= 1
@@ -310,11 +324,11 @@ def test_interrupted_in_the_middle(node, monkeypatch, moment):
         patch.setattr(release, "build", counted(release.build))
         with pytest.raises(Interrupted):
             node.run("staged", "0.8.1")
-    assert runs(node) and node.version_in(node.link) == "0.8.2"
+    seen()
     assert os.path.realpath(node.releases / ".previous") == os.path.realpath(node.link)
     assert not node.run("staged", "0.8.1")["failed"]
     links_to(node, kept)
-    assert node.version_in(node.active) == "0.8.1"
+    assert node.version_in(node.active) == "0.8.1" and "another build" not in node.body_in(node.active)
     assert node.look()["rewritten"] == {} and node.look()["previous"] == {}
 
 

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -13,6 +14,7 @@ import tarfile
 
 import pytest
 from ansible.module_utils import basic
+from ansible_collections.shakenfist.rolling.plugins.module_utils import _wheels
 from ansible_collections.shakenfist.rolling.plugins.module_utils._wheels import digests_in_tar, write_tar
 from ansible_collections.shakenfist.rolling.plugins.modules import resolve_info
 from ansible_collections.shakenfist.rolling.tests.unit.fakes import entry
@@ -194,6 +196,32 @@ def give(resolve, tmp_path, monkeypatch):
     return run
 
 
+@pytest.mark.parametrize("content", [b"", b"x" * 5000])
+def test_what_was_given_has_arrived_damaged(resolve, node, tmp_path, content):
+    node("shakenfist==0.8.0")
+    (tmp_path / "given.tar").write_bytes(content)
+    result = resolve(given=str(tmp_path / "given.tar"), candidates=["x"])
+    assert result["failed"]
+    assert result["msg"].startswith("cannot resolve shakenfist (the newest release): the wheels of stage_source ")
+    assert "have arrived damaged in " in result["msg"] and "start again" in result["msg"]
+
+
+@pytest.mark.parametrize("code, words", [
+    (errno.ENOSPC, "the disk is full: "), (errno.EROFS, "see that it is there and can be read and written")])
+def test_what_was_given_finds_no_room(give, node, wheels, monkeypatch, code, words):
+    def fail(*dummy):
+        raise OSError(code, os.strerror(code))
+
+    node("shakenfist==0.8.0")
+    monkeypatch.setattr(_wheels.shutil, "copyfileobj", fail)
+    result = give(wheels, f"shakenfist-0.8.1{ANY}")
+    assert result["failed"] and words in result["msg"] and "/remote/" in result["msg"], result["msg"]
+
+
+def test_a_full_disk_is_no_reason_to_lock_less():
+    assert not resolve_info.no_solution("subprocess-exited-with-error\nNo space left on device")
+
+
 def test_all_was_given(give, node, wheels, tmp_path):
     """No index is asked: the one that is named cannot be reached."""
     node()
@@ -205,6 +233,8 @@ def test_all_was_given(give, node, wheels, tmp_path):
     assert result["indexed"] == result["unpinned"] == result["built"] == []
     assert result["version"] == DEV and result["name"] == f"{DEV}-{result['sha256'][:8]}"
     assert sorted(names(result["packages"])) == ["grpcio-1.5", f"shakenfist-{DEV}"]
+    # The ssh user could not remove them.
+    assert [path.name for path in (tmp_path / "remote").glob("*/*") if path.is_dir()] == []
 
 
 def test_what_changes_was_given_and_no_index_is_there(give, node, wheels):
@@ -215,6 +245,23 @@ def test_what_changes_was_given_and_no_index_is_there(give, node, wheels):
     assert not result["failed"], result["msg"]
     assert names(result["lock"]) == ["grpcio-1.5", f"shakenfist-{DEV}"] and result["unpinned"] == ["flask", "jinja-2"]
     assert result["carried"] == result["lock"]
+
+
+def test_newer_wheels_that_nothing_asks_for(give, node, wheels):
+    """They are named, with what has them installed, and what is installed is not said to be missing among them."""
+    node()
+    make_wheel(wheels, "shakenfist", DEV, ["flask>=1", "grpcio==1.5"])
+    for version in ("0.9", "2.0", "2.1"):
+        make_wheel(wheels, "Flask", version, [])
+    given = [f"{name}{ANY}" for name in (f"shakenfist-{DEV}", "grpcio-1.5", "Flask-2.0", "Flask-2.1", "Flask-0.9")]
+    result = give(wheels, *given, version=DEV)
+    assert not result["failed"], result["msg"]
+    assert result["notice"] == (
+        "stage_source has newer wheels of flask than what is installed. Nothing asks for them, so they are not used. "
+        "To install them, too, add -e '{\"stage_packages\": [\"flask==2.1\"]}'")
+    assert names(result["lock"]) == ["grpcio-1.5", f"shakenfist-{DEV}"] and result["unpinned"] == ["jinja-2"]
+    asked = give(wheels, *given, version=DEV, packages=["flask==2.1"])
+    assert "Flask-2.1" in names(asked["lock"]) and asked["notice"] == ""
 
 
 def test_the_rest_comes_from_the_index(give, node, wheels, tmp_path):

@@ -4,12 +4,16 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
 import tarfile
+import tempfile
+import venv as stdlib_venv
 
 import pytest
+from ansible_collections.shakenfist.rolling.plugins.module_utils import _wheels
 from ansible_collections.shakenfist.rolling.plugins.modules import wheelhouse
 from ansible_collections.shakenfist.rolling.tests.unit.wheels import (
     index,
@@ -133,6 +137,40 @@ def test_a_pip_that_is_too_old(pack, venv):
     venv("venv", pip="20.3")
     result = pack()
     assert result["failed"] and "has pip 20.3; 22.2 or later is needed" in result["msg"]
+
+
+def test_no_pip_at_all(pack, tmp_path):
+    stdlib_venv.EnvBuilder(symlinks=True, with_pip=False).create(tmp_path / "venv")
+    result = pack()
+    assert result["failed"]
+    assert f"/venv has no pip; 22.2 or later is needed: run {tmp_path}/venv/bin/python -m ensurepip" in result["msg"]
+
+
+@pytest.mark.parametrize("state, code, words", [
+    ("packed", errno.ENOSPC, "the disk is full: "), ("unpacked", errno.ENOSPC, "the disk is full: "),
+    ("unpacked", errno.EIO, "Input/output error, in {folder}: see that it is there")])
+def test_a_disk_that_is_full_or_broken(pack, unpack, make_tar, venv, tmp_path, monkeypatch, state, code, words):
+    def fail(*dummy, **options):
+        raise OSError(code, os.strerror(code))
+
+    venv("venv")
+    make_tar()
+    if state == "packed":
+        (tmp_path / "packed.tar").unlink()
+        monkeypatch.setattr(tempfile, "mkdtemp", fail)
+    else:
+        monkeypatch.setattr(_wheels.shutil, "copyfileobj", fail)
+    result = (pack if state == "packed" else unpack)()
+    assert result["failed"] and words.format(folder=tmp_path) in result["msg"], result["msg"]
+    if code == errno.ENOSPC:
+        assert f" MB are free in {tmp_path}: make room there" in result["msg"]
+    assert not (tmp_path / "house").exists() or list((tmp_path / "house").iterdir()) == []
+
+
+def test_pip_fills_the_disk(pack, venv, tmp_path):
+    venv("venv", pip_fails="ERROR: Could not install: [Errno 28] No space left on device")
+    result = pack()
+    assert result["failed"] and ": the disk is full: " in result["msg"] and "make room there" in result["msg"]
 
 
 # ---- unpacking

@@ -31,7 +31,9 @@ def test_number(text, seconds):
     ("", "20.5", None, 20.5, "variable"),
     ("soon", None, unit(), 25, "assumed"),
     ("", "0", unit(stop(9.2)), 9, "journal"),
-    (None, None, unit(stop(26.3), stop(9.2)), 26, "journal"),
+    (None, None, unit(stop(26.3), stop(47.2), stop(25.4)), 25, "journal"),
+    # The fourth one is from before the grace was raised.
+    (None, None, unit(stop(26.3), stop(47.2), stop(25.4), stop(9.2)), 25, "journal"),
     # These say nothing: cut, as long as the graceful timeout, without a drain.
     (None, None, unit(stop(26.3, itself=False), stop(9.2)), 9, "journal"),
     (None, None, unit(stop(55.1), stop(54.0), stop(9.2)), 9, "journal"),
@@ -49,7 +51,7 @@ def test_drain_grace(configured, stated, given, seconds, source):
 @pytest.mark.parametrize("node, words", [
     (dict(drain_grace="25.0", drain_grace_source="config", config="/etc/sf/config"), "25 s, from /etc/sf/config"),
     (dict(drain_grace=8.0, drain_grace_source="variable", config="/c"), "8 s, from cluster_drain_grace"),
-    (dict(drain_grace=26.0, drain_grace_source="journal", config="/c"), "26 s, from its last stop in the journal"),
+    (dict(drain_grace=26.0, drain_grace_source="journal", config="/c"), "26 s, from its stops in the journal"),
     (dict(drain_grace=25.0, drain_grace_source="assumed", config="/c"), "25 s, assumed"),
     (dict(drain_grace=2.5), "2.5 s, from its configuration"),
 ])
