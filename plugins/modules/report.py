@@ -12,7 +12,7 @@ version_added: 0.1.0
 description:
   - Writes C(rolling-report-TIME.html) and C(rolling-report-TIME.json) on the controller, from the record of the
     run. TIME is when the run began, in UTC; a later call of the same run replaces both.
-  - Connects to no node. The task is for localhost, with C(delegate_facts): where the page is becomes a part of the
+  - Connects to no node. The task is for localhost, with C(delegate_facts), for where the page is becomes a part of the
     record.
   - Never fails. What goes wrong is a warning, because a run that ends here has something else to say.
   - Writes nothing if no node had to be rolled and nothing has failed.

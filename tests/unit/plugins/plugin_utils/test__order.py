@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.shakenfist.rolling.plugins.filter.restart_order import restart_order
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._order import restart_order
 
 ORDER = [["sf-database"], ["sf-sentinel-first"], ["sf-privexec", "sf-nodelock"], ["*"], ["sf-sentinel-last"]]
 SENTINELS = ["sf-sentinel-first", "sf-sentinel-last"]
