@@ -43,7 +43,7 @@ class ActionModule(ActionBase):
         nodes = {name: self.node(hostvars, name) for name in plan["order"]}
         looks = [self.look(hostvars, name, arguments["staged"]) for name in plan["schema"]]
         found = forecast_of(plan, nodes, schema=looks, settle=arguments["settle"], bake=arguments["bake"],
-                         strategy=arguments["strategy"], cut_short=arguments["cut_short"])
+                            strategy=arguments["strategy"], cut_short=arguments["cut_short"])
         result.update(forecast=found, lines=lines_of(found))
         if arguments["file"]:
             try:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import time
 
-from ansible.errors import AnsibleConnectionFailure
+from ansible.errors import AnsibleConnectionFailure, AnsibleError
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._node import (
     config_question,
     reason,
@@ -48,7 +48,8 @@ class ActionModule(TimedAction):
             self.see(seen, arguments, task_vars)
         except AnsibleConnectionFailure as exc:
             seen.update(unreachable=True, failure=f"it cannot be reached: {exc}")
-        except Failure as exc:
+        except (Failure, AnsibleError) as exc:
+            # Ansible itself raises where it may not become root, for example.
             seen["failure"] = reason(str(exc))
         hostvars, name = task_vars["hostvars"], task_vars["inventory_hostname"]
         facts = dict(self.facts)

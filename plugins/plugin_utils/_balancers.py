@@ -41,7 +41,6 @@ def drain_balancers(settings):
             "problem": _problem(tell_first, haproxy_set, address, waited or hook)}
 
 
-
 def true(value):
     """Whether a value of the command line, which may be text, is true."""
     return str(value).strip().lower() in ("true", "yes", "on", "1", "y", "t")

@@ -113,21 +113,23 @@ def judge_cluster(verdict, api, offsets=None, limit=5.0, hidden=(), unseen=None,
     findings, unseen = Findings(), unseen or {}
 
     if not api.get("known"):
-        findings.judge("nodes", [f"the API's list of nodes is not known, so stale nodes and the leader are not seen: "
-                        f"{api.get('problem') or 'no node could ask'}"], "warn")
+        findings.judge("nodes", ["the API's list of nodes is not known, so stale nodes and the leader are not seen: "
+                                 + (api.get("problem") or "no node could ask")], "warn")
     else:
         strangers, missing, theirs = _listed({**unseen, **verdict}, api)
         # What is amiss with the list is no reason to leave a configuration unapplied.
         level = "warn" if restart else "fail"
-        findings.judge("stale nodes", [_stale(name, theirs[name], api.get("url") or "the API") for name in strangers
-                              if theirs[name]["state"] in ("error", "missing")], level)
+        stale = [name for name in strangers if theirs[name]["state"] in ("error", "missing")]
+        left_as = "as it is" if restart else "on its old release"
+        url = api.get("url") or "the API"
+        findings.judge("stale nodes", [_stale(name, theirs[name], url) for name in stale], level)
         findings.judge("nodes", [
-                        f"the API knows a node {name} ({theirs[name]['state']}, {theirs[name]['release']}) that the "
-                        f"inventory lacks: add it, it would be left {'as it is' if restart else 'on its old release'}"
-                        for name in strangers
-                        if theirs[name]["state"] not in ("error", "missing")]
-              + [f"the API does not know {name}, which the inventory has: has it ever started? Take it out of the "
-                 "inventory if it is no node of this cluster" for name in missing], level)
+            f"the API knows a node {name} ({theirs[name]['state']}, {theirs[name]['release']}) that the inventory "
+            f"lacks: add it, it would be left {left_as}" for name in strangers if name not in stale
+        ] + [
+            f"the API does not know {name}, which the inventory has: has it ever started? Take it out of the "
+            "inventory if it is no node of this cluster" for name in missing
+        ], level)
         left = [node["name"] for node in verdict.values() if not node.get("done")]
         states = [_state(name, theirs[name], name in left, sentinels) for name in sorted(theirs)
                   if name not in strangers]
@@ -143,9 +145,9 @@ def judge_cluster(verdict, api, offsets=None, limit=5.0, hidden=(), unseen=None,
             findings.judge("limit", warnings, "warn")
     clocks = {name: offset for name, offset in (offsets or {}).items() if offset is not None}
     apart = max(clocks.values()) - min(clocks.values()) if clocks else 0
-    findings.judge("clocks", [f"the clocks are {apart:.0f} s apart, at most {limit:g} s are allowed ("
-                     + ", ".join(f"{name} {offset:+.0f} s" for name, offset in sorted(clocks.items()))
-                     + "): let a time service set them"] if apart > limit else [])
+    each = ", ".join(f"{name} {offset:+.0f} s" for name, offset in sorted(clocks.items()))
+    findings.judge("clocks", [f"the clocks are {apart:.0f} s apart, at most {limit:g} s are allowed ({each}): let a "
+                              "time service set them"] if apart > limit else [])
     return findings
 
 

@@ -238,4 +238,3 @@ def batch_failure(name, failed, lost, again):
     """What a node says that is done, but is not followed by another one because of the others of its batch."""
     return "\n".join(filter(None, [f"{name} is done and serves. The roll stops because of {', '.join(failed)}, see "
                                    "above.", lost_advice(lost, again)]))
-

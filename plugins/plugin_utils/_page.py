@@ -294,4 +294,4 @@ def html_of(data):
             tiles=tiles_of(data), rows=rows_of(data, drawn["kinds"]), probed=probed_of(data["probe"] or {}))
     except (KeyError, TypeError, IndexError, AttributeError) as exc:
         raise AnsibleError("this is not the data of a report (docs/report.md): "
-                                 f"{type(exc).__name__}: {exc}") from exc
+                           f"{type(exc).__name__}: {exc}") from exc

@@ -242,7 +242,7 @@ def _findings(name, seen, in_tier, begun, excused, serving, target, options):
 
 
 def judge_nodes(nodes, database, target, allow_degraded=False, allow_downgrade=False, allow_skip=False,
-                      balancer_detection=0.0, strategy="clone", restart=False):
+                balancer_detection=0.0, strategy="clone", restart=False):
     """Judge each node from what was seen of it.
 
     A node that an earlier roll to the same release has begun is not required to be ready, nor its gateway to be

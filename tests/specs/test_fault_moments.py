@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import importlib
 import pathlib
-import re
 import sys
 
 import pytest

@@ -191,6 +191,7 @@ def test_a_look(cluster):
 
 @pytest.mark.parametrize("broken, failure, unreachable", [
     (AnsibleConnectionFailure("no route"), "it cannot be reached: no route", True),
+    (AnsibleError("Missing sudo password"), "Missing sudo password. Let the ssh user run sudo", False),
     (dict(failed=True, msg="Missing sudo password"), "Missing sudo password. Let the ssh user run sudo", False),
     (dict(failed=True, msg="MODULE FAILURE", module_stderr="trace\n"), "MODULE FAILURE: trace", False),
     (dict(failed=True, msg=""), "unknown failure", False),

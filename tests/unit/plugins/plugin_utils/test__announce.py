@@ -127,7 +127,7 @@ def test_each_node_tells_its_own_failure(facts):
 def test_a_node_that_was_lost_without_a_word(facts):
     rolled(facts, "sf-1")
     facts.nodes["sf-1"]["lost"] = {"sf-2": dict(words="sf-2 has dropped out", text="sf-2 has dropped out\nNext: see",
-                                               state="Next: see")}
+                                                state="Next: see")}
     told = tell(facts, "failure", name="sf-1")
     assert told["nodes"]["failed"] == ["sf-2"] and told["cause"] == "sf-2 has dropped out"
     assert told["message"] == "sf-2 has dropped out\nNext: see" and told["state"] == "Next: see"

@@ -18,7 +18,7 @@ def hostvars(rolled=(), moved=()):
     return dict(hosts, localhost=dict(ansible_facts=dict(rolling_run=dict(id="x"))))
 
 
-def batch(hosts, members, serving=NAMES, down=()):
+def batch(hosts, members, serving=tuple(NAMES), down=()):
     node = dict(gateways=["sf-1:1", "sf-2:1"])
     return batch_of(hosts, members[0], node, members, NAMES, serving, down)
 

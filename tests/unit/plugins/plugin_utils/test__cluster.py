@@ -116,7 +116,7 @@ def test_the_database_tier(said, database, told, restart, level, words):
 
 def test_a_hidden_node_of_the_tier():
     found = judge_cluster({"one": VERDICT["one"]}, only(is_database_node=True), hidden=["two"], database=["one"],
-                              unseen={"two": dict(name="sf-2", version="0.8.0")})
+                          unseen={"two": dict(name="sf-2", version="0.8.0")})
     assert [finding.words for finding in found if finding.check == "database nodes"][0].startswith(
         "the API says that sf-2 is a database node")
 
@@ -169,7 +169,7 @@ def test_a_restart_with_a_limit(unseen, refused):
     """Whatever the others run; but whether they serve must be known."""
     verdict = {"two": dict(name="sf-2", done=False, findings=[])}
     found = judge_cluster(verdict, api(), hidden=["one"], unseen=unseen, database=["one"], target="0.8.0",
-                              restart=True)
+                          restart=True)
     levels = [finding.level for finding in found if finding.check == "limit"]
     assert levels == (["fail"] if refused else ["pass"])
 

@@ -47,10 +47,11 @@ def test_a_cause_that_says_nothing(result):
 
 # ---- the way back
 
-def back(active=NEW, previous=OLD, go_back=True, moved=False, units=None, **node):
+def back(go_back=True, moved=False, units=None, **more):
     units = {"sf-api": dict(active=True), "sf-net": dict(active=False)} if units is None else units
-    release = dict(NODE["release"], **node)
-    return way_back(dict(NODE, release=release), NEW, dict(active=active, previous=previous), units, go_back, moved)
+    releases = {name: more.pop(name, known) for name, known in (("active", NEW), ("previous", OLD))}
+    release = dict(NODE["release"], **more)
+    return way_back(dict(NODE, release=release), NEW, releases, units, go_back, moved)
 
 
 @pytest.mark.parametrize("arguments, way, release, start, message", [
@@ -127,10 +128,10 @@ def test_a_stop():
     assert "Done by this run: no node. Not touched: a.\nNext: " in stopped(cause, ["a"], [], ["a"], "", Again("CMD"))
 
 
-def told(left=READY, **values):
+def told(left=None, **values):
     cause = values.pop("cause", Cause("Restart", "expected sf-net to start", units=["sf-net"]))
     values = dict(dict(restored="went back to 0.8.0", way="back", suspects=["sf-2"]), **values)
-    return Told("sf-2", NODE, cause, left, Again("CMD"), **values).text()
+    return Told("sf-2", NODE, cause, READY if left is None else left, Again("CMD"), **values).text()
 
 
 def test_the_whole_message():

@@ -101,8 +101,8 @@ def test_a_step_is_declared(task, step):
 def test_an_announcement_goes_through_a_queue():
     text = Announcement("The roll is paused.", dict(event="pause", next="rolling sf-2"))
     copy = pickle.loads(pickle.dumps(text))
-    assert copy == "The roll is paused." and copy.event == text.event and type(copy) is Announcement
-    assert type(text.replace("x", "y")) is str and type(f"{text}") is str
+    assert copy == "The roll is paused." and copy.event == text.event and isinstance(copy, Announcement)
+    assert not isinstance(text.replace("x", "y"), Announcement) and not isinstance(f"{text}", Announcement)
 
 
 @pytest.mark.parametrize("module, data, told", [
