@@ -14,7 +14,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import time
 
 from ansible.plugins.action import ActionBase
@@ -71,7 +70,7 @@ class ActionModule(ActionBase):
 
     def placed(self, arguments):
         plan = self.record.plan
-        return dict(dataclasses.asdict(self.batch(arguments)), api=bool(plan.get("api")), nodes=plan.get("nodes") or [])
+        return dict(plain(vars(self.batch(arguments))), api=bool(plan.get("api")), nodes=plan.get("nodes") or [])
 
     def shared(self, arguments):
         """What has run once for the whole batch has failed for each of its nodes, which go the same way from there."""
@@ -84,11 +83,11 @@ class ActionModule(ActionBase):
 
     def kept(self, arguments):
         cause = _failure.cause_of(arguments["task"], arguments["result"], time.time())
-        return dict(self.noted(cause=dataclasses.asdict(cause), restored="", failure={}), lost=cause.lost,
+        return dict(self.noted(cause=plain(vars(cause)), restored="", failure={}), lost=cause.lost,
                     stopped=cause.stopped)
 
     def way_back(self, arguments):
-        return dataclasses.asdict(_failure.way_back(
+        return vars(_failure.way_back(
             arguments["node"], arguments["target"], arguments["releases"], arguments["units"], arguments["go_back"],
             bool(self.node.schema.get("moved"))))
 
@@ -147,4 +146,4 @@ class ActionModule(ActionBase):
         advice = arguments["advice"] or _failure.advice(
             self.record.kind, arguments["phase"], self.record.plan.get("command", ""))
         text, state = "\n".join(filter(None, [cause.words, advice])), advice.partition("\n")[0]
-        return dict(self.noted(cause=dataclasses.asdict(cause), failure=dict(text=text, state=state)), message=text)
+        return dict(self.noted(cause=plain(vars(cause)), failure=dict(text=text, state=state)), message=text)

@@ -10,7 +10,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import time
 
 from ansible.errors import AnsibleError
@@ -22,6 +21,7 @@ from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import (
     changed,
     inventory_of,
     node_of,
+    plain,
     run_of,
 )
 
@@ -49,8 +49,8 @@ class ActionModule(ActionBase):
         except (AnsibleError, KeyError) as exc:
             return dict(result, failed=True, msg=str(exc.args[0]))
         run = run_of(hostvars)
-        return dict(result, ansible_facts=facts, run=facts.get(RUN_FACT, dataclasses.asdict(run)),
-                    node=facts.get(NODE_FACT, dataclasses.asdict(node_of(hostvars, name, run))))
+        return dict(result, ansible_facts=facts, run=facts.get(RUN_FACT, plain(vars(run))),
+                    node=facts.get(NODE_FACT, plain(vars(node_of(hostvars, name, run)))))
 
     def begun(self, arguments, task_vars):
         kind = arguments["kind"]
@@ -58,7 +58,7 @@ class ActionModule(ActionBase):
                     for name in ("rolling_group", "rolling_database_groups") if name in task_vars}
         nodes, database = inventory_of(kind, task_vars["groups"], **settings)
         lock = min((name for name in database if name in nodes), default="")
-        return {RUN_FACT: dataclasses.asdict(Run(kind=kind, nodes=nodes, database=database, lock=lock))}
+        return {RUN_FACT: plain(vars(Run(kind=kind, nodes=nodes, database=database, lock=lock)))}
 
     def noted(self, arguments, task_vars):
         hostvars, name, facts = task_vars["hostvars"], task_vars["inventory_hostname"], {}

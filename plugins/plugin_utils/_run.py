@@ -30,7 +30,8 @@ def plain(value):
         return {str(key): plain(value[key]) for key in value}
     if isinstance(value, (list, tuple)):
         return [plain(item) for item in value]
-    return value
+    kind = next((kind for kind in (str, float, int) if isinstance(value, kind) and not isinstance(value, bool)), None)
+    return kind(value) if kind else value
 
 
 @dataclasses.dataclass
@@ -156,7 +157,8 @@ def changed(record, **values):
     unknown = sorted(set(values) - {field.name for field in dataclasses.fields(record)})
     if unknown:
         raise KeyError(f"the record of a {type(record).__name__.lower()} has no {', '.join(unknown)}")
-    return dataclasses.asdict(dataclasses.replace(record, **values))
+    # Not asdict, which keeps the types: a copy of what Ansible has marked cannot be written into a fact cache.
+    return plain(vars(dataclasses.replace(record, **values)))
 
 
 def playbook_command(task_vars, playbook):

@@ -61,7 +61,23 @@ def test_plain():
     class Lazy(dict):
         pass
 
-    assert plain(Lazy(a=(1, Lazy(b=2)))) == {"a": [1, {"b": 2}]}
+    class Marked(str):
+        pass
+
+    found = plain(Lazy(a=(1, Lazy(b=2)), c=Marked("x"), d=[True, None, 1.5]))
+    assert found == {"a": [1, {"b": 2}], "c": "x", "d": [True, None, 1.5]}
+    assert not isinstance(found["c"], Marked) and found["d"][0] is True
+
+
+def test_a_fact_is_of_plain_types():
+    """A fact cache cannot keep the others."""
+
+    class Marked(dict):
+        pass
+
+    noted = changed(Node(), seen=Marked(ready=Marked(yes=True)))
+    assert noted["seen"] == {"ready": {"yes": True}}
+    assert not [value for value in (noted["seen"], noted["seen"]["ready"]) if isinstance(value, Marked)]
 
 
 GROUPS = {"all": ["sf-1", "sf-2", "x"], "allsf": ["sf-1", "sf-2"], "database_node": ["sf-1"],
