@@ -59,6 +59,12 @@ class ActionModule(ActionBase):
     def noted(self, **values):
         return {"ansible_facts": {NODE_FACT: changed(self.node, **values)}}
 
+    def with_noted(self, result, **values):
+        """Record also what an action that has failed wanted to be recorded, which Ansible takes no facts from."""
+        noted = result.get("noted") or {}
+        timeline = [*self.node.timeline, *noted.get("timeline", [])]
+        return self.noted(**dict(noted, timeline=timeline), **values)
+
     def batch(self, arguments):
         return batch_of(self.hostvars, self.name, arguments["node"], arguments["members"], arguments["order"],
                         arguments["serving"], arguments["gateways_down"])
@@ -83,8 +89,8 @@ class ActionModule(ActionBase):
 
     def kept(self, arguments):
         cause = _failure.cause_of(arguments["task"], arguments["result"], time.time())
-        return dict(self.noted(cause=plain(vars(cause)), restored="", failure={}), lost=cause.lost,
-                    stopped=cause.stopped)
+        facts = self.with_noted(arguments["result"], cause=plain(vars(cause)), restored="", failure={})
+        return dict(facts, lost=cause.lost, stopped=cause.stopped)
 
     def way_back(self, arguments):
         return vars(_failure.way_back(
@@ -94,7 +100,7 @@ class ActionModule(ActionBase):
     def restored(self, arguments):
         if arguments["task"]:
             why = _failure.told_of(arguments["task"], arguments["result"])
-            return self.noted(restored=f"could not be returned to service ({why})")
+            return self.with_noted(arguments["result"], restored=f"could not be returned to service ({why})")
         way = arguments["way_back"]
         return self.noted(restored=way["message"], failure=dict(self.node.failure, way=way["way"]))
 
@@ -146,4 +152,5 @@ class ActionModule(ActionBase):
         advice = arguments["advice"] or _failure.advice(
             self.record.kind, arguments["phase"], self.record.plan.get("command", ""))
         text, state = "\n".join(filter(None, [cause.words, advice])), advice.partition("\n")[0]
-        return dict(self.noted(cause=plain(vars(cause)), failure=dict(text=text, state=state)), message=text)
+        facts = self.with_noted(found, cause=plain(vars(cause)), failure=dict(text=text, state=state))
+        return dict(facts, message=text)

@@ -2,8 +2,6 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-# Each task for each node costs the controller a process. So all that is asked of a node is one task.
-
 # Private to the roles of this collection: look at a node.
 # parts: ready asks every worker of the API whether it is ready, gateways all gateways that the node uses for their
 # health, gateway only the node's own, host what the host offers.
@@ -22,7 +20,7 @@ from ansible_collections.shakenfist.rolling.plugins.plugin_utils._node import (
 )
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._notes import keys
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import NODE_FACT, changed, node_of
-from ansible_collections.shakenfist.rolling.plugins.plugin_utils._timeline import TimedAction
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._steps import Failed, StepsAction
 
 ARGUMENTS = dict(
     product=dict(type="dict", required=True),
@@ -33,52 +31,45 @@ ARGUMENTS = dict(
 DUMPS = ["mariadb-dump", "mysqldump"]
 
 
-class Failure(Exception):
-    """A module could not answer; the text says why."""
+def words_of(exc):
+    """Why a module could not answer."""
+    words, further = exc.result.get("msg") or "unknown failure", exc.result.get("module_stderr")
+    return f"{words}: {further.strip()}" if further else words
 
 
-class ActionModule(TimedAction):
+class ActionModule(StepsAction):
     """Ask the modules one after the other."""
 
-    def act(self, task_vars):
+    tells_modules = False
+
+    def patience(self, task_vars):
+        """A node that is lost is an answer, too."""
+        return None
+
+    def steps(self, task_vars):
         arguments = self.validate_argument_spec(argument_spec=ARGUMENTS)[1]
-        self.facts, self.warnings = {}, []
         seen = dict(node={}, failure="", unreachable=False, ready=False, answers="nothing", gateways={}, host={})
         try:
             self.see(seen, arguments, task_vars)
         except AnsibleConnectionFailure as exc:
             seen.update(unreachable=True, failure=f"it cannot be reached: {exc}")
-        except (Failure, AnsibleError) as exc:
+        except Failed as exc:
+            seen["failure"] = reason(words_of(exc))
+        except AnsibleError as exc:
             # Ansible itself raises where it may not become root, for example.
             seen["failure"] = reason(str(exc))
-        hostvars, name = task_vars["hostvars"], task_vars["inventory_hostname"]
-        facts = dict(self.facts)
-        if arguments["noted"]:
-            # Also what an earlier look in this run has noted is over.
-            facts[NODE_FACT] = changed(node_of(hostvars, name), seen=seen, asked={}, unresolved="")
-        result = dict(changed=False, seen=seen, ansible_facts=facts)
-        if self.warnings:
-            result["warnings"] = self.warnings
-        if seen["failure"] and not arguments["noted"]:
-            result.update(failed=True, msg=seen["failure"])
-        return result
-
-    def ask(self, module, task_vars, **arguments):
-        """What a module returns."""
-        answer = self._execute_module(module_name=f"shakenfist.rolling.{module}", module_args=arguments,
-                                      task_vars=task_vars)
-        self.facts.update(answer.get("ansible_facts") or {})
-        self.warnings += answer.get("warnings") or []
-        if answer.get("failed"):
-            words = answer.get("msg") or "unknown failure"
-            raise Failure(f"{words}: {answer['module_stderr'].strip()}" if answer.get("module_stderr") else words)
-        return answer
+        if not arguments["noted"]:
+            self.check(seen["failure"], seen=seen)
+            return dict(seen=seen)
+        # Also what an earlier look in this run has noted is over.
+        record = node_of(task_vars["hostvars"], task_vars["inventory_hostname"])
+        return dict(seen=seen, ansible_facts={NODE_FACT: changed(record, seen=seen, asked={}, unresolved="")})
 
     def see(self, seen, arguments, task_vars):
         product = arguments["product"]
-        config = self.ask("config_info", task_vars, **config_question(product))
-        releases = self.ask("release_info", task_vars, **releases_question(product))
-        units = self.ask("units_info", task_vars, **units_question(product, config["settings"]))
+        config = self.module("config_info", task_vars, **config_question(product))
+        releases = self.module("release_info", task_vars, **releases_question(product))
+        units = self.module("units_info", task_vars, **units_question(product, config["settings"]))
         name = task_vars["inventory_hostname"]
         address = self._templar.template(task_vars.get("ansible_host") or name)
         seen["node"] = node = what_it_is(product, name, address, config, releases, units)
@@ -86,7 +77,7 @@ class ActionModule(TimedAction):
             getattr(self, f"see_{part}")(seen, node, task_vars)
 
     def see_ready(self, seen, node, task_vars):
-        answer = self.ask("ready_info", task_vars, urls=[node["ready_url"]], unit=node["api_unit"])
+        answer = self.module("ready_info", task_vars, urls=[node["ready_url"]], unit=node["api_unit"])
         seen["ready"] = answer["ready"]
         seen["answers"] = next((one["answers"] for one in answer["seen"].values()), "nothing")
 
@@ -94,16 +85,16 @@ class ActionModule(TimedAction):
         if node["problem"]:
             return  # no Python that could ask
         task_vars = dict(task_vars, ansible_python_interpreter=f"{node['venv']}/bin/python")
-        seen["gateways"] = self.ask("grpc_health_info", task_vars,
+        seen["gateways"] = self.module("grpc_health_info", task_vars,
                                     targets=node["gateways"] if targets is None else targets)["seen"]
 
     def see_gateway(self, seen, node, task_vars):
         try:
             self.see_gateways(seen, node, task_vars, targets=[node["gateway"]])
-        except Failure:
+        except Failed:
             pass  # a broken virtualenv costs the node this word only
 
     def see_host(self, seen, node, task_vars):
-        seen["host"] = self.ask("host_info", task_vars, path=node["venv"], releases=node["releases"],
+        seen["host"] = self.module("host_info", task_vars, path=node["venv"], releases=node["releases"],
                                 reference=time.time(), commands=DUMPS,
                                 directories=keys(node["distribution"])["directories"])

@@ -341,6 +341,8 @@ class CallbackModule(DefaultCallback if IS_OUTPUT else CallbackBase):
         if not isinstance(text, Announcement):
             return text
         self.rollout.heard(text.event)
+        if not text:
+            return text
         return stamped(self.rollout.now(), text.splitlines()) if self.is_quiet() else text
 
     def is_quiet(self):

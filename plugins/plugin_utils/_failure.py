@@ -63,9 +63,10 @@ class Cause:
 
 
 def cause_of(task, result, now):
-    """The cause, from a task that has failed and its result."""
+    """The cause, from a task that has failed and its result, which may tell the part of the task that did."""
     seen = result.get("seen") if isinstance(result.get("seen"), dict) else {}
-    return Cause(step=task, words=str(result.get("msg") or "failed"), units=list(result.get("failed_units") or ()),
+    return Cause(step=task and result.get("title") or task, words=str(result.get("msg") or "failed"),
+                 units=list(result.get("failed_units") or ()),
                  not_ready=[url for url, each in seen.items() if isinstance(each, dict) and not each.get("ready")],
                  lost=bool(result.get("lost")), away=result.get("away") or "", stopped=bool(result.get("stopped")),
                  wish=result.get("wish") or {}, timing=result.get("timing") or {}, at=round(now, 3))
@@ -73,7 +74,7 @@ def cause_of(task, result, now):
 
 def told_of(task, result):
     """A later failure, which is told beside the first one."""
-    return f"{task}: {result.get('msg') or 'failed'}"
+    return f"{result.get('title') or task}: {result.get('msg') or 'failed'}"
 
 
 @dataclasses.dataclass

@@ -58,7 +58,7 @@ Task = namedtuple("Task", "step module name")
 
 
 class Announcement(str):
-    """A text that is printed while its task still runs, and what it says as an event.
+    """A text that is printed while its task still runs, if there is one, and what it says as an event.
 
     The task runs in a process of its own, from which the display takes the text to the main process, pickled.
     """
@@ -229,26 +229,19 @@ class Rollout:
         now = self.latest = self.now()
         seconds = now - self.busy.pop(host, now)
         place = self.place_of(host)
-        if task.step and place.step:
-            place.last = now
-            if result != "skipped" and place.result != "changed":
-                place.result = "changed" if result == "changed" else "ok"
+        self.touch(place, task.step, result)
         if result not in ("skipped", "unreachable") and task.module in DETAILS:
-            details = details_of(task.module, data)
-            self.event("task", now, node=host, step=place.step, module=task.module, seconds=round(seconds, 3),
-                       result=result, details=details)
-            for unit, active_after in details.get("units", {}).items():
-                self.event("unit", now, node=host, step=place.step, unit=unit, seconds=active_after)
-            self.note(task, details, place)
+            self.ran("module", host, task.step, task.module, seconds, result, details_of(task.module, data))
         if task.module == "lock":
             self.heed(data)
         self.learn(host, data.get("ansible_facts") or {})
         if result in ("failed", "unreachable"):
-            self.fail(host, result, task, data.get("msg", ""), place, now)
+            # An action that calls modules tells which part of it has failed.
+            self.fail(host, result, task._replace(name=data.get("title") or task.name), data.get("msg", ""), place, now)
 
-    def note(self, task, details, place):
+    def note(self, step, details, place):
         """Keep what the views show."""
-        if task.step == "quorum":
+        if step == "quorum":
             place.peers = f"{details.get('count', 0)} of {details['asked']} peers ready"
             place.message = place.peers
         if "units" in details:
@@ -257,10 +250,35 @@ class Rollout:
         self.probe = details.get("probe", self.probe)
 
     def heard(self, event):
-        """Take what a task announces: the run waits, or goes on."""
-        self.close()
-        self.event(moment=self.now(), **event)
-        self.pause = dict(event, since=self.now()) if event["event"] == "pause" else {}
+        """Take what a task announces: a step begins, a module has ended, or the run waits or goes on."""
+        event = dict(event)
+        kind = event["event"]
+        if kind == "step":
+            self.started(event["node"], Task(event["step"], "", ""))
+        elif kind == "module":
+            self.ran(**event)
+        else:
+            self.close()
+            self.event(moment=self.now(), **event)
+            self.pause = dict(event, since=self.now()) if kind == "pause" else {}
+
+    def ran(self, event, node, step, module, seconds, result, details):
+        """A module has ended; of those that an action has called, the task goes on."""
+        now = self.latest = self.now()
+        place = self.place_of(node)
+        self.event("task", now, node=node, step=place.step, module=module, seconds=round(seconds, 3), result=result,
+                   details=details)
+        for unit, active_after in details.get("units", {}).items():
+            self.event("unit", now, node=node, step=place.step, unit=unit, seconds=active_after)
+        self.note(step, details, place)
+        self.touch(place, step, result)
+
+    def touch(self, place, step, result):
+        """The step that a place is in lasts until now."""
+        if step and place.step:
+            place.last = self.latest
+            if result != "skipped" and place.result != "changed":
+                place.result = "changed" if result == "changed" else "ok"
 
     def heed(self, data):
         """Take what the lock has told: the run does not wait any more, and goes on or has to end."""
@@ -488,7 +506,8 @@ class Ear:
         """Take the place of C(display.display)."""
         if os.getpid() != self.pid:
             return self.print(msg, *args, **kwargs)
-        return self.put(self.hear(msg), *args, **kwargs)
+        words = self.hear(msg)
+        return self.put(words, *args, **kwargs) if words or not isinstance(msg, Announcement) else None
 
     def put(self, *args, **kwargs):
         return self.print(*args, **kwargs)

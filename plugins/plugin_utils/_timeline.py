@@ -16,6 +16,25 @@ from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import NOD
 ARGUMENTS = {"ready_info": ("minimum",), "units": ("tiers",)}
 
 
+def entry_of(step, began, module, arguments, result):
+    """One entry: when a module ran, in which step, and what of it the report tells."""
+    entry = dict(step=step, began=round(began, 3), ended=round(time.time(), 3))
+    if result.get("failed"):
+        return entry
+    details = details_of(module, result)
+    details.update({key: arguments[key] for key in ARGUMENTS.get(module, ()) if key in arguments})
+    return dict(entry, module=module, changed=bool(result.get("changed")), details=details)
+
+
+def with_entries(facts, task_vars, entries, **values):
+    """The facts of a result, with the record of the node, in which these entries and values are."""
+    facts, name = facts or {}, task_vars["inventory_hostname"]
+    # What the action itself notes of the node comes first.
+    known = {name: dict(ansible_facts={**(task_vars.get("ansible_facts") or {}), **facts})}
+    record = node_of(known, name, Run(id=run_id(task_vars["hostvars"])))
+    return {**facts, NODE_FACT: changed(record, timeline=[*record.timeline, *entries], **values)}
+
+
 class TimedAction(ActionBase):
     """A module that leaves behind when it ran, as an entry in the timeline of the record of its node.
 
@@ -45,15 +64,7 @@ class TimedAction(ActionBase):
         task = None if self._task.run_once else describe(self._task)
         if not task or not task.step:
             return {}
-        entry = dict(step=task.step, began=round(began, 3), ended=round(time.time(), 3))
+        entry = entry_of(task.step, began, task.module, self._task.args, result)
         if result.get("failed"):
             return dict(timing=entry)
-        details = details_of(task.module, result)
-        details.update({key: self._task.args[key] for key in ARGUMENTS.get(task.module, ()) if key in self._task.args})
-        entry.update(module=task.module, changed=bool(result.get("changed")), details=details)
-        # What the action itself notes of the node comes first.
-        facts, name = result.get("ansible_facts") or {}, task_vars["inventory_hostname"]
-        known = {name: dict(ansible_facts={**(task_vars.get("ansible_facts") or {}), **facts})}
-        record = node_of(known, name, Run(id=run_id(task_vars["hostvars"])))
-        record = changed(record, timeline=[*record.timeline, entry])
-        return dict(ansible_facts={**facts, NODE_FACT: record})
+        return dict(ansible_facts=with_entries(result.get("ansible_facts"), task_vars, [entry]))

@@ -125,6 +125,17 @@ def test_a_node_that_does_not_come_back(cluster):
     assert cluster.node()["failure"]["serves"] is False
 
 
+@pytest.mark.parametrize("state, more", [("kept", dict(task="Restart")), ("restored", dict(task="Restart")),
+                                         ("given_up", {})])
+def test_what_an_action_that_has_failed_wanted_to_be_recorded(cluster, state, more):
+    noted = dict(balancers=dict(haproxy="ready"), timeline=[dict(began=2.0)])
+    cluster.act(run, "sf-2", state="noted", node=dict(timeline=[dict(began=1.0)]))
+    cluster.fail(state, result=dict(RESULT, title="Wait for the gateway", noted=noted), **more)
+    assert cluster.node()["balancers"] == dict(haproxy="ready")
+    assert [entry["began"] for entry in cluster.node()["timeline"]] == [1.0, 2.0]
+    assert "Wait for the gateway" in str(cluster.node()) or state == "given_up"
+
+
 def test_a_stop(cluster):
     kept = cluster.fail("kept", task="Renew the lock", result=dict(msg="asked", stopped=True, wish=dict(want="stop")))
     assert kept["stopped"] is True and kept["lost"] is False

@@ -175,6 +175,26 @@ def test_a_node_goes_through_the_roll():
     assert run.told("done")[0]["out_of_rotation"] == pytest.approx(13.7)
 
 
+def test_an_action_takes_a_node_through_several_steps():
+    """Its modules are told as each of them ends, and the steps are those that it announces."""
+    run = Run(PLAN)
+    task, what = Task("quorum", "leave", "Drain"), dict(node="sf-1", result="ok", seconds=1.04)
+    run.rollout.started("sf-1", task)
+    run.time += 1
+    run.rollout.heard(dict(what, event="module", step="quorum", module="ready_info", details=dict(count=1, asked=2)))
+    run.rollout.heard(dict(event="step", node="sf-1", step="drain"))
+    run.time += 3
+    run.rollout.heard(dict(what, event="module", step="drain", module="units", result="changed",
+                           details=dict(units={"sf-api": 0.5})))
+    run.time += 1
+    run.rollout.finished("sf-1", "failed", task, dict(msg="no", title="Stop the API"))
+    assert [(event["event"], event["step"]) for event in run.events[1:]] == [
+        ("begin", "quorum"), ("task", "quorum"), ("end", "quorum"), ("begin", "drain"), ("task", "drain"),
+        ("unit", "drain"), ("failed", "drain"), ("end", "drain")]
+    assert run.told("failed")[0]["task"] == "Stop the API" and run.told("task")[0]["seconds"] == 1.04
+    assert run.lines()[1:] == ["sf-1 quorum 1.0 s, 1 of 2 peers ready", "sf-1 drain failed after 4.0 s"]
+
+
 def test_a_node_that_was_not_drained_was_not_out_of_rotation():
     run = Run(PLAN)
     run.task("sf-1", "drain", result="skipped")
@@ -707,12 +727,14 @@ def test_ear(monkeypatch):
     ear = _rollout.Ear(display, str.upper)
     display.display("one")
     display.display(msg="two")
+    display.display(Announcement("", {}))  # that is no line
+    display.display("")
     monkeypatch.setattr(_rollout.os, "getpid", lambda: ear.pid + 1)
     display.display("of a worker")
     monkeypatch.undo()
     ear.end()
     display.display("three")
-    assert display.out == ["ONE\n", "TWO\n", "of a worker\n", "three\n"]
+    assert display.out == ["ONE\n", "TWO\n", "\n", "of a worker\n", "three\n"]
 
 
 def test_block_is_not_for_workers(live, monkeypatch):

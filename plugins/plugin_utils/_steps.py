@@ -1,0 +1,132 @@
+# Copyright (c) 2026, the shakenfist.rolling authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This plugin_util is private to the collection: it may change at any time, use it only from shakenfist.rolling.
+
+# Each task for each node costs the controller a process. So what happens in a row on one node is one action, which
+# calls the modules itself.
+
+from __future__ import annotations
+
+import time
+
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._persistent import ONCE, PersistentAction
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._rollout import (
+    DETAILS,
+    Announcement,
+    details_of,
+    step_of,
+)
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._timeline import entry_of, with_entries
+
+COLLECTS = ("warnings", "deprecations")
+
+
+class Failed(Exception):
+    """The end of an action. The result is that of the module that has failed, and becomes that of the task."""
+
+    def __init__(self, result, title=""):
+        super().__init__(str(result.get("msg") or "failed"))
+        self.result, self.title = result, title
+
+
+class StepsAction(PersistentAction):
+    """Several modules on one node, one after the other.
+
+    A subclass has C(steps), which calls C(module) and may return what else belongs to the result. To the report and to
+    the callback each call is what a task of its own would be.
+    """
+
+    # Whether each call is told and timed, or the action as a whole.
+    tells_modules = True
+
+    def act(self, task_vars):
+        self.task_vars, self.values, self.entries, self.timing = task_vars, {}, [], {}
+        self.collected = dict(changed=False)
+        self.step = self.last_step = step_of(self._task) if self.tells_modules else ""
+        try:
+            result = self.steps(task_vars) or {}
+        except Failed as exc:
+            result = dict(exc.result, failed=True, **(dict(title=exc.title) if exc.title else {}))
+        # What several modules have said is joined; all else is that of the action, or of the module that has failed.
+        facts = {**self.collected.pop("ansible_facts", {}), **result.get("ansible_facts", {})}
+        return dict(result, **self.collected, **(dict(ansible_facts=facts) if facts else {}))
+
+    def steps(self, task_vars):
+        """Call the modules."""
+        raise NotImplementedError
+
+    def module(self, module, task_vars, /, title="", step="", **arguments):
+        """What a module of the collection returns; where it fails, so does the task.
+
+        :arg title: what it does, in words, if it is not what the task does.
+        :arg step: the step that it belongs to, if it is not that of the task.
+        """
+        step, began = step or self.step, time.time()
+        self.enter(step)
+
+        def run():
+            return self._execute_module(module_name=f"shakenfist.rolling.{module}", module_args=arguments,
+                                        task_vars=task_vars)
+        answer = run() if module in ONCE else self.persist(run, task_vars)
+        self.collect(answer)
+        self.tell(module, step, began, answer)
+        entry = entry_of(step, began, module, arguments, answer)
+        if answer.get("failed"):
+            self.timing = entry
+            raise Failed(answer, title)
+        self.entries.append(entry)
+        return answer
+
+    def check(self, problem, title="", **more):
+        """End the task if there is a problem."""
+        if problem:
+            raise Failed(dict(more, msg=problem), title)
+
+    def note(self, **values):
+        """Have the record of the node say so, whatever comes of the task."""
+        self.values.update(values)
+
+    def collect(self, answer):
+        """Keep what belongs to the result of the task, of whichever module it comes."""
+        found = self.collected
+        found["changed"] = found["changed"] or bool(answer.get("changed"))
+        for key in COLLECTS:
+            if answer.get(key):
+                found[key] = [*found.get(key, []), *answer[key]]
+        if answer.get("diff"):
+            diffs = answer["diff"] if isinstance(answer["diff"], list) else [answer["diff"]]
+            found["diff"] = [*found.get("diff", []), *diffs]
+        if answer.get("ansible_facts"):
+            found["ansible_facts"] = {**found.get("ansible_facts", {}), **answer["ansible_facts"]}
+
+    def enter(self, step):
+        """Tell that another step than that of the task begins."""
+        if step != self.last_step:
+            self.last_step = step
+            self.announce(dict(event="step", step=step))
+
+    def tell(self, module, step, began, answer):
+        if module in DETAILS:
+            result = "failed" if answer.get("failed") else "changed" if answer.get("changed") else "ok"
+            self.announce(dict(event="module", step=step, module=module, result=result,
+                               seconds=round(time.time() - began, 3), details=details_of(module, answer)))
+
+    def announce(self, event):
+        """Let the callback know at once: a fault, a user and a log wait for it. Without the callback nobody sees it."""
+        if self.tells_modules and not self._task.no_log:
+            event = dict(event, node=self.task_vars["inventory_hostname"])
+            self._display.display(Announcement("", event), screen_only=True, log_only=True)
+
+    def noted(self, began, result, task_vars):
+        if not self.tells_modules:
+            return super().noted(began, result, task_vars)
+        entries = [] if self._task.run_once else [entry for entry in self.entries if entry["step"]]
+        if result.get("failed"):
+            # Ansible takes no facts from what has failed: whoever records the cause takes them from here.
+            timing = dict(timing=self.timing) if self.timing.get("step") and not self._task.run_once else {}
+            return dict(timing, noted=dict(self.values, timeline=entries)) if entries or self.values else timing
+        if not entries and not self.values:
+            return {}
+        return dict(ansible_facts=with_entries(result.get("ansible_facts"), task_vars, entries, **self.values))

@@ -1,0 +1,152 @@
+# Copyright (c) 2026, the shakenfist.rolling authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+from ansible.errors import AnsibleConnectionFailure
+from ansible.plugins.action import ActionBase
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils import _persistent, _steps
+from ansible_collections.shakenfist.rolling.tests.unit.fakes import Clock
+
+RUN = "1a2b3c4d"
+LOST = AnsibleConnectionFailure("no route")
+RESTARTED = dict(changed=True, units={"sf-api": dict(before="a", after="b", active_after=0.5)}, secret="hunter2")
+
+
+@pytest.fixture
+def run(monkeypatch):
+    """Run an action with these steps; its modules answer what is given, one after the other."""
+    def run(steps, answers, step="drain", variables=None, before=None, check=None, **task):
+        clock = Clock(1000.0)
+        monkeypatch.setattr(_persistent, "time", clock)
+        monkeypatch.setattr(ActionBase, "run", lambda self, tmp, task_vars: {})
+
+        class Action(_steps.StepsAction):
+            tells_modules = task.pop("tells_modules", True)
+
+        Action.steps = steps
+        action = Action.__new__(Action)
+        action.said, action.asked = [], []
+        action._task = SimpleNamespace(**dict(dict(
+            action="shakenfist.rolling.leave", args={}, run_once=False, no_log=False, play=None,
+            get_vars=lambda: dict(rolling_step=step), get_name=lambda: "roll : Drain"), **task))
+        action._templar = SimpleNamespace(template=lambda value: value)
+        action._connection = SimpleNamespace(reset=lambda: None)
+        action._display = SimpleNamespace(warning=lambda words: None, display=lambda text, **how: action.said.append(
+            (str(text), text.event, how)))
+        answers = list(answers)
+
+        def execute(module_name, module_args, task_vars):
+            action.asked.append((module_name, module_args))
+            answer = answers.pop(0)
+            if isinstance(answer, Exception):
+                raise answer
+            return dict(answer)
+        action._execute_module = execute
+        home = dict(localhost=dict(ansible_facts=dict(rolling_run=dict(id=RUN))))
+        facts = dict(rolling_node=before) if before else {}
+        result = action.run(task_vars=dict(variables or {}, inventory_hostname="sf-1", ansible_facts=facts,
+                                           hostvars=home))
+        assert answers == []
+        return result, action
+    return run
+
+
+def two(self, task_vars):
+    self.module("ready_info", task_vars, step="quorum", title="Wait for others", urls=["a"], minimum=1)
+    self.note(balancers=dict(haproxy="ready"))
+    return dict(units=self.module("units", task_vars, tiers=[["sf-api"]])["units"])
+
+
+READY = dict(changed=False, ready=True, count=1, seen=dict(a=1))
+
+
+def test_several_modules(run):
+    result, action = run(two, [dict(READY, warnings=["w"], ansible_facts=dict(python=1)),
+                               dict(RESTARTED, warnings=["v"], diff=dict(before="a", after="b"))],
+                         before=dict(run=RUN, timeline=[dict(began=1.0)], restored="x"))
+    assert action.asked == [("shakenfist.rolling.ready_info", dict(urls=["a"], minimum=1)),
+                            ("shakenfist.rolling.units", dict(tiers=[["sf-api"]]))]
+    record = result["ansible_facts"].pop("rolling_node")
+    assert result == dict(changed=True, units=RESTARTED["units"], warnings=["w", "v"],
+                          diff=[dict(before="a", after="b")], ansible_facts=dict(python=1))
+    assert [entry.get("module") for entry in record["timeline"]] == [None, "ready_info", "units"]
+    assert record["timeline"][1]["step"] == "quorum" and record["timeline"][1]["details"]["minimum"] == 1
+    assert record["timeline"][2]["details"] == dict(units={"sf-api": 0.5}, tiers=[["sf-api"]])
+    assert record["balancers"] == dict(haproxy="ready") and record["restored"] == "x" and record["run"] == RUN
+
+
+def test_each_module_is_told_when_it_ends(run):
+    dummy, action = run(two, [READY, RESTARTED], step="drain")
+    assert [text for text, dummy, dummy in action.said] == [""] * 4
+    assert all(how == dict(screen_only=True, log_only=True) for dummy, dummy, how in action.said)
+    events = [event for dummy, event, dummy in action.said]
+    assert [(event["event"], event["node"], event["step"]) for event in events] == [
+        ("step", "sf-1", "quorum"), ("module", "sf-1", "quorum"), ("step", "sf-1", "drain"),
+        ("module", "sf-1", "drain")]
+    assert events[3]["module"] == "units" and events[3]["result"] == "changed"
+    assert events[3]["details"] == dict(units={"sf-api": 0.5}) and events[1]["result"] == "ok"
+
+
+def test_one_module_fails(run):
+    result, action = run(two, [READY, dict(failed=True, changed=True, msg="no", failed_units=["sf-api"], diff=[1])])
+    assert (result["failed"], result["changed"], result["msg"], result["diff"]) == (True, True, "no", [1])
+    assert result["failed_units"] == ["sf-api"] and "title" not in result and "ansible_facts" not in result
+    assert result["timing"]["step"] == "drain" and set(result["timing"]) == {"step", "began", "ended"}
+    assert [entry["module"] for entry in result["noted"]["timeline"]] == ["ready_info"]
+    assert result["noted"]["balancers"] == dict(haproxy="ready")
+    assert action.said[-1][1]["result"] == "failed"
+
+
+def test_the_first_one_fails(run):
+    result, dummy = run(two, [dict(failed=True, msg="")])
+    assert result["title"] == "Wait for others" and result["timing"]["step"] == "quorum" and "noted" not in result
+
+
+@pytest.mark.parametrize("problem", ["", "it is wrong"])
+def test_a_problem(run, problem):
+    result, dummy = run(lambda self, task_vars: self.check(problem, "Look", stopped=True), [])
+    assert result == (dict(failed=True, changed=False, msg=problem, title="Look", stopped=True) if problem
+                      else dict(changed=False))
+
+
+def test_a_node_that_is_lost(run):
+    lost = dict(roll_reconnect_timeout=4)
+    result, action = run(two, [LOST, READY, LOST, RESTARTED], variables=lost)
+    assert result["changed"] and len(action.asked) == 4
+    result, action = run(two, [LOST] * 4, variables=dict(roll_reconnect_timeout=5))
+    assert result["lost"] and result["title"] == "Wait for others" and "did not come back within 5 s" in result["msg"]
+
+
+def test_what_is_run_once_only(run):
+    with pytest.raises(AnsibleConnectionFailure):
+        run(lambda self, task_vars: self.module("haproxy_server", task_vars, name="x"), [LOST],
+            variables=dict(roll_reconnect_timeout=5))
+
+
+@pytest.mark.parametrize("task, told, timed", [
+    (dict(no_log=True), False, True), (dict(run_once=True), True, False), (dict(step=""), True, False)])
+def test_what_is_not_told(run, task, told, timed):
+    def one(self, task_vars):
+        self.module("units", task_vars, tiers=[])
+        self.module("config_info", task_vars)
+    result, action = run(one, [RESTARTED, {}], **task)
+    assert len(action.said) == told and ("ansible_facts" in result) is timed
+    result = run(one, [dict(failed=True, msg="no")], **task)[0]
+    assert ("timing" in result) is timed
+
+
+def test_an_action_that_is_told_as_a_whole(run):
+    result, action = run(two, [READY, RESTARTED], tells_modules=False)
+    assert action.said == []
+    entry, = result["ansible_facts"]["rolling_node"]["timeline"]
+    assert (entry["module"], entry["details"]) == ("leave", {})
+
+
+def test_an_action_without_steps():
+    with pytest.raises(NotImplementedError):
+        _steps.StepsAction.steps(None, {})
