@@ -13,7 +13,7 @@ import re
 
 from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
-from ansible_collections.shakenfist.rolling.plugins.plugin_utils._balancers import balancers_of, drain_balancers
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._balancers import balancers_of
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import plain, run_of
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._variables import (
     FACTS,
@@ -61,9 +61,8 @@ class ActionModule(ActionBase):
                    or (NO_TIER if not set(arguments["database"]) & set(arguments["nodes"]) else ""))
         if problem:
             return dict(result, failed=True, msg=f"Nothing was touched. {problem}")
-        balancers = [balancers_of(each) for each in values]
+        balancers = [balancers_of(each.get) for each in values]
         return dict(result, given=given, has_balancers=any(each[name] for each in balancers for name in BALANCERS),
-                    tells_haproxy=any(drain_balancers(each)["haproxy"] for each in balancers),
                     **since(kind in ("restart", "reconfigure"), given))
 
     def values_of(self, variables, names, options):

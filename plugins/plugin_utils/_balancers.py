@@ -4,7 +4,7 @@
 
 # This plugin_util is private to the collection: it may change at any time, use it only from shakenfist.rolling.
 
-# Which balancers a roll tells, from the variables that name them.
+# Which balancers a roll tells, from the variables that name them, and what they have said.
 
 from __future__ import annotations
 
@@ -28,6 +28,8 @@ def _problem(tell_first, haproxy_set, address, others):
 def drain_balancers(settings):
     """Which balancers are told before a node is stopped, and whether that leaves no request in flight.
 
+    C(elsewhere) says whether some are told from another host than the node, which role balancer does.
+
     nginx and Apache are always told where they are set, HAProxy where it shall be. What a hook of the operator's does
     is not known, so it counts only where the operator says so, with C(tell_first).
     """
@@ -38,24 +40,62 @@ def drain_balancers(settings):
     haproxy = bool(address) and (tell_first or haproxy_set)
     told = ([haproxy] if address else []) + waited + ([True] if hook and tell_first else [])
     return {"haproxy": haproxy, "told": bool(told) and all(told),
-            "problem": _problem(tell_first, haproxy_set, address, waited or hook)}
-
+            "problem": _problem(tell_first, haproxy_set, address, waited or hook),
+            "elsewhere": bool(address and settings["haproxy_host"] or waited)}
 
 def true(value):
     """Whether a value of the command line, which may be text, is true."""
     return str(value).strip().lower() in ("true", "yes", "on", "1", "y", "t")
 
 
-def balancers_of(values):
-    """What C(drain_balancers) needs of what is set, by name."""
-    timeout = values.get("drain_timeout", 90)
+def balancers_of(get):
+    """What C(drain_balancers) needs of what is set; C(get) gives a variable by its name, or a default."""
+    timeout = get("drain_timeout", 90)
     return dict(
-        tell_first=true(values.get("drain_tell_first", False)),
-        haproxy_set=true(values.get("drain_haproxy_set", False)),
-        haproxy_address=values.get("drain_haproxy_address", ""),
-        nginx=values.get("balancer_nginx_hosts", []),
-        nginx_sessions_timeout=values.get("balancer_nginx_sessions_timeout", timeout),
-        apache=values.get("balancer_apache_url", ""),
-        apache_sessions_timeout=values.get("balancer_apache_sessions_timeout", timeout),
-        hook=values.get("hook_before_drain", ""),
+        tell_first=true(get("drain_tell_first", False)),
+        haproxy_set=true(get("drain_haproxy_set", False)),
+        haproxy_address=get("drain_haproxy_address", ""),
+        haproxy_backend=get("drain_haproxy_backend", "sf-api"),
+        haproxy_server=get("drain_haproxy_server", ""),
+        haproxy_host=get("drain_haproxy_host", ""),
+        nginx=get("balancer_nginx_hosts", []),
+        nginx_sessions_timeout=get("balancer_nginx_sessions_timeout", timeout),
+        apache=get("balancer_apache_url", ""),
+        apache_hosts=get("balancer_apache_hosts", []),
+        apache_sessions_timeout=get("balancer_apache_sessions_timeout", timeout),
+        hook=get("hook_before_drain", ""),
     )
+
+
+def haproxy_of(settings, name):
+    """Where HAProxy is asked about a node of this name; nothing where there is none."""
+    if not settings["haproxy_address"]:
+        return {}
+    return dict(address=settings["haproxy_address"], backend=settings["haproxy_backend"],
+                server=settings["haproxy_server"] or name)
+
+
+# How each of them is called, with the host that it was asked on.
+CALLED = {"nginx": "nginx on {}", "apache": "Apache, asked from {}"}
+
+
+def answers_of(kind, result):
+    """What each balancer of a kind has answered, by what it is called, from the result of the loop over their hosts."""
+    answers = result.get("results") or []
+    return {CALLED[kind].format(answer.get("__balancer_host", "")): answer for answer in answers
+            if not answer.get("skipped")}
+
+
+def sightings_of(kind, result):
+    """What speaks against a drain, who has the node out because of us, and who because of somebody else."""
+    answers = answers_of(kind, result)
+    was = {name: answer.get("was") for name, answer in answers.items()}
+    return dict(problems=[f"{name}: {answer['msg']}" for name, answer in answers.items() if answer.get("msg")],
+                shut=[name for name in was if was[name] == "drain"], out=[name for name in was if was[name] == "out"])
+
+
+def problems_of(results):
+    """Why balancers have not done what they were told, from the result of each kind."""
+    haproxy = results["haproxy"].get("msg") if not results["haproxy"].get("skipped") else ""
+    return [*([haproxy] if haproxy else []),
+            *(words for kind in CALLED for words in sightings_of(kind, results[kind])["problems"])]

@@ -26,6 +26,7 @@ class Batch:
     :param peers: the readiness URLs of the nodes that must serve meanwhile.
     :param gateways: the gateways that must serve before the node counts as ready.
     :param caution: what is to be known while the run waits before the batch.
+    :param api: whether the API can be asked, and C(nodes), as it knew them when the run began.
     """
 
     members: list
@@ -34,6 +35,8 @@ class Batch:
     peers: list
     gateways: list
     caution: str
+    api: bool = False
+    nodes: list = dataclasses.field(default_factory=list)
 
 
 def known(hostvars, name, key):
@@ -42,9 +45,10 @@ def known(hostvars, name, key):
     return plain(node or {}).get(key)
 
 
-def batch_of(hostvars, name, node, members, order, serving, gateways_down):
+def batch_of(hostvars, name, node, members):
     """The batch that the node C(name) is in."""
     run = run_of(hostvars)
+    order, serving, gateways_down = (run.plan.get(key) or [] for key in ("order", "serving", "gateways_down"))
     done = [each for each in order if node_of(hostvars, each, run).rolled]
     followers = [each for each in order if each not in done and each not in members]
     peers = [each for each in dict.fromkeys([*serving, *done]) if each not in members]
@@ -53,4 +57,5 @@ def batch_of(hostvars, name, node, members, order, serving, gateways_down):
     return Batch(members=members, done=done, followers=followers,
                  peers=[known(hostvars, each, "ready_url") for each in peers],
                  gateways=[each for each in node.get("gateways") or [] if each not in absent],
-                 caution=CAUTION if node_of(hostvars, name, run).schema.get("moved") else "")
+                 caution=CAUTION if node_of(hostvars, name, run).schema.get("moved") else "",
+                 api=bool(run.plan.get("api")), nodes=run.plan.get("nodes") or [])

@@ -14,15 +14,13 @@ from datetime import datetime, timezone
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._failure import Cause
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._notes import migrations
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._rollout import OF_A_NODE, spell
-from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import node_of, plain, run_of
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import SAME, node_of, plain, run_of
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._table import many
 
 FORMAT = 1
 # In words: what is done, to what it was done.
 KINDS = {"upgrade": ("upgrade", "upgraded"), "rollback": ("rollback", "taken back"),
          "restart": ("restart", "restarted"), "reconfigure": ("reconfiguration", "reconfigured")}
-# These leave the release as it is.
-SAME = ("restart", "reconfigure")
 
 
 def stamp(moment):

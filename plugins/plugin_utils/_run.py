@@ -20,6 +20,8 @@ from ansible.errors import AnsibleError
 DATABASE_GROUPS = ("database", "database_node", "database_nodes", "etcd_master")
 # Those that only set something, for a run that is under way.
 WISHES = ("pause", "resume", "stop")
+# These leave the release as it is.
+SAME = ("restart", "reconfigure")
 HOME = "localhost"
 RUN_FACT, NODE_FACT = "rolling_run", "rolling_node"
 
@@ -67,6 +69,10 @@ class Run:
     problem: str = ""
     report: str = ""
 
+    def changes_release(self):
+        """Whether it leads to another release, so that a node that fails may go back."""
+        return self.kind not in SAME
+
 
 @dataclasses.dataclass
 class Node:
@@ -82,6 +88,8 @@ class Node:
     :param lost: by node of its batch that has dropped out without a word, C(words), C(text), C(state).
     :param restored: what became of the attempt to return the node to service, in words.
     :param balancers: those that were told to send the node nothing, by kind, and what they said before.
+    :param stopped: the units that the drain has stopped, to be started again.
+    :param runs: the runs of the daemons that the last restart has begun, as the module C(units) returns them.
     :param schema: what became of the schema: C(moved), C(changed), C(backup).
     :param pauses: when an operator let the run wait before it, each from and to.
     :param timeline: the modules that ran on the node, see C(_timeline.py).
@@ -98,6 +106,8 @@ class Node:
     lost: dict = dataclasses.field(default_factory=dict)
     restored: str = ""
     balancers: dict = dataclasses.field(default_factory=dict)
+    stopped: list = dataclasses.field(default_factory=list)
+    runs: dict = dataclasses.field(default_factory=dict)
     schema: dict = dataclasses.field(default_factory=dict)
     pauses: list = dataclasses.field(default_factory=list)
     timeline: list = dataclasses.field(default_factory=list)

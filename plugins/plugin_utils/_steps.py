@@ -21,6 +21,8 @@ from ansible_collections.shakenfist.rolling.plugins.plugin_utils._rollout import
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._timeline import entry_of, with_entries
 
 COLLECTS = ("warnings", "deprecations")
+# What a result that has failed wants to be recorded of its node. Outputs do not print a key of this kind.
+NOTED = "_ansible_noted"
 
 
 class Failed(Exception):
@@ -44,7 +46,7 @@ class StepsAction(PersistentAction):
     def act(self, task_vars):
         self.task_vars, self.values, self.entries, self.timing = task_vars, {}, [], {}
         self.collected = dict(changed=False)
-        self.step = self.last_step = step_of(self._task) if self.tells_modules else ""
+        self.step = step_of(self._task) if self.tells_modules else ""
         try:
             result = self.steps(task_vars) or {}
         except Failed as exc:
@@ -57,27 +59,35 @@ class StepsAction(PersistentAction):
         """Call the modules."""
         raise NotImplementedError
 
-    def module(self, module, task_vars, /, title="", step="", **arguments):
+    def begin(self, step):
+        """What comes next belongs to this step, not to that of the task or to the one before."""
+        if step != self.step:
+            self.step = step
+            self.announce(dict(event="step", step=step))
+
+    def module(self, module, task_vars, /, title="", **arguments):
         """What a module of the collection returns; where it fails, so does the task.
 
         :arg title: what it does, in words, if it is not what the task does.
-        :arg step: the step that it belongs to, if it is not that of the task.
         """
-        step, began = step or self.step, time.time()
-        self.enter(step)
+        began = time.time()
 
         def run():
             return self._execute_module(module_name=f"shakenfist.rolling.{module}", module_args=arguments,
                                         task_vars=task_vars)
         answer = run() if module in ONCE else self.persist(run, task_vars)
         self.collect(answer)
-        self.tell(module, step, began, answer)
-        entry = entry_of(step, began, module, arguments, answer)
+        self.tell(module, began, answer)
+        entry = entry_of(self.step, began, module, arguments, answer)
         if answer.get("failed"):
             self.timing = entry
             raise Failed(answer, title)
         self.entries.append(entry)
         return answer
+
+    def setting(self, name, default=None):
+        """A variable of the node, worked out."""
+        return self._templar.template(self.task_vars[name]) if name in self.task_vars else default
 
     def check(self, problem, title="", **more):
         """End the task if there is a problem."""
@@ -101,16 +111,10 @@ class StepsAction(PersistentAction):
         if answer.get("ansible_facts"):
             found["ansible_facts"] = {**found.get("ansible_facts", {}), **answer["ansible_facts"]}
 
-    def enter(self, step):
-        """Tell that another step than that of the task begins."""
-        if step != self.last_step:
-            self.last_step = step
-            self.announce(dict(event="step", step=step))
-
-    def tell(self, module, step, began, answer):
+    def tell(self, module, began, answer):
         if module in DETAILS:
             result = "failed" if answer.get("failed") else "changed" if answer.get("changed") else "ok"
-            self.announce(dict(event="module", step=step, module=module, result=result,
+            self.announce(dict(event="module", step=self.step, module=module, result=result,
                                seconds=round(time.time() - began, 3), details=details_of(module, answer)))
 
     def announce(self, event):
@@ -126,7 +130,7 @@ class StepsAction(PersistentAction):
         if result.get("failed"):
             # Ansible takes no facts from what has failed: whoever records the cause takes them from here.
             timing = dict(timing=self.timing) if self.timing.get("step") and not self._task.run_once else {}
-            return dict(timing, noted=dict(self.values, timeline=entries)) if entries or self.values else timing
+            return dict(timing, **{NOTED: dict(self.values, timeline=entries)}) if entries or self.values else timing
         if not entries and not self.values:
             return {}
         return dict(ansible_facts=with_entries(result.get("ansible_facts"), task_vars, entries, **self.values))

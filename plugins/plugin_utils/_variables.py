@@ -28,8 +28,8 @@ OWN = "rolling_"
 # Names that were ours, and what has taken their place.
 RENAMED = dict.fromkeys(("preflight_credentials", "status_credentials", "verify_credentials"), "cluster_credentials")
 # What the roles publish, so that nobody has misspelt it.
-FACTS = ("cluster_node", "plan_seen", "reconfigure_left", "reconfigure_runs", "restart_runs", "restart_tiers",
-         "rolling_node", "rolling_run", "schema_seen", "stage_resolved", "stage_wheels")
+FACTS = ("cluster_node", "plan_seen", "reconfigure_left", "reconfigure_runs", "rolling_node",
+         "rolling_run", "schema_seen", "stage_resolved", "stage_wheels")
 HOOKS = ("hook_before_roll", "hook_before_drain", "hook_after_gate", "hook_after_roll")
 # Seconds that the clocks of two machines may be apart, see the check of them.
 APART = 5
@@ -149,7 +149,7 @@ def impossible(values, nodes, since="", now=None):
     files = [os.path.expanduser(str(values[name])) for name in HOOKS if values.get(name)]
     found += [f"no file on this machine, but named by a variable hook_...: {path}"
               for path in dict.fromkeys(files) if not os.path.isfile(path)]
-    problem = drain_balancers(balancers_of(values))["problem"]
+    problem = drain_balancers(balancers_of(values.get))["problem"]
     return found + ([problem] if problem else [])
 
 

@@ -43,7 +43,7 @@ OF_PLAYBOOKS = {
     "stop_reason": {"type": "str", "default": "", "description": "Of `stop`: why the roll is to end, for people."},
 }
 # The roles in the order in which a roll comes to them; others follow.
-ORDER = ("status plan preflight lock begin watch hook stage schema roll drain balancer_apache balancer_nginx activate "
+ORDER = ("status plan preflight lock begin watch hook stage schema roll drain balancer activate "
          "restart gate verify prune finish report tell rollback reconfigure").split()
 
 

@@ -28,6 +28,11 @@ ROLL = """
   gather_facts: false
   vars: {lock_node: sf-1}
   tasks:
+    - shakenfist.rolling.run:
+        state: noted
+        run: {plan: {order: [sf-1, sf-2, sf-3, sf-4], command: the command}}
+      delegate_to: localhost
+      delegate_facts: true
     - import_role: {name: shakenfist.rolling.lock}
     - wait_for: {path: "{{ place }}/first"}
     - import_role: {name: shakenfist.rolling.lock, tasks_from: renew}
@@ -39,9 +44,6 @@ ROLL = """
   gather_facts: false
   vars:
     lock_node: sf-1
-    roll_order: [sf-1, sf-2, sf-3, sf-4]
-    roll_command: the command
-    roll_peers: []
     stage_resolved: {version: 0.8.1}
     cluster_node: {release: {version: 0.8.0}, gateways: []}
   pre_tasks:

@@ -38,7 +38,9 @@ ROLL = """
         cluster_node: {name: "{{ inventory_hostname }}", ready_url: "http://127.0.0.1:1/readyz", api_unit: sf-api,
           database_unit: sf-database, daemons: [], gateways: [], release: {version: 0.8.0}}
     - shakenfist.rolling.run: {state: noted, node: {seen: {node: {release: {version: 0.8.0}}}}}
-    - shakenfist.rolling.run: {state: noted, run: {plan: {order: "{{ to_roll }}", done: [], command: COMMAND}}}
+    - shakenfist.rolling.run:
+        state: noted
+        run: {plan: {order: "{{ to_roll }}", serving: "{{ to_roll }}", done: [], command: COMMAND}}
       delegate_to: localhost
       delegate_facts: true
       run_once: true
@@ -67,10 +69,8 @@ ROLL = """
   gather_facts: false
   vars:
     lock_node: sf-1
-    roll_peers: "{{ ['http://127.0.0.1:1/readyz'] if inventory_hostname in roll_fails else [] }}"
     roll_quorum_timeout: 0.1
     roll_on_failure: hold
-    roll_serving: []
   tasks:
     - include_role: {name: shakenfist.rolling.roll}
       when: inventory_hostname in roll_fails

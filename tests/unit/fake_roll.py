@@ -27,6 +27,7 @@ STATES = {name: dict(active=True, state="active (running)", invocation="new", re
 ANSWERS = {
     "drain": dict(changed=True, was_ready=True, not_ready_after=0.11, stopped_after=0.5, state="inactive (dead)"),
     "grpc_health_info": dict(serving=True, waited=0.1, seen={}),
+    "port_reject": dict(changed=True, rejecting=True),
     "prune": dict(changed=True, removed=["0.7.9-11223344"], kept=[]),
     "ready_info": dict(ready=True, count=2, waited=0.2, seen={"http://a": dict(ready=True, answers="200"),
                                                               "http://b": dict(ready=True, answers="200")}),
@@ -47,22 +48,34 @@ import time
 from ansible.plugins.action import ActionBase
 
 
+def answer(action, task_vars):
+    module = action.rpartition(".")[2]
+    with open(os.environ["FAKE_ROLL"], encoding="utf-8") as handle:
+        answers = json.load(handle)
+    result = {**answers.get(module, {}), **answers.get(f"{task_vars['inventory_hostname']} {module}", {})}
+    gate, parent = result.pop("wait_for", None), os.getppid()
+    while gate and not os.path.exists(gate):
+        if os.getppid() != parent:
+            os._exit(1)
+        time.sleep(0.05)
+    return dict(result, invocation=dict(module_args=dict(password="hunter2")))
+'''
+# In the place of a module, and of the modules that an action calls.
+MODULE = """
+
 class ActionModule(ActionBase):
     def run(self, tmp=None, task_vars=None):
         return dict(super().run(tmp, task_vars), **self.act(task_vars))
 
     def act(self, task_vars):
-        module = self._task.action.rpartition(".")[2]
-        with open(os.environ["FAKE_ROLL"], encoding="utf-8") as handle:
-            answers = json.load(handle)
-        result = {**answers.get(module, {}), **answers.get(f"{task_vars['inventory_hostname']} {module}", {})}
-        gate, parent = result.pop("wait_for", None), os.getppid()
-        while gate and not os.path.exists(gate):
-            if os.getppid() != parent:
-                os._exit(1)
-            time.sleep(0.05)
-        return dict(result, invocation=dict(module_args=dict(password="hunter2")))
-'''
+        return answer(self._task.action, task_vars)
+"""
+CALLS = """
+
+class ActionModule(ActionModule):
+    def _execute_module(self, module_name=None, module_args=None, task_vars=None, **dummy):
+        return answer(module_name, task_vars)
+"""
 # The same, and it tells when, as the real ones do.
 TIMED = """
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._timeline import TimedAction
@@ -138,15 +151,17 @@ class FakeRoll:
         for name in sorted({path.name for path in plugins}):
             action, module = ROOT / "plugins" / "action" / name, ROOT / "plugins" / "modules" / name
             real = action.read_text() if action.exists() else ""
-            # What needs no node is the real one; the report only where the times are. So is what looks at a node, of
-            # which the preflight of these tests has no need.
-            if name == "look.py" or "_requires_connection = False" in real and (timed or name != "report.py"):
+            # What needs no node is the real one; the report only where the times are.
+            if "_requires_connection = False" in real and (timed or name != "report.py"):
                 self.write(f"plugins/action/{name}", real)
                 if module.exists():
                     self.write(f"plugins/modules/{name}", module.read_text())
                 continue
+            if "StepsAction" in real:
+                self.write(f"plugins/action/{name}", real + ACTION + CALLS)
+                continue
             before = real if name == "lock.py" else ""
-            self.write(f"plugins/action/{name}", before + ACTION + (TIMED if timed else ""))
+            self.write(f"plugins/action/{name}", before + ACTION + MODULE + (TIMED if timed else ""))
         (root / "inventory").write_text("[allsf]\n" + "".join(f"{name} ansible_connection=local\n" for name in NODES)
                                         + "[database]\nsf-1\n[nobody]\n")
         (root / "ansible.cfg").write_text("[defaults]\nstdout_callback = shakenfist.rolling.rollout\n")

@@ -63,16 +63,25 @@ def cluster(monkeypatch):
 
 
 def test_where_a_batch_stands(cluster):
-    found = cluster.fail("placed", node=NODE, members=["sf-2"])
+    found = cluster.fail("placed", node=NODE, target=dict(version="0.8.1"), members=["sf-2"])
     assert (found["done"], found["followers"], found["peers"]) == (["sf-1"], ["sf-3"], ["http://sf-1", "http://sf-3"])
     assert found["gateways"] == ["sf-1:1"] and found["api"] is True and found["nodes"] == [dict(name="one")]
-    given = cluster.fail("placed", node=NODE, members=["sf-2"], order=["sf-2"], serving=["sf-2"])
-    assert (given["done"], given["followers"], given["peers"]) == ([], [], [])
+    assert found["activates"] is True and found["reconfigures"] is False
+
+
+@pytest.mark.parametrize("kind, version, rewritten, activates", [
+    ("upgrade", "0.8.0", False, False), ("upgrade", "0.8.0", True, True), ("rollback", "0.8.1", False, True),
+    ("restart", "0.8.1", True, False), ("reconfigure", "0.8.1", False, False)])
+def test_whether_another_release_is_activated(cluster, kind, version, rewritten, activates):
+    cluster.run()["kind"] = kind
+    node = dict(NODE, release=dict(NODE["release"], rewritten=rewritten))
+    found = cluster.fail("placed", node=node, target=dict(version=version), members=["sf-2"])
+    assert found["activates"] is activates and found["reconfigures"] is (kind == "reconfigure")
 
 
 def test_without_a_plan(cluster):
     cluster.run()["plan"] = {}
-    found = cluster.fail("placed", node=NODE, members=["sf-2"])
+    found = cluster.fail("placed", node=NODE, target=dict(version="0.8.1"), members=["sf-2"])
     assert found["peers"] == [] and found["api"] is False and found["nodes"] == []
     cluster.fail("kept", task="Drain", result=RESULT)
     assert "(the command that you gave)" in cluster.fail("told", node=NODE, left=LEFT, members=["sf-2"])["message"]
@@ -97,11 +106,7 @@ def test_pauses_are_noted(cluster):
 
 def test_a_node_that_goes_back(cluster):
     assert cluster.fail("kept", task="Restart", result=RESULT)["stopped"] is False
-    way = cluster.fail("way_back", node=NODE, target=dict(version="0.8.1"), units={"sf-api": dict(active=True)},
-                       releases=dict(active=dict(version="0.8.1"), previous=dict(name="old", version="0.8.0")))
-    assert (way["way"], way["release"], way["start"]) == ("back", "old", ["sf-api"])
-    cluster.fail("restored", way_back=way)
-    assert cluster.node()["restored"] == "went back to 0.8.0"
+    cluster.act(run, "sf-2", state="noted", node=dict(restored="went back to 0.8.0", failure=dict(way="back")))
     message = cluster.fail("told", node=NODE, left=LEFT, members=["sf-2"])["message"]
     assert message.startswith("sf-2: Restart: expected sf-net to start\nsf-2 went back to 0.8.0. It serves")
     for part in ("journalctl -u sf-net -n 50 on sf-2", "Not touched: sf-3.", "\nCMD\n", "roll to a mended one instead"):
@@ -114,23 +119,23 @@ def test_a_node_that_does_not_come_back(cluster):
     cluster.act(run, "sf-1", state="noted", node=dict(schema=dict(moved=True, backup=dict(restore="mariadb < /b"))))
     cluster.act(run, "sf-2", state="noted", node=dict(schema=dict(moved=True, backup={})))
     cluster.fail("kept", task="Gate", result=dict(msg="no", seen={"http://sf-3": dict(ready=False)}))
-    cluster.fail("restored", task="Start", result=dict(msg="nor that"))
+    cluster.act(run, "sf-2", state="noted", node=dict(
+        restored="could not be returned to service (Start: nor that)", balancers=dict(nginx=True)))
     cluster.fail("not_undone", what="balancer", task="Undo", result={})
     cluster.fail("not_undone", what="hook", task="Ask", result=dict(msg="no"))
-    message = cluster.fail("told", node=NODE, left=dict(ready=False), members=["sf-2"], balancers=dict(nginx=True),
-                           hooks=dict(after_gate="/a", before_drain="/b"))["message"]
+    message = cluster.fail("told", node=NODE, left=dict(ready=False), members=["sf-2"], hooks=dict(
+        after_gate="/a", before_drain="/b"))["message"]
     for part in ("sf-2 could not be returned to service (Start: nor that). It is OUT OF ROTATION", "on sf-3, and mend",
                  "nginx may have been told", "/a failed for it (Ask: no)", "restored with mariadb < /b."):
         assert part in message
     assert cluster.node()["failure"]["serves"] is False
 
 
-@pytest.mark.parametrize("state, more", [("kept", dict(task="Restart")), ("restored", dict(task="Restart")),
-                                         ("given_up", {})])
+@pytest.mark.parametrize("state, more", [("kept", dict(task="Restart")), ("given_up", {})])
 def test_what_an_action_that_has_failed_wanted_to_be_recorded(cluster, state, more):
     noted = dict(balancers=dict(haproxy="ready"), timeline=[dict(began=2.0)])
     cluster.act(run, "sf-2", state="noted", node=dict(timeline=[dict(began=1.0)]))
-    cluster.fail(state, result=dict(RESULT, title="Wait for the gateway", noted=noted), **more)
+    cluster.fail(state, result=dict(RESULT, title="Wait for the gateway", _ansible_noted=noted), **more)
     assert cluster.node()["balancers"] == dict(haproxy="ready")
     assert [entry["began"] for entry in cluster.node()["timeline"]] == [1.0, 2.0]
     assert "Wait for the gateway" in str(cluster.node()) or state == "given_up"
@@ -145,8 +150,9 @@ def test_a_stop(cluster):
 
 
 def test_a_reconfiguration_goes_on_with_what_is_left(cluster):
+    cluster.run()["kind"] = "reconfigure"
     cluster.fail("kept", task="Drain", result=RESULT)
-    message = cluster.fail("told", node=NODE, left=LEFT, members=["sf-2"], go_back=False, reconfigure=True)["message"]
+    message = cluster.fail("told", node=NODE, left=LEFT, members=["sf-2"])["message"]
     assert "this limit:\nCMD --limit sf-2,sf-3\nIt leaves out finished nodes" in message
 
 
@@ -189,7 +195,7 @@ def test_the_second_run_sees_nothing_of_the_first(cluster):
     cluster.fail("told", node=NODE, left=LEFT, members=["sf-2"])
     cluster.act(announce, "sf-2", event="failure")
     cluster.again()
-    assert cluster.fail("placed", node=NODE, members=["sf-1"])["done"] == []
+    assert cluster.fail("placed", node=NODE, target=NODE["release"], members=["sf-1"])["done"] == []
     assert cluster.act(run, "sf-2", state="seen")["node"]["cause"] == {}
     assert cluster.fail("others", "sf-1", nodes=["sf-2"])["lost"] == ["sf-2"]
     assert cluster.act(announce, "sf-2", event="failure")["due"]

@@ -150,9 +150,9 @@ def check(cluster, kind="upgrade", nodes=("sf-1", "sf-2", "sf-3"), database=("sf
 
 def test_settings_that_are_right(cluster):
     result = check(cluster, rolling_mine=1, rolling_serial=2, ansible_user="x", drain_haproxy_server="later")
-    assert "failed" not in result and result["old"] == 0 and not result["has_balancers"] and not result["tells_haproxy"]
+    assert "failed" not in result and result["old"] == 0 and not result["has_balancers"]
     result = check(cluster, drain_haproxy_address="h:1", drain_haproxy_set="yes")
-    assert result["has_balancers"] and result["tells_haproxy"]
+    assert result["has_balancers"]
 
 
 @pytest.mark.parametrize("values, words", [

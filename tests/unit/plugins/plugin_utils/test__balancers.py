@@ -5,14 +5,14 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.shakenfist.rolling.plugins.plugin_utils._balancers import drain_balancers
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils import _balancers
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._balancers import balancers_of, drain_balancers
 
 SOCKET, PAGE = "10.0.0.9:9999", "http://joe:s3cret@10.0.0.9/stats"
 
 
 def settings(**changes):
-    return dict(dict(tell_first=False, haproxy_set=False, haproxy_address="", nginx=[], apache="",
-                     nginx_sessions_timeout="90", apache_sessions_timeout=90.0, hook=""), **changes)
+    return dict(dict(balancers_of({}.get), nginx_sessions_timeout="90", apache_sessions_timeout=90.0), **changes)
 
 
 @pytest.mark.parametrize("changes, haproxy, told", [
@@ -34,7 +34,21 @@ def settings(**changes):
     (dict(hook="out.yml", tell_first=True), False, True),
 ])
 def test_who_is_told(changes, haproxy, told):
-    assert drain_balancers(settings(**changes)) == dict(haproxy=haproxy, told=told, problem="")
+    elsewhere = "nginx" in changes or "apache" in changes
+    assert drain_balancers(settings(**changes)) == dict(haproxy=haproxy, told=told, problem="", elsewhere=elsewhere)
+
+
+@pytest.mark.parametrize("address, host, elsewhere", [(SOCKET, "", False), (SOCKET, "lb", True), ("", "lb", False)])
+def test_haproxy_is_told_from_another_host(address, host, elsewhere):
+    found = drain_balancers(settings(haproxy_address=address, haproxy_host=host))
+    assert found["elsewhere"] is elsewhere
+
+
+def test_where_haproxy_is():
+    assert _balancers.haproxy_of(settings(), "sf-1") == {}
+    assert _balancers.haproxy_of(settings(haproxy_address=SOCKET), "sf-1") == dict(
+        address=SOCKET, backend="sf-api", server="sf-1")
+    assert _balancers.haproxy_of(settings(haproxy_address=SOCKET, haproxy_server="x"), "sf-1")["server"] == "x"
 
 
 @pytest.mark.parametrize("changes, words", [
@@ -49,3 +63,24 @@ def test_who_is_told(changes, haproxy, told):
 def test_what_cannot_be_done(changes, words):
     problem = drain_balancers(settings(**changes))["problem"]
     assert problem.startswith(words) and "s3cret" not in problem
+
+
+def loop(*answers):
+    return dict(results=[dict(answer, __balancer_host=f"lb-{number}") for number, answer in enumerate(answers, 1)])
+
+
+NOTHING = dict(changed=False, skipped=True)
+
+
+def test_what_they_have_said():
+    found = loop(dict(was="drain"), dict(was="out"), dict(was="ready", msg="no reload"), dict(skipped=True, msg="x"))
+    assert _balancers.sightings_of("nginx", found) == dict(
+        problems=["nginx on lb-3: no reload"], shut=["nginx on lb-1"], out=["nginx on lb-2"])
+    assert _balancers.sightings_of("apache", NOTHING) == dict(problems=[], shut=[], out=[])
+
+
+def test_who_has_not_done_it():
+    results = dict(haproxy=NOTHING, nginx=loop(dict(was="ready")), apache=NOTHING)
+    assert _balancers.problems_of(results) == []
+    results.update(haproxy=dict(msg="3 sessions are left"), apache=loop(dict(msg="lost", lost=True)))
+    assert _balancers.problems_of(results) == ["3 sessions are left", "Apache, asked from lb-1: lost"]

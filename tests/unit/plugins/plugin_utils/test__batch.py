@@ -10,27 +10,28 @@ from ansible_collections.shakenfist.rolling.plugins.plugin_utils._batch import C
 NAMES = ["sf-1", "sf-2", "sf-3", "sf-4"]
 
 
-def hostvars(rolled=(), moved=()):
+def hostvars(rolled=(), moved=(), **plan):
     hosts = {name: dict(
         cluster_node=dict(ready_url=f"http://{name}", gateway=f"{name}:1"),
         ansible_facts=dict(rolling_node=dict(run="x", rolled=name in rolled, schema=dict(moved=name in moved))))
         for name in NAMES}
-    return dict(hosts, localhost=dict(ansible_facts=dict(rolling_run=dict(id="x"))))
+    return dict(hosts, localhost=dict(ansible_facts=dict(rolling_run=dict(id="x", plan=plan))))
 
 
-def batch(hosts, members, serving=tuple(NAMES), down=()):
-    node = dict(gateways=["sf-1:1", "sf-2:1"])
-    return batch_of(hosts, members[0], node, members, NAMES, serving, down)
+def batch(members, serving=tuple(NAMES), down=(), **facts):
+    hosts = hostvars(order=NAMES, serving=serving, gateways_down=down, **facts)
+    return batch_of(hosts, members[0], dict(gateways=["sf-1:1", "sf-2:1"]), members)
 
 
 def test_the_first_batch():
-    found = batch(hostvars(), ["sf-1"])
+    found = batch(["sf-1"], api=True, nodes=[dict(name="one")])
     assert (found.members, found.done, found.followers) == (["sf-1"], [], NAMES[1:])
     assert found.peers == ["http://sf-2", "http://sf-3", "http://sf-4"] and found.caution == ""
+    assert found.api is True and found.nodes == [dict(name="one")]
 
 
 def test_the_last_batch_relies_on_what_was_done():
-    found = batch(hostvars(rolled=["sf-1", "sf-2"]), ["sf-3", "sf-4"], serving=["sf-2", "sf-3"])
+    found = batch(["sf-3", "sf-4"], rolled=["sf-1", "sf-2"], serving=["sf-2", "sf-3"])
     assert (found.done, found.followers) == (["sf-1", "sf-2"], []) and found.peers == ["http://sf-2", "http://sf-1"]
 
 
@@ -41,14 +42,14 @@ def test_the_last_batch_relies_on_what_was_done():
     (["sf-1", "sf-2"], ["sf-3"], ["sf-2"], ["sf-1:1", "sf-2:1"]),
 ])
 def test_gateways(rolled, members, down, gateways):
-    assert batch(hostvars(rolled=rolled), members, down=down).gateways == gateways
+    assert batch(members, rolled=rolled, down=down).gateways == gateways
 
 
 def test_a_schema_that_has_moved():
-    assert batch(hostvars(moved=["sf-1"]), ["sf-1"]).caution == CAUTION
-    assert batch(hostvars(moved=["sf-1"]), ["sf-3"]).caution == ""
+    assert batch(["sf-1"], moved=["sf-1"]).caution == CAUTION
+    assert batch(["sf-3"], moved=["sf-1"]).caution == ""
 
 
 def test_a_node_of_which_nothing_is_known():
     assert known({}, "sf-1", "name") is None and known({"sf-1": {}}, "sf-1", "name") is None
-    assert batch_of({}, "sf-1", {}, ["sf-1"], ["sf-1"], [], []).gateways == []
+    assert batch_of({}, "sf-1", {}, ["sf-1"]).gateways == []

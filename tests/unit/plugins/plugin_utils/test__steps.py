@@ -57,8 +57,10 @@ def run(monkeypatch):
 
 
 def two(self, task_vars):
-    self.module("ready_info", task_vars, step="quorum", title="Wait for others", urls=["a"], minimum=1)
+    self.begin("quorum")
+    self.module("ready_info", task_vars, title="Wait for others", urls=["a"], minimum=1)
     self.note(balancers=dict(haproxy="ready"))
+    self.begin("drain")
     return dict(units=self.module("units", task_vars, tiers=[["sf-api"]])["units"])
 
 
@@ -97,14 +99,14 @@ def test_one_module_fails(run):
     assert (result["failed"], result["changed"], result["msg"], result["diff"]) == (True, True, "no", [1])
     assert result["failed_units"] == ["sf-api"] and "title" not in result and "ansible_facts" not in result
     assert result["timing"]["step"] == "drain" and set(result["timing"]) == {"step", "began", "ended"}
-    assert [entry["module"] for entry in result["noted"]["timeline"]] == ["ready_info"]
-    assert result["noted"]["balancers"] == dict(haproxy="ready")
+    assert [entry["module"] for entry in result[_steps.NOTED]["timeline"]] == ["ready_info"]
+    assert result[_steps.NOTED]["balancers"] == dict(haproxy="ready")
     assert action.said[-1][1]["result"] == "failed"
 
 
 def test_the_first_one_fails(run):
     result, dummy = run(two, [dict(failed=True, msg="")])
-    assert result["title"] == "Wait for others" and result["timing"]["step"] == "quorum" and "noted" not in result
+    assert result["title"] == "Wait for others" and result["timing"]["step"] == "quorum" and _steps.NOTED not in result
 
 
 @pytest.mark.parametrize("problem", ["", "it is wrong"])

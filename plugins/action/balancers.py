@@ -1,0 +1,73 @@
+# Copyright (c) 2026, the shakenfist.rolling authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Private to the roles of this collection: say which balancers are told from which hosts, and judge what they have said.
+# state: found tells where each of them is asked. told fails if one has not done what it was told, and records which
+# were told. asked records what each of them would say to a drain, and never fails.
+
+from __future__ import annotations
+
+from ansible.plugins.action import ActionBase
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._balancers import (
+    answers_of,
+    balancers_of,
+    drain_balancers,
+    haproxy_of,
+    problems_of,
+    sightings_of,
+)
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._node import names
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import NODE_FACT, changed, node_of, plain
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._steps import NOTED
+
+DATA = dict(type="dict", default={})
+ARGUMENTS = dict(
+    state=dict(type="str", choices=["found", "told", "asked"], required=True),
+    haproxy=DATA, nginx=DATA, apache=DATA, failure=dict(type="str", default=""),
+)
+
+
+class ActionModule(ActionBase):
+    """Answer one of the questions about the balancers; each is a method."""
+
+    _supports_check_mode = True
+    _requires_connection = False
+
+    def run(self, tmp=None, task_vars=None):
+        result = dict(super().run(tmp, task_vars), changed=False)
+        given = plain(self.validate_argument_spec(argument_spec=ARGUMENTS)[1])
+        self.name = task_vars["inventory_hostname"]
+        self.record = node_of(task_vars["hostvars"], self.name)
+
+        def get(name, default):
+            return plain(self._templar.template(task_vars[name])) if name in task_vars else default
+        self.settings = balancers_of(get)
+        self.haproxy = haproxy_of(self.settings, get("cluster_node", {}).get("name") or self.name)
+        return dict(result, **getattr(self, given["state"])(given))
+
+    def noted(self, **values):
+        return {"ansible_facts": {NODE_FACT: changed(self.record, **values)}}
+
+    def found(self, given):
+        settings, decided = self.settings, drain_balancers(self.settings)
+        return dict(haproxy=self.haproxy, haproxy_told=decided["haproxy"], elsewhere=bool(settings["haproxy_host"]),
+                    haproxy_was=self.record.balancers.get("haproxy", {}).get("was", ""), nginx=names(settings["nginx"]),
+                    apache=(names(settings["apache_hosts"]) or [self.name]) if settings["apache"] else [])
+
+    def told(self, given):
+        """What HAProxy said before a first drain is not forgotten in a second one."""
+        told = dict(self.record.balancers)
+        was = given["haproxy"].get("was")
+        if was is not None and told.get("haproxy", {}).get("was") != "ready":
+            told["haproxy"] = dict(self.haproxy, was=was)
+        told.update({kind: True for kind in ("nginx", "apache") if answers_of(kind, given[kind])})
+        problems = problems_of(given)
+        if problems:
+            return dict(failed=True, msg="; ".join(problems), **{NOTED: dict(balancers=told)})
+        return self.noted(balancers=told)
+
+    def asked(self, given):
+        return self.noted(asked=dict(failure=given["failure"]) if given["failure"] else dict(
+            haproxy=given["haproxy"], told=[sightings_of(kind, given[kind]) for kind in ("nginx", "apache")
+                                            if self.settings[kind]]))

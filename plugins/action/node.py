@@ -1,0 +1,224 @@
+# Copyright (c) 2026, the shakenfist.rolling authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Private to the roles of this collection: take a node through the window in which it is out of rotation.
+# state: awaited waits until enough other nodes are ready, drained does that and takes the node out of rotation.
+# state: restarted restarts its daemons in order, gated waits until it is really ready to serve, admitted only has
+# HAProxy send requests again.
+# state: settled waits until the next node may follow, and records that this one is rolled.
+# state: restored returns a node that has failed to service, and records what has become of that.
+# HAProxy that is asked from another host, nginx and Apache are told by role balancer: elsewhere says whether there are.
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._balancers import (
+    balancers_of,
+    drain_balancers,
+    haproxy_of,
+)
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._failure import told_of, way_back
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._order import restart_order
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import node_of, plain, run_of
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._steps import Failed, StepsAction
+
+NAMES = dict(type="list", elements="str", default=[])
+DATA = dict(type="dict", default={})
+TEXT = dict(type="str", default="")
+YES = dict(type="bool", default=True)
+SECONDS = dict(type="float", default=120)
+ARGUMENTS = dict(
+    state=dict(type="str", required=True, choices=["awaited", "drained", "restarted", "gated", "admitted", "settled",
+                                                   "restored"]),
+    node=DATA, unit=TEXT, url=TEXT, peers=NAMES, minimum=dict(type="int", default=0), quorum_timeout=SECONDS,
+    drain_timeout=SECONDS, cut_short=dict(type="bool", default=False), units=NAMES,
+    order=dict(type="list", elements="list", default=[]), sentinels=YES, lead_clients_away=YES, restart_timeout=SECONDS,
+    gateways=NAMES, runs=DATA, connections=dict(type="int", default=16), rounds=dict(type="int", default=3),
+    gate_timeout=SECONDS, batch=DATA, settle=dict(type="float", default=0), state_timeout=SECONDS, target=DATA,
+)
+
+
+class ActionModule(StepsAction):
+    """Take a node a part of the way; each is a method."""
+
+    def steps(self, task_vars):
+        given = plain(self.validate_argument_spec(argument_spec=ARGUMENTS)[1])
+        self.given, self.node = SimpleNamespace(**given), given["node"]
+        hostvars = task_vars["hostvars"]
+        self.run_record = run_of(hostvars)
+        self.record = node_of(hostvars, task_vars["inventory_hostname"], self.run_record)
+        self.settings = balancers_of(self.setting)
+        self.balancers = drain_balancers(self.settings)
+        getattr(self, given["state"])()
+        return dict(elsewhere=self.balancers["elsewhere"])
+
+    def call(self, title, module, **arguments):
+        return self.module(module, self.task_vars, title=title, **arguments)
+
+    # ---- HAProxy
+
+    def haproxy(self):
+        """Where to ask HAProxy from the node itself; nothing if that is not to be done."""
+        name = self.node.get("name") or self.task_vars["inventory_hostname"]
+        return {} if self.settings["haproxy_host"] else haproxy_of(self.settings, name)
+
+    def tell_haproxy(self):
+        """Have HAProxy send nothing more. What it said before is recorded even if the sessions do not end in time."""
+        where, answer = self.haproxy(), {}
+        was = self.record.balancers.get("haproxy", {}).get("was")
+        try:
+            answer = self.call("Tell the balancer, and wait until nobody talks to the node", "haproxy_server",
+                               state="drain", sessions_timeout=self.given.drain_timeout, **where)
+        except Failed as exc:
+            answer = exc.result
+            raise
+        finally:
+            # What it said before a first drain is not forgotten in a second one.
+            was = was if was == "ready" else answer.get("was", "")
+            self.note(balancers=dict(self.record.balancers, haproxy=dict(where, was=was)))
+
+    def admitted(self):
+        """Let HAProxy send requests again, if it was us who stopped it."""
+        told = self.record.balancers.get("haproxy", {})
+        if self.haproxy() and told.get("was") == "ready":
+            self.call("Let the balancer send requests again", "haproxy_server", state="ready", **self.haproxy())
+
+    # ---- the window
+
+    def awaited(self):
+        given = self.given
+        if given.peers:
+            self.begin("quorum")
+            self.call("Wait until enough other nodes are ready", "ready_info", urls=given.peers, minimum=given.minimum,
+                      timeout=given.quorum_timeout)
+        self.begin("drain")
+        problem = self.balancers["problem"]
+        self.check(f"{problem}. Nothing was stopped" if problem else "", "Stop here if the balancer cannot be told")
+
+    def drained(self):
+        self.awaited()
+        given, where = self.given, self.haproxy()
+        if self.balancers["haproxy"] and where:
+            self.tell_haproxy()
+        # The node itself looks at the balancer while it drains, so it must reach it.
+        witness = dict(haproxy=where) if where else {}
+        self.call("Stop the API and witness its drain", "drain", unit=given.unit, url=given.url,
+                  timeout=given.drain_timeout, told=self.balancers["told"],
+                  cut_short=given.cut_short and not given.peers, **witness)
+        self.note(stopped=[given.unit])
+
+    def restarted(self):
+        self.restart(list(dict.fromkeys([*self.given.units, *self.record.stopped])), self.node["units"])
+
+    def restart(self, units, states):
+        given, node = self.given, self.node
+        plan = restart_order(units, given.order, node["database_unit"], node["sentinels"], states,
+                             alone=not given.sentinels)
+        runs = self.restart_gateway(plan["gateway"]) if plan["gateway"] else {}
+        runs.update(self.call("Restart the daemons that others order after, then the others", "units",
+                              stop=plan["stop"], tiers=plan["others"], timeout=given.restart_timeout)["units"])
+        self.note(runs=runs, stopped=[])
+
+    def restart_gateway(self, tiers):
+        given, gateway, first = self.given, self.node["gateway"], None
+        rejected = given.lead_clients_away and self.call(
+            "Have clients use the other gateways", "port_reject", server=gateway,
+            servers=self.node["gateways"])["rejecting"]
+        try:
+            runs = self.call("Restart the gateway to the database", "units", tiers=tiers,
+                             timeout=given.restart_timeout)["units"]
+        except Failed as exc:
+            first = exc
+        # On a node that is lost the kernel drops the rule by itself.
+        if rejected and not (first and first.result.get("lost")):
+            try:
+                self.call("Let clients use this gateway again", "port_reject", server=gateway, state="absent")
+            except Failed as exc:
+                first = first or exc
+        if first:
+            raise first
+        self.serving("Wait until the gateway is SERVING", [gateway], given.restart_timeout)
+        return dict(runs)
+
+    def serving(self, title, targets, timeout):
+        """Only Python of the virtualenv has gRPC."""
+        task_vars = dict(self.task_vars, ansible_python_interpreter=f"{self.node['venv']}/bin/python")
+        self.module("grpc_health_info", task_vars, title=title, targets=targets, timeout=timeout)
+
+    def gated(self):
+        self.gate({**self.given.runs, **self.record.runs})
+
+    def gate(self, runs):
+        given, node, where = self.given, self.node, self.haproxy()
+        self.call("Wait until every worker of the API is ready", "ready_info", urls=[node["ready_url"]],
+                  unit=node["api_unit"], connections=given.connections, rounds=given.rounds, timeout=given.gate_timeout)
+        self.serving("Wait until the gateways are SERVING", given.gateways, given.gate_timeout)
+        self.admitted()
+        if where:
+            self.call("Wait until the balancer has the node back", "haproxy_info", address=where["address"],
+                      backend=where["backend"], servers=[where["server"]], expect="up", timeout=given.gate_timeout)
+        self.call("Stop if a daemon has not stayed up", "units_info", patterns=node["daemons"], up_since=runs)
+
+    def settled(self):
+        """When the node serves again, so nothing here costs it time out of rotation."""
+        batch, notes, checks = SimpleNamespace(**self.given.batch), [], self._task.check_mode
+        if batch.followers and not checks:
+            self.begin("settle")
+            self.stay_ready()
+        if batch.api and not checks:
+            self.begin("settle")
+            notes = self.ask_the_api(batch.nodes).get("notes") or []
+        self.note(rolled=True, notes=notes)
+
+    def stay_ready(self):
+        """Not only a pause for balancer and clients of the gateway: a node that does not stay ready has failed."""
+        node = self.node
+        # HAProxy has said UP by now, so nobody has to wait for it.
+        settle = 0 if self.settings["haproxy_address"] else self.given.settle
+        answer = self.call("Watch the node while the balancer takes it back", "ready_info", urls=[node["ready_url"]],
+                           unit=node["api_unit"], rounds=max(int(settle), 1), interval=1)
+        seen = ", ".join(each["answers"] for each in answer["seen"].values())
+        self.check("" if answer["ready"] else f"expected 200 from every worker for {settle:g} s after the gate; it was "
+                   f"ready, and then was not: {seen} at the last look", "Stop if it did not stay ready")
+
+    def ask_the_api(self, before):
+        given, node = self.given, self.node
+        return self.call("Wait until the API says that the node is created and reports the release", "nodes_info",
+                         credentials=node["credentials"], url=node["api_url"], states=["created"],
+                         release=given.target["version"], names=[node["name"]], before=before,
+                         sentinels=node["sentinels"], sentinels_alone=not given.sentinels, required=False,
+                         timeout=given.state_timeout)
+
+    # ---- the way back
+
+    def restored(self):
+        """Go back to the release that the node came from, if it was left already, and start what does not run.
+
+        Whatever fails here is told beside the first cause.
+        """
+        self.begin("restore")
+        try:
+            way = self.go_back()
+            self.note(restored=way.message, failure=dict(self.record.failure, way=way.way))
+        except Exception as exc:
+            why = told_of(exc.title, exc.result) if isinstance(exc, Failed) else f"{type(exc).__name__}: {exc}"
+            self.note(restored=f"could not be returned to service ({why})")
+
+    def go_back(self):
+        node, place = self.node, {key: self.node[key] for key in ("releases", "distribution")}
+        place["path"] = node["venv"]
+        releases = self.call("Look at the releases", "release_info", **place)
+        units = self.call("Look at the daemons", "units_info",
+                          patterns=list(dict.fromkeys([*node["daemons"], node["api_unit"]])))["units"]
+        way = way_back(node, self.given.target, releases, units, self.run_record.changes_release(),
+                       bool(self.record.schema.get("moved")))
+        if way.way == "back":
+            self.call("Activate the staged release", "release", name=way.release, state="active", **place)
+        if way.start:
+            self.restart(way.start, units)
+        # The gate also lets the balancer send requests again, if the drain has told it to stop.
+        if way.start or self.record.balancers.get("haproxy", {}).get("was") == "ready":
+            self.gate(self.values.get("runs") or self.record.runs)
+        return way

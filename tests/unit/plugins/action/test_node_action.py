@@ -1,0 +1,343 @@
+# Copyright (c) 2026, the shakenfist.rolling authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# The way of a node through the window, and back, on modules that answer what a test wants.
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+from ansible.errors import AnsibleConnectionFailure
+from ansible.plugins.action import ActionBase
+from ansible_collections.shakenfist.rolling.plugins.action import balancers, node
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._steps import NOTED
+
+UNITS = {name: dict(active=True) for name in ("sf-api", "sf-net", "sf-database")}
+NODE = dict(name="one", venv="/v", releases="/r", distribution="sf", ready_url="http://sf-2", api_unit="sf-api",
+            api_url="http://sf-2", credentials="/c", database_unit="sf-database", gateway="sf-2:1",
+            gateways=["sf-1:1", "sf-2:1"], sentinels=[], daemons=list(UNITS), units=UNITS,
+            release=dict(version="0.8.0", name="old", rewritten=False))
+ORDER = [["sf-database"], ["*"]]
+SOCKET = "10.0.0.9:9999"
+PEERS = dict(peers=["http://sf-1"], minimum=1)
+BATCH = dict(followers=["sf-3"], api=True, nodes=[dict(name="one")])
+FAIL = dict(failed=True, msg="no")
+RUNS = {"sf-api": dict(before="a", after="b")}
+
+
+class Node:
+    """A node whose modules answer this, one after the other."""
+
+    def __init__(self, monkeypatch):
+        monkeypatch.setattr(ActionBase, "run", lambda *dummy: {})
+        self.calls, self.facts, self.check, self.kind, self.variables = [], {}, False, "upgrade", {}
+        self.given = dict(
+            haproxy_server=dict(changed=True, was="ready"), haproxy_info={}, drain=dict(changed=True),
+            port_reject=dict(changed=True, rejecting=True), grpc_health_info={},
+            units=dict(changed=True, units=RUNS), units_info=dict(units=UNITS),
+            ready_info=dict(ready=True, seen={"u": dict(ready=True, answers="200")}), nodes_info=dict(notes=["slow"]),
+            release_info=dict(active=dict(version="0.8.1"), previous=dict(name="old", version="0.8.0")),
+            release=dict(changed=True))
+
+    def execute(self, module_name, module_args, task_vars):
+        module = module_name.rpartition(".")[2]
+        self.calls.append((module, module_args, task_vars.get("ansible_python_interpreter")))
+        answer = self.given[module]
+        answer = answer.pop(0) if isinstance(answer, list) else answer
+        if isinstance(answer, Exception):
+            raise answer
+        return dict(answer)
+
+    def hostvars(self):
+        run = dict(id="x", kind=self.kind)
+        return dict(localhost=dict(ansible_facts=dict(rolling_run=run)), **{"sf-2": dict(ansible_facts=self.facts)})
+
+    def act(self, plugin=node, **arguments):
+        action = plugin.ActionModule.__new__(plugin.ActionModule)
+        self.said = []
+        action._task = SimpleNamespace(check_mode=self.check, run_once=False, no_log=False, play=None, args=arguments,
+                                       action="x", get_vars=lambda: dict(rolling_step="restart"))
+        action._templar = SimpleNamespace(template=lambda value: value)
+        action._display = SimpleNamespace(display=lambda text, **dummy: self.said.append(text.event))
+        action._execute_module = self.execute
+        defaults = {option: value.get("default") for option, value in plugin.ARGUMENTS.items()}
+        action.validate_argument_spec = lambda argument_spec: (None, dict(defaults, **arguments))
+        result = action.run(task_vars=dict(self.variables, hostvars=self.hostvars(), inventory_hostname="sf-2",
+                                           ansible_facts=self.facts))
+        self.facts.update(result.get("ansible_facts", {}))
+        return result
+
+    def go(self, state, **arguments):
+        self.calls = []
+        return self.act(state=state, **dict(dict(node=NODE, order=ORDER, gateways=["sf-1:1"], target=dict(
+            version="0.8.1")), **arguments))
+
+    def drain(self, **arguments):
+        return self.go("drained", unit="sf-api", url="http://sf-2", **arguments)
+
+    def note(self, **values):
+        self.facts["rolling_node"] = dict(values, run="x")
+
+    def asked(self):
+        return [module for module, dummy, dummy in self.calls]
+
+    def steps(self):
+        return [event["step"] for event in self.said if event["event"] == "step"]
+
+    def record(self):
+        return self.facts["rolling_node"]
+
+
+@pytest.fixture
+def one(monkeypatch):
+    return Node(monkeypatch)
+
+
+# ---- the drain
+
+def test_a_drain(one):
+    result = one.drain(**PEERS, quorum_timeout=9.0, drain_timeout=70.0, cut_short=True)
+    assert result["changed"] and result["elsewhere"] is False and one.steps() == ["quorum", "drain"]
+    assert one.calls[0][:2] == ("ready_info", dict(urls=["http://sf-1"], minimum=1, timeout=9.0))
+    assert one.calls[1][:2] == ("drain", dict(unit="sf-api", url="http://sf-2", timeout=70.0, told=False,
+                                              cut_short=False))
+    assert one.record()["stopped"] == ["sf-api"] and len(one.record()["timeline"]) == 2
+
+
+def test_a_drain_of_the_only_node(one):
+    one.drain(cut_short=True)
+    assert one.asked() == ["drain"] and one.calls[0][1]["cut_short"] is True and one.steps() == ["drain"]
+
+
+def test_haproxy_is_only_watched(one):
+    one.variables = dict(drain_haproxy_address=SOCKET)
+    one.drain()
+    assert one.asked() == ["drain"] and one.calls[0][1]["haproxy"] == dict(
+        address=SOCKET, backend="sf-api", server="one")
+
+
+def test_haproxy_is_told(one):
+    one.variables = dict(drain_haproxy_address=SOCKET, drain_haproxy_set="true", drain_haproxy_server="x")
+    one.drain(drain_timeout=70.0)
+    assert one.asked() == ["haproxy_server", "drain"] and one.calls[1][1]["told"] is True
+    where = dict(address=SOCKET, backend="sf-api", server="x")
+    assert one.calls[0][1] == dict(where, state="drain", sessions_timeout=70.0)
+    assert one.record()["balancers"] == dict(haproxy=dict(where, was="ready"))
+    # Before a second drain it says drain; what it said before the first one counts.
+    one.given["haproxy_server"] = dict(was="drain")
+    one.drain()
+    assert one.record()["balancers"]["haproxy"]["was"] == "ready"
+
+
+def test_sessions_that_do_not_end(one):
+    one.variables = dict(drain_haproxy_address=SOCKET, drain_tell_first=True)
+    one.given["haproxy_server"] = dict(FAIL, was="ready")
+    result = one.drain(**PEERS)
+    assert result["failed"] and result["title"].startswith("Tell the balancer, and wait") and result["msg"] == "no"
+    assert result[NOTED]["balancers"]["haproxy"]["was"] == "ready" and "drain" not in one.asked()
+    assert [entry["step"] for entry in result[NOTED]["timeline"]] == ["quorum"]
+
+
+def test_haproxy_that_another_host_reaches(one):
+    one.variables = dict(drain_haproxy_address=SOCKET, drain_haproxy_set=True, drain_haproxy_host="lb")
+    assert one.drain()["elsewhere"] is True
+    assert one.asked() == ["drain"] and "haproxy" not in one.calls[0][1] and one.calls[0][1]["told"] is True
+
+
+def test_a_balancer_that_cannot_be_told(one):
+    one.variables = dict(drain_tell_first=True)
+    for result in (one.drain(), one.go("awaited")):
+        assert result["failed"] and result["msg"].endswith(". Nothing was stopped") and one.asked() == []
+        assert result["title"] == "Stop here if the balancer cannot be told"
+    one.variables = {}
+    assert "failed" not in one.go("awaited", **PEERS) and one.asked() == ["ready_info"]
+
+
+# ---- the restart
+
+def test_a_restart(one):
+    one.note(stopped=["sf-api"])
+    one.go("restarted", units=["sf-database", "sf-net"], restart_timeout=60.0)
+    assert one.asked() == ["port_reject", "units", "port_reject", "grpc_health_info", "units"]
+    assert one.calls[0][1] == dict(server="sf-2:1", servers=["sf-1:1", "sf-2:1"])
+    assert one.calls[1][1] == dict(tiers=[["sf-database"]], timeout=60.0)
+    assert one.calls[2][1] == dict(server="sf-2:1", state="absent")
+    assert one.calls[3][1:] == (dict(targets=["sf-2:1"], timeout=60.0), "/v/bin/python")
+    assert one.calls[4][1] == dict(tiers=[["sf-api", "sf-net"]], stop=[], timeout=60.0)
+    assert one.record()["runs"] == RUNS and one.record()["stopped"] == [] and one.steps() == []
+
+
+@pytest.mark.parametrize("rejecting, lead", [(False, True), (True, False)])
+def test_nobody_is_led_away(one, rejecting, lead):
+    one.given["port_reject"] = dict(rejecting=rejecting)
+    one.go("restarted", units=["sf-database"], lead_clients_away=lead)
+    assert one.asked().count("port_reject") == lead and one.asked()[-1] == "units"
+
+
+def test_a_node_without_a_gateway(one):
+    one.go("restarted", units=["sf-net"])
+    assert one.asked() == ["units"]
+
+
+@pytest.mark.parametrize("lost, asked", [(False, ["port_reject", "units", "port_reject"]),
+                                         (True, ["port_reject", "units"])])
+def test_a_gateway_that_does_not_start(one, lost, asked):
+    """Its clients may come again, unless the node is lost: the kernel lets them."""
+    one.given["units"] = dict(FAIL, lost=lost)
+    result = one.go("restarted", units=["sf-database"])
+    assert one.asked() == asked and result["title"] == "Restart the gateway to the database"
+
+
+def test_clients_that_cannot_be_let_in_again(one):
+    one.given["port_reject"] = [dict(rejecting=True), FAIL, dict(rejecting=True), dict(FAIL, msg="nor that")]
+    assert one.go("restarted", units=["sf-database"])["title"] == "Let clients use this gateway again"
+    one.given["units"] = FAIL
+    assert one.go("restarted", units=["sf-database"])["msg"] == "no"
+
+
+# ---- the gate
+
+def test_a_gate(one):
+    one.note(runs=RUNS)
+    assert one.go("gated", runs={"sf-net": {}}, gate_timeout=60.0)["elsewhere"] is False
+    assert one.asked() == ["ready_info", "grpc_health_info", "units_info"]
+    assert one.calls[0][1] == dict(urls=["http://sf-2"], unit="sf-api", connections=16, rounds=3, timeout=60.0)
+    assert one.calls[1][1:] == (dict(targets=["sf-1:1"], timeout=60.0), "/v/bin/python")
+    assert one.calls[2][1] == dict(patterns=NODE["daemons"], up_since={"sf-net": {}, **RUNS})
+
+
+@pytest.mark.parametrize("was, asked", [("ready", ["haproxy_server", "haproxy_info"]), ("maint", ["haproxy_info"]),
+                                        ("", ["haproxy_info"])])
+def test_haproxy_has_it_back(one, was, asked):
+    one.variables = dict(drain_haproxy_address=SOCKET)
+    one.note(balancers=dict(haproxy=dict(was=was)))
+    one.go("gated", gate_timeout=60.0)
+    assert one.asked()[2:-1] == asked and one.calls[-2][1] == dict(
+        address=SOCKET, backend="sf-api", servers=["one"], expect="up", timeout=60.0)
+    one.go("admitted")
+    assert one.asked() == asked[:-1]
+
+
+def test_other_balancers_are_told_elsewhere(one):
+    one.variables = dict(balancer_nginx_hosts="lb-1")
+    assert one.go("gated")["elsewhere"] is True and one.go("admitted")["elsewhere"] is True and one.asked() == []
+
+
+# ---- what comes after it
+
+def test_the_next_node_may_follow(one):
+    assert "failed" not in one.go("settled", batch=BATCH, settle=7.0, sentinels=False, state_timeout=30.0)
+    assert one.calls[0][:2] == ("ready_info", dict(urls=["http://sf-2"], unit="sf-api", rounds=7, interval=1))
+    assert one.calls[1][0] == "nodes_info" and one.calls[1][1] == dict(
+        credentials="/c", url="http://sf-2", states=["created"], release="0.8.1", names=["one"],
+        before=[dict(name="one")], sentinels=[], sentinels_alone=True, required=False, timeout=30.0)
+    assert one.record()["rolled"] is True and one.record()["notes"] == ["slow"] and one.steps() == ["settle"]
+
+
+def test_where_haproxy_says_up_nobody_waits(one):
+    one.variables = dict(drain_haproxy_address=SOCKET)
+    one.go("settled", batch=BATCH, settle=7.0)
+    assert one.calls[0][1]["rounds"] == 1
+
+
+@pytest.mark.parametrize("check, batch, asked", [
+    (False, dict(BATCH, followers=[]), ["nodes_info"]), (False, dict(BATCH, api=False), ["ready_info"]),
+    (False, dict(BATCH, followers=[], api=False), []), (True, BATCH, [])])
+def test_what_there_is_to_wait_for(one, check, batch, asked):
+    one.check, one.given["nodes_info"] = check, {}
+    one.go("settled", batch=batch)
+    assert one.asked() == asked and one.record()["rolled"] is True and one.record()["notes"] == []
+    assert one.steps() == ["settle"] * bool(asked)
+
+
+def test_a_node_that_does_not_stay_ready(one):
+    one.given["ready_info"] = dict(ready=False, seen={"u": dict(answers="200 503")})
+    result = one.go("settled", batch=BATCH, settle=2.0)
+    assert result["msg"] == ("expected 200 from every worker for 2 s after the gate; it was ready, and then was not: "
+                             "200 503 at the last look")
+    assert result["title"] == "Stop if it did not stay ready" and "rolled" not in result[NOTED]
+
+
+# ---- the way back
+
+def test_a_node_goes_back(one):
+    one.variables = dict(drain_haproxy_address=SOCKET)
+    one.note(runs=dict(old={}), failure=dict(x=1), balancers=dict(haproxy=dict(was="ready")))
+    result = one.go("restored", gate_timeout=60.0)
+    assert result["changed"] and "failed" not in result and one.steps() == ["restore"]
+    assert one.asked() == ["release_info", "units_info", "release", "port_reject", "units", "port_reject",
+                           "grpc_health_info", "units", "ready_info", "grpc_health_info", "haproxy_server",
+                           "haproxy_info", "units_info"]
+    assert one.calls[2][1] == dict(name="old", state="active", path="/v", releases="/r", distribution="sf")
+    assert one.calls[-1][1]["up_since"] == RUNS
+    assert one.record()["restored"] == "went back to 0.8.0" and one.record()["failure"] == dict(x=1, way="back")
+    assert {entry["step"] for entry in one.record()["timeline"]} == {"restore"}
+
+
+@pytest.mark.parametrize("kind, moved, restored", [
+    ("upgrade", True, "was left on 0.8.1: the schema has moved"), ("restart", False, "is on 0.8.1 as before")])
+def test_a_node_stays(one, kind, moved, restored):
+    one.kind = kind
+    one.note(schema=dict(moved=moved), runs=RUNS)
+    one.go("restored")
+    assert one.asked() == ["release_info", "units_info"] and one.record()["restored"].startswith(restored)
+
+
+def test_only_the_balancer_is_to_let_it_in(one):
+    one.kind, one.variables = "restart", dict(drain_haproxy_address=SOCKET)
+    one.note(balancers=dict(haproxy=dict(was="ready")), runs=RUNS)
+    one.go("restored")
+    assert one.asked()[2:] == ["ready_info", "grpc_health_info", "haproxy_server", "haproxy_info", "units_info"]
+    assert one.calls[-1][1]["up_since"] == RUNS
+
+
+@pytest.mark.parametrize("answer, why", [
+    (FAIL, "Restart the gateway to the database: no"),
+    (AnsibleConnectionFailure("no route"), "AnsibleConnectionFailure: no route"), ({}, "KeyError: 'units'")])
+def test_a_way_back_that_fails(one, answer, why):
+    one.given["units"] = answer
+    result = one.go("restored")
+    assert "failed" not in result and one.record()["restored"] == f"could not be returned to service ({why})"
+    assert [entry["module"] for entry in one.record()["timeline"]][:3] == ["release_info", "units_info", "release"]
+
+
+# ---- the balancers that are told from elsewhere
+
+def loop(*answers):
+    return dict(results=[dict(answer, __balancer_host="lb") for answer in answers])
+
+
+def test_which_are_told(one):
+    assert one.act(balancers, state="found") == dict(
+        changed=False, haproxy={}, haproxy_told=False, haproxy_was="", elsewhere=False, nginx=[], apache=[])
+    one.variables = dict(drain_haproxy_address=SOCKET, drain_haproxy_set=True, drain_haproxy_host="lb",
+                         balancer_nginx_hosts="lb-1,lb-2", balancer_apache_url="http://lb/", cluster_node=NODE)
+    one.note(balancers=dict(haproxy=dict(was="ready")))
+    assert one.act(balancers, state="found") == dict(
+        changed=False, haproxy=dict(address=SOCKET, backend="sf-api", server="one"), haproxy_told=True,
+        haproxy_was="ready", elsewhere=True, nginx=["lb-1", "lb-2"], apache=["sf-2"])
+    one.variables["balancer_apache_hosts"] = ["a", "b"]
+    assert one.act(balancers, state="found")["apache"] == ["a", "b"]
+
+
+def test_what_they_were_told(one):
+    one.variables = dict(drain_haproxy_address=SOCKET)
+    assert "failed" not in one.act(balancers, state="told", haproxy=dict(was="ready"), nginx=loop({}), apache=dict(
+        skipped=True))
+    told = dict(haproxy=dict(address=SOCKET, backend="sf-api", server="sf-2", was="ready"), nginx=True)
+    assert one.record()["balancers"] == told
+    result = one.act(balancers, state="told", haproxy=dict(was="drain", msg="it hangs"), apache=loop(dict(msg="no")))
+    assert result["failed"] and result["msg"] == "it hangs; Apache, asked from lb: no"
+    assert result[NOTED] == dict(balancers=dict(told, apache=True)) and one.record()["balancers"] == told
+
+
+def test_what_they_would_say(one):
+    one.act(balancers, state="asked", haproxy=dict(reachable=True), nginx=dict(skipped=True))
+    assert one.record()["asked"] == dict(haproxy=dict(reachable=True), told=[])
+    one.variables = dict(balancer_nginx_hosts=["lb"])
+    one.act(balancers, state="asked", nginx=loop(dict(was="out")))
+    assert one.record()["asked"]["told"] == [dict(problems=[], shut=[], out=["nginx on lb"])]
+    one.act(balancers, state="asked", failure="no backend")
+    assert one.record()["asked"] == dict(failure="no backend")
