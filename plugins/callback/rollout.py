@@ -67,7 +67,7 @@ out_of_rotation: |
 """
 
 RETURN = r"""
-# A line of the file.
+# A line of the file; docs/watching.md has the fields of each event.
 time:
   description: When it happened, in UTC, by the clock of the machine that C(ansible-playbook) runs on.
   returned: always
@@ -79,14 +79,8 @@ run:
   type: str
   sample: 1a2b3c4d
 event:
-  description:
-    - V(start) is the first one of a run, and says who began it, where and how.
-    - V(plan) has the nodes in their order and the releases.
-    - V(begin) and V(end) are those of a step. V(done) is the end of a node's roll.
-    - V(task) has what a module of this collection has reported, V(unit) the restart of one unit.
-    - V(message) is what a role says on purpose, V(failed) a failure, be it rescued or not.
-    - V(pause) is when the run begins to wait, because an operator has asked for that, V(resume) when it goes on.
-    - V(finish) is the last one. It is missing if the run was killed.
+  description: What has happened - V(start), V(plan), V(begin) and V(end) of a step, V(task), V(unit), V(message),
+    V(failed), V(pause), V(resume), V(done) with a node, V(finish).
   returned: always
   type: str
   sample: end
@@ -96,43 +90,10 @@ node:
   type: str
   sample: sf-1
 step:
-  description:
-    - Of all nodes V(preflight), V(lock), V(stage), V(schema), V(verify), V(prune).
-    - Of each node V(quorum), V(drain), V(activate), V(restart), V(gate), V(settle), or, after a failure, V(restore).
+  description: Such as V(stage) of all nodes, or V(drain) of one.
   returned: where it is of a step
   type: str
   sample: drain
-seconds:
-  description:
-    - How long it took. For a step, from the begin of its first task to the end of its last one; for a task with the
-      time that Ansible takes to reach the node; for a unit from the restart of its tier until it was active, as
-      measured on the node; for C(done) from the first step of the node to its last; for C(resume) for how long the
-      run has waited.
-  returned: for C(end), C(task), C(unit), C(resume), C(done) and C(finish)
-  type: float
-  sample: 3.204
-out_of_rotation:
-  description: Seconds from the begin of the drain to the end of the gate.
-  returned: for C(done), where the node was drained
-  type: float
-  sample: 12.91
-result:
-  description:
-    - V(ok), V(changed), V(skipped), V(failed) or V(interrupted), for a task also V(ignored), for a failure also
-      V(unreachable), for C(finish) also V(stopped), where an operator has asked for that.
-  returned: for C(end), C(task), C(failed) and C(finish)
-  type: str
-  sample: changed
-message:
-  description: In words, what came of it, or what was said.
-  returned: for C(message), C(failed), and C(end) where there is something to say
-  type: str
-  sample: 2 of 2 peers ready
-details:
-  description: What the module has returned, as far as it is no secret. See the return values of that module.
-  returned: for C(task)
-  type: dict
-  sample: {"was_ready": true, "not_ready_after": 0.11, "stopped_after": 2.98, "state": "inactive (dead)"}
 """
 
 import atexit

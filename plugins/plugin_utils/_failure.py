@@ -166,14 +166,14 @@ def with_the_schema(restore):
             f"{restore or 'the command that the run has printed that began the migration'}.")
 
 
-def still_out(node, balancers, hooks, problem):
+def still_out(balancers, hooks, problem):
     """What a balancer may have been told that was not taken back; C(problem) is that of the last hook."""
     lines = []
     haproxy = balancers.get("haproxy") or {}
     others = [name for name in ("nginx", "Apache") if balancers.get(name.lower())]
     if haproxy.get("was") == "ready":
         lines.append("HAProxy was told to send it nothing. Once it is ready, type on the stats socket: set server "
-                     f"{haproxy['backend']}/{haproxy['server'] or node['name']} state ready")
+                     f"{haproxy['backend']}/{haproxy['server']} state ready")
     if others:
         lines.append(f"{' and '.join(others)} may have been told to send it nothing. The next run lets it in again; "
                      "docs/balancers.md says how to do it by hand.")
@@ -217,7 +217,7 @@ class Told:
         other = (" If the release itself is broken, roll to a mended one instead." if self.way == "back" else "")
         return "\n".join([
             f"{self.name}: {self.cause.step}: {self.cause.words}", self.state(),
-            *still_out(self.node, self.balancers if self.shut or not ready else {}, self.hooks, self.hook),
+            *still_out(self.balancers if self.shut or not ready else {}, self.hooks, self.hook),
             f"Not touched: {', '.join(self.followers) or 'no node is left'}.",
             f"Next: {where_to_look(self.name, self.node, self.cause, self.suspects)}, and mend the cause.{choice}",
             f"Then {self.again.words(' and continues with this one')}{other}"])

@@ -21,7 +21,7 @@ CHECKS = 3.0
 CUT = 1.0
 HOW = ("Of each step the slowest node counts: its drain (the drain grace, or the last stop of {api} if that took "
        "longer), the last stop and start of its other daemons as systemd remembers them, {ready:g} s until every "
-       "worker of {api} is ready, and {checks:g} s for what the roll asks. Then {settle:g} s (roll_settle) before "
+       "worker of {api} is ready, and {checks:g} s for what the roll asks. Then {settle} before "
        "the next step, and {bake:g} s (verify_bake) at the end. Preflight, staging, backup and migration are not "
        "in it: all nodes serve meanwhile.")
 UNKNOWN = " On {nodes} systemd remembers no stop of them, so it counts as none."
@@ -126,7 +126,8 @@ def forecast_of(plan, nodes, schema=(), settle=10.0, bake=10.0, strategy="clone"
     product = next((node["node"].get("distribution") for node in nodes.values()), "")
     api = next((nodes[name]["node"]["api_unit"] for name in told), "")
     silent = [name for name in told if not _remembers(nodes[name]["node"], nodes[name]["tiers"])]
-    how = HOW.format(api=api, ready=READY, checks=CHECKS, settle=float(settle), bake=float(bake))
+    pause = f"{float(settle):g} s (roll_settle)" if float(settle) else "no pause (HAProxy says when a node is back)"
+    how = HOW.format(api=api, ready=READY, checks=CHECKS, settle=pause, bake=float(bake))
     how += (UNKNOWN.format(nodes=listed(silent)) if silent else "") + (IN_PLACE if strategy == "in_place" else "")
     return {
         "release": plan["release"],

@@ -146,7 +146,7 @@ def test_the_whole_message():
 
 
 SAID = "the backup is restored with "
-HAPROXY = dict(haproxy=dict(was="ready", backend="sf-api", server=""))
+HAPROXY = dict(haproxy=dict(was="ready", backend="sf-api", server="one"))
 SET = "HAProxy was told to send it nothing. Once it is ready, type on the stats socket: set server sf-api/"
 OTHERS = "may have been told to send it nothing. The next run lets it in again; docs/balancers.md says how"
 

@@ -68,6 +68,7 @@ def test_how_long_it_takes():
 
 def test_the_slowest_of_a_step_counts():
     nodes = {name: node() for name in "abc"} | {"d": node(grace=25.0)}
+    assert "Then no pause (HAProxy says" in forecast(nodes, settle="0")["expected"]["how"]
     assert forecast(nodes, settle=0, bake=0)["expected"]["seconds"] == round(3 * 15.9 + 19.3)
 
 
