@@ -30,6 +30,7 @@ from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import (
     playbook_command,
     run_of,
 )
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._staging import OWN
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._status import judge_status, lines_of
 
 ARGUMENTS = dict(
@@ -41,8 +42,6 @@ ARGUMENTS = dict(
     options=dict(type="dict", default={}),
 )
 
-# The role that finds out what to roll to, where that is not the newest release.
-RESOLVERS = {"rollback": "rollback", "restart": "restart", "reconfigure": "restart"}
 FLAGS = ("allow_degraded", "allow_downgrade", "allow_skip", "cut_short", "sentinels")
 
 
@@ -94,10 +93,9 @@ class ActionModule(ActionBase):
         """Who asks for the others. Each node has its own way back, and its own daemons to be restarted."""
         asker, of = sight.asker(), sight.resolver_of()
         node = sight.seen[asker]["node"] if asker else {}
-        alone = run.kind in RESOLVERS
+        alone = run.kind in OWN
         names = list(sight.seen) if run.kind == "rollback" else list(of) if alone else list(dict.fromkeys(of.values()))
         return dict(asker=asker, url=node.get("api_url", ""), credentials=node.get("credentials", ""), resolving=names,
-                    resolver=RESOLVERS.get(run.kind, "stage"),
                     target_of={} if alone else {name: other for name, other in of.items() if other != name})
 
     def unseen(self, sight, arguments, run, task_vars):
@@ -106,7 +104,7 @@ class ActionModule(ActionBase):
     def plan(self, sight, arguments, run, task_vars):
         given = {key: value for key, value in arguments["options"].items() if value is not None}
         given.update({key: true(given[key]) for key in FLAGS if key in given})
-        kind = run.kind if run.kind in RESOLVERS else "upgrade"
+        kind = run.kind if run.kind in OWN else "upgrade"
         options = Options(kind=kind, groups=dict(task_vars["groups"]), **given)
         ready = [url for url, one in arguments["unseen_seen"].items() if one.get("ready")]
         unseen = sight.unseen(arguments["api"])

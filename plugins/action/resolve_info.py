@@ -71,30 +71,32 @@ def listed(text):
 class ActionModule(ActionBase):
     """The module, with C(given), C(candidates) and C(built) filled in."""
 
-    TRANSFERS_FILES = True
     _supports_check_mode = True
 
     def run(self, tmp=None, task_vars=None):
         result = super().run(tmp, task_vars)
-        arguments = dict(self._task.args)
+        result.update(self.resolve(dict(self._task.args), task_vars or {}))
+        return result
+
+    def resolve(self, arguments, task_vars):
+        """What the module returns."""
         distribution, version = (str(arguments.get(name) or "") for name in ("distribution", "version"))
-        left_out = []
+        given = None
         try:
             arguments["source"] = source = as_list(arguments.get("source"))
             given = choose(source, distribution, version) if source else None
-            left_out = given["left_out"] if given else []
             # It goes with this run, and its directory is nobody else's.
             with tempfile.TemporaryDirectory(prefix="wheels-", dir=C.DEFAULT_LOCAL_TMP) as place:
-                answer = self.ask(arguments, given, place, task_vars or {})
+                answer = self.ask(arguments, given, place, task_vars)
         except AnsibleError:
             raise  # it has words of its own, and one of them is that the node cannot be reached
         except Exception as exc:
             answer = dict(failed=True, changed=False,
                           msg=f"cannot resolve {distribution} {version or '(the newest release)'}: {explain(exc)}")
-        result.update(answer)
-        if left_out:
-            result["warnings"] = [*(result.get("warnings") or []), *(f"stage_source: {words}" for words in left_out)]
-        return result
+        if given and given["left_out"]:
+            answer["warnings"] = [*(answer.get("warnings") or []),
+                                  *(f"stage_source: {words}" for words in given["left_out"])]
+        return answer
 
     def ask(self, arguments, given, place, task_vars):
         """Run the module, with all that was given within its reach.
@@ -115,7 +117,8 @@ class ActionModule(ActionBase):
                 self._fixup_perms2((folder, arguments["given"]))
             if not self._task.check_mode:
                 arguments["built"] = self._connection._shell.join_path(folder, "built.tar")
-            answer = self._execute_module(module_args=arguments, task_vars=task_vars)
+            answer = self._execute_module(module_name="shakenfist.rolling.resolve_info", module_args=arguments,
+                                          task_vars=task_vars)
             if answer.get("carried") and not self._task.check_mode:
                 answer.update(self.keep(answer, given, arguments["built"], place, task_vars))
             return answer

@@ -45,6 +45,7 @@ DETAILS = {
     "prune": ("removed", "kept"),
     "ready_info": ("ready", "count", "waited"),
     "release": ("release", "previous", "adopted"),
+    "resolve": ("name", "version"),
     "resolve_info": ("name", "version"),
     "schema": ("tables", "widened"),
     "probe": (),

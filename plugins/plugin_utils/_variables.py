@@ -26,10 +26,11 @@ ROLES = os.path.join(os.path.dirname(__file__), "..", "..", "roles")
 ALIKE = 0.88
 OWN = "rolling_"
 # Names that were ours, and what has taken their place.
-RENAMED = dict.fromkeys(("preflight_credentials", "status_credentials", "verify_credentials"), "cluster_credentials")
+RENAMED = {**dict.fromkeys(("preflight_credentials", "status_credentials", "verify_credentials"), "cluster_credentials"),
+           **dict.fromkeys(("stage_strategy", "activate_strategy"), "rolling_strategy")}
 # What the roles publish, so that nobody has misspelt it.
 FACTS = ("cluster_node", "plan_seen", "reconfigure_left", "reconfigure_runs", "rolling_node",
-         "rolling_run", "schema_seen", "stage_resolved", "stage_wheels")
+         "rolling_run", "schema_seen", "stage_resolved")
 HOOKS = ("hook_before_roll", "hook_before_drain", "hook_after_gate", "hook_after_roll")
 # Seconds that the clocks of two machines may be apart, see the check of them.
 APART = 5
@@ -56,10 +57,9 @@ def documented(roles=ROLES):
     return options
 
 
-def prefixes(roles=ROLES):
-    """What the names of variables of this collection begin with: the names of its roles, and that of its playbooks."""
-    return [OWN.rstrip("_"), *sorted(os.path.basename(os.path.dirname(os.path.dirname(path)))
-                                     for path in glob.glob(os.path.join(roles, "*", "meta", "argument_specs.yml")))]
+def prefixes(options):
+    """What the names of variables of this collection begin with: those of its playbooks, and those of its roles."""
+    return list(dict.fromkeys([OWN.rstrip("_"), *sorted(name.partition("_")[0] for name in options)]))
 
 
 def unknown(names, known):

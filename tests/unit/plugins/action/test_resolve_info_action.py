@@ -34,7 +34,7 @@ class Node:
         self.answer, self.builds, self.asked, self.slurp = {}, {}, None, {}
 
     def execute(self, module_name=None, module_args=None, **dummy):
-        if module_name:
+        if module_name == "ansible.legacy.slurp":
             with open(module_args["src"], "rb") as handle:
                 return {"content": base64.b64encode(handle.read()).decode(), **self.slurp}
         self.asked = dict(module_args, there=digests_in_tar(module_args["given"]) if "given" in module_args else None)

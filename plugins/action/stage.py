@@ -1,0 +1,118 @@
+# Copyright (c) 2026, the shakenfist.rolling authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Private to the roles of this collection: bring a release to a node.
+# state: planned only says what is to be done. staged builds the release beside the running one. active makes it the
+# active one.
+# release: the directory to activate; that of the target if it is empty.
+# carried: whether nodes get the wheels of the index over the controller; fetched is the tar file of them there.
+
+from __future__ import annotations
+
+import dataclasses
+from types import SimpleNamespace
+
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import plain
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._staging import staging_of
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._steps import Failed, StepsAction
+
+TEXT = dict(type="str", default="")
+DATA = dict(type="dict", required=True)
+ARGUMENTS = dict(
+    state=dict(type="str", choices=["planned", "staged", "active"], required=True), node=DATA, target=DATA,
+    strategy=dict(type="str", choices=["clone", "in_place"], default="clone"), release=TEXT,
+    carried=dict(type="bool", default=False), fetched=TEXT, index_url=TEXT,
+    extra_args=dict(type="list", elements="str", default=[]),
+)
+
+
+class ActionModule(StepsAction):
+    """What the modules do for it; each state is a method."""
+
+    def steps(self, task_vars):
+        self.given = given = SimpleNamespace(**plain(self.validate_argument_spec(argument_spec=ARGUMENTS)[1]))
+        self.node, self.target = given.node, given.target
+        if self.target:
+            self.plan = staging_of(self.node, self.target, given.strategy, given.carried)
+            # In check mode nothing is brought, and nothing is installed from it.
+            self.brought = self.plan.brought and not self._task.check_mode
+        return getattr(self, given.state)()
+
+    def planned(self):
+        return dict(plan=dataclasses.asdict(self.plan))
+
+    def staged(self):
+        given, plan = self.given, self.plan
+        if not plan.copied and not self.brought:
+            return dict(skipped=True, skip_reason="there is nothing to be staged")
+        if self.brought:
+            self.bring(self.target["archive"], self.target["carried"])
+            self.bring(given.fetched, self.target["indexed"])
+        if not plan.copied:
+            return {}
+        release = self.release("staged", name=self.target["name"], releases=self.node["releases"], **self.locked())
+        # In place, pip needs them once more, when the release is activated.
+        if self.brought and given.strategy == "clone":
+            self.remove_wheels()
+        # Every start and stop of a daemon runs sf-ctl: one that is broken is found before any node is drained.
+        if not self._task.check_mode:
+            self.module("ctl_info", self.task_vars, "Ask the staged release whether it accepts the configuration of the "
+                        "node", release=f"{self.node['releases']}/{self.target['name']}", config=self.node["config"])
+        return dict(release=release["release"])
+
+    def active(self):
+        # A directory that is named, or is gone back to, is there.
+        if self.given.strategy == "clone" or self.given.release or "lock" not in self.target:
+            name = self.given.release or self.target["name"]
+            return dict(release=self.release("active", name=name, releases=self.node["releases"])["release"])
+        answer = self.release("in_place", title="Upgrade the virtualenv in place", **self.locked())
+        if self.brought:
+            self.remove_wheels()
+        return dict(release=answer["release"])
+
+    def release(self, state, title="", **arguments):
+        return self.module("release", self.task_vars, title=title, state=state, path=self.node["venv"],
+                           distribution=self.node["distribution"], **arguments)
+
+    def locked(self):
+        """What pip is to install, and from where."""
+        found = dict(version=self.target["version"], lock=self.target["lock"], extra_args=self.given.extra_args)
+        if self.brought:
+            found["wheelhouse"] = self.plan.wheels
+        if self.given.index_url:
+            found["index_url"] = self.given.index_url
+        return found
+
+    def bring(self, archive, lock):
+        """Unpack a tar file of the controller on the node; nothing if there is none."""
+        if not archive or not lock:
+            return
+
+        shell = self._connection._shell
+
+        def transfer():
+            if not shell.tmpdir:
+                self._make_tmp_path()
+            place = shell.join_path(shell.tmpdir, "wheels.tar")
+            self._transfer_file(archive, place)
+            self._fixup_perms2((shell.tmpdir, place), execute=False)
+            return dict(place=place)
+
+        answer = self.kept(transfer, "Copy the wheels to the node")
+        self.module("wheelhouse", self.task_vars, title="Unpack the wheels on the node", state="unpacked", lock=lock,
+                    src=answer["place"], dest=self.plan.wheels)
+        self.kept(lambda: self._remove_tmp_path(shell.tmpdir) or {}, "Remove what was copied")
+
+    def remove_wheels(self):
+        arguments = dict(path=self.plan.wheels, state="absent")
+        self.kept(lambda: self._execute_module(module_name="ansible.legacy.file", module_args=arguments,
+                                               task_vars=self.task_vars), "Remove the wheels")
+
+    def kept(self, ask, title):
+        """What is done without a module of the collection."""
+        answer = self.persist(ask, self.task_vars)
+        self.collect(answer)
+        if answer.get("failed"):
+            raise Failed(answer, title)
+        return answer

@@ -1,0 +1,111 @@
+# Copyright (c) 2026, the shakenfist.rolling authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This plugin_util is private to the collection: it may change at any time, use it only from shakenfist.rolling.
+
+# Which release is the target, stage_resolved, and what a node needs to get it.
+
+from __future__ import annotations
+
+import dataclasses
+import os
+
+from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._node import names
+
+RESOLVED = ("version", "sha256", "name", "lock", "carried", "indexed", "archive")
+# The runs that stay on the release; and all those in which the target is each node's own.
+STAYING = ("restart", "reconfigure")
+OWN = ("rollback", *STAYING)
+
+
+@dataclasses.dataclass(frozen=True)
+class Staging:
+    """What is to be done on a node.
+
+    :param copied: whether the release is built beside the running one.
+    :param brought: whether wheels are brought to the node, because no index that it reaches has them.
+    :param wheels: the directory of these on the node; beside it, with C(.tar), is what another node gets.
+    """
+
+    copied: bool
+    brought: bool
+    wheels: str
+
+
+def staging_of(node, resolved, strategy="clone", over_controller=False):
+    """What is to be done on a node, from its C(cluster_node).
+
+    :arg over_controller: whether nodes get the wheels of the index over the controller.
+    """
+    in_place, rewritten = strategy == "in_place", node["release"]["rewritten"]
+    # A release into which another installer has written is not known to be the target, even where it has its version.
+    needed = node["release"]["version"] != resolved["version"] or rewritten
+    absent = in_place or rewritten or resolved["name"] not in node["staged"]
+    return Staging(
+        # In place, only the nodes that migrate the schema need the new build beside the old one.
+        copied=needed and (not in_place or node["has_database_credentials"]),
+        brought=needed and absent and bool(resolved.get("carried") or over_controller),
+        wheels=os.path.join(os.path.dirname(node["venv"]), f".wheels-{resolved['name']}"))
+
+
+def target_of(answer, node):
+    """The target as pip of one node has resolved it, from what the module C(resolve_info) has returned."""
+    return dict({key: answer[key] for key in RESOLVED}, node=node)
+
+
+def messages_of(answer, node):
+    """What there is to know of what pip has resolved."""
+    unpinned = answer["unpinned"] and (
+        f"What {node} has installed of {', '.join(answer['unpinned'])} is not among the wheels that were given, no "
+        "longer on the index, or cannot be built here: the other nodes must have these already, in versions that fit.")
+    return [words for words in (answer["notice"], unpinned) if words]
+
+
+def way_back(name, nodes, version=""):
+    """The target of a node that goes back: a release that it still has.
+
+    :arg nodes: by name the C(cluster_node) of all nodes.
+    :arg version: the release that was asked for; if it is empty, the one that the nodes came from.
+    """
+    came_from = [(node.get("previous") or {}).get("version") for node in nodes.values()]
+    candidates = list(dict.fromkeys(filter(None, came_from)))
+    if not version and len(candidates) > 1:
+        raise RollingError(f"the nodes came from different releases ({', '.join(candidates)}): name one with "
+                           f"-e rollback_release={candidates[0]}")
+    if not version and not candidates:
+        raise RollingError("no node has a release that it came from: name one that is staged with "
+                           "-e rollback_release=VERSION")
+    version, node = version or candidates[0], nodes[name]
+    previous, active, staged = node.get("previous") or {}, node.get("release") or {}, node.get("staged") or []
+    there = active.get("version") == version
+    found = [one for one in staged if one.startswith(f"{version}-")]
+    directory = (previous["name"] if previous.get("version") == version else active.get("name") or "" if there
+                 else found[-1] if found else "")
+    if not directory and not there:
+        raise RollingError(f"{name} has no release {version} to go back to. It has: {', '.join(staged) or 'none'}")
+    return dict(version=version, name=directory)
+
+
+def running(name, nodes, units=None):
+    """The target of a node that is only restarted: the release that it runs.
+
+    :arg nodes: as above.
+    :arg units: the units that were asked for; None for all.
+    """
+    on = {}
+    for other, node in nodes.items():
+        on.setdefault((node.get("release") or {}).get("version"), []).append(other)
+    on.pop(None, None)
+    if len(on) > 1:
+        found = "; ".join(f"{version} on {', '.join(on[version])}" for version in sorted(on))
+        raise RollingError(f"the nodes run different releases ({found}): run the upgrade to its end, it restarts the "
+                           "daemons, too")
+    node = nodes[name]
+    units = [*node["daemons"], node["api_unit"]] if units is None else names(units)
+    foreign = [unit for unit in dict.fromkeys(units) if unit not in node["units"]]
+    if foreign:
+        raise RollingError(f"{name} has no unit {', '.join(foreign)}: correct restart_units, or name the nodes that "
+                           "have it with --limit")
+    return dict(version=node["release"]["version"], name=node["release"].get("name") or "")

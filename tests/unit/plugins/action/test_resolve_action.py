@@ -1,0 +1,72 @@
+# Copyright (c) 2026, the shakenfist.rolling authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+from ansible.plugins.action import ActionBase
+from ansible_collections.shakenfist.rolling.plugins.action import resolve, resolve_info
+
+RESOLVED = dict(version="0.8.1", sha256="0a1b2c3d", name="0.8.1-0a1b2c3d", lock=["a lock"], carried=[], indexed=["a"],
+                archive="")
+ANSWER = dict(RESOLVED, changed=False, notice="nothing newer", unpinned=["odd"], built=[])
+
+
+def node(version="0.8.0"):
+    return dict(venv="/srv/venv", distribution="shakenfist", staged=[], api_unit="sf-api", daemons=[],
+                units={"sf-api": {}}, release=dict(version=version, name=f"{version}-aa"),
+                previous=dict(version="0.7.9", name="0.7.9-bb"))
+
+
+@pytest.fixture
+def act(monkeypatch):
+    """Run the action on the first of two nodes, in a run of this kind."""
+    def act(run=None, other=None, answer=None, **arguments):
+        asked = []
+        monkeypatch.setattr(ActionBase, "run", lambda *dummy: {})
+        monkeypatch.setattr(ActionBase, "validate_argument_spec", lambda self, argument_spec: ({}, {
+            **{key: spec.get("default") for key, spec in argument_spec.items()}, **self._task.args}))
+        monkeypatch.setattr(resolve_info.ActionModule, "ask", lambda self, arguments, given, place, task_vars: (
+            asked.append(arguments), dict(answer or ANSWER))[1])
+        monkeypatch.setattr(resolve_info.C, "DEFAULT_LOCAL_TMP", None)
+        action = resolve.ActionModule.__new__(resolve.ActionModule)
+        action._task = SimpleNamespace(args=dict(node=node(), **arguments), check_mode=False)
+        record = dict(localhost=dict(ansible_facts=dict(rolling_run=dict(id="1a2b3c4d", kind=run)))) if run else {}
+        hostvars = {"sf-1": dict(cluster_node=node()), "sf-2": dict(cluster_node=other or node()), "sf-3": {}, **record}
+        return action.run(None, dict(inventory_hostname="sf-1", ansible_play_hosts_all=["sf-1", "sf-2", "sf-3"],
+                                     hostvars=hostvars)), asked
+    return act
+
+
+@pytest.mark.parametrize("run", [None, "upgrade", "plan"])
+def test_pip_is_asked(act, run):
+    result, asked = act(run, release="0.8.1", packages=["a"], previous="0.7.9")
+    assert asked == [dict(path="/srv/venv", distribution="shakenfist", version="0.8.1", source=[], packages=["a"],
+                          extra_args=[])]
+    assert result["target"] == dict(RESOLVED, node="sf-1") and len(result["messages"]) == 2
+    assert result["version"] == "0.8.1" and not result.get("failed")
+    assert act(run, index_url="http://db/")[1][0]["index_url"] == "http://db/"
+
+
+def test_pip_cannot_tell(act):
+    result = act(answer=dict(failed=True, msg="cannot resolve"))[0]
+    assert result["failed"] and result["msg"] == "cannot resolve" and "target" not in result
+
+
+@pytest.mark.parametrize("run, kind", [("rollback", ""), (None, "rollback"), ("upgrade", "rollback")])
+def test_the_way_back(act, run, kind):
+    result, asked = act(run, kind=kind, previous="0.7.9")
+    assert result == dict(target=dict(version="0.7.9", name="0.7.9-bb"), messages=[]) and asked == []
+    result = act(run, kind=kind, previous="0.7.8")[0]
+    assert result["failed"] and result["msg"].startswith("sf-1 has no release 0.7.8 to go back to.")
+
+
+@pytest.mark.parametrize("run", ["restart", "reconfigure"])
+def test_the_release_that_runs(act, run):
+    result, asked = act(run, units="sf-api")
+    assert result == dict(target=dict(version="0.8.0", name="0.8.0-aa"), messages=[]) and asked == []
+    result = act(run, other=node("0.8.1"))[0]
+    assert result["failed"] and "0.8.0 on sf-1; 0.8.1 on sf-2" in result["msg"]

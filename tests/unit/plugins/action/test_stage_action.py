@@ -1,0 +1,164 @@
+# Copyright (c) 2026, the shakenfist.rolling authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import os
+from types import SimpleNamespace
+
+import pytest
+from ansible.errors import AnsibleConnectionFailure
+from ansible.plugins.action import ActionBase
+from ansible_collections.shakenfist.rolling.plugins.action import stage
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils import _persistent
+from ansible_collections.shakenfist.rolling.tests.unit.fakes import Clock
+
+NAME = "0.8.1-0a1b2c3d"
+WHEELS = f"/srv/shakenfist/.wheels-{NAME}"
+PLACE = dict(path="/srv/shakenfist/venv", distribution="shakenfist")
+TARGET = dict(version="0.8.1", name=NAME, lock=["a lock"], carried=[], indexed=["of the index"], archive="")
+CARRIED = dict(TARGET, carried=["of files"], archive="/tmp/given.tar")
+STAGED = ("release", dict(PLACE, state="staged", name=NAME, releases="/srv/releases", version="0.8.1", lock=["a lock"],
+                          extra_args=[]))
+ASKED = ("ctl_info", dict(release=f"/srv/releases/{NAME}", config="/etc/sf/config"))
+IN_PLACE = ("release", dict(PLACE, state="in_place", version="0.8.1", lock=["a lock"], extra_args=[]))
+REMOVED = ("ansible.legacy.file", dict(path=WHEELS, state="absent"))
+
+
+def node(version="0.8.0", tier=False):
+    return dict(venv=PLACE["path"], distribution="shakenfist", releases="/srv/releases", config="/etc/sf/config",
+                staged=[], has_database_credentials=tier, release=dict(version=version, name="old", rewritten=False))
+
+
+def unpacked(lock):
+    return "wheelhouse", dict(state="unpacked", lock=lock, src="/tmp/.ansible/wheels.tar", dest=WHEELS)
+
+
+def of_wheels(call):
+    return call[0], dict(call[1], wheelhouse=WHEELS)
+
+
+@pytest.fixture
+def act(monkeypatch):
+    """Run the action; C(broken) has what is not answered as usual, by module."""
+    def act(state, broken=(), check=False, variables=None, **arguments):
+        broken, done = dict(broken), []
+        monkeypatch.setattr(_persistent, "time", Clock(1000.0))
+        monkeypatch.setattr(ActionBase, "run", lambda self, tmp, task_vars: {})
+        monkeypatch.setattr(ActionBase, "validate_argument_spec", lambda self, argument_spec: ({}, {
+            **{key: spec.get("default") for key, spec in argument_spec.items()}, **self._task.args}))
+        action = stage.ActionModule.__new__(stage.ActionModule)
+        action._task = SimpleNamespace(
+            action="shakenfist.rolling.stage", args=dict(dict(node=node(), target=TARGET), state=state, **arguments),
+            check_mode=check, run_once=False, no_log=False, play=None, get_vars=lambda: dict(rolling_step="stage"),
+            get_name=lambda: "release : Stage")
+        action._templar = SimpleNamespace(template=lambda value: value)
+        shell = SimpleNamespace(tmpdir=None, join_path=os.path.join)
+        action._connection = SimpleNamespace(_shell=shell, reset=lambda: None)
+        action._display = SimpleNamespace(warning=lambda words: None, display=lambda *words, **how: None)
+
+        def answered(key):
+            answer = broken.get(key)
+            answer = answer.pop(0) if isinstance(answer, list) and answer else answer
+            if isinstance(answer, Exception):
+                raise answer
+            return dict(answer or {})
+
+        def execute(module_name, module_args, task_vars):
+            module = module_name.replace("shakenfist.rolling.", "")
+            done.append((module, module_args))
+            return {**dict(changed=True, release="/a/release"), **answered(module)}
+
+        def transfer(source, place):
+            answered("transfer")
+            done.append((source, place))
+        action._execute_module, action._transfer_file = execute, transfer
+        action._make_tmp_path = lambda: setattr(shell, "tmpdir", "/tmp/.ansible")
+        action._fixup_perms2 = lambda paths, execute: done.append(("fixed", list(paths)))
+        action._remove_tmp_path = lambda path: (done.append(("removed", path)), setattr(shell, "tmpdir", None))[1]
+        home = dict(localhost=dict(ansible_facts=dict(rolling_run=dict(id="1a2b3c4d"))))
+        result = action.run(task_vars=dict(variables or {}, inventory_hostname="sf-1", hostvars=home))
+        return result, done
+    return act
+
+
+def brought(archive, lock):
+    place = "/tmp/.ansible/wheels.tar"
+    return [(archive, place), ("fixed", ["/tmp/.ansible", place]), unpacked(lock), ("removed", "/tmp/.ansible")]
+
+
+def test_what_is_to_be_done(act):
+    assert act("planned", carried=True) == (dict(changed=False, plan=dict(copied=True, brought=True, wheels=WHEELS)),
+                                            [])
+
+
+@pytest.mark.parametrize("arguments, expected", [
+    ({}, [STAGED, ASKED]),
+    (dict(index_url="http://db/", extra_args=["--pre"]),
+     [("release", dict(STAGED[1], index_url="http://db/", extra_args=["--pre"])), ASKED]),
+    (dict(target=CARRIED), [*brought("/tmp/given.tar", ["of files"]), of_wheels(STAGED), REMOVED, ASKED]),
+    (dict(target=CARRIED, carried=True, fetched="/w/x.tar"),
+     [*brought("/tmp/given.tar", ["of files"]), *brought("/w/x.tar", ["of the index"]), of_wheels(STAGED), REMOVED,
+      ASKED]),
+    # In place, the wheels are there for the activation.
+    (dict(target=CARRIED, strategy="in_place"), brought("/tmp/given.tar", ["of files"])),
+    (dict(target=CARRIED, strategy="in_place", node=node(tier=True)),
+     [*brought("/tmp/given.tar", ["of files"]), of_wheels(STAGED), ASKED]),
+    (dict(target=CARRIED, check=True), [STAGED]),
+])
+def test_stage(act, arguments, expected):
+    result, done = act("staged", **arguments)
+    assert done == expected and result["changed"] and not result.get("failed")
+    assert result.get("release", "/a/release") == "/a/release" and not result.get("skipped")
+
+
+@pytest.mark.parametrize("arguments", [dict(node=node("0.8.1")), dict(strategy="in_place"),
+                                       dict(strategy="in_place", target=CARRIED, check=True)])
+def test_nothing_to_stage(act, arguments):
+    result, done = act("staged", **arguments)
+    assert result["skipped"] and not result["changed"] and done == []
+
+
+@pytest.mark.parametrize("arguments, expected", [
+    ({}, [("release", dict(PLACE, state="active", name=NAME, releases="/srv/releases"))]),
+    (dict(release="0.8.0-old", target={}, strategy="in_place"),
+     [("release", dict(PLACE, state="active", name="0.8.0-old", releases="/srv/releases"))]),
+    # What is gone back to has no lock.
+    (dict(target=dict(version="0.7.9", name="0.7.9-old"), strategy="in_place"),
+     [("release", dict(PLACE, state="active", name="0.7.9-old", releases="/srv/releases"))]),
+    (dict(strategy="in_place"), [IN_PLACE]),
+    (dict(strategy="in_place", target=CARRIED), [of_wheels(IN_PLACE), REMOVED]),
+    (dict(strategy="in_place", target=CARRIED, check=True), [IN_PLACE]),
+])
+def test_activate(act, arguments, expected):
+    result, done = act("active", **arguments)
+    assert done == expected and result["changed"] and result["release"] == "/a/release"
+
+
+@pytest.mark.parametrize("broken, title, calls", [
+    (dict(wheelhouse=dict(failed=True, msg="broken")), "Unpack the wheels on the node", 3),
+    (dict(release=dict(failed=True, msg="broken")), None, 5),
+    ({"ansible.legacy.file": dict(failed=True, msg="broken")}, "Remove the wheels", 6),
+    (dict(ctl_info=dict(failed=True, msg="broken")),
+     "Ask the staged release whether it accepts the configuration of the node", 7),
+])
+def test_what_fails_is_said(act, broken, title, calls):
+    result, done = act("staged", broken, target=CARRIED)
+    assert result["failed"] and result["msg"] == "broken" and result.get("title") == title and len(done) == calls
+
+
+def test_in_place_fails(act):
+    result = act("active", dict(release=dict(failed=True, msg="broken")), strategy="in_place")[0]
+    assert result["failed"] and result["title"] == "Upgrade the virtualenv in place"
+
+
+LOST = AnsibleConnectionFailure("no route")
+
+
+def test_a_node_that_is_lost_meanwhile_is_waited_for(act):
+    result, done = act("staged", dict(transfer=[LOST, {}]), target=CARRIED, variables=dict(roll_reconnect_timeout=30))
+    assert done == [*brought("/tmp/given.tar", ["of files"]), of_wheels(STAGED), REMOVED, ASKED]
+    assert not result.get("failed")
+    result = act("staged", dict(transfer=LOST), target=CARRIED, variables=dict(roll_reconnect_timeout=30))[0]
+    assert result["failed"] and result["lost"] and result["title"] == "Copy the wheels to the node"

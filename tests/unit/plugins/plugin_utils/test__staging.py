@@ -1,0 +1,117 @@
+# Copyright (c) 2026, the shakenfist.rolling authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._staging import (
+    Staging,
+    messages_of,
+    running,
+    staging_of,
+    target_of,
+    way_back,
+)
+
+NEW = dict(version="0.8.1", name="0.8.1-0a1b2c3d", lock=["a lock"], carried=[])
+WHEELS = "/srv/shakenfist/.wheels-0.8.1-0a1b2c3d"
+
+
+def node(version="0.8.0", name="0.8.0-aa", rewritten=False, tier=False, previous=("0.7.9", "0.7.9-bb"), **values):
+    return dict(dict(
+        venv="/srv/shakenfist/venv", release=dict(version=version, name=name, rewritten=rewritten),
+        has_database_credentials=tier, staged=["0.7.9-bb", "0.8.0-aa"], daemons=["sf-net"], api_unit="sf-api",
+        units={"sf-api": {}, "sf-net": {}},
+        previous=dict(version=previous[0], name=previous[1]) if previous else {}), **values)
+
+
+@pytest.mark.parametrize("of, target, options, copied, brought", [
+    (node(), {}, {}, True, False),
+    (node(version="0.8.1"), {}, dict(over_controller=True), False, False),
+    (node(version="0.8.1", rewritten=True), {}, {}, True, False),
+    (node(), {}, dict(over_controller=True), True, True),
+    (node(), dict(carried=["a wheel"]), {}, True, True),
+    (node(staged=[NEW["name"]]), dict(carried=["a wheel"]), {}, True, False),
+    (node(staged=[NEW["name"]], rewritten=True), dict(carried=["a wheel"]), {}, True, True),
+    (node(), dict(carried=["a wheel"]), dict(strategy="in_place"), False, True),
+    (node(tier=True, staged=[NEW["name"]]), dict(carried=["a wheel"]), dict(strategy="in_place"), True, True),
+    (node(tier=True), {}, dict(strategy="in_place"), True, False),
+    (node(), dict(carried=None), {}, True, False),
+])
+def test_what_is_to_be_done(of, target, options, copied, brought):
+    assert staging_of(of, dict(NEW, **target), **options) == Staging(copied, brought, WHEELS)
+
+
+def test_the_target_that_pip_has_resolved():
+    answer = dict(NEW, sha256="0a1b2c3d", indexed=[], archive="/tmp/x.tar", notice="", unpinned=[], built=[])
+    assert target_of(answer, "sf-1") == dict(NEW, sha256="0a1b2c3d", indexed=[], archive="/tmp/x.tar", node="sf-1")
+
+
+@pytest.mark.parametrize("notice, unpinned, expected", [
+    ("", [], []),
+    ("nothing newer", [], ["nothing newer"]),
+    ("nothing newer", ["a", "b"], ["nothing newer", "What sf-1 has installed of a, b is not among the wheels that were "
+                                   "given, no longer on the index, or cannot be built here: the other nodes must have "
+                                   "these already, in versions that fit."]),
+])
+def test_messages(notice, unpinned, expected):
+    assert messages_of(dict(notice=notice, unpinned=unpinned), "sf-1") == expected
+
+
+OTHER = node(previous=("0.7.8", "0.7.8-cc"), staged=["0.7.8-cc"])
+
+
+@pytest.mark.parametrize("nodes, version, expected", [
+    (dict(a=node(), b=node()), "", ("0.7.9", "0.7.9-bb")),
+    (dict(a=node(), b=node(previous=None), c={}), "", ("0.7.9", "0.7.9-bb")),
+    (dict(a=node(previous=None), b=node()), "", ("0.7.9", "0.7.9-bb")),
+    (dict(a=node(), b=OTHER), "0.7.9", ("0.7.9", "0.7.9-bb")),
+    # It is there already.
+    (dict(a=node()), "0.8.0", ("0.8.0", "0.8.0-aa")),
+    (dict(a=node(name=None)), "0.8.0", ("0.8.0", "")),
+    # The last one of that version, and of no other one that begins so.
+    (dict(a=node(staged=["0.7.7-aa", "0.7.7-bb", "0.7.7.1-cc"])), "0.7.7", ("0.7.7", "0.7.7-bb")),
+])
+def test_the_way_back(nodes, version, expected):
+    assert way_back("a", nodes, version) == dict(version=expected[0], name=expected[1])
+
+
+@pytest.mark.parametrize("nodes, version, message", [
+    (dict(a=node(), b=OTHER), "", "the nodes came from different releases (0.7.9, 0.7.8): name one with "
+                                  "-e rollback_release=0.7.9"),
+    (dict(a=node(previous=None)), "", "no node has a release that it came from: name one that is staged with "
+                                      "-e rollback_release=VERSION"),
+    (dict(a=node()), "0.7.8", "a has no release 0.7.8 to go back to. It has: 0.7.9-bb, 0.8.0-aa"),
+    (dict(a={}), "0.7.8", "a has no release 0.7.8 to go back to. It has: none"),
+])
+def test_no_way_back(nodes, version, message):
+    with pytest.raises(RollingError, match=f"{re.escape(message)}$"):
+        way_back("a", nodes, version)
+
+
+@pytest.mark.parametrize("nodes, units, expected", [
+    (dict(a=node(), b=node(), c={}), None, "0.8.0-aa"),
+    (dict(a=node(name=None)), ["sf-net"], ""),
+    (dict(a=node()), "sf-net,sf-api", "0.8.0-aa"),
+    (dict(a=node()), [], "0.8.0-aa"),
+])
+def test_the_release_that_runs(nodes, units, expected):
+    assert running("a", nodes, units) == dict(version="0.8.0", name=expected)
+
+
+@pytest.mark.parametrize("nodes, units, message", [
+    (dict(a=node(version="0.8.1"), b=node(), c=node()), None,
+     "the nodes run different releases (0.8.0 on b, c; 0.8.1 on a): run the upgrade to its end, it restarts the "
+     "daemons, too"),
+    (dict(a=node()), "sf-net,sf-x,sf-y", "a has no unit sf-x, sf-y: correct restart_units, or name the nodes that have "
+                                         "it with --limit"),
+    (dict(a=node(units={"sf-net": {}})), None, "a has no unit sf-api: correct restart_units, or name the nodes that "
+                                               "have it with --limit"),
+])
+def test_no_release_to_restart(nodes, units, message):
+    with pytest.raises(RollingError, match=f"{re.escape(message)}$"):
+        running("a", nodes, units)
