@@ -57,8 +57,8 @@ class ActionModule(StepsAction):
             self.remove_wheels()
         # Every start and stop of a daemon runs sf-ctl: one that is broken is found before any node is drained.
         if not self._task.check_mode:
-            self.module("ctl_info", self.task_vars, "Ask the staged release whether it accepts the configuration of the "
-                        "node", release=f"{self.node['releases']}/{self.target['name']}", config=self.node["config"])
+            self.module("ctl_info", self.task_vars, title="Ask the staged release whether it accepts the configuration "
+                        "of the node", release=release["release"], config=self.node["config"])
         return dict(release=release["release"])
 
     def active(self):

@@ -20,6 +20,7 @@ from ansible_collections.shakenfist.rolling.plugins.module_utils._common import 
     disk_full,
     wait_for,
 )
+from ansible_collections.shakenfist.rolling.plugins.module_utils._version import version_key
 
 # Run by the virtualenv's own Python: what it really imports counts, not what a folder's name says.
 PROBE = """
@@ -53,7 +54,7 @@ print(json.dumps(found))
 PIP_ENVIRONMENT = dict(PIP_DISABLE_PIP_VERSION_CHECK="1", PIP_NO_INPUT="1", PIP_NO_COLOR="1", PIP_PROGRESS_BAR="off",
                        LC_ALL="C.UTF-8", SOURCE_DATE_EPOCH="315532800")
 # pip install --dry-run --report came with this one.
-PIP_MINIMUM = (22, 2)
+PIP_MINIMUM = "22.2"
 
 # The link beside the release directories that leads to the one that was active before.
 PREVIOUS = ".previous"
@@ -334,38 +335,10 @@ def require_pip(found, root):
         raise RollingError(
             f"the virtualenv {root} has no pip; 22.2 or later is needed: run {python_of(root)} -m ensurepip --upgrade "
             "(on Debian and Ubuntu that comes with the package python3-venv)")
-    version = tuple(int(part) for part in found["pip"].split(".")[:2] if part.isdigit())
-    if version < PIP_MINIMUM:
+    if version_key(found["pip"]) < version_key(PIP_MINIMUM):
         raise RollingError(
             f"the virtualenv {root} has pip {found['pip']}; 22.2 or later is needed: "
             f"run {python_of(root)} -m pip install --upgrade pip")
-
-
-def version_key(version):
-    """What sorts versions as PEP 440 does, without a library: a node may have none. What is no version sorts first."""
-    found = re.fullmatch(
-        r"v?(?:(\d+)!)?(\d+(?:\.\d+)*)(?:[-_.]?(a|b|c|rc|alpha|beta|pre|preview)[-_.]?(\d*))?"
-        r"((?:-\d+)|(?:[-_.]?(?:post|rev|r)[-_.]?\d*))?([-_.]?dev[-_.]?\d*)?(?:\+([a-z0-9]+(?:[-_.][a-z0-9]+)*))?",
-        version.strip().lower())
-    if not found:
-        return (-1, (), (), (), (), (), version)
-    epoch, release, kind, number, post, dev, local = found.groups()
-    numbers = [int(part) for part in release.split(".")]
-    while numbers and not numbers[-1]:
-        numbers.pop()
-
-    def last(text):
-        return int(re.findall(r"\d*$", text)[0] or 0)
-
-    if kind:
-        before = (1, dict(alpha="a", beta="b", c="rc", pre="rc", preview="rc").get(kind, kind), int(number or 0))
-    else:
-        # A dev version of the release itself comes before its alphas.
-        before = (0,) if dev and not post else (2,)
-    parts = tuple((1, int(part), "") if part.isdigit() else (0, 0, part) for part in re.split(r"[-_.]", local or "")
-                  if part)
-    return (int(epoch or 0), tuple(numbers), before, (1, last(post)) if post else (0,),
-            (0, last(dev)) if dev else (1,), parts, "")
 
 
 def is_sdist(item):

@@ -4,40 +4,73 @@
 
 # This module_util is private to the collection: it may change at any time, use it only from shakenfist.rolling.
 
-# Nodes report pbr's brief version, three numbers, of whatever build of a release they run.
+# Versions as PEP 440 has them, without a library: a node may have none.
 
 from __future__ import annotations
 
 import re
+from collections import namedtuple
 
-VERSION = re.compile(r"(?:\d+!)?(\d+(?:\.\d+)*)(.*)$", re.DOTALL)
+NUMBERS = r"v?(?:(\d+)!)?(\d+(?:\.\d+)*)"
+VERSION = re.compile(
+    NUMBERS + r"(?:[-_.]?(a|b|c|rc|alpha|beta|pre|preview)[-_.]?(\d*))?"
+    r"((?:-\d+)|(?:[-_.]?(?:post|rev|r)[-_.]?\d*))?([-_.]?dev[-_.]?\d*)?(?:\+([a-z0-9]+(?:[-_.][a-z0-9]+)*))?")
+KINDS = dict(alpha="a", beta="b", c="rc", pre="rc", preview="rc")
+
+# The numbers are a list; pre is the kind and the number, post and dev are a number; what is not there is None.
+Version = namedtuple("Version", "epoch numbers pre post dev local")
 
 
-def _parts(version):
-    """Three numbers and what follows the numbers; None for what is no version."""
-    match = VERSION.match((version or "").strip())
-    if not match:
+def _last(text):
+    return None if text is None else int(re.findall(r"\d*$", text)[0] or 0)
+
+
+def parse(version):
+    """The parts of a version; None for what is none."""
+    found = VERSION.fullmatch((version or "").strip().lower())
+    if not found:
         return None
-    numbers = [int(part) for part in match.group(1).split(".")]
-    return (numbers + [0, 0])[:3], match.group(2)
+    epoch, numbers, kind, number, post, dev, local = found.groups()
+    return Version(int(epoch or 0), [int(part) for part in numbers.split(".")],
+                   (KINDS.get(kind, kind), int(number or 0)) if kind else None, _last(post), _last(dev), local)
+
+
+def version_key(version, without=()):
+    """What sorts versions. What is no version sorts first.
+
+    :arg without: the parts that do not count.
+    """
+    parts = parse(version)
+    if not parts:
+        return (-1, (), (), (), (), (), version)
+    epoch, numbers, pre, post, dev, local = parts._replace(**dict.fromkeys(without))
+    while numbers and not numbers[-1]:
+        numbers.pop()
+    # A dev version of the release itself comes before its alphas.
+    before = (1, *pre) if pre else (0,) if dev is not None and post is None else (2,)
+    words = tuple((1, int(part), "") if part.isdigit() else (0, 0, part) for part in re.split(r"[-_.]", local or "")
+                  if part)
+    return (epoch, tuple(numbers), before, (0,) if post is None else (1, post), (1,) if dev is None else (0, dev),
+            words, "")
 
 
 def brief(version):
-    """The three numbers of a version, without what says which build of it that is; the word itself if it is none."""
-    parts = _parts(version)
-    return ".".join(map(str, parts[0])) if parts else (version or "")
+    """The three numbers of a version, without what says which build of it that is; the word itself if it is none.
 
-
-def reported_as(version):
-    """As what a node may report a version. pbr takes a post release for one on the way to the next patch."""
-    parts = _parts(version)
-    found = {brief(version)}
-    if parts and re.match(r"[^+]*post", parts[1]):
-        (major, minor, patch), dummy = parts
-        found.add(f"{major}.{minor}.{patch + 1}")
-    return found
+    Nodes report that, pbr's brief version, of whatever build of a release they run.
+    """
+    found = re.match(NUMBERS, (version or "").strip())
+    return ".".join(map(str, ([int(part) for part in found.group(2).split(".")] + [0, 0])[:3])) if found else (
+        version or "")
 
 
 def reports(reported, version):
     """Whether what a node reports is what one that runs C(version) would report."""
-    return bool(reported) and (reported == version or brief(reported) in reported_as(version))
+    if not reported:
+        return False
+    parts, told = parse(version), {version, brief(version)}
+    if parts and parts.post is not None:
+        # pbr takes a post release for one on the way to the next patch.
+        major, minor, patch = map(int, brief(version).split("."))
+        told.add(f"{major}.{minor}.{patch + 1}")
+    return reported in told or brief(reported) in told

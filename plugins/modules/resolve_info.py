@@ -192,8 +192,8 @@ from ansible_collections.shakenfist.rolling.plugins.module_utils._release import
     is_sdist,
     pick,
     require_pip,
-    version_key,
 )
+from ansible_collections.shakenfist.rolling.plugins.module_utils._version import version_key
 from ansible_collections.shakenfist.rolling.plugins.module_utils._wheels import (
     digest_of_file,
     digests_in_folder,

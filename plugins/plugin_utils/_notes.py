@@ -14,11 +14,7 @@ from fnmatch import fnmatchcase
 
 import yaml
 from ansible.errors import AnsibleError
-
-try:
-    from packaging.version import InvalidVersion, Version
-except ImportError:
-    Version = None
+from ansible_collections.shakenfist.rolling.plugins.module_utils._version import parse
 
 PATH = os.path.join(os.path.dirname(__file__), "notes.yml")
 NOTHING = {"rebuilt": {"before": "", "releases": [], "why": "", "shapes": []}, "releases": {}, "tables": {}}
@@ -27,13 +23,8 @@ KINDS = ("settings", "groups", "directories")
 
 def series(version):
     """The minor release that a version belongs to, with its pre-releases; None for what is no version."""
-    if Version is None:
-        raise AnsibleError("the controller lacks the Python library packaging, which comes with ansible-core")
-    try:
-        parsed = Version(str(version))
-    except InvalidVersion:
-        return None
-    return (parsed.major, parsed.minor)
+    parts = parse(str(version))
+    return tuple([*parts.numbers, 0][:2]) if parts else None
 
 
 def _texts(value):

@@ -12,21 +12,12 @@ import zipfile
 from email.parser import HeaderParser
 
 from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError
-from ansible_collections.shakenfist.rolling.plugins.module_utils._release import SDISTS, canonical, version_key
+from ansible_collections.shakenfist.rolling.plugins.module_utils._release import SDISTS, canonical
+from ansible_collections.shakenfist.rolling.plugins.module_utils._version import version_key
 from ansible_collections.shakenfist.rolling.plugins.module_utils._wheels import digest_of_file
 
 # name-version(-build)-python-abi-platform.whl
 WHEEL = re.compile(r"(?P<name>[\w.]+)-(?P<version>[\w.+!]+)(-\d[\w.]*)?-[\w.]+-[\w.]+-[\w.]+\.whl", re.ASCII)
-
-
-def public(version):
-    """A version without the part that tells one build from another: 0.8.1.dev3 of 0.8.1.dev3+gabc1234."""
-    return version.split("+")[0]
-
-
-def brief(version):
-    """The release that a version is a build of, or on the way to: 0.8.1 of 0.8.1.dev3+gabc1234 and of 0.8.1rc1."""
-    return re.split(r"(?:[-_.]?(?:dev|a|b|c|rc|alpha|beta|pre|preview)[-_.]?\d*)*$", public(version).lower())[0]
 
 
 def not_a_name(path):
@@ -55,9 +46,8 @@ def metadata(path, whole):
     said = HeaderParser().parsestr(text)
     name, version = said.get("Name") or "", said.get("Version") or ""
     if canonical(name) != canonical(found["name"]) or version_key(version) != version_key(found["version"]):
-        raise RollingError(f"{path} says of itself that it is {name or '(nothing)'} {version}: give it back the "
-                           "name that it was "
-                           "built with, or build it again")
+        raise RollingError(f"{path} says of itself that it is {name or '(nothing)'} {version}: give it back the name "
+                           "that it was built with, or build it again")
     return name, version
 
 
@@ -131,20 +121,17 @@ def files_of(sources):
         elif os.path.isfile(path):
             if not path.endswith(".whl"):
                 raise RollingError(f"{path} is no wheel, its name does not end in .whl: build one from it (python3 "
-                                   "-m pip wheel "
-                                   f"--no-deps {path}), and name that")
+                                   f"-m pip wheel --no-deps {path}), and name that")
             found = [path]
             named.append(path)
         else:
             raise RollingError(f"there is no {path} on this machine: stage_source names wheels, or a directory of "
-                               "wheels, on the "
-                               "machine that Ansible runs on")
+                               "wheels, on the machine that Ansible runs on")
         for one in found:
             name, digest = os.path.basename(one), digest_on_controller(one)
             if digests.setdefault(name, digest) != digest:
                 raise RollingError(f"{files[name]} and {one} are two wheels of the same name that differ: it is not "
-                                   "clear which one "
-                                   "is meant, name one of them only")
+                                   "clear which one is meant, name one of them only")
             files.setdefault(name, one)
     left_out += without_copies(files, digests)
     return files, named, left_out
@@ -153,35 +140,29 @@ def files_of(sources):
 def choose_version(versions, distribution, version):
     """Which one of the releases that are given is meant.
 
-    :arg versions: those that there are.
+    :arg versions: those that there are, in order.
     :arg version: the one that was asked for, empty for the newest.
     """
-    there = ", ".join(versions)
-    if not version:
-        newest = [one for one in versions if version_key(public(one)) == version_key(public(versions[-1]))]
-        if len(newest) > 1:
-            raise RollingError(f"stage_source has several builds of {distribution} {public(newest[0])} "
-                               f"({', '.join(newest)}), of which "
-                               f"none is newer: name one with -e rolling_release={newest[-1]}, or leave only one there")
-        return newest[0]
-    same = [one for one in versions if version_key(one) == version_key(version)]
-    # As pip has it: a version that names no build is that of any build of it.
-    same = same or [one for one in versions if version_key(public(one)) == version_key(version)]
-    if len(same) == 1:
-        return same[0]
-    if same:
-        raise RollingError(f"stage_source has several builds of {distribution} {version} ({', '.join(same)}): name "
-                           "one with "
-                           f"-e rolling_release={same[-1]}")
-    near = [one for one in versions if version_key(brief(one)) == version_key(version)]
+    def alike(wanted, *without):
+        return [one for one in versions if version_key(one, without) == version_key(wanted, without)]
+
+    if version:
+        # As pip has it: a version that names no build is that of any build of it.
+        found, why, other = alike(version) or "+" not in version and alike(version, "local") or [], "", ""
+    else:
+        found, why, other = alike(versions[-1], "local"), ", of which none is newer", ", or leave only one there"
+    if len(found) > 1:
+        raise RollingError(f"stage_source has several builds of {distribution} {version or found[0].split('+')[0]} "
+                           f"({', '.join(found)}){why}: name one with -e rolling_release={found[-1]}{other}")
+    if found:
+        return found[0]
+    near = [one for one in versions if version_key(one, ("pre", "dev", "local")) == version_key(version)]
     if near:
         raise RollingError(f"stage_source has {distribution} {', '.join(near)}, which is a build on the way to "
-                           f"{version}, not {version} "
-                           f"itself: to roll to it, name it as it is with -e rolling_release={near[-1]}, or leave "
-                           "rolling_release out")
-    raise RollingError(f"stage_source has no {distribution} {version}, only {there}: correct rolling_release, or "
-                       "leave it out to "
-                       f"roll to {versions[-1]}")
+                           f"{version}, not {version} itself: to roll to it, name it as it is with "
+                           f"-e rolling_release={near[-1]}, or leave rolling_release out")
+    raise RollingError(f"stage_source has no {distribution} {version}, only {', '.join(versions)}: correct "
+                       f"rolling_release, or leave it out to roll to {versions[-1]}")
 
 
 def choose(sources, distribution, version):
@@ -203,8 +184,7 @@ def choose(sources, distribution, version):
         others = sorted({f"{title} {said}" for title, said in wheels.values()}) or sorted(files)
         raise RollingError(f"stage_source has no wheel of {distribution}, only {', '.join(others[:5])}"
                            f"{' and ' + str(len(others) - 5) + ' more' if len(others) > 5 else ''}: build one from "
-                           "a checkout "
-                           "(python3 -m pip wheel --no-deps CHECKOUT), and name it or its directory")
+                           "a checkout (python3 -m pip wheel --no-deps CHECKOUT), and name it or its directory")
     versions = sorted(set(own.values()), key=version_key)
     chosen = choose_version(versions, distribution, version)
     candidates = sorted(name for name in own if own[name] == chosen)

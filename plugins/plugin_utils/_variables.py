@@ -26,7 +26,8 @@ ROLES = os.path.join(os.path.dirname(__file__), "..", "..", "roles")
 ALIKE = 0.88
 OWN = "rolling_"
 # Names that were ours, and what has taken their place.
-RENAMED = {**dict.fromkeys(("preflight_credentials", "status_credentials", "verify_credentials"), "cluster_credentials"),
+RENAMED = {**dict.fromkeys(("preflight_credentials", "status_credentials", "verify_credentials"),
+                           "cluster_credentials"),
            **dict.fromkeys(("stage_strategy", "activate_strategy"), "rolling_strategy")}
 # What the roles publish, so that nobody has misspelt it.
 FACTS = ("cluster_node", "plan_seen", "reconfigure_left", "reconfigure_runs", "rolling_node",

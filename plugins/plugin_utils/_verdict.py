@@ -10,25 +10,14 @@ from __future__ import annotations
 
 from ansible.errors import AnsibleError
 from ansible_collections.shakenfist.rolling.plugins.module_utils._systemd import graceful_timeout
+from ansible_collections.shakenfist.rolling.plugins.module_utils._version import version_key
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._findings import Findings
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._grace import shown
-from ansible_collections.shakenfist.rolling.plugins.plugin_utils._notes import rebuilt_release, rebuilt_shape
-
-try:
-    from packaging.version import InvalidVersion, Version
-except ImportError:
-    Version = None
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._notes import rebuilt_release, rebuilt_shape, series
 
 # What may differ between two looks at a disk that nobody fills on purpose, and what a release grows.
 ROOM = 1.2
 MIB = 2 ** 20
-
-
-def _parse(version):
-    try:
-        return Version(version)
-    except InvalidVersion as exc:
-        raise AnsibleError(f"cannot compare releases, {version} is no version: {exc}") from exc
 
 
 def _on_target(node, target, restart=False):
@@ -111,13 +100,16 @@ def _release(node, target, options):
     why = rebuilt_release(product, target["version"])
     if why:
         return [f"no roll leads to {target['version']}: {why}. Name a later release with -e rolling_release=VERSION"]
-    old, new = _parse(version), _parse(target["version"])
-    if new < old and not options["allow_downgrade"]:
+    for one in (version, target["version"]):
+        if not series(one):
+            raise AnsibleError(f"cannot compare releases, {one} is no version")
+    (major, minor), ahead = series(version), series(target["version"])
+    if version_key(target["version"]) < version_key(version) and not options["allow_downgrade"]:
         return [f"it runs {version}, newer than {target['version']}. To go back, run the playbook "
                 "shakenfist.rolling.rollback; to roll there all the same, pass -e preflight_allow_downgrade=true"]
-    if (new.major, new.minor) > (old.major, old.minor + 1) and not options["allow_skip"]:
-        return [f"it runs {version}, and {target['version']} skips a minor release: upgrade to {old.major}."
-                f"{old.minor + 1} first, or pass -e preflight_allow_skip=true"]
+    if ahead > (major, minor + 1) and not options["allow_skip"]:
+        return [f"it runs {version}, and {target['version']} skips a minor release: upgrade to {major}.{minor + 1} "
+                "first, or pass -e preflight_allow_skip=true"]
     return []
 
 
@@ -249,8 +241,6 @@ def judge_nodes(nodes, database, target, allow_degraded=False, allow_downgrade=F
     serving: rolling it is what mends it. Where daemons are only restarted, a node that runs the release does not tell
     that, and nothing is built.
     """
-    if Version is None:
-        raise AnsibleError("the controller lacks the Python library packaging, which comes with ansible-core")
     options = dict(allow_degraded=allow_degraded, allow_downgrade=allow_downgrade, allow_skip=allow_skip,
                    balancer_detection=float(balancer_detection or 0), strategy="clone" if restart else strategy,
                    restart=restart)

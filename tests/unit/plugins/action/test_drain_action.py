@@ -87,5 +87,7 @@ def test_each_module_of_a_group_has_its_options(group, options):
     for name in GROUPS[group]:
         module = ROOT / "plugins" / "modules" / f"{name}.py"
         # Some are actions of the roles, which hand them on.
-        text = (module if module.exists() else ROOT / "plugins" / "action" / module.name).read_text(encoding="utf-8")
-        assert all(re.search(rf"\b{option}[:=]", text) for option in options) or "- shakenfist.rolling.pip\n" in text, name
+        path = module if module.exists() else ROOT / "plugins" / "action" / module.name
+        text = path.read_text(encoding="utf-8")
+        assert (all(re.search(rf"\b{option}[:=]", text) for option in options)
+                or "- shakenfist.rolling.pip\n" in text), name

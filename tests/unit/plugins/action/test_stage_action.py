@@ -21,7 +21,7 @@ TARGET = dict(version="0.8.1", name=NAME, lock=["a lock"], carried=[], indexed=[
 CARRIED = dict(TARGET, carried=["of files"], archive="/tmp/given.tar")
 STAGED = ("release", dict(PLACE, state="staged", name=NAME, releases="/srv/releases", version="0.8.1", lock=["a lock"],
                           extra_args=[]))
-ASKED = ("ctl_info", dict(release=f"/srv/releases/{NAME}", config="/etc/sf/config"))
+ASKED = ("ctl_info", dict(release="/a/release", config="/etc/sf/config"))
 IN_PLACE = ("release", dict(PLACE, state="in_place", version="0.8.1", lock=["a lock"], extra_args=[]))
 REMOVED = ("ansible.legacy.file", dict(path=WHEELS, state="absent"))
 

@@ -26,7 +26,6 @@ from ansible_collections.shakenfist.rolling.plugins.module_utils._release import
     pick,
     require_pip,
     unbuilt,
-    version_key,
 )
 from ansible_collections.shakenfist.rolling.tests.unit.fakes import entry
 
@@ -190,34 +189,6 @@ def test_explain(output, words):
 def test_explain_what_was_to_be_installed(output, lock, words):
     found = explain(output, "/venv", lock)
     assert re.search(words, found) if words else found is None
-
-
-# ---- versions
-
-ASCENDING = [
-    "", "1.0.dev1", "1.0a1.dev1", "1.0a1", "1.0a2", "1.0b1", "1.0rc1.dev2", "1.0rc1", "1.0", "1.0+gabc", "1.0+gabc.1",
-    "1.0+1", "1.0+2", "1.0.post1.dev1", "1.0.post1", "1.0.1.dev3", "1.0.1.dev3+gabc1234", "1.0.1.dev10", "1.0.1", "1.1",
-    "1.10", "1!0.1",
-]
-
-
-def test_versions_in_order():
-    assert sorted(set(ASCENDING), key=version_key) == ASCENDING
-    assert len({version_key(one) for one in ASCENDING}) == len(ASCENDING)
-
-
-def test_versions_are_compared_as_packaging_does():
-    version = pytest.importorskip("packaging.version").Version
-    real = ASCENDING[1:]
-    assert sorted(set(real), key=version) == real
-
-
-@pytest.mark.parametrize("one, other", [
-    ("1.0", "1"), ("1.0.0", "v1.0"), ("1.0c1", "1.0rc1"), ("1.0-1", "1.0.post1"), ("1.0alpha", "1.0a0"),
-    ("1.0.RC1", "1.0rc1"),
-])
-def test_versions_that_are_one(one, other):
-    assert version_key(one) == version_key(other)
 
 
 # ---- sdists

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import pytest
 from ansible.errors import AnsibleError
-from ansible_collections.shakenfist.rolling.plugins.plugin_utils import _notes
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._notes import (
     keys,
     load,
@@ -87,12 +86,6 @@ def test_what_a_node_is_asked_for():
     (None, None)])
 def test_series(version, expected):
     assert series(version) == expected
-
-
-def test_without_packaging(monkeypatch):
-    monkeypatch.setattr(_notes, "Version", None)
-    with pytest.raises(AnsibleError, match="lacks the Python library packaging"):
-        series("0.8")
 
 
 @pytest.mark.parametrize("product, version, rebuilt", [

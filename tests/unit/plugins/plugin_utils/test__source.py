@@ -10,7 +10,7 @@ import zipfile
 import pytest
 from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils import _source
-from ansible_collections.shakenfist.rolling.plugins.plugin_utils._source import WHEEL, brief, choose, public
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._source import WHEEL, choose
 from ansible_collections.shakenfist.rolling.tests.unit.wheels import make_wheel
 
 DEV = "0.8.1.dev3+gabc1234"
@@ -233,15 +233,3 @@ def test_what_is_no_release(wheels, tmp_path, name, message):
 def test_a_url():
     with pytest.raises(RollingError, match="which is a URL: download it"):
         choose(["https://example.com/shakenfist-0.8.1-py3-none-any.whl"], "shakenfist", "")
-
-
-@pytest.mark.parametrize("version, expected", [
-    (DEV, "0.8.1"), ("0.8.1rc1", "0.8.1"), ("0.8.1", "0.8.1"), ("0.8.1a2.dev3", "0.8.1"),
-    ("0.8.1.post1", "0.8.1.post1"),
-])
-def test_brief(version, expected):
-    assert brief(version) == expected
-
-
-def test_public():
-    assert public(DEV) == "0.8.1.dev3" and public("0.8.1") == "0.8.1"

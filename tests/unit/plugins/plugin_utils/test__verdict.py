@@ -8,7 +8,6 @@ import re
 
 import pytest
 from ansible.errors import AnsibleError
-from ansible_collections.shakenfist.rolling.plugins.plugin_utils import _verdict as plugin
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._findings import Finding
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._verdict import judge_nodes
 
@@ -266,12 +265,6 @@ def test_a_node_that_could_not_be_examined(failure, problem):
 def test_versions_that_cannot_be_compared():
     with pytest.raises(AnsibleError, match="cannot compare releases, what is no version"):
         verdict(seen(release={"version": "what"}))
-
-
-def test_without_packaging(monkeypatch):
-    monkeypatch.setattr(plugin, "Version", None)
-    with pytest.raises(AnsibleError, match="lacks the Python library packaging"):
-        verdict(seen())
 
 
 @pytest.mark.parametrize("status, down", [("SERVING", False), ("NOT_SERVING", True)])
