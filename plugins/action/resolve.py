@@ -10,9 +10,8 @@ from __future__ import annotations
 
 from ansible_collections.shakenfist.rolling.plugins.action import resolve_info
 from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError
-from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import plain, run_of
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import SAME, plain, run_of
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._staging import (
-    STAYING,
     messages_of,
     running,
     target_of,
@@ -38,7 +37,7 @@ class ActionModule(resolve_info.ActionModule):
         try:
             if kind == "rollback":
                 return dict(target=way_back(name, seen, given["previous"]), messages=[])
-            if kind in STAYING:
+            if kind in SAME:
                 return dict(target=running(name, seen, given["units"]), messages=[])
         except RollingError as exc:
             return dict(failed=True, msg=exc.message)

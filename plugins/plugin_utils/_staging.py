@@ -13,11 +13,11 @@ import os
 
 from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._node import names
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import SAME
 
 RESOLVED = ("version", "sha256", "name", "lock", "carried", "indexed", "archive")
-# The runs that stay on the release; and all those in which the target is each node's own.
-STAYING = ("restart", "reconfigure")
-OWN = ("rollback", *STAYING)
+# The runs in which the target is each node's own.
+OWN = ("rollback", *SAME)
 
 
 @dataclasses.dataclass(frozen=True)

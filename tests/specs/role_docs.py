@@ -55,13 +55,8 @@ OF_PLAYBOOKS = {
 # Roles that were made of several parts, whose variables have the names of these.
 PARTS = {"release": ("release", "stage", "activate", "prune", "rollback")}
 # The roles in the order in which a roll comes to them; others follow.
-<<<<<<< HEAD
 ORDER = ("status plan preflight lock begin watch hook release schema roll drain balancer "
          "restart gate verify finish report tell rollback reconfigure").split()
-=======
-ORDER = ("status plan preflight lock begin watch hook release schema roll drain balancer_apache balancer_nginx restart "
-         "gate verify finish report tell rollback reconfigure").split()
->>>>>>> 4fa3da1 (One parser of versions for modules and controller, and one move of a release directory)
 
 
 def plain(text):
