@@ -28,16 +28,23 @@ from ansible_collections.shakenfist.rolling.plugins.plugin_utils._source import 
 
 
 def as_list(source):
-    """A list as modules take it: also from one string, with commas, or as JSON, which -e NAME=VALUE leaves a string."""
-    parts = source or []
-    if isinstance(source, str):
-        text = source.strip()
-        if os.path.lexists(os.path.expanduser(text)):
-            parts = [text]
-        elif text.startswith("[") and text.endswith("]"):
-            parts = listed(text)
-        else:
-            parts = text.split(",")
+    """A list as modules take it: also from one string, with commas, or as JSON, which -e NAME=VALUE leaves a string.
+
+    :raises RollingError: where it is written as a list, and is none.
+    """
+    parts, text = source or [], source.strip() if isinstance(source, str) else ""
+    if os.path.lexists(os.path.expanduser(text)):
+        parts = [text]
+    elif text.startswith("[") and text.endswith("]"):
+        try:
+            parts = yaml.safe_load(text)
+        except yaml.YAMLError:
+            parts = None
+        if not isinstance(parts, list) or not all(isinstance(one, str) for one in parts):
+            raise RollingError(f"stage_source is {text}, which is neither a path nor a list of paths: write "
+                               "-e '{\"stage_source\": [\"PATH\", \"PATH\"]}', or -e stage_source=PATH,PATH")
+    elif text:
+        parts = text.split(",")
     return [str(part).strip() for part in parts if str(part).strip()]
 
 
@@ -51,21 +58,6 @@ def explain(exc):
         return f"the wheels that the node has built have arrived damaged ({exc}): start again"
     return (f"{type(exc).__name__} on the machine that Ansible runs on: {exc}. If you have changed nothing in "
             "stage_source meanwhile, it is a fault of the collection: report it with what ansible-playbook -vvv shows")
-
-
-def listed(text):
-    """The items of a list that is written as JSON, or with quotes of another kind.
-
-    :raises RollingError: where it is none.
-    """
-    try:
-        found = yaml.safe_load(text)
-    except yaml.YAMLError:
-        found = None
-    if not isinstance(found, list) or not all(isinstance(one, str) for one in found):
-        raise RollingError(f"stage_source is {text}, which is neither a path nor a list of paths: write "
-                           "-e '{\"stage_source\": [\"PATH\", \"PATH\"]}', or -e stage_source=PATH,PATH")
-    return found
 
 
 class ActionModule(ActionBase):
