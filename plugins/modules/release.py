@@ -223,33 +223,6 @@ def free_name(params, found):
     return name
 
 
-def move(directory, name, target, path, time=None):
-    """Rename a directory to C(name), so that C(path), the directory itself or a link to it, leads to C(target) then.
-
-    :arg time: the time of the link, in nanoseconds, where it is not now.
-    :returns: whether that was one step, so that what the directory was called is a link to C(target), too.
-    """
-    # It may lead to itself, until the exchange puts it in the place of the directory.
-    link(target, name)
-    try:
-        swapped = exchange(name, directory)
-    except OSError:
-        os.unlink(name)
-        raise
-    if not swapped:
-        # Two renames: for some microseconds there is no virtualenv at all.
-        os.unlink(name)
-        os.rename(directory, name)
-    if not swapped or path != directory:
-        try:
-            link(target, path, time)
-        except OSError:
-            if not swapped:
-                os.rename(name, directory)
-            raise
-    return swapped
-
-
 def adopt(run, params, target):
     """Make the plain directory at C(path) the first release and C(path) a link to C(target), in one step.
 
@@ -260,7 +233,21 @@ def adopt(run, params, target):
     adopted = free_name(params, found)
     mark(path, found, os.path.basename(adopted))
     with remembered(os.path.dirname(target), adopted, None):
-        move(path, adopted, target, path)
+        link(target, adopted)
+        try:
+            swapped = exchange(adopted, path)
+        except OSError:
+            os.unlink(adopted)
+            raise
+        if not swapped:
+            # Two renames: for some microseconds there is no virtualenv at all.
+            os.unlink(adopted)
+            os.rename(path, adopted)
+            try:
+                link(target, path)
+            except OSError:
+                os.rename(adopted, path)
+                raise
     return adopted
 
 
@@ -290,7 +277,24 @@ def rename(params, found, name):
     mark(active, found, os.path.basename(name))
     previous = os.path.join(releases, PREVIOUS)
     follows = os.path.islink(previous) and os.path.realpath(previous) == active
-    swapped = move(active, name, name, path, since)
+    # It leads to itself, until the exchange puts it in the place of the directory. Then it leads to that.
+    link(name, name)
+    try:
+        swapped = exchange(name, active)
+    except OSError:
+        os.unlink(name)
+        raise
+    if not swapped:
+        # Two renames: for some microseconds there is no virtualenv at all.
+        os.unlink(name)
+        os.rename(active, name)
+        try:
+            link(name, path, since)
+        except OSError:
+            os.rename(name, active)
+            raise
+    else:
+        link(name, path, since)
     if follows:
         link(name, previous)
     if swapped:
