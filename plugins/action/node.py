@@ -89,7 +89,8 @@ class ActionModule(StepsAction):
 
     def awaited(self):
         given = self.given
-        if given.peers:
+        # Where balancers are told from elsewhere, that has been waited for before them.
+        if given.peers and not (given.state == "drained" and self.balancers["elsewhere"]):
             self.begin("quorum")
             self.call("Wait until enough other nodes are ready", "ready_info", urls=given.peers, minimum=given.minimum,
                       timeout=given.quorum_timeout)

@@ -142,7 +142,9 @@ def test_sessions_that_do_not_end(one):
 
 def test_haproxy_that_another_host_reaches(one):
     one.variables = dict(drain_haproxy_address=SOCKET, drain_haproxy_set=True, drain_haproxy_host="lb")
-    assert one.drain()["elsewhere"] is True
+    one.go("awaited", **PEERS)
+    assert one.asked() == ["ready_info"] and one.steps() == ["quorum", "drain"]
+    assert one.drain(**PEERS)["elsewhere"] is True
     assert one.asked() == ["drain"] and "haproxy" not in one.calls[0][1] and one.calls[0][1]["told"] is True
 
 
