@@ -15,6 +15,7 @@ from ansible_collections.shakenfist.rolling.plugins.plugin_utils._balancers impo
     drain_balancers,
     haproxy_of,
     problems_of,
+    remembered,
     sightings_of,
 )
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._node import names
@@ -56,11 +57,9 @@ class ActionModule(ActionBase):
                     apache=(names(settings["apache_hosts"]) or [self.name]) if settings["apache"] else [])
 
     def told(self, given):
-        """What HAProxy said before a first drain is not forgotten in a second one."""
-        told = dict(self.record.balancers)
-        was = given["haproxy"].get("was")
-        if was is not None and told.get("haproxy", {}).get("was") != "ready":
-            told["haproxy"] = dict(self.haproxy, was=was)
+        told, was = dict(self.record.balancers), given["haproxy"].get("was")
+        if was is not None:
+            told = remembered(told, self.haproxy, was)
         told.update({kind: True for kind in ("nginx", "apache") if answers_of(kind, given[kind])})
         problems = problems_of(given)
         if problems:
