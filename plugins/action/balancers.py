@@ -51,8 +51,10 @@ class ActionModule(ActionBase):
         return {"ansible_facts": {NODE_FACT: changed(self.record, **values)}}
 
     def found(self, given):
+        """Without the address of HAProxy, which may have a password in it."""
         settings, decided = self.settings, drain_balancers(self.settings)
-        return dict(haproxy=self.haproxy, haproxy_told=decided["haproxy"], elsewhere=bool(settings["haproxy_host"]),
+        haproxy = {key: self.haproxy[key] for key in ("backend", "server") if self.haproxy}
+        return dict(haproxy=haproxy, haproxy_told=decided["haproxy"], elsewhere=bool(settings["haproxy_host"]),
                     haproxy_was=self.record.balancers.get("haproxy", {}).get("was", ""), nginx=names(settings["nginx"]),
                     apache=(names(settings["apache_hosts"]) or [self.name]) if settings["apache"] else [])
 
