@@ -15,6 +15,7 @@ from ansible_collections.shakenfist.rolling.plugins.plugin_utils._balancers impo
     drain_balancers,
     haproxy_of,
     problems_of,
+    remembered,
     sightings_of,
 )
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._node import names
@@ -50,17 +51,17 @@ class ActionModule(ActionBase):
         return {"ansible_facts": {NODE_FACT: changed(self.record, **values)}}
 
     def found(self, given):
+        """Without the address of HAProxy, which may have a password in it."""
         settings, decided = self.settings, drain_balancers(self.settings)
-        return dict(haproxy=self.haproxy, haproxy_told=decided["haproxy"], elsewhere=bool(settings["haproxy_host"]),
+        haproxy = {key: self.haproxy[key] for key in ("backend", "server") if self.haproxy}
+        return dict(haproxy=haproxy, haproxy_told=decided["haproxy"], elsewhere=bool(settings["haproxy_host"]),
                     haproxy_was=self.record.balancers.get("haproxy", {}).get("was", ""), nginx=names(settings["nginx"]),
                     apache=(names(settings["apache_hosts"]) or [self.name]) if settings["apache"] else [])
 
     def told(self, given):
-        """What HAProxy said before a first drain is not forgotten in a second one."""
-        told = dict(self.record.balancers)
-        was = given["haproxy"].get("was")
-        if was is not None and told.get("haproxy", {}).get("was") != "ready":
-            told["haproxy"] = dict(self.haproxy, was=was)
+        told, was = dict(self.record.balancers), given["haproxy"].get("was")
+        if was is not None:
+            told = remembered(told, self.haproxy, was)
         told.update({kind: True for kind in ("nginx", "apache") if answers_of(kind, given[kind])})
         problems = problems_of(given)
         if problems:

@@ -18,6 +18,7 @@ from ansible_collections.shakenfist.rolling.plugins.plugin_utils._balancers impo
     balancers_of,
     drain_balancers,
     haproxy_of,
+    remembered,
 )
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._failure import told_of, way_back
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._order import restart_order
@@ -67,7 +68,6 @@ class ActionModule(StepsAction):
     def tell_haproxy(self):
         """Have HAProxy send nothing more. What it said before is recorded even if the sessions do not end in time."""
         where, answer = self.haproxy(), {}
-        was = self.record.balancers.get("haproxy", {}).get("was")
         try:
             answer = self.call("Tell the balancer, and wait until nobody talks to the node", "haproxy_server",
                                state="drain", sessions_timeout=self.given.drain_timeout, **where)
@@ -75,9 +75,7 @@ class ActionModule(StepsAction):
             answer = exc.result
             raise
         finally:
-            # What it said before a first drain is not forgotten in a second one.
-            was = was if was == "ready" else answer.get("was", "")
-            self.note(balancers=dict(self.record.balancers, haproxy=dict(where, was=was)))
+            self.note(balancers=remembered(self.record.balancers, where, answer.get("was", "")))
 
     def admitted(self):
         """Let HAProxy send requests again, if it was us who stopped it."""
@@ -89,7 +87,8 @@ class ActionModule(StepsAction):
 
     def awaited(self):
         given = self.given
-        if given.peers:
+        # Where balancers are told from elsewhere, that has been waited for before them.
+        if given.peers and not (given.state == "drained" and self.balancers["elsewhere"]):
             self.begin("quorum")
             self.call("Wait until enough other nodes are ready", "ready_info", urls=given.peers, minimum=given.minimum,
                       timeout=given.quorum_timeout)

@@ -75,6 +75,13 @@ def haproxy_of(settings, name):
                 server=settings["haproxy_server"] or name)
 
 
+def remembered(told, where, was):
+    """Those that were told, with HAProxy. What it said before a first drain is not forgotten in a second one."""
+    before = told.get("haproxy", {}).get("was")
+    return dict(told, haproxy=dict(backend=where["backend"], server=where["server"],
+                                   was="ready" if before == "ready" else was))
+
+
 # How each of them is called, with the host that it was asked on.
 CALLED = {"nginx": "nginx on {}", "apache": "Apache, asked from {}"}
 

@@ -56,7 +56,11 @@ def steps_of(entries, failed):
             steps.append(dict(step=step, began=entry["began"], result="ok", parts=[]))
         last = steps[-1]
         last["ended"] = entry["ended"]
-        last["result"] = "failed" if entry is failed else "changed" if entry.get("changed") else last["result"]
+        # Something may have been undone after the failure, in the same step.
+        if entry is failed or last["result"] == "failed":
+            last["result"] = "failed"
+        elif entry.get("changed"):
+            last["result"] = "changed"
         last["parts"] += parts_of(entry)
     for each in steps:
         each["seconds"] = round(each["ended"] - each["began"], 3)

@@ -278,7 +278,9 @@ class Rollout:
         """The step that a place is in lasts until now."""
         if step and place.step:
             place.last = self.latest
-            if result != "skipped" and place.result != "changed":
+            if result == "failed" and place is not self.all:
+                place.result = "failed"  # also where the action goes on, as the way back does
+            elif result != "skipped" and place.result not in ("changed", "failed"):
                 place.result = "changed" if result == "changed" else "ok"
 
     def heed(self, data):

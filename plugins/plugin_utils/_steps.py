@@ -18,6 +18,7 @@ from ansible_collections.shakenfist.rolling.plugins.plugin_utils._rollout import
     details_of,
     step_of,
 )
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import plain
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._timeline import entry_of, with_entries
 
 COLLECTS = ("warnings", "deprecations")
@@ -46,14 +47,14 @@ class StepsAction(PersistentAction):
     def act(self, task_vars):
         self.task_vars, self.values, self.entries, self.timing = task_vars, {}, [], {}
         self.collected = dict(changed=False)
-        self.step = step_of(self._task) if self.tells_modules else ""
+        self.step = self.aside(step_of, self._task) or "" if self.tells_modules else ""
         try:
             result = self.steps(task_vars) or {}
         except Failed as exc:
             result = dict(exc.result, failed=True, **(dict(title=exc.title) if exc.title else {}))
         # What several modules have said is joined; all else is that of the action, or of the module that has failed.
         facts = {**self.collected.pop("ansible_facts", {}), **result.get("ansible_facts", {})}
-        return dict(result, **self.collected, **(dict(ansible_facts=facts) if facts else {}))
+        return dict(result, **self.collected, **self.recorded(bool(result.get("failed")), facts))
 
     def steps(self, task_vars):
         """Call the modules."""
@@ -63,7 +64,7 @@ class StepsAction(PersistentAction):
         """What comes next belongs to this step, not to that of the task or to the one before."""
         if step != self.step:
             self.step = step
-            self.announce(dict(event="step", step=step))
+            self.aside(self.announce, dict(event="step", step=step))
 
     def module(self, module, task_vars, /, title="", **arguments):
         """What a module of the collection returns; where it fails, so does the task.
@@ -77,8 +78,7 @@ class StepsAction(PersistentAction):
                                         task_vars=task_vars)
         answer = run() if module in ONCE else self.persist(run, task_vars)
         self.collect(answer)
-        self.tell(module, began, answer)
-        entry = entry_of(self.step, began, module, arguments, answer)
+        entry = self.aside(self.tell, module, began, arguments, answer)
         if answer.get("failed"):
             self.timing = entry
             raise Failed(answer, title)
@@ -111,11 +111,13 @@ class StepsAction(PersistentAction):
         if answer.get("ansible_facts"):
             found["ansible_facts"] = {**found.get("ansible_facts", {}), **answer["ansible_facts"]}
 
-    def tell(self, module, began, answer):
+    def tell(self, module, began, arguments, answer):
+        """Tell that a module has ended; its entry in the timeline."""
         if module in DETAILS:
             result = "failed" if answer.get("failed") else "changed" if answer.get("changed") else "ok"
             self.announce(dict(event="module", step=self.step, module=module, result=result,
-                               seconds=round(time.time() - began, 3), details=details_of(module, answer)))
+                               seconds=round(time.time() - began, 3), details=plain(details_of(module, answer))))
+        return entry_of(self.step, began, module, arguments, answer) if self.step else None
 
     def announce(self, event):
         """Let the callback know at once: a fault, a user and a log wait for it. Without the callback nobody sees it."""
@@ -123,14 +125,19 @@ class StepsAction(PersistentAction):
             event = dict(event, node=self.task_vars["inventory_hostname"])
             self._display.display(Announcement("", event), screen_only=True, log_only=True)
 
-    def noted(self, began, result, task_vars):
-        if not self.tells_modules:
-            return super().noted(began, result, task_vars)
-        entries = [] if self._task.run_once else [entry for entry in self.entries if entry["step"]]
-        if result.get("failed"):
-            # Ansible takes no facts from what has failed: whoever records the cause takes them from here.
-            timing = dict(timing=self.timing) if self.timing.get("step") and not self._task.run_once else {}
-            return dict(timing, **{NOTED: dict(self.values, timeline=entries)}) if entries or self.values else timing
+    def recorded(self, failed, facts):
+        """The parts of the result that go to the record of the node."""
+        # What runs once for all nodes would give each of them the timeline of the first.
+        timed = self.tells_modules and not self._task.run_once
+        entries = [entry for entry in self.entries if entry and timed]
         if not entries and not self.values:
-            return {}
-        return dict(ansible_facts=with_entries(result.get("ansible_facts"), task_vars, entries, **self.values))
+            found = dict(ansible_facts=facts) if facts else {}
+        elif failed:
+            # Ansible takes no facts from what has failed: whoever records the cause takes them from here.
+            found = {NOTED: dict(self.values, timeline=entries)}
+        else:
+            found = dict(ansible_facts=with_entries(facts, self.task_vars, entries, **self.values))
+        return dict(found, timing=self.timing) if failed and timed and self.timing else found
+
+    def noted(self, began, result, task_vars):
+        return {} if self.tells_modules else super().noted(began, result, task_vars)

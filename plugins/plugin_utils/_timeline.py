@@ -48,11 +48,16 @@ class TimedAction(ActionBase):
         result = super().run(tmp, task_vars)
         began = time.time()
         result.update(self.act(task_vars or {}))
+        result.update(self.aside(self.noted, began, result, task_vars or {}) or {})
+        return result
+
+    def aside(self, tell, *arguments):
+        """What C(tell) returns; whatever goes wrong in it does not change the run."""
         try:
-            result.update(self.noted(began, result, task_vars or {}))
+            return tell(*arguments)
         except Exception as exc:
             self._display.warning(f"The report will lack a part, the run goes on: {type(exc).__name__}: {exc}")
-        return result
+            return None
 
     def act(self, task_vars):
         """Run the module."""

@@ -124,7 +124,7 @@ def test_haproxy_is_told(one):
     assert one.asked() == ["haproxy_server", "drain"] and one.calls[1][1]["told"] is True
     where = dict(address=SOCKET, backend="sf-api", server="x")
     assert one.calls[0][1] == dict(where, state="drain", sessions_timeout=70.0)
-    assert one.record()["balancers"] == dict(haproxy=dict(where, was="ready"))
+    assert one.record()["balancers"] == dict(haproxy=dict(backend="sf-api", server="x", was="ready"))
     # Before a second drain it says drain; what it said before the first one counts.
     one.given["haproxy_server"] = dict(was="drain")
     one.drain()
@@ -142,7 +142,9 @@ def test_sessions_that_do_not_end(one):
 
 def test_haproxy_that_another_host_reaches(one):
     one.variables = dict(drain_haproxy_address=SOCKET, drain_haproxy_set=True, drain_haproxy_host="lb")
-    assert one.drain()["elsewhere"] is True
+    one.go("awaited", **PEERS)
+    assert one.asked() == ["ready_info"] and one.steps() == ["quorum", "drain"]
+    assert one.drain(**PEERS)["elsewhere"] is True
     assert one.asked() == ["drain"] and "haproxy" not in one.calls[0][1] and one.calls[0][1]["told"] is True
 
 
@@ -316,7 +318,7 @@ def test_which_are_told(one):
                          balancer_nginx_hosts="lb-1,lb-2", balancer_apache_url="http://lb/", cluster_node=NODE)
     one.note(balancers=dict(haproxy=dict(was="ready")))
     assert one.act(balancers, state="found") == dict(
-        changed=False, haproxy=dict(address=SOCKET, backend="sf-api", server="one"), haproxy_told=True,
+        changed=False, haproxy=dict(backend="sf-api", server="one"), haproxy_told=True,
         haproxy_was="ready", elsewhere=True, nginx=["lb-1", "lb-2"], apache=["sf-2"])
     one.variables["balancer_apache_hosts"] = ["a", "b"]
     assert one.act(balancers, state="found")["apache"] == ["a", "b"]
@@ -326,7 +328,7 @@ def test_what_they_were_told(one):
     one.variables = dict(drain_haproxy_address=SOCKET)
     assert "failed" not in one.act(balancers, state="told", haproxy=dict(was="ready"), nginx=loop({}), apache=dict(
         skipped=True))
-    told = dict(haproxy=dict(address=SOCKET, backend="sf-api", server="sf-2", was="ready"), nginx=True)
+    told = dict(haproxy=dict(backend="sf-api", server="sf-2", was="ready"), nginx=True)
     assert one.record()["balancers"] == told
     result = one.act(balancers, state="told", haproxy=dict(was="drain", msg="it hangs"), apache=loop(dict(msg="no")))
     assert result["failed"] and result["msg"] == "it hangs; Apache, asked from lb: no"

@@ -457,11 +457,12 @@ def test_a_view_that_is_broken_does_not_change_the_run(fake, where):
     path.write_text(f"{path.read_text()}\n\ndef {broken}(*dummy):\n    raise ValueError('broken on purpose')\n")
     run = fake.run()
     said = " ".join(run.stdout.split())  # older ansible-cores break the lines of a warning
-    assert run.returncode == 0 and said.count("broken on purpose") == 1
+    # What an action tells the report is another part than the view.
+    assert run.returncode == 0 and said.count("broken on purpose") == 1 + (where == "_rollout.py")
     assert "The view of the roll has failed, the run goes on: ValueError" in said
     assert "pass  reached" in run.stdout
     # Where it is not known what to leave out, nothing is.
-    assert ("TASK [shakenfist.rolling.drain" in run.stdout) is (where == "rollout.py")
+    assert ("TASK [shakenfist.rolling.activate" in run.stdout) is (where == "rollout.py")
     assert "sf-1                       : ok=" in run.stdout
 
 

@@ -78,6 +78,12 @@ def test_a_node_that_fails_and_returns():
     assert item["nodes"] == ["sf-2"] and item["words"].startswith("expected sf-net") and COMMAND in item["message"]
 
 
+def test_what_is_undone_after_a_failure_does_not_hide_it():
+    facts = Facts().broken()
+    facts.note("sf-2", "restart", facts.nodes["sf-2"]["cause"]["timing"]["ended"], 0.1, module="port_reject")
+    assert node_of(report(facts), "sf-2")["steps"][-2]["result"] == "failed"
+
+
 def test_a_node_that_stays_out():
     facts = Facts().broken()
     facts.nodes["sf-2"]["failure"]["serves"] = False

@@ -340,6 +340,19 @@ def test_the_way_back_fails():
     assert run.lines()[1:] == ["sf-1 gate failed after 1.0 s", "sf-1 restore failed after 2.0 s"]
 
 
+def test_the_way_back_fails_within_an_action():
+    run = Run(PLAN)
+    run.task("sf-1", "gate", result="failed", msg="not ready")
+    run.rollout.started("sf-1", Task("", "node", "Return the node to service"))
+    run.rollout.heard(dict(event="step", node="sf-1", step="restore"))
+    run.time += 2
+    run.rollout.heard(dict(event="module", node="sf-1", step="restore", module="units", result="failed", seconds=2.0,
+                           details=dict(units={})))
+    run.rollout.finished("sf-1", "ok", Task("", "node", "x"), dict(ansible_facts=dict(
+        rolling_node=dict(restored="could not be returned to service (x)"))))
+    assert run.lines()[1:] == ["sf-1 gate failed after 1.0 s", "sf-1 restore failed after 2.0 s"]
+
+
 def test_a_step_that_was_skipped_has_not_failed():
     run = Run(PLAN)
     run.task("sf-1", "gate", result="skipped")

@@ -30,13 +30,13 @@ def run(monkeypatch):
 
         Action.steps = steps
         action = Action.__new__(Action)
-        action.said, action.asked = [], []
+        action.said, action.asked, action.warned = [], [], []
         action._task = SimpleNamespace(**dict(dict(
             action="shakenfist.rolling.leave", args={}, run_once=False, no_log=False, play=None,
             get_vars=lambda: dict(rolling_step=step), get_name=lambda: "roll : Drain"), **task))
         action._templar = SimpleNamespace(template=lambda value: value)
         action._connection = SimpleNamespace(reset=lambda: None)
-        action._display = SimpleNamespace(warning=lambda words: None, display=lambda text, **how: action.said.append(
+        action._display = SimpleNamespace(warning=action.warned.append, display=lambda text, **how: action.said.append(
             (str(text), text.event, how)))
         answers = list(answers)
 
@@ -147,6 +147,16 @@ def test_an_action_that_is_told_as_a_whole(run):
     assert action.said == []
     entry, = result["ansible_facts"]["rolling_node"]["timeline"]
     assert (entry["module"], entry["details"]) == ("leave", {})
+
+
+@pytest.mark.parametrize("broken", ["step_of", "details_of", "entry_of"])
+def test_a_mishap_in_telling_does_not_touch_the_result(run, monkeypatch, broken):
+    def fail(*dummy):
+        raise ValueError("broken on purpose")
+    monkeypatch.setattr(_steps, broken, fail)
+    result, action = run(two, [READY, RESTARTED])
+    assert result["changed"] and result["ansible_facts"]["rolling_node"]["balancers"] == dict(haproxy="ready")
+    assert set(action.warned) == {"The report will lack a part, the run goes on: ValueError: broken on purpose"}
 
 
 def test_an_action_without_steps():
