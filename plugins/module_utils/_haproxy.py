@@ -25,7 +25,6 @@ LARGEST = 16 * 1024 * 1024
 # address that does not resolve. The bit 4, "disabled" in the configuration, only remembers; it always comes with 1.
 MAINTENANCE = 0x01 | 0x02 | 0x20 | 0x40
 DRAINING = 0x08 | 0x10
-STATES = ("ready", "drain", "maint")
 # Requests that a server failed, as HAProxy counts them: no connection, no answer, an answer that broke off.
 ERRORS = ("econ", "eresp", "srv_abrt")
 

@@ -305,12 +305,9 @@ def back_up(module):
             then = " and restore it into a scratch schema to check it" if params["scratch"] else ""
             return dict(changed=True, path=path, msg=f"would dump the database {database.name} ({tables} tables, "
                                                      f"{megabytes(size)}) to {path}{then}")
-        try:
-            os.makedirs(directory, mode=0o700, exist_ok=True)
-            write_dump(client, path)
-            size = os.path.getsize(path)
-        except OSError as exc:
-            raise RollingError(f"cannot write the dump: {exc.filename or directory}: {exc.strerror}") from exc
+        os.makedirs(directory, mode=0o700, exist_ok=True)
+        write_dump(client, path)
+        size = os.path.getsize(path)
         verified = "complete; not restored to check it"
         if params["scratch"]:
             verified = try_restore(client, path, tables)
@@ -328,7 +325,15 @@ def main():
         ),
         supports_check_mode=True,
     )
-    conclude(module, lambda: back_up(module))
+
+    def act():
+        try:
+            return back_up(module)
+        except OSError as exc:
+            where = exc.filename or module.params["directory"]
+            raise RollingError(f"cannot write the dump: {where}: {exc.strerror}") from exc
+
+    conclude(module, act)
 
 
 if __name__ == "__main__":

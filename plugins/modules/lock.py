@@ -127,10 +127,6 @@ msg:
   returned: when O(state=wished)
   type: str
   sample: "Asked alice@admin, pid 4711, run 1a2b3c4d (renewed 8 s ago, doing: rolling sf-2) to go on."
-taken_over:
-  description: The lock that was taken over, with C(why). V(null) if none was.
-  returned: when O(state=held)
-  type: dict
 """
 
 import fcntl
@@ -214,7 +210,6 @@ def hold(module, lock, now):
     """Take or renew the lock."""
     params = module.params
     mine = bool(lock) and lock["run"] == params["holder"]["run"]
-    taken_over = None
     if params["state"] == "renewed" and not mine:
         raise RollingError("the lock was lost: " + (conflict(params["path"], lock, now) if lock is not None else
                            f"{params['path']} is gone. Run the command again"), lock=lock)
@@ -222,7 +217,6 @@ def hold(module, lock, now):
         why = may_take(lock, params, now)
         if not why:
             raise RollingError(conflict(params["path"], lock, now), lock=lock)
-        taken_over = dict(lock, why=why)
         module.warn(f"The lock of {who(lock) if lock else 'somebody unknown'} was taken over: {why}.")
         if lock.get("wish"):
             module.warn(f"That run was asked to {lock['wish']['want']}; this one is not, ask again if it ought to be. "
@@ -237,8 +231,7 @@ def hold(module, lock, now):
     new.update(since=before["since"], renewed=now, lease=params["lease"], doing=doing, wish=wish)
     if not module.check_mode:
         write(params["path"], new)
-    result = dict(changed=not mine, lock=new)
-    return dict(result, wish=told(wish, now)) if params["state"] == "renewed" else dict(result, taken_over=taken_over)
+    return dict(changed=not mine, lock=new, **(dict(wish=told(wish, now)) if params["state"] == "renewed" else {}))
 
 
 def free(module, lock):

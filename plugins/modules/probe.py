@@ -105,10 +105,6 @@ options:
         already changes nothing.
       - V(roll) parts the numbers into C(before) and C(since). Given again it begins anew.
     type: str
-  keep:
-    description: Whether V(stopped) leaves the directory with the last numbers, the file C(state.json).
-    type: bool
-    default: false
 extends_documentation_fragment: shakenfist.rolling.attributes
 attributes:
   check_mode:
@@ -505,10 +501,10 @@ def stopped(module):
         ran, report = end(state, module.check_mode)
         if report is None or report["ended"] not in (None, "stopped"):
             module.warn(lost(params, report))
-        if not params["keep"] and not module.check_mode:
+        if not module.check_mode:
             remove()
     would = "would be stopped: " if module.check_mode and ran else ""
-    return dict(changed=ran or not params["keep"], probe=report,
+    return dict(changed=True, probe=report,
                 msg=would + in_words(report) if report else "what it had seen is not known")
 
 
@@ -588,7 +584,6 @@ def main():
             max_seconds=dict(type="float", default=21600),
             idle_seconds=dict(type="float", default=3600),
             mark=dict(type="str"),
-            keep=dict(type="bool", default=False),
         ),
         mutually_exclusive=[("url", "urls")],
         required_if=[("state", "started", ("url", "urls"), True)],
