@@ -79,7 +79,8 @@ def test_a_unit_that_was_not_ready_may_end_without_503(run):
     ([DEAD], [200], r"expected 503 from http://.* while sf-api was still serving; it went from 200 to 200 at once, and "
      r"sf-api ended after \d.\d s: the drain did not happen. That is a known fault of Shaken Fist, or its drain grace "
      r"is 0. The balancer was not told, so requests may have failed. Tell it first: -e drain_tell_first=true"),
-    ([STOPPING, KILLED], [200, 503], "expected sf-api to end by itself; .* result timeout, signal 9. Requests .* cut"),
+    ([STOPPING, KILLED], [200, 503],
+     "expected sf-api to end by itself; .* result timeout, signal 9. In-flight requests were cut"),
     ([STOPPING], [200, 503], r"expected sf-api to end within 0.2 s .*deactivating \(stop-sigterm\)"),
 ])
 def test_what_is_no_drain(run, then, statuses, message):
