@@ -252,6 +252,11 @@ class Shelf:
             packages.append(package)
         return packages
 
+    def dry_run(self, where, *arguments, spare=None):
+        """pip's report of what it would install, and that as wheels."""
+        report = self.pip.install([*where, "--dry-run", *arguments])
+        return report, self.as_wheels(report, where, spare)
+
     def build(self, package, where):
         """Build one sdist, and exactly that, into a wheel.
 
@@ -286,13 +291,11 @@ def closure(module, shelf, where, requirements, changing, present, spare):
     with open(constraints, "w", encoding="utf-8") as handle:
         handle.writelines(f"{line}\n" for dummy, line in sorted(versions.items()))
     try:
-        report = shelf.pip.install([*where, "--dry-run", "--ignore-installed", "--constraint", constraints,
-                                    *requirements])
+        return shelf.dry_run(where, "--ignore-installed", "--constraint", constraints, *requirements, spare=spare)[1]
     except RollingError as exc:
         if no_solution(exc.details.get("pip_output", "")):
             return None
         raise
-    return shelf.as_wheels(report, where, spare)
 
 
 def pin(name, version):
@@ -314,8 +317,7 @@ def one_by_one(shelf, where, present, names, spare):
     left = {name: pin(name, present[name]["version"]) for name in names}
     while left:
         try:
-            report = shelf.pip.install([*where, "--dry-run", "--no-deps", "--ignore-installed", *left.values()])
-            return shelf.as_wheels(report, where, spare)
+            return shelf.dry_run(where, "--no-deps", "--ignore-installed", *left.values(), spare=spare)[1]
         except RollingError as exc:
             output, sdist = exc.details.get("pip_output", ""), canonical(exc.details.get("sdist", ""))
             match = re.search(r"No matching distribution found for ([A-Za-z0-9._-]+?)==", output)
@@ -401,19 +403,15 @@ def changes(shelf, requirements):
     """
     missing = ""
     if shelf.given:
-        where = shelf.where(index=False)
         try:
-            report = shelf.pip.install([*where, "--dry-run", "--upgrade", *requirements])
-            return report, shelf.as_wheels(report, where), False
+            return (*shelf.dry_run(shelf.where(index=False), "--upgrade", *requirements), False)
         except RollingError as exc:
             output = exc.details.get("pip_output", "")
             if not no_solution(output):
                 raise
             missing = ", ".join(dict.fromkeys(re.findall(r"No matching distribution found for (\S+)", output)))
-    where = shelf.where()
     try:
-        report = shelf.pip.install([*where, "--dry-run", "--upgrade", *requirements])
-        return report, shelf.as_wheels(report, where), True
+        return (*shelf.dry_run(shelf.where(), "--upgrade", *requirements), True)
     except RollingError as exc:
         output = exc.details.get("pip_output", "")
         absent = re.findall(r"No matching distribution found for (\S+)", output) or [missing]
