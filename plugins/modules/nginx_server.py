@@ -278,7 +278,7 @@ def alone(path, timeout):
     """One at a time in the directory of a file: nodes that are rolled together are lines of the same file."""
     directory = os.path.dirname(path)
     if not os.path.isdir(directory):
-        raise _unreadable(path, f"there is no directory {directory}")
+        raise _unreadable(path, "No such file or directory")
     with flocked(directory, timeout) as handle:
         if handle is None:
             raise RollingError(f"another process has kept the lock on {directory} for {timeout:g} s: see which one it "
