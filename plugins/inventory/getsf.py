@@ -27,19 +27,18 @@ options:
     choices: [shakenfist.rolling.getsf]
   path:
     description:
-      - The files to look for, one or a list. A relative one is relative to the inventory source.
+      - The files to look for, one or a list. A relative one is relative to the inventory source. A copy may have any
+        name, only that of C(/etc/sf/inventory.yaml) must end in C(.yaml) or C(.yml).
       - The first one that describes the cluster counts. The others that are there are compared with it, and the plugin
         warns where they disagree.
       - A file that lacks answers is passed over with a warning, for C(getsf) records no answer that was given in its
         environment. One that cannot be read or parsed is an error.
-      - A copy may have any name, only that of C(/etc/sf/inventory.yaml) must end in C(.yaml) or C(.yml).
     type: list
     elements: path
     default: [/root/.getsfrc, /root/sf-deploy, /etc/sf/inventory.yaml]
   address:
-    description:
-      - Which address of a node to connect to, that of its egress interface or that of its mesh interface.
-      - C(/etc/sf/inventory.yaml) has one address of a node only, and that one is used.
+    description: Which address of a node to connect to, that of its egress interface or that of its mesh interface.
+      C(/etc/sf/inventory.yaml) has one address of a node only, and that one is used.
     type: str
     choices: [egress, mesh]
     default: egress
@@ -49,8 +48,7 @@ options:
   ssh_key:
     description: The file name of the private key to connect with, in place of C(GETSF_SSH_KEY_FILENAME).
     type: str
-extends_documentation_fragment:
-  - ansible.builtin.constructed
+extends_documentation_fragment: ansible.builtin.constructed
 author: The shakenfist.rolling authors (@shakenfist)
 """
 
@@ -60,41 +58,30 @@ EXAMPLES = r"""
 plugin: shakenfist.rolling.getsf
 
 ---
-# The same from elsewhere, with a copy of one of the files beside this one, and a key of your own.
+# The same from elsewhere, with a copy of one of the files beside this one, and a key of your own. What fails together
+# with a node is a part of its name: rack1-sf2 is in rack1.
 plugin: shakenfist.rolling.getsf
 path: inventory.yaml
 ssh_user: debian
 ssh_key: ~/.ssh/id_ed25519
-
----
-# What fails together with a node, from a part of its name: rack1-sf2 is in rack1.
-plugin: shakenfist.rolling.getsf
 compose:
   rolling_zone: inventory_hostname.split('-')[0]
 """
 
 RETURN = r"""
 _groups:
-  description:
-    - C(allsf), all nodes, C(database), the nodes that run sf-database, which C(getsf) calls etcd masters,
-      C(hypervisors), C(network_node), C(storage), and C(primary_node), the node that C(getsf) was run on.
+  description: C(allsf), all nodes, C(database), the nodes that run sf-database, which C(getsf) calls etcd masters,
+    C(hypervisors), C(network_node), C(storage), and C(primary_node), the node that C(getsf) was run on.
   type: list
   elements: str
-  sample: [allsf, database, hypervisors, network_node, storage, primary_node]
 _hostvars:
   description:
     - C(ansible_host), C(ansible_user) and C(ansible_ssh_private_key_file), or C(ansible_connection), V(local), for an
       installation on C(localhost).
     - C(node_egress_ip), C(node_egress_nic), C(node_mesh_ip) and C(node_mesh_nic), as far as the file tells.
   type: dict
-  sample:
-    ansible_host: 192.0.2.11
-    ansible_user: debian
-    ansible_ssh_private_key_file: /root/.ssh/id_rsa
-    node_egress_ip: 192.0.2.11
-    node_egress_nic: eth0
-    node_mesh_ip: 10.0.0.1
-    node_mesh_nic: eth1
+  sample: {"ansible_host": "192.0.2.11", "ansible_user": "debian", "ansible_ssh_private_key_file": "/root/.ssh/id_rsa",
+    "node_egress_ip": "192.0.2.11", "node_egress_nic": "eth0", "node_mesh_ip": "10.0.0.1", "node_mesh_nic": "eth1"}
 """
 
 import os

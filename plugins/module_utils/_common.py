@@ -7,9 +7,11 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import shutil
 import time
+from contextlib import contextmanager
 
 FULL = "No space left on device"
 
@@ -27,6 +29,24 @@ class RollingError(Exception):
         self.details = details
 
 
+def conclude(module, act, intent="", folder=""):
+    """End a module with what C(act) returns, or with the error that it raises.
+
+    :arg intent: what could not be done then, in words.
+    :arg folder: where it works with files; without it an OSError is a fault of the module.
+    """
+    begin = f"{intent}: " if intent else ""
+    try:
+        result = act()
+    except RollingError as exc:
+        module.fail_json(msg=f"{begin}{exc.message}", **exc.details)
+    except OSError as exc:
+        if not folder:
+            raise
+        module.fail_json(msg=f"{begin}{explain_os_error(exc, folder)}")
+    module.exit_json(**{"changed": False, **result})
+
+
 def wait_for(look, timeout, interval=0.1):
     """Call C(look) every C(interval) seconds until it returns something true, for at most C(timeout) seconds.
 
@@ -38,6 +58,44 @@ def wait_for(look, timeout, interval=0.1):
         if seen or time.monotonic() >= deadline:
             return seen
         time.sleep(min(interval, max(0.0, deadline - time.monotonic())))
+
+
+@contextmanager
+def flocked(directory, within):
+    """Have the lock on a directory alone; gives its handle, None if it was not free within so many seconds."""
+    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+
+    def take():
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+    try:
+        yield handle if wait_for(take, within) else None
+    finally:
+        os.close(handle)
+
+
+def size(path):
+    """How many bytes a directory takes on the disk. A file with several names counts once."""
+    seen, total = set(), 0
+
+    def complain(exc):
+        if not isinstance(exc, FileNotFoundError):
+            raise exc
+
+    for root, directories, files in os.walk(path, onerror=complain):
+        for name in ["", *files, *(name for name in directories if os.path.islink(os.path.join(root, name)))]:
+            try:
+                found = os.lstat(os.path.join(root, name))
+            except FileNotFoundError:
+                continue  # a running daemon writes its byte code here
+            if (found.st_dev, found.st_ino) not in seen:
+                seen.add((found.st_dev, found.st_ino))
+                total += found.st_blocks * 512
+    return total
 
 
 def last_lines(text, count=12):

@@ -67,6 +67,8 @@ def settings(variables, prefix=""):
     return found
 
 
+DATABASE_OPTIONS = dict(config=dict(type="path", required=True), prefix=dict(type="str", default=""))
+
 NO_ANSWER = ("no answer", "see that MariaDB runs there and that no firewall is between; the address is {key}HOST and "
                           "{key}PORT in {config}")
 DENIED = ("access denied", "correct {key}USER and {key}PASSWORD in {config}")
@@ -115,10 +117,10 @@ class Database:
         :arg code: the number of MariaDB's error, None if there is none.
         :arg words: what the library or program said.
         """
-        reason, mend = UNREACHABLE.get(code, ("failed", "look at {key}* in {config}"))
+        reason, fix = UNREACHABLE.get(code, ("failed", "look at {key}* in {config}"))
         facts = dict(key=self.key, config=self.config, name=self.name)
         return RollingError(f"cannot reach MariaDB at {self.host}:{self.port} as {self.user}: "
-                            f"{reason.format(**facts)}: {self.hide(words)}. To mend it: {mend.format(**facts)}")
+                            f"{reason.format(**facts)}: {self.hide(words)}. To fix it: {fix.format(**facts)}")
 
     def hide(self, words):
         """The words of others, without the password should it be among them."""

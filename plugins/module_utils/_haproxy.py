@@ -17,6 +17,7 @@ from urllib.parse import unquote, urlsplit
 
 from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError
 
+HAPROXY_OPTIONS = dict(address=dict(type="str", required=True), backend=dict(type="str", required=True))
 FORMS = "http://HOST:PORT/PATH (the statistics page), HOST:PORT (a stats socket) or /PATH (a stats socket)"
 # The statistics of a large balancer have some hundred kilobytes.
 LARGEST = 16 * 1024 * 1024
@@ -24,7 +25,6 @@ LARGEST = 16 * 1024 * 1024
 # address that does not resolve. The bit 4, "disabled" in the configuration, only remembers; it always comes with 1.
 MAINTENANCE = 0x01 | 0x02 | 0x20 | 0x40
 DRAINING = 0x08 | 0x10
-STATES = ("ready", "drain", "maint")
 # Requests that a server failed, as HAProxy counts them: no connection, no answer, an answer that broke off.
 ERRORS = ("econ", "eresp", "srv_abrt")
 
@@ -201,8 +201,6 @@ class Haproxy:
                 check_status=checked.get("check_status") or "",
                 check_code=checked.get("check_code") or "",
                 last_check=checked.get("last_chk") or checked.get("check_desc") or "",
-                weight=int(row.get("weight") or 0),
-                mode=row.get("mode") or "",
                 tracks=row.get("tracked") or "",
                 errors=sum(int(row[name]) for name in ERRORS) if all(row.get(name) for name in ERRORS) else None,
             )

@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import re
@@ -17,9 +16,12 @@ from urllib.parse import unquote, urlsplit
 from ansible_collections.shakenfist.rolling.plugins.module_utils._common import (
     FULL,
     RollingError,
+    conclude,
     disk_full,
-    wait_for,
+    flocked,
+    last_lines,
 )
+from ansible_collections.shakenfist.rolling.plugins.module_utils._environment import read_environment_file
 from ansible_collections.shakenfist.rolling.plugins.module_utils._version import version_key
 
 # Run by the virtualenv's own Python: what it really imports counts, not what a folder's name says.
@@ -93,6 +95,17 @@ def ask(run, root, code):
         raise RollingError(f"the virtualenv {root} is broken: its python printed {out.strip()[:200]!r}") from exc
 
 
+def read_script(release, command, config):
+    """The words that run a script of a release, and its environment, that of the services.
+
+    By the release's own Python: the script's first line names the path that it will run from once it is active.
+    """
+    script = os.path.join(release, "bin", command[0])
+    if not os.path.isfile(script):
+        raise RollingError(f"there is no {script}: is the release staged on this node?")
+    return [python_of(release), script, *command[1:]], read_environment_file(config)
+
+
 def distributions(run, root):
     """What the virtualenv C(root) sees: by normalized name the C(version) of each and what it C(requires)."""
     return {canonical(name): facts for name, facts in ask(run, root, [DISTRIBUTIONS]).items()}
@@ -136,22 +149,24 @@ def hide_credentials(module):
 @contextmanager
 def exclusively(directory):
     """Nobody else stages or prunes in C(directory) meanwhile; waits until the one who does has ended."""
-    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-
-    def take():
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        return True
-
-    try:
-        if not wait_for(take, TURN_WITHIN):
+    with flocked(directory, TURN_WITHIN) as handle:
+        if handle is None:
             raise RollingError(f"another one has been staging or pruning in {directory} for {TURN_WITHIN} s: see which "
                                f"process it is with fuser -v {directory}, end it, and start again")
         yield handle
-    finally:
-        os.close(handle)
+
+
+def conclude_pip(module, intent, act, folder):
+    """End a module that runs pip, as C(conclude) does, with the last lines of pip's complaint."""
+    def told():
+        try:
+            return act()
+        except RollingError as exc:
+            output = exc.details.get("pip_output", "")
+            raise RollingError(exc.message + (f":\n{last_lines(output)}" if output else ""),
+                               pip_output=output) from exc
+
+    conclude(module, told, intent, folder)
 
 
 class Pip:
@@ -203,7 +218,8 @@ class Pip:
             with open(report, encoding="utf-8") as handle:
                 return json.load(handle)
         except (OSError, ValueError) as exc:
-            raise RollingError(f"pip wrote no report that can be read: {exc}") from exc
+            raise RollingError(f"pip wrote no report that can be read: {exc}: start again, and if that does not help "
+                               f"upgrade it with {python_of(self.root)} -m pip install --upgrade pip") from exc
 
     def locked(self, lock):
         """The arguments that make pip take exactly what C(lock) says, from a file that they name."""
@@ -248,16 +264,15 @@ def explain_build(output, sdist, root):
     """What it means that an sdist could not be built, and what to do."""
     missing = re.findall(r"No matching distribution found for (\S+)", output)
     if BUILD_REQUIREMENTS.search(output):
-        why = (f"what it needs to be built ({', '.join(missing) or 'see below'}) cannot be found from here")
+        why = f"what it needs to be built ({', '.join(missing) or 'see below'}) cannot be found from here"
     else:
         why = "see below"
     name, dash, version = sdist.rpartition("-")
     requirement = f"{name}=={version}" if dash and version[:1].isdigit() else sdist
-    return (f"{sdist} is offered as an sdist only, and could not be built into a wheel on this node: {why}. Build "
-            "it where that is "
-            f"possible, with the same version of Python: python3 -m pip wheel --no-deps '{requirement}', then put the "
-            "wheel on the index or into the directory of stage_source; or, if what it needs is installed in "
-            f"{root}, pass -e '{{\"stage_extra_args\": [\"--no-build-isolation\"]}}'")
+    return (f"{sdist} is offered as an sdist only, and could not be built into a wheel on this node: {why}. Build it "
+            f"where that is possible, with the same version of Python: python3 -m pip wheel --no-deps '{requirement}', "
+            "then put the wheel on the index or into the directory of stage_source; or, if what it needs is installed "
+            f"in {root}, pass -e '{{\"stage_extra_args\": [\"--no-build-isolation\"]}}'")
 
 
 def explain(output, root, lock=None):

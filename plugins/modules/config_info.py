@@ -10,9 +10,9 @@ module: config_info
 short_description: Read named settings of a node from its configuration file
 version_added: 0.1.0
 description:
-  - Reads a systemd C(EnvironmentFile), such as C(/etc/sf/config), and returns the settings that are asked for.
-  - A setting is found with or without the product's prefix, so that both spellings that are in the field work.
-  - The file holds passwords. Only what O(keys) names leaves the node; ask for whether a secret is set with O(presence).
+  - Reads a systemd C(EnvironmentFile), such as C(/etc/sf/config). A setting is found with or without the product's
+    prefix, since both spellings are in the field.
+  - The file holds passwords. Only what O(keys) names leaves the node. Use O(presence) to learn whether a secret is set.
 options:
   path:
     description: The configuration file.
@@ -33,21 +33,16 @@ options:
     elements: str
     default: []
   hosts:
-    description:
-      - A setting with hosts, separated by commas, of which to return the addresses, as this node resolves them. A host
-        that cannot be resolved is returned as it is.
+    description: A setting with hosts, separated by commas, of which to return the addresses, as this node resolves
+      them. A host that cannot be resolved is returned as it is.
     type: str
     default: ""
   own:
-    description:
-      - The setting with the address of the node itself, for a host that resolves to the loopback interface, as a node's
-        own name often does.
+    description: The setting with the address of the node itself, for a host that resolves to the loopback interface, as
+      a node's own name often does.
     type: str
     default: ""
-extends_documentation_fragment:
-  - shakenfist.rolling.attributes
-  - shakenfist.rolling.attributes.info
-author: The shakenfist.rolling authors (@shakenfist)
+extends_documentation_fragment: shakenfist.rolling.attributes.info
 """
 
 EXAMPLES = r"""
@@ -57,12 +52,11 @@ EXAMPLES = r"""
     prefix: SHAKENFIST_
     keys: [NODE_NAME, NODE_MESH_IP]
     presence: [MARIADB_HOST]
-  register: config
 """
 
 RETURN = r"""
 settings:
-  description: The values of O(keys). A setting that the file does not have is missing here.
+  description: The values of those of O(keys) that the file has.
   returned: success
   type: dict
   sample: {"NODE_NAME": "sf-1", "NODE_MESH_IP": "10.0.0.1"}
@@ -71,16 +65,13 @@ addresses:
   returned: success
   type: list
   elements: str
-  sample: ["10.0.0.1", "10.0.0.2"]
 present:
   description: For each of O(presence), whether it is set and not empty.
   returned: success
   type: dict
   sample: {"MARIADB_HOST": true}
 spelt:
-  description:
-    - By which names each of O(presence) is in the file, with the prefix or without, also where it is empty.
-    - A setting that the file does not have is missing here.
+  description: By which names those of O(presence) that the file has are in it, also where they are empty.
   returned: success
   type: dict
   sample: {"MARIADB_HOST": ["SHAKENFIST_MARIADB_HOST"]}
@@ -90,7 +81,7 @@ import ipaddress
 import socket
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError
+from ansible_collections.shakenfist.rolling.plugins.module_utils._common import conclude
 from ansible_collections.shakenfist.rolling.plugins.module_utils._environment import read_environment_file
 
 
@@ -111,6 +102,23 @@ def resolved(host, own):
     return min((each for each in found if ":" not in each), default=min(found))
 
 
+def look(path, prefix, keys, presence, hosts, own):
+    variables = read_environment_file(path)
+
+    def value(key):
+        return variables.get(prefix + key, variables.get(key))
+
+    def names(key):
+        return [name for name in dict.fromkeys((prefix + key, key)) if name in variables]
+
+    return dict(
+        addresses=[resolved(host, value(own) or "")
+                   for host in map(str.strip, (value(hosts) or "").split(",")) if host],
+        settings={key: value(key) for key in keys if value(key) is not None},
+        present={key: bool(value(key)) for key in presence},
+        spelt={key: names(key) for key in presence if names(key)})
+
+
 def main():
     module = AnsibleModule(
         argument_spec=dict(
@@ -123,28 +131,7 @@ def main():
         ),
         supports_check_mode=True,
     )
-    try:
-        variables = read_environment_file(module.params["path"])
-    except RollingError as exc:
-        module.fail_json(msg=exc.message)
-
-    prefix = module.params["prefix"]
-
-    def value(key):
-        return variables.get(prefix + key, variables.get(key))
-
-    def names(key):
-        return [name for name in dict.fromkeys((prefix + key, key)) if name in variables]
-
-    hosts = [host.strip() for host in (value(module.params["hosts"]) or "").split(",")]
-    own = value(module.params["own"]) or ""
-    module.exit_json(
-        changed=False,
-        addresses=[resolved(host, own) for host in hosts if host],
-        settings={key: value(key) for key in module.params["keys"] if value(key) is not None},
-        present={key: bool(value(key)) for key in module.params["presence"]},
-        spelt={key: names(key) for key in module.params["presence"] if names(key)},
-    )
+    conclude(module, lambda: look(**module.params))
 
 
 if __name__ == "__main__":

@@ -10,32 +10,15 @@ module: ctl_info
 short_description: Ask a release whether it accepts the configuration of a node
 version_added: 0.1.0
 description:
-  - Runs C(sf-ctl verify-config) of a release directory with the node's configuration, and fails with what it says if
-    it does not end well.
+  - Runs C(sf-ctl verify-config) of a release directory with the node's configuration. Fails with what it says if it
+    does not end well within 60 seconds.
   - Every daemon starts only after that command, and stops with the same program, of whichever release is active. Run
-    from a staged release, it finds one that could neither start nor stop a daemon while nothing in service has changed.
+    from a staged release, it finds one that could neither start nor stop a daemon before anything in service changes.
 options:
-  release:
-    description: The release directory whose command to run.
-    type: path
-    required: true
   command:
-    description: The name of a script in the C(bin) of O(release), and its arguments. It must not change anything.
-    type: list
-    elements: str
+    description: It must not change anything.
     default: [sf-ctl, verify-config]
-  config:
-    description: The C(EnvironmentFile) of the services. The command gets its variables in the environment, as they do.
-    type: path
-    required: true
-  timeout:
-    description: For how many seconds the command may run.
-    type: int
-    default: 60
-extends_documentation_fragment:
-  - shakenfist.rolling.attributes
-  - shakenfist.rolling.attributes.info
-author: The shakenfist.rolling authors (@shakenfist)
+extends_documentation_fragment: [shakenfist.rolling.attributes.info, shakenfist.rolling.options.script]
 """
 
 EXAMPLES = r"""
@@ -53,18 +36,27 @@ output:
   sample: Configuration is ok
 """
 
-import os
-
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError, last_lines
-from ansible_collections.shakenfist.rolling.plugins.module_utils._environment import (
-    hide_secrets,
-    read_environment_file,
-)
-from ansible_collections.shakenfist.rolling.plugins.module_utils._release import python_of
+from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError, conclude, last_lines
+from ansible_collections.shakenfist.rolling.plugins.module_utils._environment import hide_secrets
+from ansible_collections.shakenfist.rolling.plugins.module_utils._release import read_script
 
+WITHIN = 60
 # What timeout(1) ends with when time ran out: by itself, or by the signal that cannot be ignored.
 LATE = (124, 137)
+
+
+def ask(run, release, command, config):
+    if not command:
+        raise RollingError("command is empty: name a script of the release")
+    words, environment = read_script(release, command, config)
+    rc, out, err = run(["timeout", "--kill-after=5", str(WITHIN), *words], environ_update=environment, cwd="/")
+    output = hide_secrets((out + err).strip(), environment)
+    if rc != 0:
+        how = f"did not end within {WITHIN} s" if rc in LATE else f"failed (rc {rc})"
+        raise RollingError(f"{' '.join(command)} of {release} {how}, so no daemon of that release would start here. It "
+                           f"said:\n{last_lines(output) or 'nothing'}", rc=rc, output=output)
+    return dict(output=output)
 
 
 def main():
@@ -73,32 +65,10 @@ def main():
             release=dict(type="path", required=True),
             command=dict(type="list", elements="str", default=["sf-ctl", "verify-config"]),
             config=dict(type="path", required=True),
-            timeout=dict(type="int", default=60),
         ),
         supports_check_mode=True,
     )
-    release, command = module.params["release"], module.params["command"]
-    try:
-        if not command:
-            raise RollingError("command is empty: name a script of the release")
-        script = os.path.join(release, "bin", command[0])
-        if not os.path.isfile(script):
-            raise RollingError(f"there is no {script}: is the release staged on this node?")
-        environment = read_environment_file(module.params["config"])
-    except RollingError as exc:
-        module.fail_json(msg=exc.message)
-
-    # By the release's own python: the script's first line names the path that it will run from once it is active.
-    limit = ["timeout", "--kill-after=5", str(module.params["timeout"])]
-    rc, out, err = module.run_command(limit + [python_of(release), script] + command[1:], environ_update=environment,
-                                      cwd="/")
-    output = hide_secrets((out + err).strip(), environment)
-    if rc != 0:
-        how = f"did not end within {module.params['timeout']} s" if rc in LATE else f"failed (rc {rc})"
-        module.fail_json(rc=rc, output=output, msg=(
-            f"{' '.join(command)} of {release} {how}, so no daemon of that release would start here. It said:\n"
-            f"{last_lines(output) or 'nothing'}"))
-    module.exit_json(changed=False, output=output)
+    conclude(module, lambda: ask(module.run_command, **module.params))
 
 
 if __name__ == "__main__":

@@ -11,17 +11,16 @@ short_description: Stop a service that drains by itself, and witness the drain
 version_added: 0.1.0
 description:
   - Stops a unit such as C(sf-api), which on SIGTERM answers its readiness URL with C(503), keeps serving while the load
-    balancer lets go of the node, and then ends by itself.
+    balancer marks the node down, and then ends by itself. A unit that is stopped already is fine.
   - The module watches that happen, on the node, and reports each moment. It fails if the unit ended without ever having
     said C(503), or if systemd had to kill it, for then requests were cut.
   - Until the unit has ended it opens connections to it now and then and closes them again. An idle worker of gunicorn
-    sleeps until a connection arrives and does not notice the end of its drain otherwise, so that a node that nobody
-    probes would end after the graceful timeout of gunicorn only.
+    sleeps until a connection arrives and does not notice the end of its drain otherwise. A node that nobody probes
+    would end after the graceful timeout of gunicorn only.
   - A stop that takes as long as that graceful timeout, which is read from the command line of the unit, cuts the
     requests that are still served then, although the unit ends well. That is a warning.
   - With O(haproxy) it watches HAProxy, too, and fails if HAProxy still sent requests to the server when the unit ended,
     or if sessions were cut.
-  - A unit that is stopped already is fine.
 options:
   unit:
     description: The service unit to stop, with or without C(.service).
@@ -32,26 +31,20 @@ options:
     type: str
     required: true
   timeout:
-    description:
-      - For how many seconds to wait for the unit to end. Take more than its C(TimeoutStopSec), then systemd ends it
-        before the module gives up.
+    description: For how many seconds to wait for the unit to end. Take more than its C(TimeoutStopSec), then systemd
+      ends it before the module gives up.
     type: float
     default: 90
-  interval:
-    description: Seconds between two looks.
-    type: float
-    default: 0.1
   told:
-    description:
-      - Whether the balancer was told before to send the unit nothing, and no session was left.
-      - A unit that ends without a C(503) has cut nothing then, which is a warning and no failure.
+    description: Whether the server was drained through the balancer's API before, with no session left. A unit that
+      ends without a C(503) has cut nothing then, which is a warning and no failure.
     type: bool
     default: false
   cut_short:
     description:
       - Whether to end the unit at once instead of letting it drain. The processes of gunicorn in its control group get
-        a C(SIGQUIT) as soon as it stops. This cuts the requests in flight.
-      - For a node that has no other beside it. Nothing is gained by its drain but the end of the requests in flight.
+        a C(SIGQUIT) as soon as it stops. This cuts in-flight requests.
+      - For a node that has no other beside it. Nothing is gained by its drain but the end of the in-flight requests.
     type: bool
     default: false
   haproxy:
@@ -64,9 +57,7 @@ options:
     type: dict
     suboptions:
       address:
-        description:
-          - V(http://HOST:PORT/PATH) is its statistics page, V(HOST:PORT) a stats socket over TCP, V(/PATH) a stats
-            socket on this machine. See M(shakenfist.rolling.haproxy_info).
+        description: As O(shakenfist.rolling.haproxy_info#module:address).
         type: str
         required: true
       backend:
@@ -77,25 +68,11 @@ options:
         description: The name of the server of this node in the backend.
         type: str
         required: true
-extends_documentation_fragment:
-  - shakenfist.rolling.attributes
-attributes:
-  check_mode:
-    support: full
-  diff_mode:
-    support: full
-  idempotent:
-    support: full
-author: The shakenfist.rolling authors (@shakenfist)
+extends_documentation_fragment: shakenfist.rolling.attributes
 """
 
 EXAMPLES = r"""
-- name: Drain the API of this node
-  shakenfist.rolling.drain:
-    unit: sf-api
-    url: http://10.0.0.1:13000/readyz
-
-- name: Drain the API of this node and see HAProxy let go of it
+- name: Drain the API of this node and see HAProxy mark it down
   shakenfist.rolling.drain:
     unit: sf-api
     url: http://10.0.0.2:13000/readyz
@@ -110,23 +87,19 @@ was_ready:
   description: Whether the unit was ready when the drain began.
   returned: always
   type: bool
-  sample: true
 not_ready_after:
   description: Seconds from the request to stop to the first C(503), V(null) if there was none.
   returned: when the unit was active, not in check mode
   type: float
-  sample: 0.11
 stopped_after:
   description: Seconds from the request to stop to the end of the unit, V(null) if it did not end.
   returned: when the unit was active, not in check mode
   type: float
-  sample: 25.3
 concerns:
   description: What the module has warned of, each in a sentence.
   returned: when the unit was active, not in check mode
   type: list
   elements: str
-  sample: []
 state:
   description: The state of the unit at the end, in words.
   returned: always
@@ -143,25 +116,20 @@ balancer:
   type: str
   sample: DOWN (L7STS 503)
 balancer_left_after:
-  description:
-    - Seconds from the request to stop until HAProxy sent no new requests to the server, that is, until its status was
-      not C(UP). V(0) if it was not C(UP) before, V(null) if HAProxy did not let go before the unit ended.
+  description: Seconds from the request to stop until HAProxy sent no new requests to the server, that is, until its
+    status was not C(UP). V(0) if it was not C(UP) before, V(null) if HAProxy still had it C(UP) when the unit ended.
   returned: when O(haproxy) is given, the unit was active and HAProxy could be reached, not in check mode
   type: float
-  sample: 3.42
 sessions_zero_after:
-  description:
-    - Seconds from the request to stop until HAProxy had let go and the server had no session left, V(null) if there
-      were sessions when the unit ended.
-    - It is RV(stopped_after) where the last sessions ended with the unit and HAProxy counted no error.
+  description: Seconds from the request to stop until the server was not C(UP) and had no session left, V(null) if there
+    were sessions when the unit ended. It is RV(stopped_after) where the last sessions ended with the unit and HAProxy
+    counted no error.
   returned: when O(haproxy) is given, the unit was active and HAProxy could be reached, not in check mode
   type: float
-  sample: 3.52
 failed_units:
   description: The unit, if it is what has failed.
   returned: failure
   type: list
-  sample: [sf-api]
 """
 
 import os
@@ -171,6 +139,7 @@ import time
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError, wait_for
 from ansible_collections.shakenfist.rolling.plugins.module_utils._haproxy import (
+    HAPROXY_OPTIONS,
     Haproxy,
     Unreachable,
     asks_http,
@@ -191,6 +160,8 @@ from ansible_collections.shakenfist.rolling.plugins.module_utils._systemd import
 )
 
 ENDED = ("inactive", "failed")
+# Seconds between two looks.
+INTERVAL = 0.1
 # How long one look may wait for an answer: with every worker busy a 503 can be late, and the unit's end must be seen.
 ANSWER_WITHIN = 2.0
 # The same for HAProxy, which is asked in every look.
@@ -215,12 +186,7 @@ class Balancer:
         self.haproxy = Haproxy(params["address"], BALANCER_WITHIN)
         self.params = params
         self.place = f"{params['backend']}/{params['server']}"
-        self.before = None
-        self.server = None
-        self.error = None
-        self.left_after = None
-        self.sessions_zero_after = None
-        self.pending = None
+        self.before = self.server = self.error = self.left_after = self.sessions_zero_after = self.pending = None
 
     def ask(self):
         return self.haproxy.server(self.params["backend"], self.params["server"])
@@ -241,8 +207,8 @@ class Balancer:
             kind = f"HAProxy's check of {self.place} is {check}, it does not ask {path}"
             if not check:
                 kind = f"HAProxy has no check of {self.place}"
-            raise RollingError(f"{kind}, so the balancer would not let go: use option httpchk GET {path}, and check in "
-                               f"the line of the server ({self.haproxy.shown}). Nothing was stopped")
+            raise RollingError(f"{kind}, so the balancer would not mark it down: use option httpchk GET {path}, and "
+                               f"check in the line of the server ({self.haproxy.shown}). Nothing was stopped")
 
     def sessions(self):
         """In words, how many requests of HAProxy's were in flight at the last look that counts."""
@@ -322,19 +288,15 @@ def is_gunicorn(words):
 class Drain:
     """One stop of one unit, watched."""
 
-    def __init__(self, systemd, params):
-        self.systemd = systemd
-        self.balancer = None
-        self.name = short(params["unit"])
-        self.params = params
+    def __init__(self, module):
+        self.module, self.params = module, module.params
+        self.systemd = Systemd(module.run_command)
+        self.name = short(self.params["unit"])
+        if self.params["haproxy"]:
+            hide_credentials(module, self.params["haproxy"]["address"])
         self.state = {}
-        self.answer = None
-        self.was_ready = False
-        self.undrained = ""
-        self.graceful = None
-        self.hurried = None
-        self.not_ready_after = None
-        self.stopped_after = None
+        self.was_ready, self.undrained = False, ""
+        self.balancer = self.answer = self.graceful = self.hurried = self.not_ready_after = self.stopped_after = None
         self.begin = self.knocked = 0.0
 
     def look_at_unit(self):
@@ -394,7 +356,7 @@ class Drain:
         """Stop the unit and watch it end."""
         self.begin = time.monotonic()
         self.systemd.stop(self.name)
-        wait_for(self.look, self.params["timeout"], self.params["interval"])
+        wait_for(self.look, self.params["timeout"], INTERVAL)
         self.undrained = self.without_503()
 
     def without_503(self):
@@ -423,7 +385,7 @@ class Drain:
                     f"{describe(self.state)}")
         if self.state.get("Result") != "success":
             return (f"expected {self.name} to end by itself; systemd had to kill it or it failed after "
-                    f"{self.stopped_after:.1f} s: {describe(self.state)}. Requests that it was serving were cut")
+                    f"{self.stopped_after:.1f} s: {describe(self.state)}. In-flight requests were cut")
         if self.undrained and not self.was_told():
             return (f"{self.undrained}. The balancer was not told, so requests may have failed. Tell it first: "
                     "-e drain_tell_first=true (docs/balancers.md)")
@@ -454,6 +416,43 @@ class Drain:
                          f"{self.name} (docs/upgrade.md, long requests)")
         return found
 
+    def watch_haproxy(self, balancer, path):
+        try:
+            balancer.look_before(path)
+            self.balancer = balancer
+        except Unreachable as exc:
+            self.module.warn(f"{exc.message}. Whether it marks {balancer.place} down is not witnessed")
+
+    def act(self):
+        path, haproxy = split_url(self.params["url"])[2], self.params["haproxy"]
+        balancer = Balancer(haproxy) if haproxy else None
+        state = self.look_before()
+        before = describe(state)
+        if state.get("LoadState") != "loaded":
+            raise RollingError(f"there is no unit {self.name} on this node: {before}")
+        if state["ActiveState"] in ENDED:
+            return dict(changed=False, was_ready=False, state=before)
+        self.was_ready = self.ask() == 200
+        if balancer:
+            self.watch_haproxy(balancer, path)
+        result = dict(changed=True, was_ready=self.was_ready, state=before)
+        if self.module.check_mode:
+            after = "inactive (dead)"
+            if self.balancer:
+                result["balancer_before"] = describe_server(balancer.before)
+        else:
+            self.stop()
+            after = describe(self.state)
+            result.update(state=after, not_ready_after=self.not_ready_after, stopped_after=self.stopped_after,
+                          concerns=self.concerns(), **(self.balancer.result() if self.balancer else {}))
+            for concern in result["concerns"]:
+                self.module.warn(concern)
+        result["diff"] = dict(before=f"{self.name}: {before}\n", after=f"{self.name}: {after}\n")
+        complaint = "" if self.module.check_mode else self.complaint()
+        if complaint:
+            raise RollingError(complaint, **result)
+        return result
+
 
 def main():
     module = AnsibleModule(
@@ -461,57 +460,17 @@ def main():
             unit=dict(type="str", required=True),
             url=dict(type="str", required=True),
             timeout=dict(type="float", default=90),
-            interval=dict(type="float", default=0.1),
             told=dict(type="bool", default=False),
             cut_short=dict(type="bool", default=False),
-            haproxy=dict(type="dict", options=dict(
-                address=dict(type="str", required=True),
-                backend=dict(type="str", required=True),
-                server=dict(type="str", required=True),
-            )),
+            haproxy=dict(type="dict", options=dict(**HAPROXY_OPTIONS, server=dict(type="str", required=True))),
         ),
         supports_check_mode=True,
     )
-    drain = Drain(Systemd(module.run_command), module.params)
-    haproxy = module.params["haproxy"]
-    if haproxy:
-        hide_credentials(module, haproxy["address"])
+    drain = Drain(module)
     try:
-        path = split_url(module.params["url"])[2]
-        balancer = Balancer(haproxy) if haproxy else None
-        state = drain.look_before()
-        if state.get("LoadState") != "loaded":
-            raise RollingError(f"there is no unit {drain.name} on this node: {describe(state)}")
-        before = describe(state)
-        if state["ActiveState"] in ENDED:
-            module.exit_json(changed=False, was_ready=False, state=before)
-        was_ready = drain.was_ready = drain.ask() == 200
-        if balancer:
-            try:
-                balancer.look_before(path)
-                drain.balancer = balancer
-            except Unreachable as exc:
-                module.warn(f"{exc.message}. Whether it lets go of {balancer.place} is not witnessed")
-        if module.check_mode:
-            looked = dict(balancer_before=describe_server(balancer.before)) if drain.balancer else {}
-            module.exit_json(changed=True, was_ready=was_ready, state=before, **looked,
-                             diff=dict(before=f"{drain.name}: {before}\n", after=f"{drain.name}: inactive (dead)\n"))
-        drain.stop()
+        result = drain.act()
     except RollingError as exc:
-        module.fail_json(msg=exc.message, failed_units=[drain.name])
-
-    after = describe(drain.state)
-    result = dict(changed=True, was_ready=was_ready, state=after, not_ready_after=drain.not_ready_after,
-                  stopped_after=drain.stopped_after,
-                  diff=dict(before=f"{drain.name}: {before}\n", after=f"{drain.name}: {after}\n"))
-    if drain.balancer:
-        result.update(drain.balancer.result())
-    result["concerns"] = drain.concerns()
-    for concern in result["concerns"]:
-        module.warn(concern)
-    complaint = drain.complaint()
-    if complaint:
-        module.fail_json(msg=complaint, failed_units=[drain.name], **result)
+        module.fail_json(msg=exc.message, failed_units=[drain.name], **exc.details)
     module.exit_json(**result)
 
 

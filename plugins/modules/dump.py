@@ -14,25 +14,15 @@ description:
     dump is whole. The services go on working meanwhile.
   - With O(scratch) it restores the dump into a scratch schema, compares the number of tables, and drops the scratch
     schema again.
-  - Reaches MariaDB with the address and the credentials of the node's configuration file. Only a node of the database
-    tier has them. No program gets the password as an argument.
+  - No program gets the password as an argument.
   - Tables, views, triggers and stored routines are dumped, as far as the user of the configuration may see them. Events
     of MariaDB's scheduler are not.
 requirements:
   - C(mariadb-dump) and C(mariadb), or C(mysqldump) and C(mysql), on the node
 options:
-  config:
-    description: The C(EnvironmentFile) with the database's address and credentials.
-    type: path
-    required: true
-  prefix:
-    description: The prefix that settings may carry in the file. With both spellings present the prefixed one counts.
-    type: str
-    default: ""
   directory:
-    description:
-      - Where to put the dump. It is created, with mode C(0700), if it does not exist.
-      - It must have as much free space as the database takes.
+    description: Where to put the dump, with as much free space as the database takes. It is created, with mode C(0700),
+      if it does not exist.
     type: path
     required: true
   name:
@@ -40,26 +30,20 @@ options:
     type: str
     required: true
   scratch:
-    description:
-      - Whether to try to restore the dump.
-      - This needs a user who may create further schemas, and for its time as much space on the database server as the
-        database takes. Where the user may not, the dump is kept unchecked, and RV(verified) says so.
+    description: Whether to try to restore the dump. This needs a user who may create further schemas, and for its time
+      as much space on the database server as the database takes. Where the user may not, the dump is kept unchecked,
+      and RV(verified) says so.
     type: bool
     default: true
-extends_documentation_fragment:
-  - shakenfist.rolling.attributes
+extends_documentation_fragment: [shakenfist.rolling.attributes, shakenfist.rolling.options.database]
 attributes:
   check_mode:
-    support: full
-    details:
-      - In check mode it asks for the size of the database and looks for the space, but dumps nothing.
+    details: In check mode it asks for the size of the database and checks the space, but dumps nothing.
   diff_mode:
     support: none
   idempotent:
     support: none
-    details:
-      - Every run makes a dump.
-author: The shakenfist.rolling authors (@shakenfist)
+    details: Every run makes a dump.
 """
 
 EXAMPLES = r"""
@@ -69,7 +53,6 @@ EXAMPLES = r"""
     prefix: SHAKENFIST_
     directory: /var/backups/shakenfist
     name: before-0.8.1
-  register: backup
 """
 
 RETURN = r"""
@@ -82,21 +65,14 @@ size:
   description: Its size in bytes.
   returned: success, not in check mode
   type: int
-  sample: 182044
-seconds:
-  description: How long dumping and checking took.
-  returned: success, not in check mode
-  type: float
-  sample: 1.93
 verified:
   description: In words, how far the dump was checked.
   returned: success, not in check mode
   type: str
   sample: complete, and restored into a scratch schema with all 5 tables
 restore:
-  description:
-    - The command for a person to restore it. It asks for the password. Stop C(sf-database) on all nodes before.
-    - It brings back the tables that are in the dump. Tables that were added since stay.
+  description: The command for a person to restore it. It asks for the password. Stop C(sf-database) on all nodes
+    before. It brings back the tables that are in the dump. Tables that were added since stay.
   returned: success, not in check mode
   type: str
   sample: >-
@@ -111,8 +87,8 @@ import shutil
 import time
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError, last_lines
-from ansible_collections.shakenfist.rolling.plugins.module_utils._environment import Database
+from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError, conclude, last_lines
+from ansible_collections.shakenfist.rolling.plugins.module_utils._environment import DATABASE_OPTIONS, Database
 
 OTHERWISE = "take a backup yourself and pass -e schema_backup=never"
 LAST_LINE = b"-- Dump completed"
@@ -255,7 +231,7 @@ def write_dump(client, path):
                        "--comments", f"--result-file={partial}", client.database.name)
         except ClientError as exc:
             raise RollingError(f"{os.path.basename(client.dump)} of the database {client.database.name} failed: {exc}. "
-                               f"No dump was kept. Mend that, or {OTHERWISE}") from None
+                               f"No dump was kept. Fix that, or {OTHERWISE}") from None
         if not last_line(partial).startswith(LAST_LINE):
             raise RollingError(f"the dump of the database {client.database.name} is cut off: its last line should "
                                f"begin with {LAST_LINE.decode()!r}. No dump was kept. Try again, or {OTHERWISE}")
@@ -271,7 +247,7 @@ def write_dump(client, path):
 def unusable(path, reason):
     """Set a dump aside that cannot be restored, and say so."""
     os.rename(path, path + ".unusable")
-    return RollingError(f"the dump {path}.unusable cannot be restored: {reason}. Mend that, or {OTHERWISE}",
+    return RollingError(f"the dump {path}.unusable cannot be restored: {reason}. Fix that, or {OTHERWISE}",
                         path=path + ".unusable")
 
 
@@ -322,7 +298,6 @@ def back_up(module):
         raise RollingError(f"directory is {directory!r}: give an absolute path")
     database = Database(params["config"], params["prefix"])
     path = os.path.join(directory, f"{name}-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}.sql")
-    begin = time.monotonic()
     with Client(module, database) as client:
         tables, size = client.look()
         check_space(directory, size, database.name)
@@ -336,28 +311,29 @@ def back_up(module):
         verified = "complete; not restored to check it"
         if params["scratch"]:
             verified = try_restore(client, path, tables)
-        return dict(changed=True, path=path, size=size, seconds=round(time.monotonic() - begin, 3), verified=verified,
+        return dict(changed=True, path=path, size=size, verified=verified,
                     restore=client.restore_command(path))
 
 
 def main():
     module = AnsibleModule(
         argument_spec=dict(
-            config=dict(type="path", required=True),
-            prefix=dict(type="str", default=""),
+            **DATABASE_OPTIONS,
             directory=dict(type="path", required=True),
             name=dict(type="str", required=True),
             scratch=dict(type="bool", default=True),
         ),
         supports_check_mode=True,
     )
-    try:
-        result = back_up(module)
-    except RollingError as exc:
-        module.fail_json(msg=exc.message, **exc.details)
-    except OSError as exc:
-        module.fail_json(msg=f"cannot write the dump: {exc.filename or module.params['directory']}: {exc.strerror}")
-    module.exit_json(**result)
+
+    def act():
+        try:
+            return back_up(module)
+        except OSError as exc:
+            where = exc.filename or module.params["directory"]
+            raise RollingError(f"cannot write the dump: {where}: {exc.strerror}") from exc
+
+    conclude(module, act)
 
 
 if __name__ == "__main__":

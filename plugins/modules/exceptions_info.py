@@ -9,23 +9,18 @@ DOCUMENTATION = r"""
 module: exceptions_info
 short_description: Look for new exceptions on a node
 version_added: 0.1.0
-description:
-  - Shaken Fist writes a file for each unhandled exception of a daemon. This module returns the files that are newer
-    than a moment, such as the restart of the daemons.
-  - Only names are returned, the files are not read.
+description: Shaken Fist writes a file for each unhandled exception of a daemon. Returns the names of those that were
+  changed after a moment, such as the restart of the daemons. The files are not read.
 options:
   path:
     description: The directory with the exceptions. One that is not there has none.
     type: path
     required: true
   since:
-    description: The moment after which a file was changed to be new, in seconds since the epoch.
+    description: The moment, in seconds since the epoch.
     type: float
     required: true
-extends_documentation_fragment:
-  - shakenfist.rolling.attributes
-  - shakenfist.rolling.attributes.info
-author: The shakenfist.rolling authors (@shakenfist)
+extends_documentation_fragment: shakenfist.rolling.attributes.info
 """
 
 EXAMPLES = r"""
@@ -33,12 +28,11 @@ EXAMPLES = r"""
   shakenfist.rolling.exceptions_info:
     path: /srv/shakenfist/exceptions
     since: 1763700000.25
-  register: exceptions
 """
 
 RETURN = r"""
 files:
-  description: The names of the new files, the newest first, 20 of them at most.
+  description: The names of the new files, the newest first, 20 at most.
   returned: success
   type: list
   elements: str
@@ -47,13 +41,12 @@ count:
   description: How many new files there are.
   returned: success
   type: int
-  sample: 1
 """
 
 import os
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError
+from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError, conclude
 
 AT_MOST = 20
 
@@ -78,19 +71,16 @@ def new_files(path, since):
     return [name for dummy, name in sorted(found, reverse=True)]
 
 
+def look(path, since):
+    files = new_files(path, since)
+    return dict(files=files[:AT_MOST], count=len(files))
+
+
 def main():
     module = AnsibleModule(
-        argument_spec=dict(
-            path=dict(type="path", required=True),
-            since=dict(type="float", required=True),
-        ),
-        supports_check_mode=True,
-    )
-    try:
-        files = new_files(module.params["path"], module.params["since"])
-    except RollingError as exc:
-        module.fail_json(msg=exc.message)
-    module.exit_json(changed=False, files=files[:AT_MOST], count=len(files))
+        argument_spec=dict(path=dict(type="path", required=True), since=dict(type="float", required=True)),
+        supports_check_mode=True)
+    conclude(module, lambda: look(**module.params))
 
 
 if __name__ == "__main__":

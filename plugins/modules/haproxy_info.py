@@ -7,34 +7,23 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: haproxy_info
-short_description: Ask HAProxy what it thinks of the servers of a backend
+short_description: Ask HAProxy what it says of the servers of a backend
 version_added: 0.1.0
 description:
   - Asks an HAProxy over its statistics page or its stats socket, and returns what it says of the servers of a backend.
-  - A node whose readiness URL says C(200) does not serve before the balancer has taken it back, some checks later. This
+  - A node whose readiness URL says C(200) does not serve before the balancer marks it up, some checks later. This
     module waits for that, and tells before an upgrade whether HAProxy asks the readiness URL at all.
 options:
-  address:
-    description:
-      - V(http://HOST:PORT/PATH) is its statistics page, as in C(stats uri). V(http://USER:PASSWORD@HOST:PORT/PATH)
-        where C(stats auth) wants it; user and password are kept out of the result.
-      - V(HOST:PORT) is a stats socket over TCP.
-      - V(/PATH) is a stats socket on the machine that the module runs on.
-    type: str
-    required: true
-  backend:
-    description: The name of the backend.
-    type: str
-    required: true
   servers:
-    description: The names of the servers to look at. All servers of the backend if it is not given.
+    description: The names of the servers to look at. All servers of the backend by default. An unknown one is not
+      waited for.
     type: list
     elements: str
   expect:
     description:
       - What every one of the servers is expected to be.
-      - V(up) means that HAProxy sends it requests, its status is C(UP) or, unless O(checked), C(no check).
-      - V(down) means that HAProxy sends it none, its status is another one, such as C(DOWN), C(DRAIN), C(MAINT) or
+      - V(up) means that HAProxy sends it requests. Its status is C(UP) or, unless O(checked), C(no check).
+      - V(down) means that HAProxy sends it none. Its status is another one, such as C(DOWN), C(DRAIN), C(MAINT) or
         C(NOLB).
     type: str
     choices: [any, up, down]
@@ -47,34 +36,21 @@ options:
         a problem.
     type: bool
     default: false
-  timeout:
-    description:
-      - For how many seconds to wait for what is expected; the module fails when they run out. An unknown backend or
-        server is not waited for.
-      - V(0) looks once, never fails for what it saw, and returns it.
-    type: float
-    default: 0
-  interval:
-    description: Seconds between two looks.
-    type: float
-    default: 0.2
 extends_documentation_fragment:
-  - shakenfist.rolling.attributes
-  - shakenfist.rolling.attributes.info
+  [shakenfist.rolling.attributes.info, shakenfist.rolling.options.haproxy, shakenfist.rolling.options.wait]
 seealso:
   - module: shakenfist.rolling.haproxy_server
   - module: shakenfist.rolling.drain
-author: The shakenfist.rolling authors (@shakenfist)
 """
 
 EXAMPLES = r"""
-- name: Does HAProxy ask the readiness URL of every node?
+- name: Learn whether HAProxy asks the readiness URL of every node
   shakenfist.rolling.haproxy_info:
     address: http://10.0.0.9:8404/stats
     backend: sf-api
     checked: true
 
-- name: Wait until HAProxy has taken this node back
+- name: Wait until HAProxy marks this node up
   shakenfist.rolling.haproxy_info:
     address: 10.0.0.9:9999
     backend: sf-api
@@ -88,7 +64,6 @@ reachable:
   description: Whether HAProxy gave its statistics at the last look.
   returned: always
   type: bool
-  sample: true
 problems:
   description: What was not as expected at the last look, one sentence each.
   returned: always
@@ -96,66 +71,29 @@ problems:
   elements: str
   sample: ["HAProxy http://10.0.0.9:8404/stats says DOWN (L7STS 503) for sf-api/sf-2, expected UP"]
 servers:
-  description: The servers that were asked for, by name.
+  description:
+    - The servers that were asked for, by name. C(status) is as HAProxy says it, C(sessions) how many it has now.
+    - The last check is C(check_status), empty if the server has none, C(check_code), the status of HTTP, and
+      C(last_check), in words. If C(tracks) names another server, it is the check of that one.
+    - C(errors) is how many requests had no connection, no answer, or one that broke off since HAProxy was started.
+      V(null) where HAProxy does not count them.
   returned: always
   type: dict
   sample:
-    sf-2:
-      status: UP
-      sessions: 1
-      check_status: L7OK
-      check_code: "200"
-      last_check: Layer7 check passed
-      weight: 1
-      mode: http
-      tracks: ""
-      errors: 0
-  contains:
-    status:
-      description: As HAProxy says it, such as C(UP), C(UP 2/3), C(DOWN), C(DRAIN), C(MAINT), C(NOLB) or C(no check).
-      type: str
-    sessions:
-      description: How many sessions it has now.
-      type: int
-    check_status:
-      description:
-        - The last check, such as C(L7OK) or C(L4CON), with C(* ) before it while the next one is under way. Empty if
-          the server has no check.
-        - This and the next two are those of the tracked server where RV(servers.tracks) is one.
-      type: str
-    check_code:
-      description: The status of HTTP that the check got, or an empty string.
-      type: str
-    last_check:
-      description: The last check in words.
-      type: str
-    weight:
-      description: Its weight.
-      type: int
-    mode:
-      description: C(http) or C(tcp).
-      type: str
-    tracks:
-      description: The server that this one tracks, V(BACKEND/SERVER), or an empty string.
-      type: str
-    errors:
-      description:
-        - How many requests failed at the server since HAProxy was started, that is, had no connection, no answer, or
-          one that broke off.
-        - V(null) where HAProxy does not count them.
-      type: int
+    sf-2: {"status": "UP", "sessions": 1, "check_status": "L7OK", "check_code": "200",
+      "last_check": "Layer7 check passed", "tracks": "", "errors": 0}
 waited:
   description: How long that took, in seconds.
   returned: always
   type: float
-  sample: 2.41
 """
 
 import time
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError, wait_for
+from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError, conclude, wait_for
 from ansible_collections.shakenfist.rolling.plugins.module_utils._haproxy import (
+    HAPROXY_OPTIONS,
     Haproxy,
     UnknownName,
     asks_http,
@@ -165,8 +103,8 @@ from ansible_collections.shakenfist.rolling.plugins.module_utils._haproxy import
     is_up,
 )
 
-# How long one look may wait for an answer.
-ANSWER_WITHIN = 5.0
+# Seconds between two looks, and for which one look may wait for an answer.
+INTERVAL, ANSWER_WITHIN = 0.2, 5.0
 
 
 class Watch:
@@ -250,35 +188,30 @@ class Watch:
         return ". And ".join([words, *checks])
 
 
+def ask(params):
+    begin = time.monotonic()
+    watch = Watch(Haproxy(params["address"], min(ANSWER_WITHIN, params["timeout"] or ANSWER_WITHIN)), params)
+    wait_for(watch.look, params["timeout"], INTERVAL)
+    result = dict(reachable=watch.reachable, problems=watch.problems(), servers=watch.servers,
+                  waited=round(time.monotonic() - begin, 3))
+    if params["timeout"] and result["problems"]:
+        raise RollingError(watch.complaint(), **result)
+    return result
+
+
 def main():
     module = AnsibleModule(
         argument_spec=dict(
-            address=dict(type="str", required=True),
-            backend=dict(type="str", required=True),
+            **HAPROXY_OPTIONS,
             servers=dict(type="list", elements="str"),
             expect=dict(type="str", choices=["any", "up", "down"], default="any"),
             checked=dict(type="bool", default=False),
             timeout=dict(type="float", default=0),
-            interval=dict(type="float", default=0.2),
         ),
         supports_check_mode=True,
     )
-    params = module.params
-    begin = time.monotonic()
-    hide_credentials(module, params["address"])
-    try:
-        haproxy = Haproxy(params["address"], min(ANSWER_WITHIN, params["timeout"] or ANSWER_WITHIN))
-    except RollingError as exc:
-        module.fail_json(msg=exc.message)
-    watch = Watch(haproxy, params)
-    wait_for(watch.look, params["timeout"], params["interval"])
-
-    problems = watch.problems()
-    result = dict(changed=False, reachable=watch.reachable, problems=problems, servers=watch.servers,
-                  waited=round(time.monotonic() - begin, 3))
-    if params["timeout"] and problems:
-        module.fail_json(msg=watch.complaint(), **result)
-    module.exit_json(**result)
+    hide_credentials(module, module.params["address"])
+    conclude(module, lambda: ask(module.params))
 
 
 if __name__ == "__main__":

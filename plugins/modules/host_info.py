@@ -9,9 +9,8 @@ DOCUMENTATION = r"""
 module: host_info
 short_description: Look at what a host offers an upgrade
 version_added: 0.1.0
-description:
-  - Returns what an upgrade wants to know of a host before it begins, such as its clock, the space on its disk, who may
-    write to the directories of the releases, and which programs it has.
+description: Returns what an upgrade wants to know of a host before it begins, such as its clock, the space on its disk,
+  who may write to the directories of the releases, and which programs it has.
 options:
   path:
     description: The virtualenv, or the link to the active release.
@@ -22,9 +21,8 @@ options:
     type: path
     required: true
   reference:
-    description:
-      - What the controller's clock said when it asked, in seconds since the epoch.
-      - The way to the host takes some time, which is in RV(clock_offset), too.
+    description: What the controller's clock said when it asked, in seconds since the epoch. The time that the way to
+      the host takes is in RV(clock_offset), too.
     type: float
   commands:
     description: Names of programs to look for.
@@ -36,10 +34,7 @@ options:
     type: list
     elements: path
     default: []
-extends_documentation_fragment:
-  - shakenfist.rolling.attributes
-  - shakenfist.rolling.attributes.info
-author: The shakenfist.rolling authors (@shakenfist)
+extends_documentation_fragment: shakenfist.rolling.attributes.info
 """
 
 EXAMPLES = r"""
@@ -49,7 +44,6 @@ EXAMPLES = r"""
     releases: /srv/shakenfist/releases
     reference: "{{ now().timestamp() }}"
     commands: [mariadb-dump, git]
-  register: host
 """
 
 RETURN = r"""
@@ -57,22 +51,18 @@ clock_offset:
   description: How many seconds the host's clock is ahead of O(reference). V(null) without O(reference).
   returned: success
   type: float
-  sample: 0.412
 needed:
-  description:
-    - How many bytes a clone of the active release takes, V(0) if there is none. A file with several names counts once.
+  description: How many bytes a clone of the active release takes, V(0) if there is none. A file with several names
+    counts once.
   returned: success
   type: int
-  sample: 431816704
 free:
-  description: How many bytes there are on the file system of O(releases), or of its nearest parent that is there.
+  description: How many bytes are free on the file system of O(releases), or of its nearest parent that is there.
   returned: success
   type: int
-  sample: 21474836480
 unsafe:
-  description:
-    - Who else than root can change what root runs, one sentence for each fault.
-    - Looked at are O(releases), all directories above it, and the active release, as far as they are there.
+  description: Who else than root can change what root runs, one sentence for each fault. Looked at are O(releases), all
+    directories above it, and the active release, as far as they are there.
   returned: success
   type: list
   elements: str
@@ -81,7 +71,6 @@ same_file_system:
   description: Whether the directory that holds O(path) and O(releases), or its nearest parent, are on one file system.
   returned: success
   type: bool
-  sample: true
 programs:
   description: Where each of O(commands) is, an empty string if it is nowhere.
   returned: success
@@ -92,7 +81,6 @@ directories:
   returned: success
   type: list
   elements: str
-  sample: ["/srv/shakenfist/events"]
 machine:
   description: The architecture of the host, as C(uname -m) says it.
   returned: success
@@ -101,13 +89,14 @@ machine:
 """
 
 import os
+import pathlib
 import platform
 import shlex
 import stat
 import time
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError
+from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError, conclude, size
 
 
 def nearest(path):
@@ -117,26 +106,6 @@ def nearest(path):
     return path
 
 
-def size(path):
-    """How many bytes a directory takes on the disk."""
-    seen, total = set(), 0
-
-    def complain(exc):
-        if not isinstance(exc, FileNotFoundError):
-            raise exc
-
-    for root, directories, files in os.walk(path, onerror=complain):
-        for name in ["", *files, *(name for name in directories if os.path.islink(os.path.join(root, name)))]:
-            try:
-                found = os.lstat(os.path.join(root, name))
-            except FileNotFoundError:
-                continue  # a running daemon writes its byte code here
-            if (found.st_dev, found.st_ino) not in seen:
-                seen.add((found.st_dev, found.st_ino))
-                total += found.st_blocks * 512
-    return total
-
-
 def owner_and_mode(path):
     found = os.stat(path)
     return found.st_uid, stat.S_IMODE(found.st_mode)
@@ -144,11 +113,7 @@ def owner_and_mode(path):
 
 def upwards(path):
     """The path and all directories above it."""
-    found = [path]
-    while path != os.path.dirname(path):
-        path = os.path.dirname(path)
-        found.append(path)
-    return found
+    return [path, *map(str, pathlib.PurePath(path).parents)]
 
 
 def unsafe(path, releases):
@@ -168,17 +133,21 @@ def unsafe(path, releases):
     return words
 
 
-def look(path, releases):
-    """What the file systems offer."""
+def look(module, now):
+    params = module.params
+    path, releases = (os.path.abspath(params[name]) for name in ("path", "releases"))
     place = nearest(releases)
     try:
         disk = os.statvfs(place)
         return dict(
+            clock_offset=None if params["reference"] is None else round(now - params["reference"], 3),
             needed=size(os.path.realpath(path)),
             free=disk.f_bavail * disk.f_frsize,
             unsafe=unsafe(path, releases),
             same_file_system=os.stat(nearest(os.path.dirname(path))).st_dev == os.stat(place).st_dev,
-        )
+            machine=platform.machine(),
+            directories=[directory for directory in params["directories"] if os.path.isdir(directory)],
+            programs={name: module.get_bin_path(name) or "" for name in params["commands"]})
     except OSError as exc:
         raise RollingError(f"cannot look at {exc.filename or path}: {exc.strerror}. This must run as root") from exc
 
@@ -194,17 +163,9 @@ def main():
         ),
         supports_check_mode=True,
     )
-    params = module.params
     # First of all: the rest takes its time.
-    offset = None if params["reference"] is None else round(time.time() - params["reference"], 3)
-    path, releases = (os.path.abspath(params[name]) for name in ("path", "releases"))
-    try:
-        found = look(path, releases)
-    except RollingError as exc:
-        module.fail_json(msg=exc.message)
-    module.exit_json(changed=False, clock_offset=offset, machine=platform.machine(),
-                     directories=[directory for directory in params["directories"] if os.path.isdir(directory)],
-                     programs={name: module.get_bin_path(name) or "" for name in params["commands"]}, **found)
+    now = time.time()
+    conclude(module, lambda: look(module, now))
 
 
 if __name__ == "__main__":

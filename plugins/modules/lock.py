@@ -7,16 +7,16 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: lock
-short_description: Let only one roll at a time touch a cluster
+short_description: Let only one run at a time touch a cluster
 version_added: 0.1.0
 description:
-  - The lock is a file on one node that all operators agree on. It says who holds it, since when, and what the roll is
+  - The lock is a file on one node that all operators agree on. It says who holds it, since when, and what the run is
     doing.
   - A lock has a lease. One that was not renewed within it is taken over, and so is one whose process is known to be
     gone, because it ran on the same controller. Both give a warning.
-  - Any operator may ask the run that holds the lock to pause or to stop. That wish is kept in the lock, so it ends with
-    it and with a take-over, which says so, and never meets a later run.
-  - A module of the controller goes with it, which fills in O(holder) and O(dead), and heeds the wish.
+  - Any operator may ask the lock holder to pause or to stop. That request is kept in the lock. It ends with it and with
+    a take-over, which says so, and never meets a later run.
+  - A module of the controller goes with it, which fills in O(holder) and O(dead), and heeds the request.
 options:
   path:
     description: The file. Its directory must exist.
@@ -29,15 +29,14 @@ options:
         RV(stopped). Where it was asked to pause it says so once, and renews the lock every 3 seconds until it may go
         on.
       - V(free) removes it if it is ours; the lock of another run is left alone.
-      - V(wished) asks the run that holds the lock for O(wish), whoever it is. Sets nothing if there is none, or if its
-        process is known to be gone.
+      - V(wished) asks the lock holder for O(wish), whoever it is. Sets nothing if there is none, or if its process is
+        known to be gone.
     type: str
     choices: [held, renewed, free, wished]
     default: held
   wish:
-    description:
-      - With O(state=wished), what the run is asked for the next time that it renews the lock. The last wish holds.
-      - V(resume) takes the one before back.
+    description: With O(state=wished), what the run is asked for the next time that it renews the lock. The last request
+      holds. V(resume) takes the one before back.
     type: str
     choices: [pause, stop, resume]
     default: resume
@@ -46,9 +45,8 @@ options:
     type: str
     default: ""
   pause_timeout:
-    description:
-      - With O(state=renewed), for how many seconds a run that was asked to pause waits, before it stops as if asked to.
-        Without a limit if it is V(0) or less.
+    description: With O(state=renewed), for how many seconds a run that was asked to pause waits, before it stops as if
+      asked to. Without a limit if it is V(0) or less.
     type: float
     default: 0
   caution:
@@ -56,12 +54,12 @@ options:
     type: str
     default: ""
   doing:
-    description: What the roll is doing now, in words for people.
+    description: What the run is doing now, in words for people.
     type: str
     default: ""
   lease:
-    description:
-      - For how many seconds the lock holds without being renewed, by the clock of the node that has it. More than 0.
+    description: For how many seconds the lock holds without being renewed, by the clock of the node that has it. More
+      than 0.
     type: float
     default: 1800
   takeover:
@@ -69,43 +67,18 @@ options:
     type: bool
     default: false
   holder:
-    description: Who asks. Filled in on the controller; what is given here is not used.
+    description: Who asks, with C(user), C(host), C(boot), C(pid), C(started) and C(run). Filled in on the controller.
     type: dict
-    suboptions:
-      user:
-        description: The person.
-        type: str
-      host:
-        description: The name of the controller.
-        type: str
-      boot:
-        description: The id of its boot and of its process namespace, empty where it has none.
-        type: str
-      pid:
-        description: The process id of C(ansible-playbook).
-        type: int
-      started:
-        description: When that process started, in clock ticks since the boot, empty where that is not known.
-        type: str
-      run:
-        description: The id of the run, made from the others.
-        type: str
   dead:
     description: The id of a run that is known to be gone. Filled in on the controller.
     type: str
     default: ""
-extends_documentation_fragment:
-  - shakenfist.rolling.attributes
+extends_documentation_fragment: shakenfist.rolling.attributes
 attributes:
   check_mode:
-    support: full
-    details:
-      - In check mode a lock of another run still fails the module.
+    details: In check mode a lock of another run still fails the module.
   diff_mode:
     support: none
-  idempotent:
-    support: full
-author: The shakenfist.rolling authors (@shakenfist)
 """
 
 EXAMPLES = r"""
@@ -114,67 +87,46 @@ EXAMPLES = r"""
     path: /srv/shakenfist/rolling.lock
     doing: staging the release
 
-- name: Free it
-  shakenfist.rolling.lock:
-    path: /srv/shakenfist/rolling.lock
-    state: free
-
-- name: Let whoever rolls wait before the next node
+- name: Let the lock holder wait before the next node
   shakenfist.rolling.lock:
     path: /srv/shakenfist/rolling.lock
     state: wished
     wish: pause
-    reason: the storage is being mended
+    reason: the storage is being repaired
 """
 
 RETURN = r"""
 lock:
-  description: The lock as it is now, V(null) if nobody holds it.
+  description:
+    - The lock as it is now, V(null) if nobody holds it. C(since) and C(renewed) are in seconds since the epoch.
+    - C(boot) is the id of the controller's boot and of its process namespace, C(started) when the process C(pid)
+      started, in clock ticks since that boot. Both are empty where they are not known.
   returned: always
   type: dict
-  sample:
-    user: alice
-    host: admin
-    boot: 0f4d3c2b-1111-2222-3333-444455556666 pid:[4026531836]
-    pid: 4711
-    started: "123456"
-    run: 1a2b3c4d
-    since: 1763700000.0
-    renewed: 1763700120.0
-    lease: 1800.0
-    doing: rolling sf-2
+  sample: {"user": "alice", "host": "admin", "boot": "0f4d3c2b-1111-2222-3333-444455556666 pid:[4026531836]",
+    "pid": 4711, "started": "123456", "run": "1a2b3c4d", "since": 1763700000.0, "renewed": 1763700120.0,
+    "lease": 1800.0, "doing": "rolling sf-2"}
 wish:
   description: What the run is asked for, V(null) if for nothing, with C(words) for people.
   returned: when O(state=renewed) or O(state=wished)
   type: dict
-  sample:
-    want: pause
-    user: bob
-    host: desk
-    since: 1763700100.0
-    reason: the storage is being mended
-    words: "bob@desk asked for that at 2025-11-21 04:41:40 UTC (20 s ago): the storage is being mended"
+  sample: {"want": "pause", "user": "bob", "host": "desk", "since": 1763700100.0,
+    "reason": "the storage is being repaired",
+    "words": "bob@desk asked for that at 2025-11-21 04:41:40 UTC (20 s ago): the storage is being repaired"}
 stopped:
   description: Whether the module fails because the run was asked to stop, or to pause for more than O(pause_timeout).
   returned: when O(state=renewed), on such a failure
   type: bool
-  sample: true
 paused:
-  description: Since when and until when the run has waited, in seconds since 1970 on the controller's clock.
+  description: Since when and until when the run has waited, in seconds since the epoch on the controller's clock.
   returned: when O(state=renewed) and the run was asked to pause, and then to go on
   type: list
   elements: float
-  sample: [1763700100.0, 1763702000.0]
 msg:
-  description: What the wish will do, in words.
+  description: What the request will do, in words.
   returned: when O(state=wished)
   type: str
   sample: "Asked alice@admin, pid 4711, run 1a2b3c4d (renewed 8 s ago, doing: rolling sf-2) to go on."
-taken_over:
-  description: The lock that was taken over, with C(why). V(null) if none was.
-  returned: when O(state=held)
-  type: dict
-  sample: null
 """
 
 import fcntl
@@ -184,7 +136,7 @@ import time
 from contextlib import contextmanager
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError
+from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError, conclude
 from ansible_collections.shakenfist.rolling.plugins.module_utils._lock import (
     LATEST,
     WHO,
@@ -258,7 +210,6 @@ def hold(module, lock, now):
     """Take or renew the lock."""
     params = module.params
     mine = bool(lock) and lock["run"] == params["holder"]["run"]
-    taken_over = None
     if params["state"] == "renewed" and not mine:
         raise RollingError("the lock was lost: " + (conflict(params["path"], lock, now) if lock is not None else
                            f"{params['path']} is gone. Run the command again"), lock=lock)
@@ -266,7 +217,6 @@ def hold(module, lock, now):
         why = may_take(lock, params, now)
         if not why:
             raise RollingError(conflict(params["path"], lock, now), lock=lock)
-        taken_over = dict(lock, why=why)
         module.warn(f"The lock of {who(lock) if lock else 'somebody unknown'} was taken over: {why}.")
         if lock.get("wish"):
             module.warn(f"That run was asked to {lock['wish']['want']}; this one is not, ask again if it ought to be. "
@@ -281,8 +231,7 @@ def hold(module, lock, now):
     new.update(since=before["since"], renewed=now, lease=params["lease"], doing=doing, wish=wish)
     if not module.check_mode:
         write(params["path"], new)
-    result = dict(changed=not mine, lock=new)
-    return dict(result, wish=told(wish, now)) if params["state"] == "renewed" else dict(result, taken_over=taken_over)
+    return dict(changed=not mine, lock=new, **(dict(wish=told(wish, now)) if params["state"] == "renewed" else {}))
 
 
 def free(module, lock):
@@ -293,7 +242,8 @@ def free(module, lock):
         try:
             os.unlink(module.params["path"])
         except OSError as exc:
-            raise RollingError(f"cannot remove the lock {module.params['path']}: {exc.strerror}") from exc
+            raise RollingError(f"cannot remove the lock {module.params['path']}: {exc.strerror}. Remove it by "
+                               "hand") from exc
     return dict(changed=True, lock=None)
 
 
@@ -339,6 +289,19 @@ def outcome(module, lock, before, gone, now):
     return f"{asked} {run} to {want} before its next node.\nOne that has no node left to do ends as usual.{instead}"
 
 
+def act(module):
+    path, state, lease = (module.params[name] for name in ("path", "state", "lease"))
+    if not (module.params["holder"] or {}).get("run"):
+        raise RollingError("nobody said who asks for the lock: call shakenfist.rolling.lock as a task of a playbook")
+    if not 0 < lease < LATEST:
+        raise RollingError(f"lease is {lease}: give seconds, more than 0, such as 1800")
+    with alone(path):
+        lock = read(path)
+        if state == "free":
+            return free(module, lock)
+        return (ask if state == "wished" else hold)(module, lock, time.time())
+
+
 def main():
     module = AnsibleModule(
         argument_spec=dict(
@@ -351,28 +314,12 @@ def main():
             doing=dict(type="str", default=""),
             lease=dict(type="float", default=1800),
             takeover=dict(type="bool", default=False),
-            holder=dict(type="dict", options=dict(
-                user=dict(type="str"), host=dict(type="str"), boot=dict(type="str"), pid=dict(type="int"),
-                started=dict(type="str"), run=dict(type="str"))),
+            holder=dict(type="dict"),
             dead=dict(type="str", default=""),
         ),
         supports_check_mode=True,
     )
-    if not (module.params["holder"] or {}).get("run"):
-        module.fail_json(msg="nobody said who asks for the lock: call shakenfist.rolling.lock as a task of a playbook")
-    path = module.params["path"]
-    if not 0 < module.params["lease"] < LATEST:
-        module.fail_json(msg=f"lease is {module.params['lease']}: give seconds, more than 0, such as 1800")
-    try:
-        with alone(path):
-            lock = read(path)
-            if module.params["state"] == "free":
-                result = free(module, lock)
-            else:
-                result = (ask if module.params["state"] == "wished" else hold)(module, lock, time.time())
-    except RollingError as exc:
-        module.fail_json(msg=exc.message, **exc.details)
-    module.exit_json(**result)
+    conclude(module, lambda: act(module))
 
 
 if __name__ == "__main__":

@@ -10,50 +10,40 @@ module: lock_info
 short_description: Look who holds the lock of a cluster
 version_added: 0.1.0
 description:
-  - Returns who rolls the cluster, by the file that M(shakenfist.rolling.lock) keeps. Takes nothing, and waits for
-    nobody.
+  - Returns the lock holder, by the file that M(shakenfist.rolling.lock) keeps. Takes nothing, and waits for nobody.
   - A module of the controller goes with it, which sees whether the holder ran on this same controller and is gone.
 options:
   path:
     description: The file. If it is not there, nobody holds the lock.
     type: path
     required: true
-extends_documentation_fragment:
-  - shakenfist.rolling.attributes
-  - shakenfist.rolling.attributes.info
-author: The shakenfist.rolling authors (@shakenfist)
+extends_documentation_fragment: shakenfist.rolling.attributes.info
 """
 
 EXAMPLES = r"""
-- name: Look whether somebody rolls the cluster
+- name: Look whether an upgrade is running
   shakenfist.rolling.lock_info:
     path: /srv/shakenfist/rolling.lock
-  register: lock
 """
 
 RETURN = r"""
 lock:
-  description:
-    - The lock, as RV(shakenfist.rolling.lock#module:lock). V(null) if nobody holds it, empty if the file cannot be
-      read.
+  description: The lock, as RV(shakenfist.rolling.lock#module:lock). V(null) if nobody holds it, empty if the file
+    cannot be read.
   returned: always
   type: dict
-  sample: null
 ran_out:
   description: Whether its lease is over, by the clock of the node, so that the next run takes it over.
   returned: always
   type: bool
-  sample: false
 gone:
   description: Whether its holder ran on this controller and is gone, so that the next run from here takes it over.
   returned: always
   type: bool
-  sample: false
 held:
   description: Whether somebody holds it, so that no other run takes it over by itself.
   returned: always
   type: bool
-  sample: true
 words:
   description: Who holds it, since when and what for, in words, and what that run is asked for.
   returned: always

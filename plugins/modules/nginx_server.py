@@ -11,46 +11,30 @@ short_description: Take a server of an upstream of nginx out of rotation, or bac
 version_added: 0.1.0
 description:
   - Marks the lines C(server ADDRESS ...;) of a server as C(down) in the configuration, has it tested, has nginx reload
-    it, and sees every worker of nginx work with it. For an nginx that does not check its servers, that is, for any but
-    the commercial one.
+    it, and sees every worker of nginx work with it. For an nginx without active health checks, that is, for any but the
+    commercial one.
   - "A line that this module has marked ends with the comment C(# out of rotation: shakenfist.rolling). Only such a line
     is ever taken back, to the byte that it was before. A line that is C(down) without it was marked by somebody else
     and is left so."
   - Runs on the machine of nginx, as root.
 options:
   path:
-    description:
-      - The file that has the lines of the servers, the one with C(upstream NAME {) or one that it includes.
-      - In a file with several upstreams the server is taken out of all of them.
+    description: The file that has the lines of the servers, the one with C(upstream NAME {) or one that it includes. In
+      a file with several upstreams the server is taken out of all of them.
     type: path
     required: true
   server:
     description: The address of the server, as it is written there, such as V(10.0.0.1:13000).
     type: str
     required: true
-  state:
-    description:
-      - V(drain) sends it no new requests. Those that it has are finished.
-      - V(ready) undoes that.
-    type: str
-    choices: [drain, ready]
-    required: true
   allow_last:
-    description:
-      - Whether the server may be taken out although the upstream has other servers, and all of these are C(down). The
-        upstream then serves nobody.
+    description: Whether the server may be taken out although all other servers of the upstream are C(down). The
+      upstream then serves nobody.
     type: bool
     default: false
-  sessions_timeout:
-    description:
-      - With O(state=drain), for how many seconds to wait until nginx has no connection to the server left; the module
-        fails when they run out. V(0) does not wait.
-    type: float
-    default: 0
   reload_timeout:
-    description:
-      - For how many seconds to wait until every worker of nginx works with the new configuration. Workers with the old
-        one only finish the requests that they have, and are not waited for.
+    description: For how many seconds to wait until every worker of nginx works with the new configuration. Workers with
+      the old one only finish in-flight requests, and are not waited for.
     type: float
     default: 30
   test_command:
@@ -62,21 +46,13 @@ options:
     description: The file with the process id of nginx, as C(pid) in its configuration says.
     type: path
     default: /run/nginx.pid
-extends_documentation_fragment:
-  - shakenfist.rolling.attributes
+extends_documentation_fragment: [shakenfist.rolling.attributes, shakenfist.rolling.options.rotation]
 attributes:
   check_mode:
-    support: full
-    details:
-      - The configuration is tested as it is.
-  diff_mode:
-    support: full
-  idempotent:
-    support: full
+    details: The configuration is tested as it is.
 seealso:
   - module: shakenfist.rolling.apache_member
   - module: shakenfist.rolling.haproxy_server
-author: The shakenfist.rolling authors (@shakenfist)
 """
 
 EXAMPLES = r"""
@@ -87,32 +63,21 @@ EXAMPLES = r"""
     state: drain
     sessions_timeout: 30
   delegate_to: lb
-
-- name: Take it back, if it was this collection that has taken it out
-  shakenfist.rolling.nginx_server:
-    path: /etc/nginx/conf.d/sf-api.conf
-    server: 10.0.0.2:13000
-    state: ready
-  delegate_to: lb
 """
 
 RETURN = r"""
 was:
-  description:
-    - What the server was before. V(ready) got requests, V(drain) got none because of an earlier call of this module,
-      V(out) got none because of somebody else.
+  description: What the server was before. V(ready) got requests, V(drain) got none because of an earlier call of this
+    module, V(out) got none because of somebody else.
   returned: when the server was found
   type: str
-  sample: ready
 sessions:
   description: How many connections the processes of nginx have to it at the end.
   returned: when the server was found
   type: int
-  sample: 0
 """
 
 import contextlib
-import fcntl
 import glob
 import os
 import re
@@ -123,7 +88,13 @@ import tempfile
 import time
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError, last_lines, wait_for
+from ansible_collections.shakenfist.rolling.plugins.module_utils._common import (
+    RollingError,
+    flocked,
+    last_lines,
+    wait_for,
+)
+from ansible_collections.shakenfist.rolling.plugins.module_utils._rotation import OPTIONS
 
 PROC = "/proc"
 MARK = "  # out of rotation: shakenfist.rolling"
@@ -135,8 +106,8 @@ TICK = 1 / os.sysconf("SC_CLK_TCK")  # how exactly the start of a process is kno
 CONNECTED = ("01", "02", "03")  # ESTABLISHED, SYN_SENT, SYN_RECV
 
 
-def _unreadable(path, exc):
-    return RollingError(f"{path} cannot be read: {exc.strerror}; expected the file with the lines `server ADDRESS;` of "
+def _unreadable(path, reason):
+    return RollingError(f"{path} cannot be read: {reason}; expected the file with the lines `server ADDRESS;` of "
                         "the upstream")
 
 
@@ -173,7 +144,7 @@ class Configuration:
                 self.lines = handle.read().splitlines(keepends=True)
             self.written = os.stat(self.path).st_mtime
         except OSError as exc:
-            raise _unreadable(path, exc) from exc
+            raise _unreadable(path, exc.strerror) from exc
         self.servers = []
         upstream = ""
         for number, line in enumerate(self.lines):
@@ -305,23 +276,14 @@ def addresses(server):
 @contextlib.contextmanager
 def alone(path, timeout):
     """One at a time in the directory of a file: nodes that are rolled together are lines of the same file."""
-    try:
-        directory = os.open(os.path.dirname(path), os.O_RDONLY)
-    except OSError as exc:
-        raise _unreadable(path, exc) from exc
-
-    def locked():
-        with contextlib.suppress(BlockingIOError):
-            fcntl.flock(directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return True
-        return False
-
-    try:
-        if not wait_for(locked, timeout, INTERVAL):
-            raise RollingError(f"another process has kept the lock on {os.path.dirname(path)} for {timeout:g} s")
+    directory = os.path.dirname(path)
+    if not os.path.isdir(directory):
+        raise _unreadable(path, "No such file or directory")
+    with flocked(directory, timeout) as handle:
+        if handle is None:
+            raise RollingError(f"another process has kept the lock on {directory} for {timeout:g} s: see which one it "
+                               f"is with fuser -v {directory}")
         yield
-    finally:
-        os.close(directory)
 
 
 class Change:
@@ -395,12 +357,11 @@ def main():
         argument_spec=dict(
             path=dict(type="path", required=True),
             server=dict(type="str", required=True),
-            state=dict(type="str", choices=["drain", "ready"], required=True),
             allow_last=dict(type="bool", default=False),
-            sessions_timeout=dict(type="float", default=0),
             reload_timeout=dict(type="float", default=30),
             test_command=dict(type="list", elements="str", default=["nginx", "-t"]),
             pid_file=dict(type="path", default="/run/nginx.pid"),
+            **OPTIONS,
         ),
         supports_check_mode=True,
     )

@@ -11,44 +11,36 @@ short_description: Ask the API of a Shaken Fist cluster for its nodes
 version_added: 0.1.0
 description:
   - Logs in to the cluster's API and returns what it knows of the nodes, which of them leads the cluster, and which are
-    lost.
-  - Can wait until nodes report a release and are in a state.
+    lost. Can wait until nodes report a release and are in a state.
   - The key of the credentials is only sent to the API. It is not in the result.
 options:
   credentials:
-    description:
-      - The JSON file with the API's credentials, C(namespace), C(key) and C(apiurl), such as
-        C(/etc/sf/shakenfist.json).
+    description: The JSON file with the API's credentials, C(namespace), C(key) and C(apiurl), such as
+      C(/etc/sf/shakenfist.json).
     type: path
     required: true
   url:
-    description:
-      - The base URL of an C(sf-api) to ask before the C(apiurl) of O(credentials), such as V(http://10.0.0.1:13000).
-      - The C(apiurl) is asked if this one gives no nodes. If it is empty, only the C(apiurl) is asked.
+    description: The base URL of an C(sf-api) to ask first, such as V(http://10.0.0.1:13000). The C(apiurl) of
+      O(credentials) is asked if this one gives no nodes, or is empty.
     type: str
     default: ""
-  request_timeout:
-    description: For how many seconds to wait for an answer.
-    type: float
-    default: 5
   release:
     description:
       - The release that every one of O(names) is expected to report. Any if it is empty.
-      - Nodes report three numbers of it, whichever build of it they run, so V(0.8.1.dev3+gabc1234) is reported as
+      - Nodes report three numbers of it, whichever build of it they run. V(0.8.1.dev3+gabc1234) is reported as
         V(0.8.1).
     type: str
     default: ""
   states:
-    description:
-      - The states of which every one of O(names) is expected to be in one, such as V(created). Any if it is empty.
+    description: The states of which every one of O(names) is expected to be in one, such as V(created). Any if it is
+      empty.
     type: list
     elements: str
     default: []
   before:
     description:
       - The nodes as they were before a change, RV(nodes) of an earlier call. A node that is in none of O(states), but
-        was in the same state before, and none of the daemons that do not run now ran then, is not waited for. It is in
-        RV(notes).
+        was in the same state before, with no further daemon down now, is not waited for. It is in RV(notes).
       - Not so for the states C(stopping) and C(stopped), which end when the sentinels are restarted, unless these were
         left alone.
     type: list
@@ -60,49 +52,36 @@ options:
     elements: str
     default: [sf-sentinel-first, sf-sentinel-last]
   sentinels_alone:
-    description:
-      - Whether the sentinels were left alone. They report the release of when they were started, so a node that reports
-        another one than O(release) is not waited for. It is in RV(notes).
+    description: Whether the sentinels were left alone. They report the release of when they were started, so a node
+      that reports another one than O(release) is not waited for. It is in RV(notes).
     type: bool
     default: false
   names:
-    description:
-      - The nodes that are expected to report O(release) and to be in one of O(states). All that are not in state
-        C(deleted) if it is empty.
+    description: The nodes that are expected to report O(release) and to be in one of O(states). All that are not in
+      state C(deleted) if it is empty.
     type: list
     elements: str
     default: []
   required:
-    description:
-      - Whether the API must answer. If not, why it did not is in RV(notes), and no failure.
+    description: Whether the API must answer. If not, why it did not is in RV(notes), and no failure.
     type: bool
     default: true
   timeout:
     description:
       - For how many seconds to wait for the API to answer and, with O(release) and O(states), for the nodes to be as
-        expected. The module fails when they run out.
-      - A credentials file that cannot be used is not waited for.
+        expected. The module fails when they run out. A credentials file that cannot be used is not waited for.
       - V(0) looks once, never fails for what it saw, and returns it.
     type: float
     default: 0
-extends_documentation_fragment:
-  - shakenfist.rolling.attributes
-  - shakenfist.rolling.attributes.info
-author: The shakenfist.rolling authors (@shakenfist)
+extends_documentation_fragment: shakenfist.rolling.attributes.info
 """
 
 EXAMPLES = r"""
-- name: Which node leads the cluster, and which are lost?
+- name: Learn which node leads the cluster, and which are lost
   shakenfist.rolling.nodes_info:
     credentials: /etc/sf/shakenfist.json
     url: http://10.0.0.1:13000
   register: cluster
-
-- name: Wait until every node reports the new release
-  shakenfist.rolling.nodes_info:
-    credentials: /etc/sf/shakenfist.json
-    release: 0.8.1
-    timeout: 60
 
 - name: Wait until a node that was restarted is created again
   shakenfist.rolling.nodes_info:
@@ -120,19 +99,11 @@ nodes:
   type: list
   elements: dict
   sample:
-    - name: sf-1
-      ip: 10.0.0.1
-      state: created
-      lastseen: 1763700000.25
-      release: 0.8.0
-      is_hypervisor: false
-      is_network_node: true
-      is_etcd_master: false
-      is_database_node: true
-      is_cluster_maintainer: true
-      daemons: {"sf-api": running, "sf-net": stopped}
+    - {"name": "sf-1", "ip": "10.0.0.1", "state": "created", "lastseen": 1763700000.25, "release": "0.8.0",
+      "is_hypervisor": false, "is_network_node": true, "is_etcd_master": false, "is_database_node": true,
+      "is_cluster_maintainer": true, "daemons": {"sf-api": "running", "sf-net": "stopped"}}
 leader:
-  description: The name of the node that holds the lease of the cluster's leader, an empty string if none does.
+  description: The name of the node that is the cluster leader; empty if none is.
   returned: always
   type: str
   sample: sf-1
@@ -141,11 +112,9 @@ stale:
   returned: always
   type: list
   elements: str
-  sample: [sf-9]
 notes:
-  description:
-    - "What is not as expected, and no reason to fail: by O(before), by O(sentinels_alone), or because O(required) is
-      false."
+  description: What is not as expected, and no reason to fail, by O(before), by O(sentinels_alone), or because
+    O(required) is false.
   returned: always
   type: list
   elements: str
@@ -154,13 +123,11 @@ known:
   description: Whether the API gave its nodes at the last look.
   returned: always
   type: bool
-  sample: true
 problem:
-  description:
-    - Why the API did not give its nodes, or who is not as expected, and what to do. An empty string if all is fine.
+  description: Why the API did not give its nodes, or which node is not as expected, and what to do. Empty if all is
+    well.
   returned: always
   type: str
-  sample: ""
 """
 
 import json
@@ -171,7 +138,7 @@ from urllib.error import HTTPError
 
 from ansible.module_utils import urls
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError, wait_for
+from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError, conclude, wait_for
 from ansible_collections.shakenfist.rolling.plugins.module_utils._version import brief, reports
 
 KEYS = ("name", "ip", "state", "lastseen", "release", "is_hypervisor", "is_network_node", "is_etcd_master",
@@ -184,7 +151,8 @@ DAEMON = re.compile(r"daemon-(.+)-state$")
 RUNNING = "running"
 # What the sentinels write when they stop; nothing but a start of them ends it.
 OF_SENTINELS = ("stopping", "stopped")
-INTERVAL = 0.5
+# Seconds between two looks, and for which to wait for an answer.
+INTERVAL, ANSWER_WITHIN = 0.5, 5
 # An answer longer than this is no list of nodes.
 AT_MOST = 16 * 1024 * 1024
 
@@ -217,11 +185,8 @@ class Api:
     """One address of the API."""
 
     def __init__(self, url, credentials, path, timeout):
-        self.url = url
-        self.shown = shown(url)
-        self.credentials = credentials
-        self.path = path
-        self.timeout = timeout
+        self.url, self.shown = url, shown(url)
+        self.credentials, self.path, self.timeout = credentials, path, timeout
         self.token = None
 
     def _ask(self, method, place, data=None, headers=None):
@@ -347,12 +312,9 @@ class Expectation:
     """
 
     def __init__(self, params):
-        self.release = params["release"]
-        self.states = params["states"]
-        self.names = params["names"]
+        self.release, self.states, self.names = params["release"], params["states"], params["names"]
         self.before = {node.get("name"): node for node in params["before"]}
-        self.sentinels = params["sentinels"]
-        self.alone = params["sentinels_alone"]
+        self.sentinels, self.alone = params["sentinels"], params["sentinels_alone"]
 
     def __str__(self):
         state = f"to be {' or '.join(self.states)}" if self.states else ""
@@ -404,14 +366,9 @@ class Expectation:
 class Watch:
     """Looks at the nodes, and what was wrong at the last look."""
 
-    def __init__(self, apis, params):
-        self.apis = apis
-        self.params = params
-        self.expectation = Expectation(params)
-        self.nodes = []
-        self.known = False
-        self.problem = ""
-        self.notes = []
+    def __init__(self, params):
+        self.params, self.expectation = params, Expectation(params)
+        self.apis, self.nodes, self.known, self.problem, self.notes = [], [], False, "", []
 
     def look(self):
         """Ask once; tell whether everything is as expected."""
@@ -446,14 +403,24 @@ class Watch:
         return True
 
     def result(self):
-        return dict(
-            nodes=self.nodes,
-            leader=next((node["name"] for node in self.nodes if node["is_cluster_maintainer"]), ""),
-            stale=[node["name"] for node in self.nodes if node["state"] in STALE],
-            known=self.known,
-            notes=self.notes,
-            problem=self.problem,
-        )
+        return dict(nodes=self.nodes, known=self.known, notes=self.notes, problem=self.problem,
+                    leader=next((node["name"] for node in self.nodes if node["is_cluster_maintainer"]), ""),
+                    stale=[node["name"] for node in self.nodes if node["state"] in STALE])
+
+
+def ask(params):
+    watch = Watch(params)
+    try:
+        credentials = read_credentials(params["credentials"])
+        within = min(ANSWER_WITHIN, params["timeout"] or ANSWER_WITHIN)
+        watch.apis = [Api(url, credentials, params["credentials"], within) for url in addresses(params, credentials)]
+    except RollingError as exc:
+        watch.problem = exc.message
+    else:
+        wait_for(watch.look, params["timeout"], INTERVAL)
+    if params["timeout"] and watch.problem and not watch.excuse():
+        raise RollingError(watch.complaint() if watch.apis else watch.problem, **watch.result())
+    return watch.result()
 
 
 def main():
@@ -461,7 +428,6 @@ def main():
         argument_spec=dict(
             credentials=dict(type="path", required=True),
             url=dict(type="str", default=""),
-            request_timeout=dict(type="float", default=5),
             release=dict(type="str", default=""),
             states=dict(type="list", elements="str", default=[]),
             before=dict(type="list", elements="dict", default=[]),
@@ -473,22 +439,7 @@ def main():
         ),
         supports_check_mode=True,
     )
-    params = module.params
-    if not params["request_timeout"] > 0:
-        module.fail_json(msg=f"request_timeout is {params['request_timeout']:g}, it must be more than 0")
-    watch = Watch([], params)
-    request_timeout = min(params["request_timeout"], params["timeout"] or params["request_timeout"])
-    try:
-        credentials = read_credentials(params["credentials"])
-        watch.apis = [Api(url, credentials, params["credentials"], request_timeout)
-                      for url in addresses(params, credentials)]
-    except RollingError as exc:
-        watch.problem = exc.message
-    else:
-        wait_for(watch.look, params["timeout"], INTERVAL)
-    if params["timeout"] and watch.problem and not watch.excuse():
-        module.fail_json(msg=watch.complaint() if watch.apis else watch.problem, **watch.result())
-    module.exit_json(changed=False, **watch.result())
+    conclude(module, lambda: ask(module.params))
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ description:
   - Meant for a gRPC server. One that stops answers a request of that moment with C(CANCELLED), which clients do not
     send again; a reset is C(UNAVAILABLE) to them, and they do.
   - The rule is in a table of its own, C(inet shakenfist_rolling). The kernel itself drops it after O(seconds), whatever
-    becomes of the run. No other rule of the node is read or changed.
+    happens to the run. No other rule of the node is read or changed.
   - Needs C(nft). Where that is missing or fails, or no other server is there, the module warns and changes nothing.
   - With O(state=absent) and an C(nft) that fails, it warns that clients are still rejected until the rule expires.
 options:
@@ -24,9 +24,8 @@ options:
     type: str
     required: true
   servers:
-    description:
-      - All servers that its clients may use. Where no other one of them takes a connection, nothing is rejected.
-      - Needed for O(state=present).
+    description: All servers that its clients may use. Where no other one of them takes a connection, nothing is
+      rejected. Required for O(state=present).
     type: list
     elements: str
   state:
@@ -35,29 +34,22 @@ options:
     choices: [present, absent]
     default: present
   seconds:
-    description:
-      - After how many seconds the kernel stops rejecting by itself. With O(state=absent) only a warning names it.
+    description: After how many seconds the kernel stops rejecting by itself. With O(state=absent) only a warning names
+      it.
     type: int
     default: 60
   quiet:
-    description:
-      - For how many seconds a request in flight may still go on. Then the connections that are left are cut, or the
-        server would wait for their clients.
+    description: For how many seconds an in-flight request may still go on. Then the connections that are left are cut,
+      or the server would wait for their clients.
     type: float
     default: 0.5
-extends_documentation_fragment:
-  - shakenfist.rolling.attributes
+extends_documentation_fragment: shakenfist.rolling.attributes
 attributes:
-  check_mode:
-    support: full
-    description: Says what would change.
   diff_mode:
     support: none
-    description: There is no file or text to compare.
   idempotent:
     support: partial
-    description: V(absent) is. V(present) starts the time anew.
-author: The shakenfist.rolling authors (@shakenfist)
+    details: V(absent) is. V(present) starts the time anew.
 """
 
 EXAMPLES = r"""
@@ -66,12 +58,7 @@ EXAMPLES = r"""
     server: 10.0.0.1:13005
     servers: [10.0.0.1:13005, 10.0.0.2:13005]
 
-- name: Restart the gateway
-  shakenfist.rolling.units:
-    tiers:
-      - [sf-database]
-
-- name: Let them in again
+- name: Let them in again, after the gateway was restarted
   shakenfist.rolling.port_reject:
     server: 10.0.0.1:13005
     state: absent
@@ -82,11 +69,9 @@ rejecting:
   description: Whether clients are rejected now. Also V(true) where C(nft) fails to stop or to list it.
   returned: success
   type: bool
-  sample: true
 problem:
-  description:
-    - Why clients are not rejected, though they should be, or still are, though they should not be. Empty where all is
-      well.
+  description: Why clients are not rejected, though they should be, or still are, though they should not be. Empty if
+    all is well.
   returned: success
   type: str
   sample: "nft is not installed; next: install the package nftables"
@@ -94,7 +79,6 @@ cut:
   description: How many connections were cut.
   returned: success
   type: int
-  sample: 14
 """
 
 import socket

@@ -21,19 +21,18 @@ description:
     client also repeat a GET that was sent and got no answer. Many clients do not, so here it failed. Connections that
     were idle for 4 seconds are not used again, so they are really kept at an O(rate) above 1.
   - The watcher counts in time in which it could run. What it was held up for, because its machine was suspended or had
-    no time for it (from 0.25 seconds on), is no gap, no latency and no timeout of the service, but RV(probe.late). A
-    request that was cut in such a time is neither good nor failed but C(excused), because a server may give up on a
-    client that says nothing.
-  - Everything that it remembers is bounded, whatever the time.
+    no time for it (from 0.25 seconds on), is no gap, no latency and no timeout of the service, but C(late). A request
+    that was cut in such a time is neither good nor failed but C(excused), because a server may give up on a client that
+    says nothing.
+  - Everything that it keeps is bounded, whatever the time.
 notes:
   - A watcher is a process of the user who runs the task, and only that user (the same C(become)) can read and stop it.
   - Where C(systemd-logind) has C(KillUserProcesses=yes), or a service or a container ends, its processes are ended, and
     the watcher with them.
 options:
   id:
-    description:
-      - The name of the watcher. There can be several with different names.
-      - Letters, digits, V(.), V(_) and V(-), at most 64, not beginning with V(.).
+    description: The name of the watcher. There can be several with different names. Letters, digits, V(.), V(_) and
+      V(-), at most 64, not beginning with V(.).
     type: str
     required: true
   state:
@@ -41,7 +40,7 @@ options:
       - V(started) starts a watcher, unless one with this O(id) and these options runs already. One with other options
         fails the module. One that has ended or died is replaced.
       - V(read) returns what was seen so far. It fails if the watcher does not run, whatever it had seen until then.
-      - V(stopped) ends it once the requests under way have ended, returns what was seen, and removes what it kept on
+      - V(stopped) ends it once the in-flight requests have ended, returns what was seen, and removes what it kept on
         disk. For a watcher that did not run to the end it gives a warning.
     type: str
     choices: [started, read, stopped]
@@ -60,10 +59,8 @@ options:
       - By default C(/run/shakenfist-rolling) for root, C(~/.ansible/shakenfist-rolling) for others.
     type: path
   rate:
-    description:
-      - Requests a second to each URL.
-      - Five find an outage of 0.4 seconds on either kind of connection, cost the API next to nothing, and make 18000
-        requests an hour, so that one failure in thousands is seen.
+    description: Requests a second to each URL. Five find an outage of 0.4 seconds on either kind of connection, cost
+      the API next to nothing, and make 18000 requests an hour, so that one failure in thousands is seen.
     type: float
     default: 5
   timeout:
@@ -71,18 +68,14 @@ options:
     type: float
     default: 10
   expect:
-    description:
-      - The statuses that are good answers.
-      - No other one is, because a V(404) may come from a balancer that has nobody behind it. For a URL that needs
-        credentials, V([401]) proves that the API itself answers.
+    description: The statuses that are good answers. No other one is, because a V(404) may come from a balancer that has
+      nobody behind it. For a URL that needs credentials, V([401]) proves that the API itself answers.
     type: list
     elements: int
     default: [200]
   headers:
-    description:
-      - Headers to send, such as C(Authorization).
-      - Their values are secret. They are not written to disk, and are masked wherever they occur in what the module
-        returns.
+    description: Headers to send, such as C(Authorization). Their values are secret. They are not written to disk, and
+      are masked wherever they occur in what the module returns.
     type: dict
     default: {}
   validate_certs:
@@ -93,9 +86,8 @@ options:
     description: A file with the certificates of authorities to trust instead of the system's.
     type: path
   must_answer:
-    description:
-      - Whether V(started) asks each URL once before it starts a watcher, and fails if the answer is not good. A URL
-        that is wrong from the beginning proves nothing.
+    description: Whether V(started) asks each URL once before it starts a watcher, and fails if the answer is not good.
+      A URL that is wrong from the beginning proves nothing.
     type: bool
     default: true
   max_seconds:
@@ -103,53 +95,36 @@ options:
     type: float
     default: 21600
   idle_seconds:
-    description:
-      - The watcher ends by itself when nobody has read it for so many seconds. More than the longest step between two
-        looks takes.
+    description: The watcher ends by itself when nobody has read it for so many seconds. Take more than the longest step
+      between two looks.
     type: float
     default: 3600
   mark:
     description:
       - Only with O(state=read). From now on requests are counted under this name, too; a mark that is the last one
         already changes nothing.
-      - V(roll) parts the numbers into RV(probe.before) and RV(probe.since). Given again it begins anew.
+      - V(roll) parts the numbers into C(before) and C(since). Given again it begins anew.
     type: str
-  keep:
-    description: Whether V(stopped) leaves the directory with the last numbers, the file C(state.json).
-    type: bool
-    default: false
-extends_documentation_fragment:
-  - shakenfist.rolling.attributes
+extends_documentation_fragment: shakenfist.rolling.attributes
 attributes:
   check_mode:
-    support: full
-    details:
-      - In check mode nothing is started, stopped or marked. V(started) still asks each URL once, and V(read) does not
-        fail for want of a watcher.
+    details: In check mode nothing is started, stopped or marked. V(started) still asks each URL once, and V(read) does
+      not fail for want of a watcher.
   diff_mode:
     support: none
-  idempotent:
-    support: full
-author: The shakenfist.rolling authors (@shakenfist)
 """
 
 EXAMPLES = r"""
-- name: Watch the API from the controller while the cluster is rolled
+- name: Watch the API from the controller, with a token
   shakenfist.rolling.probe:
     id: upgrade
-    url: http://api.example.org/api/
+    url: https://api.example.org/api/nodes
+    headers:
+      Authorization: "Bearer {{ token }}"
   delegate_to: localhost
   run_once: true
 
-- name: The roll begins
-  shakenfist.rolling.probe:
-    id: upgrade
-    state: read
-    mark: roll
-  delegate_to: localhost
-  run_once: true
-
-- name: Go on only if no request has failed since
+- name: Go on only if no request has failed since the mark roll
   shakenfist.rolling.probe:
     id: upgrade
     state: read
@@ -157,157 +132,52 @@ EXAMPLES = r"""
   delegate_to: localhost
   register: seen
   failed_when: seen is failed or seen.probe.since.failed > 0
-
-- name: End it, for the report
-  shakenfist.rolling.probe:
-    id: upgrade
-    state: stopped
-  delegate_to: localhost
-  run_once: true
-  register: result
-
-- name: Watch a URL that needs a token
-  shakenfist.rolling.probe:
-    id: nodes
-    url: https://api.example.org/api/nodes
-    headers:
-      Authorization: "Bearer {{ token }}"
 """
 
 RETURN = r"""
 probe:
   description:
-    - What was seen since the watcher was started. V(null) if there is none.
-    - Times are seconds since 1970 on the wall clock of the host, spans are in seconds, latencies in milliseconds.
+    - What was seen since the watcher was started. V(null) if there is none. Times are seconds since the epoch on the
+      wall clock of the host, spans are in seconds, latencies in milliseconds.
+    - C(requests) came to an end, C(failed) of them failed, C(excused) were cut while the watcher itself was held up.
+      C(kinds) has how many failed or were excused for which reason, at most 30; what comes later is C(other).
+    - C(failures) are the first ten and the last ten. C(time) is when the request was sent, C(mark) the mark that was
+      the last one then, C(connection) is C(fresh) or C(kept-alive).
+    - C(longest_gap) is the longest time between two good answers of a URL, the one included that has not ended yet.
+      C(longest_gap_at) is when it began, C(longest_gap_url) of which URL. Without a fault it is 1 / O(rate), and up to
+      0.25 seconds more on a busy machine.
+    - C(p50) and C(p99) are the times that so many percent of the good answers took at most, known to 2.5 percent,
+      C(worst) that of the slowest one, exactly. V(null) without any.
+    - C(late) is for how long the watcher itself was held up, all in all, C(worst_late) the longest such time.
+    - C(at) is when it began, C(seconds) how long it has watched, C(seen) when these numbers were taken, C(under_way)
+      how many requests had not come to an end then.
+    - C(reopened) are kept-alive connections that the server had closed while they were idle. C(urls) are the URLs.
+    - C(pid) is the watcher's. C(running) is whether it runs; if not, C(ended) is why, in words, C(stopped) after
+      O(state=stopped).
+    - C(since) has the numbers C(requests) to C(at) from the mark V(roll) on, C(before) those of the minute before it.
+      Failures are counted there but not listed. V(null) without that mark.
+    - C(marks) has the same for each mark, up to the next one; the time before the first one is C(start). At most the
+      last 500. A request belongs to the mark at which it was sent, a gap to all that it overlaps.
+    - C(series), when the watcher does not run any more, is a curve. C(good) and C(failed) are how many requests were
+      sent in each C(step) of seconds from C(at) on that were good, and that were not. At most 2000 steps; they begin
+      with one second and are doubled when there would be more.
   returned: always, except when it failed and nothing is known
   type: dict
-  contains:
-    requests:
-      description: Requests that came to an end.
-      type: int
-      sample: 1840
-    failed:
-      description: Those that failed.
-      type: int
-      sample: 0
-    excused:
-      description: Those that were cut while the watcher itself was held up, in neither the good nor the failed ones.
-      type: int
-      sample: 0
-    kinds:
-      description: How many failed or were excused for which reason. At most 30 reasons, what comes later is C(other).
-      type: dict
-      sample: {"HTTP 503": 2, "reset on a kept-alive connection": 1}
+  sample:
+    requests: 1840
+    failed: 3
+    excused: 0
+    kinds: {"HTTP 503": 2, "reset on a kept-alive connection": 1}
     failures:
-      description:
-        - The first ten failures and the last ten. C(time) is when the request was sent, C(mark) the mark that was the
-          last one then, C(connection) is C(fresh) or C(kept-alive).
-      type: list
-      elements: dict
-      sample:
-        - time: 1763700100.2
-          mark: sf-2
-          url: http://api.example.org/api/
-          connection: fresh
-          seconds: 0.012
-          excused: false
-          words: HTTP 503 after 0.01 s on a fresh connection
-    longest_gap:
-      description:
-        - The longest time between two good answers of a URL, the one included that has not ended yet.
-        - Without a fault it is 1 / O(rate), and up to 0.25 seconds more on a busy machine.
-      type: float
-      sample: 0.24
-    longest_gap_at:
-      description: When it began, V(null) if there was none.
-      type: float
-      sample: 1763700099.8
-    longest_gap_url:
-      description: Of which URL.
-      type: str
-      sample: http://api.example.org/api/
-    p50:
-      description: The time that half of the good answers took at most; known to 2.5 percent. V(null) without any.
-      type: float
-      sample: 2.1
-    p99:
-      description: The same for 99 percent of them.
-      type: float
-      sample: 42.3
-    worst:
-      description: The time of the slowest one, exactly.
-      type: float
-      sample: 503.1
-    late:
-      description: For how long the watcher itself was held up, all in all.
-      type: float
-      sample: 0
-    worst_late:
-      description: The longest such time.
-      type: float
-      sample: 0
-    at:
-      description: When it began.
-      type: float
-      sample: 1763700000.0
-    seconds:
-      description: How long it has watched.
-      type: float
-      sample: 368.1
-    seen:
-      description: When these numbers were taken.
-      type: float
-      sample: 1763700368.1
-    under_way:
-      description: Requests that had not come to an end then.
-      type: int
-      sample: 0
-    reopened:
-      description: Kept-alive connections that the server had closed while they were idle.
-      type: int
-      sample: 3
-    urls:
-      description: The URLs.
-      type: list
-      elements: str
-      sample: [http://api.example.org/api/]
-    pid:
-      description: The process id of the watcher.
-      type: int
-      sample: 4711
-    running:
-      description: Whether it runs.
-      type: bool
-      sample: true
-    ended:
-      description: If it does not run, why, in words; C(stopped) after O(state=stopped).
-      type: str
-      sample: null
-    before:
-      description:
-        - The numbers of the minute before the mark V(roll), with the keys C(requests) to C(at) of above and C(name).
-          Failures are counted there but not listed. V(null) without that mark.
-      type: dict
-      sample: {"name": "before", "at": 1763700060.0, "requests": 300, "failed": 0, "p50": 1.9, "p99": 3.8}
-    since:
-      description: The same from the mark V(roll) on.
-      type: dict
-      sample: {"name": "since", "at": 1763700120.0, "requests": 1240, "failed": 0, "p50": 2.1, "p99": 42.3}
-    marks:
-      description:
-        - The same for each mark, up to the next one; the time before the first one is C(start). At most the last 500.
-        - A request belongs to the mark at which it was sent, a gap to all that it overlaps.
-      type: list
-      elements: dict
-      sample: [{"name": "sf-2", "at": 1763700180.0, "requests": 80, "failed": 0, "p50": 2.0, "p99": 9.1}]
-    series:
-      description:
-        - A curve. C(good) and C(failed) are how many requests were sent in each C(step) of seconds from C(at) on that
-          were good, and that were not.
-        - At most 2000 steps; they begin with one second and are doubled when there would be more.
-      returned: when the watcher does not run any more
-      type: dict
-      sample: {"at": 1763700000.0, "step": 1, "good": [5, 5, 4, 5], "failed": [0, 0, 1, 0]}
+      - {"time": 1763700100.2, "mark": "sf-2", "url": "http://api.example.org/api/", "connection": "fresh",
+        "seconds": 0.012, "excused": false, "words": "HTTP 503 after 0.01 s on a fresh connection"}
+    longest_gap: 0.24
+    p50: 2.1
+    p99: 42.3
+    worst: 503.1
+    running: true
+    marks: [{"name": "sf-2", "at": 1763700180.0, "requests": 80, "failed": 0, "p50": 2.0, "p99": 9.1}]
+    series: {"at": 1763700000.0, "step": 1, "good": [5, 5, 4, 5], "failed": [0, 0, 1, 0]}
 """
 
 import fcntl
@@ -322,7 +192,7 @@ from pathlib import Path
 from threading import Timer
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError
+from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError, conclude
 from ansible_collections.shakenfist.rolling.plugins.module_utils._probe import (
     SOCKET,
     STATE,
@@ -563,7 +433,7 @@ def first_answers(options):
     if complaints:
         statuses = ", ".join(str(status) for status in options["expect"])
         raise RollingError(f"expected an answer with status {statuses} within {options['timeout']:g} s before the "
-                           f"watch begins; seen: {'; '.join(complaints)}. Mend the service, or correct the URL "
+                           f"watch begins; seen: {'; '.join(complaints)}. Fix the service, or correct the URL "
                            "or the status that is expected of it")
 
 
@@ -631,10 +501,10 @@ def stopped(module):
         ran, report = end(state, module.check_mode)
         if report is None or report["ended"] not in (None, "stopped"):
             module.warn(lost(params, report))
-        if not params["keep"] and not module.check_mode:
+        if not module.check_mode:
             remove()
     would = "would be stopped: " if module.check_mode and ran else ""
-    return dict(changed=ran or not params["keep"], probe=report,
+    return dict(changed=True, probe=report,
                 msg=would + in_words(report) if report else "what it had seen is not known")
 
 
@@ -687,6 +557,15 @@ def watch_options(params):
     return options
 
 
+def act(module):
+    params = module.params
+    params["directory"] = params["directory"] or default_directory()
+    check_params(params)
+    if params["state"] == "started":
+        return started(module, watch_options(params))
+    return (read if params["state"] == "read" else stopped)(module)
+
+
 def main():
     module = AnsibleModule(
         argument_spec=dict(
@@ -705,23 +584,12 @@ def main():
             max_seconds=dict(type="float", default=21600),
             idle_seconds=dict(type="float", default=3600),
             mark=dict(type="str"),
-            keep=dict(type="bool", default=False),
         ),
         mutually_exclusive=[("url", "urls")],
         required_if=[("state", "started", ("url", "urls"), True)],
         supports_check_mode=True,
     )
-    params = module.params
-    params["directory"] = params["directory"] or default_directory()
-    try:
-        check_params(params)
-        if params["state"] == "started":
-            result = started(module, watch_options(params))
-        else:
-            result = (read if params["state"] == "read" else stopped)(module)
-    except RollingError as exc:
-        module.fail_json(msg=exc.message, **exc.details)
-    module.exit_json(**result)
+    conclude(module, lambda: act(module))
 
 
 if __name__ == "__main__":

@@ -23,20 +23,11 @@ options:
     type: path
     required: true
   keep:
-    description:
-      - How many release directories to keep in all. The active one and the one before it are kept even if that is more.
+    description: How many release directories to keep in all. The active one and the one before it are kept even if that
+      is more.
     type: int
     default: 2
-extends_documentation_fragment:
-  - shakenfist.rolling.attributes
-attributes:
-  check_mode:
-    support: full
-  diff_mode:
-    support: full
-  idempotent:
-    support: full
-author: The shakenfist.rolling authors (@shakenfist)
+extends_documentation_fragment: shakenfist.rolling.attributes
 """
 
 EXAMPLES = r"""
@@ -58,14 +49,13 @@ kept:
   returned: success
   type: list
   elements: str
-  sample: [0.8.0-99aabbcc, 0.8.1-0a1b2c3d]
 """
 
 import os
 import shutil
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError
+from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError, conclude
 from ansible_collections.shakenfist.rolling.plugins.module_utils._release import PREVIOUS, exclusively, python_of
 
 
@@ -105,8 +95,11 @@ def remove(path):
 
 def prune(module):
     params = module.params
+    if params["keep"] < 1:
+        raise RollingError(f"keep must be 1 or more, not {params['keep']}")
     if not os.path.isdir(params["path"]):
-        raise RollingError(f"there is no virtualenv at {params['path']}, so nobody knows which release is in use")
+        raise RollingError(f"there is no virtualenv at {params['path']}, so nobody knows which release is in use: "
+                           "correct path (prune_venv)")
     if not os.path.isdir(params["releases"]):
         return dict(changed=False, kept=[], removed=[])
     with exclusively(params["releases"]):
@@ -130,13 +123,7 @@ def main():
         ),
         supports_check_mode=True,
     )
-    if module.params["keep"] < 1:
-        module.fail_json(msg=f"keep must be 1 or more, not {module.params['keep']}")
-    try:
-        result = prune(module)
-    except (RollingError, OSError) as exc:
-        module.fail_json(msg=f"cannot remove old releases: {exc}")
-    module.exit_json(**result)
+    conclude(module, lambda: prune(module), "cannot remove old releases", module.params["releases"])
 
 
 if __name__ == "__main__":

@@ -10,11 +10,11 @@ module: ready_info
 short_description: Ask readiness URLs whether their servers are ready
 version_added: 0.1.0
 description:
-  - Asks one or many readiness URLs, such as C(http://10.0.0.1:13000/readyz), and counts C(200) as ready.
-  - Readiness of C(sf-api) is a matter of each worker, and connections made one after the other tend to reach the same
+  - Asks readiness URLs, such as C(http://10.0.0.1:13000/readyz), and counts C(200) as ready.
+  - Each worker of C(sf-api) has a readiness of its own, and connections made one after the other tend to reach the same
     worker. So all connections of a round are opened before the first request is sent. A worker that serves one request
-    at a time accepts one of them and waits, which leaves the others to the other workers, and each one has to answer.
-  - Polls on the node that it runs on; no round trip of Ansible lies between two looks.
+    at a time accepts one of them and waits, which leaves the others to the other workers. Each one has to answer.
+  - Polls on the node that it runs on, without a round trip of Ansible between two looks.
 options:
   urls:
     description: The URLs to ask, V(http://HOST:PORT/PATH).
@@ -22,41 +22,26 @@ options:
     elements: str
     required: true
   connections:
-    description:
-      - How many connections a round opens to each URL.
-      - To ask every worker, take more than there are workers, or give O(unit).
+    description: How many connections a round opens to each URL. To ask every worker, take more than there are workers,
+      or give O(unit).
     type: int
     default: 1
   unit:
-    description:
-      - A service unit of this node that serves the URLs. A round then opens at least twice as many connections as the
-        unit has worker processes.
+    description: A service unit of this node that serves the URLs. A round then opens at least twice as many connections
+      as the unit has worker processes.
     type: str
   rounds:
-    description: How many rounds in a row must find a URL ready.
+    description: How many rounds in a row must find a URL ready. Without O(timeout), so many are made.
     type: int
     default: 1
   minimum:
-    description: How many of the URLs must be ready. All of them if it is not given.
+    description: How many of the URLs must be ready. All of them by default.
     type: int
-  timeout:
-    description:
-      - For how many seconds to wait for O(minimum) URLs to be ready; the module fails when they run out.
-      - V(0) looks once (that is, O(rounds) rounds), never fails for what it saw, and returns it.
-    type: float
-    default: 0
   interval:
     description: Seconds between two rounds.
     type: float
     default: 0.2
-  request_timeout:
-    description: For how many seconds the connections of a round to one URL, all together, may keep the module waiting.
-    type: float
-    default: 5
-extends_documentation_fragment:
-  - shakenfist.rolling.attributes
-  - shakenfist.rolling.attributes.info
-author: The shakenfist.rolling authors (@shakenfist)
+extends_documentation_fragment: [shakenfist.rolling.attributes.info, shakenfist.rolling.options.wait]
 """
 
 EXAMPLES = r"""
@@ -67,7 +52,7 @@ EXAMPLES = r"""
     rounds: 3
     timeout: 60
 
-- name: Are at least two of the others ready now?
+- name: Wait until at least two of the others are ready
   shakenfist.rolling.ready_info:
     urls: ["http://10.0.0.2:13000/readyz", "http://10.0.0.3:13000/readyz", "http://10.0.0.4:13000/readyz"]
     minimum: 2
@@ -79,17 +64,14 @@ ready:
   description: Whether O(minimum) URLs are ready.
   returned: always
   type: bool
-  sample: true
 count:
   description: How many URLs are ready.
   returned: always
   type: int
-  sample: 3
 connections:
   description: How many connections a round opened to each URL.
   returned: always
   type: int
-  sample: 10
 seen:
   description: By URL, whether it is ready, and what was last seen, in words.
   returned: always
@@ -99,14 +81,13 @@ waited:
   description: How long that took, in seconds.
   returned: always
   type: float
-  sample: 2.41
 """
 
 import glob
 import time
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError, wait_for
+from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError, conclude, wait_for
 from ansible_collections.shakenfist.rolling.plugins.module_utils._readiness import (
     all_ready,
     ask_once,
@@ -115,6 +96,8 @@ from ansible_collections.shakenfist.rolling.plugins.module_utils._readiness impo
 )
 from ansible_collections.shakenfist.rolling.plugins.module_utils._systemd import Systemd, short
 
+# For how many seconds the connections of a round to one URL, all together, may keep the module waiting.
+ANSWER_WITHIN = 5
 
 def worker_count(pid):
     """How many processes below C(pid) have no child: the workers, whether C(pid) is gunicorn or a shell around it."""
@@ -141,42 +124,62 @@ def worker_count(pid):
 class Watch:
     """Rounds of questions to the URLs, and for each one how many good rounds in a row it has had."""
 
-    def __init__(self, params):
-        self.params = params
+    def __init__(self, module):
+        self.params = params = module.params
         self.minimum = len(params["urls"]) if params["minimum"] is None else params["minimum"]
+        for name in ("connections", "rounds"):
+            if params[name] < 1:
+                raise RollingError(f"{name} must be 1 or more, not {params[name]}")
+        if self.minimum > len(params["urls"]):
+            raise RollingError(f"minimum is {self.minimum}, but there are only {len(params['urls'])} URLs")
+        for url in params["urls"]:
+            split_url(url)
+        self.systemd = Systemd(module.run_command)
         self.connections = params["connections"]
         self.streak = dict.fromkeys(params["urls"], 0)
         self.answers = {url: [] for url in params["urls"]}
 
     def round(self):
         """Ask every URL once; tell whether enough of them are ready."""
-        for url in self.params["urls"]:
-            self.answers[url] = ask_once(url, self.connections, self.params["request_timeout"])
+        if self.params["unit"]:
+            name = short(self.params["unit"])
+            pid = int(self.systemd.show([name])[name].get("MainPID") or 0)
+            self.connections = max(self.params["connections"], 2 * worker_count(pid) if pid else 1)
+        for url in self.streak:
+            self.answers[url] = ask_once(url, self.connections, ANSWER_WITHIN)
             self.streak[url] = self.streak[url] + 1 if all_ready(self.answers[url]) else 0
-        return self.enough()
+        return self.count() >= self.minimum
 
     def is_ready(self, url):
         return self.streak[url] >= self.params["rounds"]
 
     def count(self):
-        return sum(self.is_ready(url) for url in self.streak)
+        return sum(map(self.is_ready, self.streak))
 
-    def enough(self):
-        return self.count() >= self.minimum
+    def complaint(self):
+        """What is wrong, in words."""
+        waiting = [f"{url} answered {describe(self.answers[url])}" for url in self.streak if not self.is_ready(url)]
+        rounds, how = self.params["rounds"], ""
+        if rounds > 1 or self.connections > 1:
+            how = f", {rounds} times in a row over {self.connections} connections at once,"
+        return (f"expected 200 from {self.minimum} of {len(self.streak)} URLs{how} within {self.params['timeout']:g} s"
+                f"; last seen: {'; '.join(waiting)}")
 
-    def seen(self):
-        return {url: dict(ready=self.is_ready(url), answers=describe(answers))
-                for url, answers in self.answers.items()}
 
-
-def complaint(watch):
-    """What is wrong, in words."""
-    waiting = [f"{url} answered {answers['answers']}" for url, answers in watch.seen().items() if not answers["ready"]]
-    how = ""
-    if watch.params["rounds"] > 1 or watch.connections > 1:
-        how = f", {watch.params['rounds']} times in a row over {watch.connections} connections at once,"
-    return (f"expected 200 from {watch.minimum} of {len(watch.streak)} URLs{how} within {watch.params['timeout']:g} s; "
-            "last seen: " + "; ".join(waiting))
+def ask(module):
+    begin, params = time.monotonic(), module.params
+    watch = Watch(module)
+    # A look without a timeout still takes its rounds.
+    for dummy in range(params["rounds"] - 1):
+        watch.round()
+        time.sleep(params["interval"])
+    ready = wait_for(watch.round, params["timeout"], params["interval"])
+    result = dict(ready=ready, count=watch.count(), connections=watch.connections,
+                  seen={url: dict(ready=watch.is_ready(url), answers=describe(answers))
+                        for url, answers in watch.answers.items()}, waited=round(time.monotonic() - begin, 3))
+    if params["timeout"] and not ready:
+        raise RollingError(watch.complaint(), **result)
+    return result
 
 
 def main():
@@ -189,44 +192,10 @@ def main():
             minimum=dict(type="int"),
             timeout=dict(type="float", default=0),
             interval=dict(type="float", default=0.2),
-            request_timeout=dict(type="float", default=5),
         ),
         supports_check_mode=True,
     )
-    params = module.params
-    for name in ("connections", "rounds"):
-        if params[name] < 1:
-            module.fail_json(msg=f"{name} must be 1 or more, not {params[name]}")
-    if params["minimum"] is not None and params["minimum"] > len(params["urls"]):
-        module.fail_json(msg=f"minimum is {params['minimum']}, but there are only {len(params['urls'])} URLs")
-
-    begin = time.monotonic()
-    watch = Watch(params)
-    systemd = Systemd(module.run_command)
-
-    def look():
-        if params["unit"]:
-            name = short(params["unit"])
-            pid = int(systemd.show([name])[name].get("MainPID") or 0)
-            watch.connections = max(params["connections"], 2 * worker_count(pid) if pid else 1)
-        return watch.round()
-
-    try:
-        for url in params["urls"]:
-            split_url(url)
-        # A look without a timeout still takes its rounds.
-        for dummy in range(params["rounds"] - 1):
-            look()
-            time.sleep(params["interval"])
-        wait_for(look, params["timeout"], params["interval"])
-    except RollingError as exc:
-        module.fail_json(msg=exc.message)
-
-    result = dict(changed=False, ready=watch.enough(), count=watch.count(), connections=watch.connections,
-                  seen=watch.seen(), waited=round(time.monotonic() - begin, 3))
-    if params["timeout"] and not result["ready"]:
-        module.fail_json(msg=complaint(watch), **result)
-    module.exit_json(**result)
+    conclude(module, lambda: ask(module))
 
 
 if __name__ == "__main__":

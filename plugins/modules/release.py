@@ -14,9 +14,8 @@ description:
     O(path), is a link to the active one.
   - Staging clones the active virtualenv, with the plugins that the operator has added to it, and upgrades the clone
     with its own pip. The running services see nothing of it. Until the clone is complete it has another name, so a
-    release directory is always whole.
+    release directory is always whole. Two that stage in the same O(releases) wait for each other.
   - What is installed, and from which wheel, is in O(lock). Nothing else is, whatever the index offers meanwhile.
-  - Two that stage in the same O(releases) at the same time wait for each other.
   - Activating swaps the link by one rename. If O(path) is still a plain directory, it is adopted, that is, in the same
     atomic step it moves to O(releases) and becomes the first release there.
   - The link C(.previous) in O(releases) leads to the release that was active before. Activating that one again removes
@@ -42,8 +41,8 @@ options:
     type: path
     required: true
   releases:
-    description: The directory that holds the release directories. It must be on the file system of O(path).
-      Required for O(state=staged) and O(state=active).
+    description: The directory that holds the release directories. It must be on the file system of O(path). Required
+      for O(state=staged) and O(state=active).
     type: path
   distribution:
     description: The Python distribution whose version is the release.
@@ -53,40 +52,14 @@ options:
     description: The exact version to install. Required for O(state=staged) and O(state=in_place).
     type: str
   lock:
-    description:
-      - What to install, as RV(shakenfist.rolling.resolve_info#module:lock) gives it. Required for O(state=staged) and
-        O(state=in_place).
-      - What it does not name stays as it is.
-    type: list
-    elements: dict
-    suboptions:
-      name:
-        description: The name of a package.
-        type: str
-        required: true
-      version:
-        description: Its exact version.
-        type: str
-        required: true
-      sha256:
-        description: The digest of its wheel.
-        type: str
-        required: true
+    description: What to install, as RV(shakenfist.rolling.resolve_info#module:lock) gives it. What it does not name
+      stays as it is. Required for O(state=staged) and O(state=in_place).
   wheelhouse:
-    description:
-      - A directory of wheels on the node to install from. Where it has all that O(lock) names, no index is asked.
+    description: A directory of wheels on the node to install from. Where it has all that O(lock) names, no index is
+      asked.
     type: path
 extends_documentation_fragment:
-  - shakenfist.rolling.attributes
-  - shakenfist.rolling.pip
-attributes:
-  check_mode:
-    support: full
-  diff_mode:
-    support: full
-  idempotent:
-    support: full
-author: The shakenfist.rolling authors (@shakenfist)
+  [shakenfist.rolling.attributes, shakenfist.rolling.options.lock, shakenfist.rolling.options.pip]
 """
 
 EXAMPLES = r"""
@@ -125,19 +98,15 @@ previous:
   description: The directory that was active before.
   returned: when O(state=active)
   type: str
-  sample: /srv/shakenfist/releases/0.8.0-99aabbcc
 adopted:
   description: Whether a plain directory was adopted as the first release.
   returned: when O(state=active)
   type: bool
-  sample: false
 renamed:
-  description:
-    - What the active release directory, or the one that was active before, is called now, because another installer had
-      written into it. Empty if it is what its name says.
+  description: What the active release directory, or the one that was active before, is called now, because another
+    installer had written into it. Empty if it is what its name says.
   returned: when O(state=staged) or O(state=active)
   type: str
-  sample: ""
 """
 
 import ctypes
@@ -149,12 +118,7 @@ import tempfile
 from contextlib import contextmanager
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.shakenfist.rolling.plugins.module_utils._common import (
-    FULL,
-    RollingError,
-    free_space,
-    last_lines,
-)
+from ansible_collections.shakenfist.rolling.plugins.module_utils._common import FULL, RollingError, free_space, size
 from ansible_collections.shakenfist.rolling.plugins.module_utils._identity import MARKER, as_marked, mark, rewritten
 from ansible_collections.shakenfist.rolling.plugins.module_utils._release import (
     LOCK,
@@ -163,6 +127,7 @@ from ansible_collections.shakenfist.rolling.plugins.module_utils._release import
     Pip,
     canonical,
     check_lock,
+    conclude_pip,
     distributions,
     exclusively,
     hide_credentials,
@@ -207,6 +172,29 @@ def link(target, path, time=None):
     os.replace(new, path)
 
 
+def change_places(directory, name, relink):
+    """Exchange a directory and the link C(name), in one step where the file system can do that.
+
+    :arg relink: makes the link where it is to be, if it cannot.
+    :returns: whether it was one step.
+    """
+    try:
+        swapped = exchange(name, directory)
+    except OSError:
+        os.unlink(name)
+        raise
+    if not swapped:
+        # Two renames: for some microseconds there is no virtualenv at all.
+        os.unlink(name)
+        os.rename(directory, name)
+        try:
+            relink()
+        except OSError:
+            os.rename(name, directory)
+            raise
+    return swapped
+
+
 def free_name(params, found):
     """The release directory that a virtualenv becomes: its version, and a digest of what its installer recorded."""
     record = b""
@@ -234,20 +222,7 @@ def adopt(run, params, target):
     mark(path, found, os.path.basename(adopted))
     with remembered(os.path.dirname(target), adopted, None):
         link(target, adopted)
-        try:
-            swapped = exchange(adopted, path)
-        except OSError:
-            os.unlink(adopted)
-            raise
-        if not swapped:
-            # Two renames: for some microseconds there is no virtualenv at all.
-            os.unlink(adopted)
-            os.rename(path, adopted)
-            try:
-                link(target, path)
-            except OSError:
-                os.rename(adopted, path)
-                raise
+        change_places(path, adopted, lambda: link(target, path))
     return adopted
 
 
@@ -279,21 +254,8 @@ def rename(params, found, name):
     follows = os.path.islink(previous) and os.path.realpath(previous) == active
     # It leads to itself, until the exchange puts it in the place of the directory. Then it leads to that.
     link(name, name)
-    try:
-        swapped = exchange(name, active)
-    except OSError:
-        os.unlink(name)
-        raise
-    if not swapped:
-        # Two renames: for some microseconds there is no virtualenv at all.
-        os.unlink(name)
-        os.rename(active, name)
-        try:
-            link(name, path, since)
-        except OSError:
-            os.rename(name, active)
-            raise
-    else:
+    swapped = change_places(active, name, lambda: link(name, path, since))
+    if swapped:
         link(name, path, since)
     if follows:
         link(name, previous)
@@ -397,16 +359,10 @@ def check_file_system(path, releases):
                            "choose a directory beside it (cluster_releases)")
 
 
-def used(root):
-    """How many bytes a directory takes on its disk."""
-    return sum(os.lstat(os.path.join(where, name)).st_blocks * 512
-               for where, directories, files in os.walk(root) for name in directories + files)
-
-
 def no_space(params):
     """What to know about a full disk, after what was begun is gone."""
     staging = params["state"] == "staged"
-    needs = used(os.path.realpath(params["path"])) if staging else 0
+    needs = size(os.path.realpath(params["path"])) if staging else 0
     where = params["releases"] if staging and os.path.isdir(params["releases"]) else os.path.dirname(params["path"])
     # pip unpacks in the second one.
     return (f"the disk is full: {free_space(where, tempfile.gettempdir())}"
@@ -434,7 +390,7 @@ def install(module, root, **options):
     source = []
     if params["wheelhouse"]:
         if not os.path.isdir(params["wheelhouse"]):
-            raise RollingError(f"there is no wheelhouse {params['wheelhouse']}")
+            raise RollingError(f"there is no wheelhouse {params['wheelhouse']}: stage again")
         source = ["--find-links", params["wheelhouse"]]
         if {one["sha256"] for one in params["lock"]} <= set(digests_in_folder(params["wheelhouse"]).values()):
             source.append("--no-index")
@@ -576,6 +532,19 @@ def upgrade(module, path):
     return result
 
 
+def explained(module, state, act, target):
+    """What it returns, or what a full disk means once what was begun is gone. Activating needs no space to speak of."""
+    try:
+        return act(module, target)
+    except RollingError as exc:
+        if FULL in exc.details.get("pip_output", ""):
+            exc.message = no_space(module.params)
+        raise
+    except OSError as exc:
+        full = exc.errno == errno.ENOSPC and state != "active"
+        raise RollingError(f"{no_space(module.params)} ({exc})" if full else str(exc)) from exc
+
+
 def main():
     module = AnsibleModule(
         argument_spec=dict(
@@ -604,16 +573,8 @@ def main():
             module.fail_json(msg=f"{name!r} cannot be the name of a release directory")
         target = os.path.join(os.path.realpath(module.params["releases"]), name)
     intent = f"cannot {dict(staged='stage', active='activate', in_place='upgrade')[state]} {target}"
-    try:
-        result = dict(staged=stage, active=activate, in_place=upgrade)[state](module, target)
-    except RollingError as exc:
-        output = exc.details.get("pip_output", "")
-        message = no_space(module.params) if FULL in output else exc.message
-        module.fail_json(msg=f"{intent}: {message}" + (f":\n{last_lines(output)}" if output else ""), pip_output=output)
-    except OSError as exc:
-        full = exc.errno == errno.ENOSPC and state != "active"
-        module.fail_json(msg=f"{intent}: " + (f"{no_space(module.params)} ({exc})" if full else str(exc)))
-    module.exit_json(**result)
+    act = dict(staged=stage, active=activate, in_place=upgrade)[state]
+    conclude_pip(module, intent, lambda: explained(module, state, act, target), module.params["path"])
 
 
 if __name__ == "__main__":

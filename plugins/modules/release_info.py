@@ -10,10 +10,9 @@ module: release_info
 short_description: Look at a node's active and staged releases
 version_added: 0.1.0
 description:
-  - Returns which release a virtualenv holds, since when it is active, and which releases lie beside it.
+  - Returns which release a virtualenv holds, since when it is active, and which releases are beside it.
   - The version comes from the virtualenv's own Python. A virtualenv that is a plain directory, not yet a link to a
-    release directory, is reported the same way.
-  - A broken virtualenv is reported as RV(problem), it is no failure of this module.
+    release directory, is reported the same way. A broken one is reported as RV(problem), it is no failure.
   - A release directory into which another installer has written is not what its name says any more, and is listed under
     RV(rewritten). One that was made before this collection wrote down what it holds tells that only by its version.
 options:
@@ -37,10 +36,7 @@ options:
   deployer_mark:
     description: A file that another installer leaves on the nodes that it installs on.
     type: path
-extends_documentation_fragment:
-  - shakenfist.rolling.attributes
-  - shakenfist.rolling.attributes.info
-author: The shakenfist.rolling authors (@shakenfist)
+extends_documentation_fragment: shakenfist.rolling.attributes.info
 """
 
 EXAMPLES = r"""
@@ -50,69 +46,26 @@ EXAMPLES = r"""
     releases: /srv/shakenfist/releases
     distribution: shakenfist
     commands: [sf-ctl]
-  register: releases
 """
 
 RETURN = r"""
 active:
-  description: The active release; empty if the virtualenv is broken.
+  description:
+    - The active release; empty if the virtualenv is broken. C(path) is the directory itself, C(name) the name of the
+      release directory, V(null) for a plain virtualenv, C(version) the installed version of O(distribution).
+    - C(since) is since when the virtualenv holds it, in seconds since the epoch. That is when the link was made or when
+      pip installed the distribution, whichever was later.
+    - C(contents) is a digest of what O(distribution) has installed, the same for the same wheel, whoever installed it.
+      Empty if its installer recorded nothing. C(rewritten) is whether the release directory is not what its name says.
+    - C(python) and C(pip) are their versions, V(null) without pip, C(platform) what this Python was built for.
   returned: success
   type: dict
-  sample:
-    path: /srv/shakenfist/releases/0.8.1-0a1b2c3d
-    name: 0.8.1-0a1b2c3d
-    version: 0.8.1
-    since: 1763700000.25
-    python: 3.11.2
-    platform: linux-x86_64
-    pip: 23.0.1
-    contents: 9b2f40c1
-    rewritten: false
-  contains:
-    path:
-      description: The directory itself.
-      type: str
-      returned: always
-    name:
-      description: The name of the release directory, V(null) for a plain virtualenv.
-      type: str
-      returned: always
-    version:
-      description: The installed version of O(distribution).
-      type: str
-      returned: always
-    since:
-      description:
-        - Since when this version is what the virtualenv holds, in seconds since the epoch. That is when the link was
-          made or when pip installed the distribution, whichever was later.
-      type: float
-      returned: always
-    python:
-      description: The version of Python.
-      type: str
-      returned: always
-    platform:
-      description: The platform that this Python was built for.
-      type: str
-      returned: always
-    pip:
-      description: The version of pip, V(null) without pip.
-      type: str
-      returned: always
-    contents:
-      description:
-        - A digest of what O(distribution) has installed, the same for the same wheel, whoever installed it. Empty if
-          its installer recorded nothing.
-      type: str
-      returned: always
-    rewritten:
-      description: Whether it is a release directory that is not what its name says.
-      type: bool
-      returned: always
+  sample: {"path": "/srv/shakenfist/releases/0.8.1-0a1b2c3d", "name": "0.8.1-0a1b2c3d", "version": "0.8.1",
+    "since": 1763700000.25, "python": "3.11.2", "platform": "linux-x86_64", "pip": "23.0.1", "contents": "9b2f40c1",
+    "rewritten": false}
 staged:
-  description:
-    - The names of the complete release directories that are what their names say, as far as that is known, the active
-      one among them.
+  description: The names of the complete release directories that are what their names say, as far as that is known, the
+    active one among them.
   returned: success
   type: list
   elements: str
@@ -123,18 +76,17 @@ rewritten:
   type: dict
   sample: {"0.8.0-99aabbcc": "0.8.1"}
 deployer:
-  description: O(deployer_mark), if that file is there. Empty if it is not.
+  description: O(deployer_mark), if that file is there; empty otherwise.
   returned: success
   type: str
-  sample: ""
 previous:
-  description:
-    - The release that was active before, with C(path), C(name) and C(version). Empty if there is none that works.
+  description: The release that was active before, with C(path), C(name) and C(version). Empty if there is none that
+    works.
   returned: success
   type: dict
   sample: {"path": "/srv/shakenfist/releases/0.8.0-99aabbcc", "name": "0.8.0-99aabbcc", "version": "0.8.0"}
 problem:
-  description: What is wrong with the virtualenv, in words. Empty if nothing is.
+  description: What is wrong with the virtualenv, in words; empty if nothing is.
   returned: success
   type: str
   sample: "sf-ctl is missing in /srv/shakenfist/venv/bin"
@@ -153,11 +105,10 @@ def active_release(run, path, distribution):
     if not os.path.isdir(path):
         raise RollingError(f"there is no virtualenv at {path}")
     found = inspect(run, path, distribution)
-    stamps = [os.lstat(path).st_mtime] if os.path.islink(path) else []
+    real, linked = os.path.realpath(path), os.path.islink(path)
+    stamps = [os.lstat(path).st_mtime] if linked else []
     if found["record"]:
         stamps.append(os.stat(found["record"]).st_mtime)
-    real = os.path.realpath(path)
-    linked = os.path.islink(path)
     return dict(path=real, name=os.path.basename(real) if linked else None, version=found["version"],
                 since=max(stamps, default=0.0), python=found["python"], platform=found["platform"], pip=found["pip"],
                 contents=contents(found["record"]), rewritten=linked and rewritten(real, found))

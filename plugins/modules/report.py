@@ -7,40 +7,32 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: report
-short_description: Write down how a roll went, as a page and as data
+short_description: Write down how a run went, as a page and as data
 version_added: 0.1.0
 description:
-  - Writes C(rolling-report-TIME.html) and C(rolling-report-TIME.json) on the controller, from the record of the
-    run. TIME is when the run began, in UTC; a later call of the same run replaces both.
-  - Connects to no node. The task is for localhost, with C(delegate_facts), for where the page is becomes a part of the
-    record.
-  - Never fails. What goes wrong is a warning, because a run that ends here has something else to say.
+  - Writes C(rolling-report-TIME.html) and C(rolling-report-TIME.json) on the controller, from the record of the run.
+    TIME is when the run began, in UTC. A later call of the same run replaces both.
+  - Connects to no node. Use it for localhost, with C(delegate_facts), since it notes the page in the record.
+  - Never fails. What goes wrong is a warning.
   - Writes nothing if no node had to be rolled and nothing has failed.
 options:
   directory:
-    description:
-      - The directory on the controller. It is made if it is not there.
-      - The one that C(ansible-playbook) was started in if it is empty.
+    description: The directory on the controller, created if missing. By default where C(ansible-playbook) was started.
     type: path
     default: ""
   data:
     description: The data of an older report, C(rolling-report-TIME.json), to make its page anew, and nothing else.
     type: path
     default: ""
-extends_documentation_fragment:
-  - shakenfist.rolling.attributes
+extends_documentation_fragment: shakenfist.rolling.attributes
 attributes:
   check_mode:
-    support: full
-    details:
-      - Writes nothing in check mode.
+    details: Writes nothing in check mode.
   diff_mode:
     support: none
   idempotent:
     support: N/A
-    details:
-      - It is no change of the cluster, so it never reports one.
-author: The shakenfist.rolling authors (@shakenfist)
+    details: It never reports a change, since it changes nothing in the cluster.
 """
 
 EXAMPLES = r"""
@@ -54,7 +46,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 path:
-  description: The page. An empty string if none was written.
+  description: The page; empty if none was written.
   returned: always
   type: str
   sample: /home/alice/rolling-report-20261121T145302Z.html
@@ -62,7 +54,6 @@ data:
   description: The same as data, in a file beside it.
   returned: always
   type: str
-  sample: /home/alice/rolling-report-20261121T145302Z.json
 verdict:
   description: The run in one sentence.
   returned: when it was written

@@ -38,8 +38,7 @@ options:
   source:
     description:
       - Wheels on the controller to resolve from, each a file or a directory. Sdists in a directory count, too, but the
-        release itself must be a wheel.
-      - A relative path is meant from the directory in which C(ansible-playbook) was started.
+        release itself must be a wheel. A relative path is meant from where C(ansible-playbook) was started.
       - From the command line it may also be one string, a path, paths with commas between them, or a JSON list.
     type: list
     elements: path
@@ -50,22 +49,17 @@ options:
     elements: str
     default: []
   given:
-    description: A tar file on the node of what O(source) has. The controller's part of this module sets it.
+    description: A tar file on the node of what O(source) has. Set by the module of the controller.
     type: path
   candidates:
-    description: The names in O(given) of the wheels of the release. The controller's part of this module sets them.
+    description: The names in O(given) of the wheels of the release. Set by the module of the controller.
     type: list
     elements: str
     default: []
   built:
-    description:
-      - Where to put a tar file of the wheels that were built from sdists. The controller's part of this module sets it.
+    description: Where to put a tar file of the wheels that were built from sdists. Set by the module of the controller.
     type: path
-extends_documentation_fragment:
-  - shakenfist.rolling.attributes
-  - shakenfist.rolling.attributes.info
-  - shakenfist.rolling.pip
-author: The shakenfist.rolling authors (@shakenfist)
+extends_documentation_fragment: [shakenfist.rolling.attributes.info, shakenfist.rolling.options.pip]
 """
 
 EXAMPLES = r"""
@@ -74,13 +68,6 @@ EXAMPLES = r"""
     path: /srv/shakenfist/venv
     distribution: shakenfist
     source: [~/wheels]
-  register: resolved
-  run_once: true
-
-- name: Resolve the newest release on the index
-  shakenfist.rolling.resolve_info:
-    path: /srv/shakenfist/venv
-    distribution: shakenfist
   register: resolved
   run_once: true
 """
@@ -106,7 +93,6 @@ packages:
   returned: success
   type: list
   elements: dict
-  sample: [{"name": "shakenfist", "version": "0.8.1", "sha256": "0a1b2c3d"}]
 lock:
   description: Every package that the release needs, for O(shakenfist.rolling.release#module:lock).
   returned: success
@@ -118,17 +104,14 @@ carried:
   returned: success
   type: list
   elements: dict
-  sample: [{"name": "shakenfist", "version": "0.8.1", "sha256": "0a1b2c3d"}]
 indexed:
   description: The rest of the lock, which comes from the index.
   returned: success
   type: list
   elements: dict
-  sample: [{"name": "flask", "version": "3.0.3", "sha256": "99aabbcc"}]
 archive:
-  description:
-    - A tar file of RV(carried) on the controller, for O(shakenfist.rolling.wheelhouse#module:src). It goes when the run
-      of C(ansible-playbook) ends. Empty in check mode, and if nothing is carried.
+  description: A tar file of RV(carried) on the controller, for O(shakenfist.rolling.wheelhouse#module:src). It is
+    removed when C(ansible-playbook) ends. Empty in check mode, and if nothing is carried.
   returned: success
   type: str
   sample: /root/.ansible/tmp/ansible-local-4711/0.8.1-0a1b2c3d-sf-1.tar
@@ -139,21 +122,16 @@ built:
   elements: str
   sample: [flasgger-0.9.7.1-py3-none-any.whl]
 notice:
-  description:
-    - In words, that the index has nothing newer than what is installed, and which of the wheels that were given are
-      newer than what is installed and not used, because nothing asks for them. Empty otherwise.
+  description: In words, that the index has nothing newer than what is installed, and which of the wheels that were
+    given are newer than what is installed and not used, because nothing asks for them. Empty otherwise.
   returned: success
   type: str
-  sample: ""
 unpinned:
-  description:
-    - What the release needs and the lock does not hold, because the installed version is no longer to be found, or
-      cannot be built.
-    - Other nodes have to have these installed already.
+  description: What the release needs and the lock does not hold, because the installed version is no longer to be
+    found, or cannot be built. Other nodes have to have these installed already.
   returned: success
   type: list
   elements: str
-  sample: []
 python:
   description: The version of the virtualenv's Python that the lock is for.
   returned: success
@@ -175,16 +153,12 @@ import tarfile
 from urllib.parse import urlsplit
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.shakenfist.rolling.plugins.module_utils._common import (
-    FULL,
-    RollingError,
-    explain_os_error,
-    last_lines,
-)
+from ansible_collections.shakenfist.rolling.plugins.module_utils._common import FULL, RollingError
 from ansible_collections.shakenfist.rolling.plugins.module_utils._release import (
     PIP_OPTIONS,
     Pip,
     canonical,
+    conclude_pip,
     distributions,
     hide_credentials,
     inspect,
@@ -278,6 +252,11 @@ class Shelf:
             packages.append(package)
         return packages
 
+    def dry_run(self, where, *arguments, spare=None):
+        """pip's report of what it would install, and that as wheels."""
+        report = self.pip.install([*where, "--dry-run", *arguments])
+        return report, self.as_wheels(report, where, spare)
+
     def build(self, package, where):
         """Build one sdist, and exactly that, into a wheel.
 
@@ -290,7 +269,8 @@ class Shelf:
         made = sorted(set(os.listdir(self.built)) - before)
         if len(made) != 1 or not made[0].endswith(".whl"):
             raise RollingError(f"pip built {', '.join(made) or 'nothing'} from the sdist of {package['name']} "
-                               f"{package['version']}, expected one wheel")
+                               f"{package['version']}, expected one wheel: build it yourself, and add the wheel to "
+                               "stage_source")
         return digest_of_file(os.path.join(self.built, made[0]))
 
     def digests(self):
@@ -309,16 +289,13 @@ def closure(module, shelf, where, requirements, changing, present, spare):
     versions.update({name: exactly(name, package["version"]) for name, package in changing.items()})
     constraints = os.path.join(module.tmpdir, "constraints.txt")
     with open(constraints, "w", encoding="utf-8") as handle:
-        for dummy, line in sorted(versions.items()):
-            handle.write(f"{line}\n")
+        handle.writelines(f"{line}\n" for dummy, line in sorted(versions.items()))
     try:
-        report = shelf.pip.install([*where, "--dry-run", "--ignore-installed", "--constraint", constraints,
-                                    *requirements])
+        return shelf.dry_run(where, "--ignore-installed", "--constraint", constraints, *requirements, spare=spare)[1]
     except RollingError as exc:
         if no_solution(exc.details.get("pip_output", "")):
             return None
         raise
-    return shelf.as_wheels(report, where, spare)
 
 
 def pin(name, version):
@@ -340,8 +317,7 @@ def one_by_one(shelf, where, present, names, spare):
     left = {name: pin(name, present[name]["version"]) for name in names}
     while left:
         try:
-            report = shelf.pip.install([*where, "--dry-run", "--no-deps", "--ignore-installed", *left.values()])
-            return shelf.as_wheels(report, where, spare)
+            return shelf.dry_run(where, "--no-deps", "--ignore-installed", *left.values(), spare=spare)[1]
         except RollingError as exc:
             output, sdist = exc.details.get("pip_output", ""), canonical(exc.details.get("sdist", ""))
             match = re.search(r"No matching distribution found for ([A-Za-z0-9._-]+?)==", output)
@@ -372,9 +348,9 @@ def find_release(module, shelf, found):
         output = exc.details.get("pip_output", "")
         words = other_python(output, distribution, version, found["python"])
         if not words and candidates and "No matching distribution found" in output:
-            words = (f"{', '.join(candidates)} {'is' if len(candidates) == 1 else 'are'} not for this node, which "
-                     "has Python "
-                     f"{found['python']} on {found['platform']}: build a wheel for that, and add it to stage_source")
+            words = (f"{', '.join(candidates)} {'is' if len(candidates) == 1 else 'are'} not for this node, which has "
+                     f"Python {found['python']} on {found['platform']}: build a wheel for that, and add it to "
+                     "stage_source")
         elif not words and version and SILENT not in output and "No matching distribution found" in output:
             words = ("the index does not have it. If you have built it, name its wheel or the directory of it, "
                      "-e stage_source=PATH")
@@ -416,9 +392,8 @@ def judge_newest(shelf, module, found, newest, report):
         return f"{where} has nothing newer than {distribution} {running}, which this node runs.{more}"
     raise RollingError(
         f"the newest {distribution} on {where} is {newest}, and this node runs {running}, which is newer.{more} To "
-        "roll "
-        "to wheels that you have built, name them or their directory: -e stage_source=PATH. To roll to another release "
-        "of the index: -e rolling_release=VERSION")
+        "roll to wheels that you have built, name them or their directory: -e stage_source=PATH. To roll to another "
+        "release of the index: -e rolling_release=VERSION")
 
 
 def changes(shelf, requirements):
@@ -428,27 +403,22 @@ def changes(shelf, requirements):
     """
     missing = ""
     if shelf.given:
-        where = shelf.where(index=False)
         try:
-            report = shelf.pip.install([*where, "--dry-run", "--upgrade", *requirements])
-            return report, shelf.as_wheels(report, where), False
+            return (*shelf.dry_run(shelf.where(index=False), "--upgrade", *requirements), False)
         except RollingError as exc:
             output = exc.details.get("pip_output", "")
             if not no_solution(output):
                 raise
             missing = ", ".join(dict.fromkeys(re.findall(r"No matching distribution found for (\S+)", output)))
-    where = shelf.where()
     try:
-        report = shelf.pip.install([*where, "--dry-run", "--upgrade", *requirements])
-        return report, shelf.as_wheels(report, where), True
+        return (*shelf.dry_run(shelf.where(), "--upgrade", *requirements), True)
     except RollingError as exc:
         output = exc.details.get("pip_output", "")
         absent = re.findall(r"No matching distribution found for (\S+)", output) or [missing]
         if missing and not exc.details.get("sdist") and "No matching distribution found" in output:
             index = "cannot be reached" if SILENT in output else "does not have it either"
-            raise RollingError(f"the wheels of stage_source lack {absent[0]}, and the package index {index}: add "
-                               "its wheel to "
-                               "them, or name an index with -e stage_index_url=URL", **exc.details) from exc
+            raise RollingError(f"the wheels of stage_source lack {absent[0]}, and the package index {index}: add its "
+                               "wheel to them, or name an index with -e stage_index_url=URL", **exc.details) from exc
         raise
 
 
@@ -494,8 +464,7 @@ def not_used(present, files, lock, distribution):
         return "", {}
     packages = json.dumps([f"{name}=={found[name]}" for name in sorted(found)])
     return (f"stage_source has newer wheels of {', '.join(sorted(found))} than what is installed. Nothing asks for "
-            "them, so they are not used. To install them, too, add "
-            f"-e '{{\"stage_packages\": {packages}}}'"), found
+            f"them, so they are not used. To install them, too, add -e '{{\"stage_packages\": {packages}}}'"), found
 
 
 def resolve(module):
@@ -548,6 +517,20 @@ def other_python(output, distribution, version, python):
     return f"{' '.join(filter(None, [distribution, newest]))} needs Python {wanted.strip()}, this node has {python}"
 
 
+def resolve_and_tidy_up(module):
+    before = set(os.listdir(module.tmpdir))
+    try:
+        return resolve(module)
+    except tarfile.TarError as exc:
+        raise RollingError(f"the wheels of stage_source have arrived damaged in {module.tmpdir} ({exc}): start again, "
+                           "and if that does not help look at the disk and the memory of this node") from exc
+    finally:
+        # The directory is the ssh user's, who could not remove directories of root's from it.
+        for name in set(os.listdir(module.tmpdir)) - before:
+            if os.path.isdir(os.path.join(module.tmpdir, name)):
+                shutil.rmtree(os.path.join(module.tmpdir, name), ignore_errors=True)
+
+
 def main():
     module = AnsibleModule(
         argument_spec=dict(
@@ -565,25 +548,7 @@ def main():
     )
     hide_credentials(module)
     wanted = f"{module.params['distribution']} {module.params['version'] or '(the newest release)'}"
-    before = set(os.listdir(module.tmpdir))
-    try:
-        result = resolve(module)
-    except RollingError as exc:
-        output = exc.details.get("pip_output", "")
-        module.fail_json(msg=f"cannot resolve {wanted}: {exc.message}" + (f":\n{last_lines(output)}" if output else ""),
-                         pip_output=output)
-    except tarfile.TarError as exc:
-        module.fail_json(msg=f"cannot resolve {wanted}: the wheels of stage_source have arrived damaged in "
-                             f"{module.tmpdir} ({exc}): start again, and if that does not help look at the disk and "
-                             "the memory of this node")
-    except OSError as exc:
-        module.fail_json(msg=f"cannot resolve {wanted}: {explain_os_error(exc, module.tmpdir)}")
-    finally:
-        # The directory is the ssh user's, who could not remove directories of root's from it.
-        for name in set(os.listdir(module.tmpdir)) - before:
-            if os.path.isdir(os.path.join(module.tmpdir, name)):
-                shutil.rmtree(os.path.join(module.tmpdir, name), ignore_errors=True)
-    module.exit_json(changed=False, **result)
+    conclude_pip(module, f"cannot resolve {wanted}", lambda: resolve_and_tidy_up(module), module.tmpdir)
 
 
 if __name__ == "__main__":

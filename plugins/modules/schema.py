@@ -10,41 +10,21 @@ module: schema
 short_description: Bring the database schema to what a release wants
 version_added: 0.1.0
 description:
-  - Runs C(sf-ctl ensure-mariadb-schema) of a release directory and says what it did to each table.
-  - A build knows only its own migrations, so this is run from the release that is rolled out, before any node runs it.
-  - The command can take as long as a migration takes. It is never cut short, that would leave the schema half-way.
+  - Runs C(sf-ctl ensure-mariadb-schema) of a release directory and returns what it did to each table.
+  - A build knows only its own migrations. Run this from the release that is rolled out, before any node runs it.
+  - The command is never cut short, however long a migration takes. That would leave the schema half-way.
 options:
-  release:
-    description: The release directory whose command to run.
-    type: path
-    required: true
   command:
-    description: The name of a script in the C(bin) of O(release), and its arguments.
-    type: list
-    elements: str
-    required: true
-  config:
-    description:
-      - The C(EnvironmentFile) with the database's address and credentials.
-      - The command gets its variables in the environment, as the services do.
-    type: path
     required: true
   verified:
-    description: The last line with which the command says that all is well. Any other end is a failure.
+    description: The line with which the command says that all is well. An end without it is a failure.
     type: str
     default: MariaDB schema verified.
-extends_documentation_fragment:
-  - shakenfist.rolling.attributes
+extends_documentation_fragment: [shakenfist.rolling.attributes, shakenfist.rolling.options.script]
 attributes:
   check_mode:
     support: partial
-    details:
-      - The command has no dry run. In check mode it is not run, and nothing is reported as changed.
-  diff_mode:
-    support: full
-  idempotent:
-    support: full
-author: The shakenfist.rolling authors (@shakenfist)
+    details: The command has no dry run. In check mode it is not run, and nothing is reported as changed.
 """
 
 EXAMPLES = r"""
@@ -73,16 +53,13 @@ output:
   description: What the command printed.
   returned: not in check mode
   type: str
-  sample: MariaDB schema verified.
 """
 
-import os
 import re
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError
-from ansible_collections.shakenfist.rolling.plugins.module_utils._environment import read_environment_file
-from ansible_collections.shakenfist.rolling.plugins.module_utils._release import python_of
+from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError, conclude
+from ansible_collections.shakenfist.rolling.plugins.module_utils._release import read_script
 
 TABLE_LINES = (
     re.compile(r"^Table '(?P<table>[^']+)' is up to date \(version (?P<before>\d+)\)"),
@@ -116,6 +93,18 @@ def difference(tables, widened):
     return dict(before=lines("before"), after=lines("after") + "".join(f"{column}: widened\n" for column in widened))
 
 
+def migrate(run, release, command, config, verified):
+    script, environment = read_script(release, command, config)
+    rc, out, err = run(script, environ_update=environment, cwd="/")
+    output = (out + err).strip()
+    if rc != 0 or verified not in [line.strip() for line in output.splitlines()]:
+        how = f"failed (rc {rc})" if rc else f"ended without saying {verified!r}"
+        raise RollingError(f"{' '.join(command)} of {release} {how}:\n{output}", rc=rc, output=output)
+    tables, widened = parse(output)
+    changed = bool(widened) or any(entry["before"] != entry["after"] for entry in tables)
+    return dict(changed=changed, tables=tables, widened=widened, output=output, diff=difference(tables, widened))
+
+
 def main():
     module = AnsibleModule(
         argument_spec=dict(
@@ -126,29 +115,10 @@ def main():
         ),
         supports_check_mode=True,
     )
-    release, command = module.params["release"], module.params["command"]
-    words = " ".join(command)
     if module.check_mode:
+        words = " ".join(module.params["command"])
         module.exit_json(changed=False, skipped=True, msg=f"{words} has no dry run; it is not run in check mode")
-    script = os.path.join(release, "bin", command[0])
-    try:
-        if not os.path.isfile(script):
-            raise RollingError(f"there is no {script}: is the release staged on this node?")
-        environment = read_environment_file(module.params["config"])
-    except RollingError as exc:
-        module.fail_json(msg=exc.message)
-
-    # By the release's own python: the script's first line names the path that it will run from once it is active.
-    rc, out, err = module.run_command([python_of(release), script] + command[1:], environ_update=environment, cwd="/")
-    output = (out + err).strip()
-    if rc != 0:
-        module.fail_json(msg=f"{words} of {release} failed (rc {rc}):\n{output}", rc=rc, output=output)
-    if module.params["verified"] not in [line.strip() for line in output.splitlines()]:
-        module.fail_json(msg=f"{words} of {release} ended without saying {module.params['verified']!r}:\n{output}",
-                         rc=rc, output=output)
-    tables, widened = parse(output)
-    changed = bool(widened) or any(entry["before"] != entry["after"] for entry in tables)
-    module.exit_json(changed=changed, tables=tables, widened=widened, output=output, diff=difference(tables, widened))
+    conclude(module, lambda: migrate(module.run_command, **module.params))
 
 
 if __name__ == "__main__":

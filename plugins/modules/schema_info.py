@@ -12,43 +12,23 @@ version_added: 0.1.0
 description:
   - Returns the versions of the tables and the values of the C(ENUM) columns that the database has, and what release
     directories have recorded of the schema that they want, and of the backup from before it.
-  - Reaches MariaDB as the services of the node do, with the address and the credentials of its configuration file. Only
-    a node of the database tier has them.
   - Runs under a Python that has C(PyMySQL) or C(mysqlclient), as the virtualenv of Shaken Fist has. Set
     C(ansible_python_interpreter) on the task.
 requirements:
   - PyMySQL, or mysqlclient
 options:
-  config:
-    description: The C(EnvironmentFile) with the database's address and credentials.
-    type: path
-    required: true
-  prefix:
-    description: The prefix that settings may carry in the file. With both spellings present the prefixed one counts.
-    type: str
-    default: ""
   releases:
     description: The release directories whose C(.rolling-schema.json) and C(.rolling-backup.json) to read.
     type: list
     elements: path
     default: []
   expected:
-    description:
-      - Where a build of Shaken Fist says which version of each table it wants, V(MODULE:NAME) of a dictionary. Each of
-        O(releases) is asked by its own Python, without writing anything, not even byte code.
-      - No release is asked if it is empty.
+    description: Where a build of Shaken Fist says which version of each table it wants, V(MODULE:NAME) of a dictionary.
+      Each of O(releases) is asked by its own Python, without writing anything, not even byte code. No release is asked
+      if it is empty.
     type: str
     default: ""
-  connect_timeout:
-    description:
-      - For how many seconds to wait for a connection, rounded up to whole ones.
-      - On a connection, MariaDB has 30 seconds for each answer.
-    type: float
-    default: 5
-extends_documentation_fragment:
-  - shakenfist.rolling.attributes
-  - shakenfist.rolling.attributes.info
-author: The shakenfist.rolling authors (@shakenfist)
+extends_documentation_fragment: [shakenfist.rolling.attributes.info, shakenfist.rolling.options.database]
 """
 
 EXAMPLES = r"""
@@ -60,69 +40,48 @@ EXAMPLES = r"""
     expected: shakenfist.mariadb:EXPECTED_SCHEMA_VERSIONS
   vars:
     ansible_python_interpreter: /srv/shakenfist/venv/bin/python
-  register: schema
 """
 
 RETURN = r"""
+schema:
+  description: RV(tables), and as C(enums) the values of each C(ENUM) column by V(TABLE.COLUMN), as it is recorded.
+  returned: success
+  type: dict
+  sample: {"tables": {"nodes": 1}, "enums": {"object_states.object_type": ["node", "instance"]}}
 tables:
   description: The version of each table that C(schema_versions) lists. Empty if there is no such table.
   returned: success
   type: dict
   sample: {"nodes": 1, "notes": 2}
-enums:
-  description: The values of each C(ENUM) column of the database, by V(TABLE.COLUMN), in their order.
-  returned: success
-  type: dict
-  sample: {"object_states.object_type": ["node", "instance", "network"]}
-schema:
-  description: RV(tables) and RV(enums) in one, as it is recorded.
-  returned: success
-  type: dict
-  sample: {"tables": {"nodes": 1}, "enums": {"object_states.object_type": ["node", "instance"]}}
 recorded:
-  description:
-    - For each of O(releases), the schema that is recorded in it, like RV(schema). V(null) if none is, or if it cannot
-      be read.
+  description: By release, the schema that is recorded in it, like RV(schema). V(null) if none can be read.
   returned: success
   type: dict
-  sample:
-    /srv/shakenfist/releases/0.8.0-5f6e7d8c: {"tables": {"nodes": 1}, "enums": {}}
-    /srv/shakenfist/releases/0.8.1-0a1b2c3d: null
 expects:
-  description:
-    - For each of O(releases), the version of each table that its build says it wants. V(null) if it was not asked, or
-      does not say.
-    - C(ENUM) columns have no version, so what a migration would do to these is not in it.
+  description: By release, the version of each table that its build says it wants. V(null) if it was not asked, or does
+    not say. C(ENUM) columns have no version, so what a migration would do to these is not in it.
   returned: success
   type: dict
-  sample:
-    /srv/shakenfist/releases/0.8.1-0a1b2c3d: {"nodes": 1, "notes": 2}
+  sample: {"/srv/shakenfist/releases/0.8.1-0a1b2c3d": {"nodes": 1, "notes": 2}}
 backups:
-  description:
-    - For each of O(releases), the backup that was made before the schema moved to what that release wants. V(null) if
-      none is recorded, or if it cannot be read.
+  description: By release, the backup from before the schema was migrated to what that release wants, with C(path) and
+    C(restore), the command. V(null) if none can be read.
   returned: success
   type: dict
-  sample:
-    /srv/shakenfist/releases/0.8.1-0a1b2c3d:
-      path: /srv/shakenfist/backups/before-0.8.1-20261121T081500Z.sql
-      restore: mariadb shakenfist < /srv/shakenfist/backups/before-0.8.1-20261121T081500Z.sql
-server:
-  description: The version of the server, in its own words.
-  returned: success
-  type: str
-  sample: 10.11.14-MariaDB-0+deb12u2
 """
 
 import json
-import math
 import os
 import re
 import traceback
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
-from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError
-from ansible_collections.shakenfist.rolling.plugins.module_utils._environment import Database, read_environment_file
+from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError, conclude
+from ansible_collections.shakenfist.rolling.plugins.module_utils._environment import (
+    DATABASE_OPTIONS,
+    Database,
+    read_environment_file,
+)
 from ansible_collections.shakenfist.rolling.plugins.module_utils._release import python_of
 
 DRIVER_ERROR = None
@@ -146,8 +105,8 @@ versions = getattr(importlib.import_module(module), name)
 print()
 print(json.dumps({str(table): int(version) for table, version in versions.items()}))
 """
-# How long one answer may take. A migration that is under way can lock a table for a while.
-ANSWER_WITHIN = 30
+# How long a connection may take, and one answer on it. A migration that is under way can lock a table for a while.
+CONNECT_WITHIN, ANSWER_WITHIN = 5, 30
 NO_SUCH_TABLE = 1146
 ENUM_VALUE = re.compile(r"'((?:[^'\\]|''|\\.)*)'", re.DOTALL)
 ESCAPED = {"''": "'", "\\0": "\0", "\\n": "\n", "\\r": "\r", "\\t": "\t"}
@@ -162,10 +121,10 @@ def words_of(exc):
     return str(exc.args[1]) if number_of(exc) is not None and len(exc.args) > 1 else str(exc)
 
 
-def connect(database, timeout):
+def connect(database):
     try:
         return driver.connect(host=database.host, port=database.port, user=database.user, password=database.password,
-                              database=database.name, charset="utf8mb4", connect_timeout=math.ceil(timeout),
+                              database=database.name, charset="utf8mb4", connect_timeout=CONNECT_WITHIN,
                               read_timeout=ANSWER_WITHIN, write_timeout=ANSWER_WITHIN)
     # Besides its own errors PyMySQL raises these: a password that latin-1 lacks, a login method that it cannot do.
     except (driver.MySQLError, RuntimeError, ValueError, OSError) as exc:
@@ -224,11 +183,10 @@ def expects(run, release, where, environment):
     return json.loads(out.splitlines()[-1]) if rc == 0 else None
 
 
-def look(database, timeout):
-    """The versions, the ENUM columns and the server's version."""
-    connection = connect(database, timeout)
+def read_schema(database):
+    connection = connect(database)
     try:
-        return versions(connection), enums(connection), query(connection, "SELECT VERSION()")[0][0]
+        return dict(tables=versions(connection), enums=enums(connection))
     except (driver.MySQLError, OSError) as exc:
         raise RollingError(f"MariaDB at {database.host}:{database.port} let {database.user} in, but did not answer "
                            f"about the schema of {database.name}: {database.hide(words_of(exc))}") from None
@@ -236,37 +194,31 @@ def look(database, timeout):
         connection.close()
 
 
+def look(run, config, prefix, releases, expected):
+    if expected and not re.match(r"[\w.]+:\w+$", expected):
+        raise RollingError(f"expected is {expected!r}, it must be MODULE:NAME, such as "
+                           "shakenfist.mariadb:EXPECTED_SCHEMA_VERSIONS")
+    schema = read_schema(Database(config, prefix))
+    environment = read_environment_file(config)
+    return dict(schema=schema, tables=schema["tables"],
+                recorded={release: recorded(release, *SCHEMA) for release in releases},
+                expects={release: expects(run, release, expected, environment) if expected else None
+                         for release in releases},
+                backups={release: recorded(release, *BACKUP) for release in releases})
+
+
 def main():
     module = AnsibleModule(
         argument_spec=dict(
-            config=dict(type="path", required=True),
-            prefix=dict(type="str", default=""),
+            **DATABASE_OPTIONS,
             releases=dict(type="list", elements="path", default=[]),
             expected=dict(type="str", default=""),
-            connect_timeout=dict(type="float", default=5),
         ),
         supports_check_mode=True,
     )
-    params = module.params
     if driver is None:
         module.fail_json(msg=missing_required_lib("PyMySQL"), exception=DRIVER_ERROR)
-    if not params["connect_timeout"] > 0:
-        module.fail_json(msg=f"connect_timeout is {params['connect_timeout']:g}, it must be more than 0")
-    where = params["expected"]
-    if where and not re.match(r"[\w.]+:\w+$", where):
-        module.fail_json(msg=f"expected is {where!r}, it must be MODULE:NAME, such as "
-                             "shakenfist.mariadb:EXPECTED_SCHEMA_VERSIONS")
-    try:
-        found = look(Database(params["config"], params["prefix"]), params["connect_timeout"])
-        environment = read_environment_file(params["config"])
-    except RollingError as exc:
-        module.fail_json(msg=exc.message)
-    schema = dict(zip(("tables", "enums"), found))
-    module.exit_json(changed=False, schema=schema, server=found[2],
-                     recorded={release: recorded(release, *SCHEMA) for release in params["releases"]},
-                     expects={release: expects(module.run_command, release, where, environment) if where else None
-                              for release in params["releases"]},
-                     backups={release: recorded(release, *BACKUP) for release in params["releases"]}, **schema)
+    conclude(module, lambda: look(module.run_command, **module.params))
 
 
 if __name__ == "__main__":

@@ -10,10 +10,10 @@ module: units
 short_description: Restart service units in ordered tiers, and witness each restart
 version_added: 0.1.0
 description:
-  - Restarts all units of a tier at once and waits until each of them is active in a new run, then does the next tier.
+  - Restarts all units of a tier at once and waits until each of them is active in a new run, then does the next tier. A
+    stopped unit is started.
   - A unit that fails to start, or that systemd has to start again, ends the wait at once, with its last words from the
     journal.
-  - A stopped unit is started.
   - Units that must not run while others are restarted are stopped before the first tier, and start again in their own.
     Where a tier fails before that, they are started again all the same, and the failure says whether they run.
 options:
@@ -23,8 +23,7 @@ options:
     elements: list
     required: true
   stop:
-    description:
-      - The units to stop before the first tier. Each must be in one of O(tiers), and not in the first.
+    description: The units to stop before the first tier. Each must be in one of O(tiers), and not in the first.
     type: list
     elements: str
     default: []
@@ -32,31 +31,14 @@ options:
     description: For how many seconds to wait for each tier.
     type: float
     default: 120
-  interval:
-    description: Seconds between two looks.
-    type: float
-    default: 0.1
-extends_documentation_fragment:
-  - shakenfist.rolling.attributes
+extends_documentation_fragment: shakenfist.rolling.attributes
 attributes:
-  check_mode:
-    support: full
-  diff_mode:
-    support: full
   idempotent:
     support: none
-    details:
-      - A restart is a restart. Ask for one only where it is needed.
-author: The shakenfist.rolling authors (@shakenfist)
+    details: A restart is a restart. Ask for one only where it is needed.
 """
 
 EXAMPLES = r"""
-- name: Restart the daemons that others order after, then the others
-  shakenfist.rolling.units:
-    tiers:
-      - [sf-privexec, sf-nodelock]
-      - [sf-api, sf-queues, sf-net]
-
 - name: Restart all of a node, its sentinels around the others
   shakenfist.rolling.units:
     stop: [sf-sentinel-last]
@@ -68,9 +50,8 @@ EXAMPLES = r"""
 
 RETURN = r"""
 units:
-  description:
-    - By unit, the ids of its runs before and after, and after how many seconds it was active.
-    - Of a unit of O(stop) that was running, also after how many seconds it was stopped.
+  description: By unit, the ids of its runs before and after, and after how many seconds it was active. Of a unit of
+    O(stop) that was running, also after how many seconds it was stopped.
   returned: always; in check mode only the ids before
   type: dict
   sample: {"sf-api": {"before": "7f1c2d0a", "after": "99e0aa71", "active_after": 0.61}}
@@ -89,6 +70,15 @@ from ansible_collections.shakenfist.rolling.plugins.module_utils._systemd import
 
 # Seconds in which a unit that was stopped has to run again after a failure: the node may be out of rotation meanwhile.
 AGAIN = 30
+# Seconds between two looks.
+INTERVAL = 0.1
+
+
+def overdue(names, what, timeout, states, more=""):
+    """The error for units that have not become what was expected in time."""
+    seen = "; ".join(f"{name} {describe(states[name])}" for name in names)
+    return RollingError(f"expected {', '.join(names)} to be {what} within {timeout:g} s; last seen: {seen}{more}",
+                        failed_units=names)
 
 
 def difference(runs):
@@ -142,11 +132,9 @@ class Restart:
         self.begin = time.monotonic()
         self.systemd.restart(self.names)
         self.ordered = True
-        if not wait_for(self.look, self.params["timeout"], self.params["interval"]):
+        if not wait_for(self.look, self.params["timeout"], INTERVAL):
             late = [name for name in self.names if "after" not in self.runs[name]]
-            raise RollingError(f"expected {', '.join(late)} to be active within {self.params['timeout']:g} s; "
-                               "last seen: " + "; ".join(f"{name} {describe(self.states[name])}" for name in late)
-                               + f".{self.last_words(late[0])}", failed_units=late)
+            raise overdue(late, "active", self.params["timeout"], self.states, f".{self.last_words(late[0])}")
 
 
 class Stop:
@@ -189,11 +177,9 @@ class Stop:
             return
         self.begin = time.monotonic()
         self.systemd.stop(*running)
-        if not wait_for(self.look, self.params["timeout"], self.params["interval"]):
+        if not wait_for(self.look, self.params["timeout"], INTERVAL):
             late = [name for name in running if not self.is_stopped(self.states[name])]
-            raise RollingError(f"expected {', '.join(late)} to be stopped within {self.params['timeout']:g} s; "
-                               "last seen: " + "; ".join(f"{name} {describe(self.states[name])}" for name in late),
-                               failed_units=late)
+            raise overdue(late, "stopped", self.params["timeout"], self.states, f": see journalctl -u {late[0]}")
 
     def undo(self):
         """Start what is stopped and was not to be started yet; tell in words what became of it."""
@@ -204,14 +190,13 @@ class Stop:
         self.states = again.states
         if all(state["ActiveState"] == "active" and not state.get("Job") for state in self.states.values()):
             return ""
-        words = ", ".join(left)
         try:
             again.restart()
         except RollingError as exc:
-            return f"\n{words}, which was stopped before that, does not run again: {exc.message}"
+            return f"\n{', '.join(left)}, which was stopped before that, does not run again: {exc.message}"
         for name, run in again.runs.items():
             self.homes[name].runs[name].update(after=run["after"], active_after=run["active_after"])
-        return f"\n{words}, which was stopped before that, runs again."
+        return f"\n{', '.join(left)}, which was stopped before that, runs again."
 
 
 def undo(stop):
@@ -228,7 +213,6 @@ def main():
             tiers=dict(type="list", elements="list", required=True),
             stop=dict(type="list", elements="str", default=[]),
             timeout=dict(type="float", default=120),
-            interval=dict(type="float", default=0.1),
         ),
         supports_check_mode=True,
     )

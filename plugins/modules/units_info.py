@@ -10,13 +10,11 @@ module: units_info
 short_description: Look at the service units of a node
 version_added: 0.1.0
 description:
-  - Returns the state of installed service units, and when the main process of each was started.
+  - Returns the state of installed service units, and when the main process of each was started. Templates are left out.
   - C(systemctl) is asked twice, however many units there are, and the journal once for each of O(stops).
 options:
   patterns:
-    description:
-      - Names or shell patterns of installed service units, with or without C(.service).
-      - Templates are left out.
+    description: Names or shell patterns of installed service units, with or without C(.service).
     type: list
     elements: str
     required: true
@@ -26,9 +24,8 @@ options:
     elements: str
     default: []
   arguments:
-    description:
-      - Options on the command lines of the units, such as V(--graceful-timeout), whose values to return.
-      - A command line can hold secrets. Only the options that are named here leave the node.
+    description: Options on the command lines of the units, such as V(--graceful-timeout), whose values to return. A
+      command line can hold secrets. Only the options that are named here leave the node.
     type: list
     elements: str
     default: []
@@ -38,18 +35,14 @@ options:
     elements: str
     default: []
   up_since:
-    description:
-      - By unit, the run that it is to be in, as M(shakenfist.rolling.units) or an earlier look returns it. The module
-        then fails if a unit is not active, or no longer in that run. Of a unit that is not named any run will do.
+    description: By unit, the run that it is to be in, as M(shakenfist.rolling.units) or an earlier look returns it. The
+      module then fails if a unit is not active, or no longer in that run. Of a unit that is not named any run will do.
     type: dict
   expected:
     description: What was expected of the units, in the words of that failure.
     type: str
     default: every daemon to be active and still in the run that the restart began
-extends_documentation_fragment:
-  - shakenfist.rolling.attributes
-  - shakenfist.rolling.attributes.info
-author: The shakenfist.rolling authors (@shakenfist)
+extends_documentation_fragment: shakenfist.rolling.attributes.info
 """
 
 EXAMPLES = r"""
@@ -63,93 +56,28 @@ EXAMPLES = r"""
   shakenfist.rolling.units_info:
     patterns: [sf-*]
     up_since: "{{ daemons.units }}"
-
-- name: Learn how long the API takes to stop
-  shakenfist.rolling.units_info:
-    patterns: [sf-api]
-    arguments: [--graceful-timeout]
-  register: api
 """
 
 RETURN = r"""
 units:
-  description: The installed units that match, by name without C(.service).
+  description:
+    - The installed units that match, by name without C(.service). C(state) is the state in words.
+    - C(managed) is whether somebody wants the unit to run, that is, it is enabled, active, or failed.
+    - C(invocation) is the id of its current run, a new one after each start, C(pid) its main process, 0 if there is
+      none, and C(started) when that was started, in seconds since the epoch, V(null) if it never was.
+    - C(restarts) is how often systemd has restarted it by itself since somebody started it.
+    - C(start_seconds) and C(stop_seconds) are how long its last start and stop took, V(null) if there was none since
+      the boot. C(stop_timeout) is C(TimeoutStopSec) in seconds, V(null) if systemd waits for ever, or does not say.
+    - C(arguments) has the value of each of O(arguments) that is on the command line, C(--x 55) or C(--x=55). An option
+      without a value has an empty one.
+    - C(stops), for each of O(stops), has its last stops in the journal, the newest first, at most 10. Each has
+      C(seconds), how long it took, and C(itself), whether the unit ended by itself and well.
   returned: success
   type: dict
   sample:
-    sf-api:
-      active: true
-      enabled: true
-      managed: true
-      invocation: 7f1c2d0ab1c24d3f8be2f3a1c7f0a4de
-      pid: 4711
-      restarts: 0
-      started: 1763700000.25
-      state: active (running)
-      start_seconds: 0.41
-      stop_seconds: 5.62
-      stop_timeout: 70.0
-      arguments: {"--graceful-timeout": "55"}
-  contains:
-    active:
-      description: Whether the unit is active.
-      type: bool
-      returned: always
-    enabled:
-      description: Whether the unit is started at boot.
-      type: bool
-      returned: always
-    managed:
-      description: Whether somebody wants the unit to run, that is, it is enabled, active, or failed.
-      type: bool
-      returned: always
-    invocation:
-      description: The id of the unit's current run; a new one after each start.
-      type: str
-      returned: always
-    pid:
-      description: The main process, 0 if there is none.
-      type: int
-      returned: always
-    restarts:
-      description: How often systemd has restarted the unit by itself since it was last started by somebody.
-      type: int
-      returned: always
-    started:
-      description: When the main process was started, in seconds since the epoch, V(null) if it never was.
-      type: float
-      returned: always
-    state:
-      description: The state in words.
-      type: str
-      returned: always
-    start_seconds:
-      description: How long its last start took until it was active. V(null) if it was not started since the boot.
-      type: float
-      returned: always
-    stop_seconds:
-      description: How long its last stop took. V(null) if it was not stopped since the boot.
-      type: float
-      returned: always
-    stop_timeout:
-      description:
-        - After how many seconds systemd kills what does not stop by itself, C(TimeoutStopSec).
-        - V(null) if systemd waits for ever, or does not say.
-      type: float
-      returned: always
-    arguments:
-      description:
-        - The value of each of O(arguments) on the command line, whether it is written C(--x 55) or C(--x=55).
-        - An option that is not there is missing here, one without a value has an empty one.
-      type: dict
-      returned: always
-    stops:
-      description:
-        - The last stops that the journal has, the newest first, at most 10, each with C(seconds), how long it took,
-          and C(itself), whether the unit ended by itself and well, as far as the journal says so.
-      type: list
-      elements: dict
-      returned: for each of O(stops)
+    sf-api: {"active": true, "managed": true, "invocation": "7f1c2d0ab1c24d3f8be2f3a1c7f0a4de", "pid": 4711,
+      "restarts": 0, "started": 1763700000.25, "state": "active (running)", "start_seconds": 0.41,
+      "stop_seconds": 5.62, "stop_timeout": 70.0, "arguments": {"--graceful-timeout": "55"}}
 failed_units:
   description: The units that have not stayed up.
   returned: with O(up_since), where there are any
@@ -158,7 +86,7 @@ failed_units:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError
+from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError, conclude
 from ansible_collections.shakenfist.rolling.plugins.module_utils._systemd import (
     Systemd,
     command_arguments,
@@ -176,11 +104,9 @@ MORE = ("TimeoutStopUSec", "ExecStart", *START, *STOP)
 
 def look(state, arguments=()):
     """What a roll wants to know of one unit, from what systemd says of it."""
-    active = state.get("ActiveState") in ("active", "reloading")
     enabled = state.get("UnitFileState") in ("enabled", "enabled-runtime")
     return dict(
-        active=active,
-        enabled=enabled,
+        active=state.get("ActiveState") in ("active", "reloading"),
         managed=enabled or state.get("ActiveState") not in ("inactive", "deactivating", None),
         invocation=state.get("InvocationID", ""),
         pid=int(state.get("MainPID") or 0),
@@ -208,6 +134,19 @@ def fallen(units, runs):
     return found
 
 
+def ask(systemd, patterns, exclude, arguments, stops, up_since, expected):
+    ignored = [short(name) for name in exclude]
+    names = [name for name in systemd.installed(patterns) if name not in ignored]
+    units = {name: look(state, arguments) for name, state in systemd.show(names, MORE).items()}
+    for name in map(short, stops):
+        if name in units:
+            units[name]["stops"] = systemd.stops(name)
+    failed = {} if up_since is None else fallen(units, up_since)
+    if failed:
+        raise RollingError(f"expected {expected}; {'; '.join(failed.values())}", units=units, failed_units=list(failed))
+    return dict(units=units)
+
+
 def main():
     module = AnsibleModule(
         argument_spec=dict(
@@ -221,21 +160,7 @@ def main():
         ),
         supports_check_mode=True,
     )
-    systemd = Systemd(module.run_command)
-    exclude = [short(name) for name in module.params["exclude"]]
-    try:
-        names = [name for name in systemd.installed(module.params["patterns"]) if name not in exclude]
-        units = {name: look(state, module.params["arguments"]) for name, state in systemd.show(names, MORE).items()}
-        for name in map(short, module.params["stops"]):
-            if name in units:
-                units[name]["stops"] = systemd.stops(name)
-    except RollingError as exc:
-        module.fail_json(msg=exc.message)
-    failed = {} if module.params["up_since"] is None else fallen(units, module.params["up_since"])
-    if failed:
-        module.fail_json(msg=f"expected {module.params['expected']}; {'; '.join(failed.values())}", units=units,
-                         failed_units=list(failed))
-    module.exit_json(changed=False, units=units)
+    conclude(module, lambda: ask(Systemd(module.run_command), **module.params))
 
 
 if __name__ == "__main__":

@@ -13,57 +13,42 @@ description:
   - Posts a message as JSON, once, and waits for the answer no longer than O(timeout), whatever the server does.
   - A server that is down is no failure. The module returns what was wrong, in words that hold nothing of the URL, the
     headers or the answer, so they can be shown.
-  - It follows no redirection and reads no C(.netrc); the proxy is that of the environment.
+  - It follows no redirection and reads no C(.netrc). The proxy is that of the environment.
 options:
   url:
-    description:
-      - The URL, V(http://...) or V(https://...). It is taken for a secret.
+    description: The URL, V(http://...) or V(https://...). It is taken for a secret.
     type: str
     required: true
   headers:
-    description:
-      - Further headers, such as C(Authorization). They are taken for secrets.
+    description: Further headers, such as C(Authorization). They are taken for secrets.
     type: dict
     default: {}
   body:
-    description:
-      - The message.
+    description: The message.
     type: dict
     required: true
   timeout:
-    description:
-      - For how many seconds the module waits, for the name of the server, the connection and the answer together.
+    description: For how many seconds to wait, for the name of the server, the connection and the answer together.
     type: float
     default: 5
-extends_documentation_fragment:
-  - shakenfist.rolling.attributes
+extends_documentation_fragment: shakenfist.rolling.attributes
 attributes:
   check_mode:
-    support: full
-    details:
-      - Nothing is sent.
+    details: Nothing is sent.
   diff_mode:
     support: none
   idempotent:
     support: none
-    details:
-      - Each call sends a message.
-author: The shakenfist.rolling authors (@shakenfist)
+    details: Each call sends a message.
 """
 
 EXAMPLES = r"""
-- name: Tell a chat
+- name: Notify a chat
   shakenfist.rolling.webhook:
     url: "{{ chat_webhook }}"
     body:
       text: The disk of sf-3 was replaced.
   no_log: true
-  register: told
-
-- name: Say that nobody was told
-  ansible.builtin.debug:
-    msg: "The chat was not told: {{ told.problem }}"
-  when: told.problem | length > 0
 """
 
 RETURN = r"""
@@ -71,17 +56,11 @@ sent:
   description: Whether the server has taken the message.
   returned: always
   type: bool
-  sample: false
 problem:
   description: Why it was not sent, in words; empty if it was, and in check mode.
   returned: always
   type: str
   sample: no answer within 5 s
-waited:
-  description: How long that took, in seconds.
-  returned: always
-  type: float
-  sample: 0.21
 """
 
 import http.client
@@ -89,7 +68,6 @@ import json
 import socket
 import ssl
 import threading
-import time
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 
@@ -150,13 +128,11 @@ def main():
     if params["timeout"] <= 0:
         module.fail_json(msg=f"timeout must be more than 0 seconds, not {params['timeout']:g}")
 
-    begin = time.monotonic()
     problem = ""
     if not module.check_mode:
         headers = {name: str(value) for name, value in params["headers"].items()}
         problem = post(params["url"], headers, params["body"], params["timeout"])
-    module.exit_json(changed=False, sent=not problem and not module.check_mode, problem=problem,
-                     waited=round(time.monotonic() - begin, 3))
+    module.exit_json(changed=False, sent=not problem and not module.check_mode, problem=problem)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ description:
     file into a directory, which O(shakenfist.rolling.release#module:wheelhouse) installs from.
   - The tar file that RV(shakenfist.rolling.resolve_info#module:archive) names, of wheels that no index has, is unpacked
     in the same way.
-  - Every file is held against the digests in O(lock), when it is packed and when it is unpacked.
+  - Every file is checked against the digests in O(lock), when it is packed and when it is unpacked.
 options:
   state:
     description:
@@ -24,46 +24,23 @@ options:
     choices: [packed, unpacked]
     required: true
   lock:
-    description: What to carry, as RV(shakenfist.rolling.resolve_info#module:lock) gives it.
-    type: list
-    elements: dict
     required: true
-    suboptions:
-      name:
-        description: The name of a package.
-        type: str
-        required: true
-      version:
-        description: Its exact version.
-        type: str
-        required: true
-      sha256:
-        description: The digest of its wheel.
-        type: str
-        required: true
   dest:
     description: The tar file, or the directory, to make. The directory above it must be there.
     type: path
     required: true
   path:
-    description:
-      - The virtualenv whose pip downloads, of the Python and platform that the lock is for.
-      - Required for O(state=packed).
+    description: The virtualenv whose pip downloads, of the Python and platform that the lock is for. Required for
+      O(state=packed).
     type: path
   src:
     description: The tar file to unpack. Required for O(state=unpacked), but not read if all is there already.
     type: path
 extends_documentation_fragment:
-  - shakenfist.rolling.attributes
-  - shakenfist.rolling.pip
+  [shakenfist.rolling.attributes, shakenfist.rolling.options.lock, shakenfist.rolling.options.pip]
 attributes:
-  check_mode:
-    support: full
   diff_mode:
     support: none
-  idempotent:
-    support: full
-author: The shakenfist.rolling authors (@shakenfist)
 """
 
 EXAMPLES = r"""
@@ -97,16 +74,13 @@ import tarfile
 import tempfile
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.shakenfist.rolling.plugins.module_utils._common import (
-    RollingError,
-    explain_os_error,
-    last_lines,
-)
+from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError
 from ansible_collections.shakenfist.rolling.plugins.module_utils._release import (
     LOCK,
     PIP_OPTIONS,
     Pip,
     check_lock,
+    conclude_pip,
     hide_credentials,
     look_into,
     require_pip,
@@ -180,6 +154,14 @@ def unpack(module):
     return dict(changed=True, files=sorted(found))
 
 
+def carry(module, packing):
+    check_lock(module.params["lock"])
+    try:
+        return pack(module) if packing else unpack(module)
+    except tarfile.TarError as exc:
+        raise RollingError(f"{module.params['src']} is no tar file that can be read ({exc}): pack it again") from exc
+
+
 def main():
     module = AnsibleModule(
         argument_spec=dict(
@@ -196,19 +178,8 @@ def main():
     hide_credentials(module)
     packing = module.params["state"] == "packed"
     intent = f"cannot {'pack' if packing else 'unpack'} the wheels into {module.params['dest']}"
-    try:
-        check_lock(module.params["lock"])
-        result = pack(module) if packing else unpack(module)
-    except RollingError as exc:
-        output = exc.details.get("pip_output", "")
-        module.fail_json(msg=f"{intent}: {exc.message}" + (f":\n{last_lines(output)}" if output else ""),
-                         pip_output=output)
-    except tarfile.TarError as exc:
-        module.fail_json(msg=f"{intent}: {module.params['src']} is no tar file that can be read ({exc}): pack it again")
-    except OSError as exc:
-        # Of dest itself there may be nothing yet.
-        module.fail_json(msg=f"{intent}: {explain_os_error(exc, os.path.dirname(module.params['dest']) or '.')}")
-    module.exit_json(**result)
+    # Of dest itself there may be nothing yet.
+    conclude_pip(module, intent, lambda: carry(module, packing), os.path.dirname(module.params["dest"]) or ".")
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ import sys
 
 import pytest
 import yaml
+from ansible_collections.shakenfist.rolling.plugins.doc_fragments.options import ModuleDocFragment
 
 ROOT = pathlib.Path(__file__).parents[4]
 META = yaml.safe_load((ROOT / "meta" / "runtime.yml").read_text(encoding="utf-8"))
@@ -84,10 +85,12 @@ def test_the_defaults_of_one_module_are_no_others(tmp_path, name):
 
 @pytest.mark.parametrize("group, options", [("haproxy", {"address", "backend"}), ("pip", {"index_url", "extra_args"})])
 def test_each_module_of_a_group_has_its_options(group, options):
+    assert options == set(yaml.safe_load(getattr(ModuleDocFragment, group.upper()))["options"])
     for name in GROUPS[group]:
         module = ROOT / "plugins" / "modules" / f"{name}.py"
+        if module.exists():
+            assert f"shakenfist.rolling.options.{group}" in module.read_text(encoding="utf-8"), name
+            continue
         # Some are actions of the roles, which hand them on.
-        path = module if module.exists() else ROOT / "plugins" / "action" / module.name
-        text = path.read_text(encoding="utf-8")
-        assert (all(re.search(rf"\b{option}[:=]", text) for option in options)
-                or "- shakenfist.rolling.pip\n" in text), name
+        text = (ROOT / "plugins" / "action" / module.name).read_text(encoding="utf-8")
+        assert all(re.search(rf"\b{option}[:=]", text) for option in options), name

@@ -5,13 +5,19 @@
 from __future__ import annotations
 
 import errno
+import os
 import re
+from types import SimpleNamespace
 
 import pytest
+from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.shakenfist.rolling.plugins.module_utils._common import (
     RollingError,
+    conclude,
     explain_os_error,
+    flocked,
     last_lines,
+    size,
     wait_for,
 )
 
@@ -58,3 +64,37 @@ def test_a_full_disk_in_words(tmp_path):
     (None, "[Errno 5] Input/output error, in /a: see that"), ("/b", "[Errno 5] Input/output error: '/b': see that")])
 def test_another_error_names_a_place(name, words):
     assert explain_os_error(OSError(errno.EIO, "Input/output error", name), "/a").startswith(words)
+
+
+@pytest.mark.parametrize("act, expected", [
+    (lambda: dict(seen=1), dict(failed=False, changed=False, seen=1)),
+    (lambda: dict(changed=True), dict(failed=False, changed=True)),
+    (lambda: throw(RollingError("it broke", seen=2)), dict(failed=True, msg="it broke", seen=2)),
+])
+def test_how_a_module_ends(run_module, act, expected):
+    result = run_module(SimpleNamespace(main=lambda: conclude(AnsibleModule({}), act)))
+    assert {key: result[key] for key in expected} == expected
+
+
+def throw(error):
+    raise error
+
+
+def test_one_at_a_time(tmp_path, clock):
+    with flocked(tmp_path, 1) as handle:
+        assert os.path.samestat(os.fstat(handle), os.stat(tmp_path))
+        with flocked(tmp_path, 1) as other:
+            assert other is None and clock.now == 1001
+    with flocked(tmp_path, 0) as handle:
+        assert handle is not None
+    with pytest.raises(OSError):
+        os.fstat(handle)
+
+
+def test_the_size_of_a_directory(tmp_path):
+    (tmp_path / "file").write_bytes(b"x" * 10000)
+    (tmp_path / "link").symlink_to("file")
+    one = size(tmp_path)
+    os.link(tmp_path / "file", tmp_path / "again")
+    assert size(tmp_path) == one >= 10000
+    assert size(tmp_path / "none") == 0

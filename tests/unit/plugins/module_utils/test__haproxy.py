@@ -89,9 +89,8 @@ def test_servers(start, kind):
     servers = Haproxy(fake.address).servers("sf-api")
     assert servers == {
         "sf-1": dict(status="UP 2/3", sessions=3, check_status="L7STS", check_code="503",
-                     last_check="Service Unavailable", weight=1, mode="http", tracks="", errors=3),
-        "sf-2": dict(status="no check", sessions=0, check_status="", check_code="", last_check="", weight=0,
-                     mode="http", tracks="", errors=0)}
+                     last_check="Service Unavailable", tracks="", errors=3),
+        "sf-2": dict(status="no check", sessions=0, check_status="", check_code="", last_check="", tracks="", errors=0)}
     assert Haproxy(fake.address).server("sf-api", "sf-2") == servers["sf-2"]
 
 
@@ -278,5 +277,5 @@ def test_what_a_server_is(start, fields, up, asks, check, words):
 def test_an_older_haproxy_counts_no_errors(start):
     haproxy = Haproxy(start("tcp", "# pxname,svname,scur,status\nsf-api,sf-2,1,UP\nsf-api,BACKEND,1,UP\n").address)
     assert haproxy.server("sf-api", "sf-2") == dict(
-        status="UP", sessions=1, check_status="", check_code="", last_check="", weight=0, mode="", tracks="",
+        status="UP", sessions=1, check_status="", check_code="", last_check="", tracks="",
         errors=None)

@@ -34,12 +34,13 @@ def run(run_module, systemd, serve, monkeypatch, clock):
     """Drain a unit that is in one state, and then, once it is stopped, in the others."""
     monkeypatch.setattr(drain, "time", clock)
     monkeypatch.setattr(drain, "ANSWER_WITHIN", 30)
+    monkeypatch.setattr(drain, "INTERVAL", 0.01)
 
     def start(states, statuses, check=False, then=(), **arguments):
         systemd.units = {"sf-api": list(states)}
         systemd.then = {"sf-api": list(then)}
         return run_module(drain, check, unit="sf-api.service", url=serve(*statuses), **dict(
-            dict(timeout=2, interval=0.01), **arguments))
+            dict(timeout=2), **arguments))
 
     return start
 
@@ -78,7 +79,8 @@ def test_a_unit_that_was_not_ready_may_end_without_503(run):
     ([DEAD], [200], r"expected 503 from http://.* while sf-api was still serving; it went from 200 to 200 at once, and "
      r"sf-api ended after \d.\d s: the drain did not happen. That is a known fault of Shaken Fist, or its drain grace "
      r"is 0. The balancer was not told, so requests may have failed. Tell it first: -e drain_tell_first=true"),
-    ([STOPPING, KILLED], [200, 503], "expected sf-api to end by itself; .* result timeout, signal 9. Requests .* cut"),
+    ([STOPPING, KILLED], [200, 503],
+     "expected sf-api to end by itself; .* result timeout, signal 9. In-flight requests were cut"),
     ([STOPPING], [200, 503], r"expected sf-api to end within 0.2 s .*deactivating \(stop-sigterm\)"),
 ])
 def test_what_is_no_drain(run, then, statuses, message):
@@ -141,7 +143,7 @@ def sleeper():
 def stop_sleeper(run_module, systemd, service, **arguments):
     systemd.units = {"sf-api": [ACTIVE]}
     systemd.then = {"sf-api": [UntilEnded(service)]}
-    return run_module(drain, unit="sf-api", url=service.url, interval=0.01, **arguments)
+    return run_module(drain, unit="sf-api", url=service.url, **arguments)
 
 
 def test_idle_workers_are_woken_until_the_unit_has_ended(run_module, systemd, sleeper, monkeypatch):
@@ -315,10 +317,10 @@ def test_a_balancer_that_let_go_before(balanced, before):
 
 
 @pytest.mark.parametrize("before, message", [
-    (L4, "HAProxy's check of sf-api/sf-2 is L4OK, it does not ask /readyz, so the balancer would not let go: "
+    (L4, "HAProxy's check of sf-api/sf-2 is L4OK, it does not ask /readyz, so the balancer would not mark it down: "
          "use option httpchk GET /readyz"),
     (server(check="* L6OK"), "check of sf-api/sf-2 is L6OK, it does not ask /readyz"),
-    (UNCHECKED, "HAProxy has no check of sf-api/sf-2, so the balancer would not let go"),
+    (UNCHECKED, "HAProxy has no check of sf-api/sf-2, so the balancer would not mark it down"),
     (STARTED, r"last check of sf-api/sf-2 is UP 1/3 \(INI\), which does not tell whether it asks /readyz"),
     ("garbage", "expected statistics from HAProxy .*; it said 'garbage'"),
     ({"scur": "x"}, "expected statistics from HAProxy"),
@@ -414,7 +416,7 @@ def test_a_balancer_that_cannot_be_reached_before(balanced, monkeypatch, check):
     monkeypatch.setattr(drain.AnsibleModule, "warn", lambda dummy, text: warnings.append(text))
     result = balanced([UP], [STOPPING, DEAD], check, statuses=[200, 503], address="127.0.0.1:1")
     assert not result["failed"] and result["changed"] and "balancer_before" not in result
-    assert warnings == ["HAProxy 127.0.0.1:1 cannot be asked: Connection refused. Whether it lets go of sf-api/sf-2 is "
+    assert warnings == ["HAProxy 127.0.0.1:1 cannot be asked: Connection refused. Whether it marks sf-api/sf-2 down is "
                         "not witnessed"]
 
 

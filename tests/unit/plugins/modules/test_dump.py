@@ -114,7 +114,7 @@ def test_a_dump(node):
     path = result["path"]
     assert re.match(re.escape(f"{node.directory}/before-0.8.1-") + r"\d{8}T\d{6}Z\.sql$", path)
     assert node.kept() == [os.path.basename(path)]
-    assert result["size"] == len(DUMP) and result["seconds"] >= 0
+    assert result["size"] == len(DUMP)
     assert result["verified"] == "complete, and restored into a scratch schema with all 4 tables"
     with open(path, encoding="utf-8") as handle:
         assert handle.read() == DUMP == node.seen("stdin")
@@ -235,7 +235,7 @@ def test_a_dump_that_cannot_be_restored(node, files, reason):
     node.set(**files)
     result = node.run()
     assert result["failed"] and not result.get("changed")
-    assert result["msg"] == f"the dump {result['path']} cannot be restored: {reason}. Mend that, or {OTHERWISE}"
+    assert result["msg"] == f"the dump {result['path']} cannot be restored: {reason}. Fix that, or {OTHERWISE}"
     assert result["path"].endswith(".sql.unusable") and node.kept() == [os.path.basename(result["path"])]
     # Created, and dropped again.
     assert len(node.seen("schemas").splitlines()) == 2
@@ -281,12 +281,12 @@ def test_only_the_tail_is_read(node):
 
 @pytest.mark.parametrize("words, reason", [
     ("ERROR 1045 (28000): Access denied for user 'sf'@'10.0.0.1' (using password: YES)",
-     "access denied: ERROR 1045 (28000): Access denied for user 'sf'@'10.0.0.1' (using password: YES). To mend it: "
+     "access denied: ERROR 1045 (28000): Access denied for user 'sf'@'10.0.0.1' (using password: YES). To fix it: "
      "correct SHAKENFIST_MARIADB_USER and SHAKENFIST_MARIADB_PASSWORD in {config}"),
     ("ERROR 2002 (HY000): Can't connect to server on '10.0.0.9' (115)",
-     "no answer: ERROR 2002 (HY000): Can't connect to server on '10.0.0.9' (115). To mend it: see that MariaDB runs"),
+     "no answer: ERROR 2002 (HY000): Can't connect to server on '10.0.0.9' (115). To fix it: see that MariaDB runs"),
     ("ERROR 2026 (HY000): TLS/SSL error: SSL is required", "no TLS: ERROR 2026"),
-    ("mariadb: unknown option", "failed: mariadb: unknown option. To mend it: look at SHAKENFIST_MARIADB_*"),
+    ("mariadb: unknown option", "failed: mariadb: unknown option. To fix it: look at SHAKENFIST_MARIADB_*"),
 ])
 def test_no_connection(node, words, reason):
     node.set(look_fails=words + "\n")

@@ -320,17 +320,6 @@ def test_a_state_that_cannot_be_read(ask, run, warned, text):
     assert "there is no watcher 'x'" in warned[0] and os.listdir(run) == []
 
 
-def test_keep(start, ask, run):
-    start()
-    result = ask("stopped", keep=True)
-    kept = json.loads((run / "x" / "state.json").read_text())["report"]
-    assert result["changed"] and kept["requests"] == result["probe"]["requests"] and kept["series"]
-    assert "does not run any more: stopped." in ask()["msg"]
-    again = ask("stopped", keep=True)
-    assert not again["changed"] and again["probe"]["requests"] == kept["requests"]
-    assert ask("stopped")["changed"] and os.listdir(run) == []
-
-
 # ---- it is held up
 
 

@@ -67,9 +67,10 @@ def test_the_failure_says_how_it_asked(run_module, serve, connections, rounds, h
     assert result["msg"] == f"expected 200 from 1 of 1 URLs{how} within 0.05 s; last seen: {url} answered 503"
 
 
-def test_workers_that_stall_hold_the_module_once(run_module, serve_workers):
+def test_workers_that_stall_hold_the_module_once(run_module, serve_workers, monkeypatch):
+    monkeypatch.setattr(ready_info, "ANSWER_WITHIN", 1)
     url = serve_workers(*[None] * 8)
-    result = run_module(ready_info, urls=[url], connections=8, timeout=0.1, request_timeout=1)
+    result = run_module(ready_info, urls=[url], connections=8, timeout=0.1)
     assert result["failed"] and result["seen"][url]["answers"] == "no answer in time"
     assert result["waited"] < 7  # one after the other would take 8 s
 

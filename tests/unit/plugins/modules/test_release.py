@@ -309,7 +309,7 @@ def test_from_a_wheelhouse(run, node, wheels, tmp_path, monkeypatch):
 def test_a_wheelhouse_that_is_not_there(run, venv, tmp_path):
     venv("venv")
     result = run("staged", wheelhouse=str(tmp_path / "nowhere"))
-    assert result["failed"] and result["msg"].endswith(f": there is no wheelhouse {tmp_path}/nowhere")
+    assert result["failed"] and result["msg"].endswith(f": there is no wheelhouse {tmp_path}/nowhere: stage again")
 
 
 @pytest.mark.parametrize("state", ["staged", "in_place"])

@@ -31,7 +31,7 @@ class FakeDriver:
     MySQLError = MySQLError
 
     def __init__(self):
-        self.answers = {"schema_versions": [("nodes", 1), ("notes", "2")], "VERSION()": [("10.11.14-MariaDB",)],
+        self.answers = {"schema_versions": [("nodes", 1), ("notes", "2")],
                         "information_schema": [("os", "kind", "enum('node','note')")]}
         self.refusal = None
         self.arguments = None
@@ -84,22 +84,20 @@ def test_a_schema(driver, run, check):
     result = run(check)
     assert not result["failed"] and not result["changed"]
     assert result["tables"] == {"nodes": 1, "notes": 2}
-    assert result["enums"] == {"os.kind": ["node", "note"]}
-    assert result["schema"] == {"tables": result["tables"], "enums": result["enums"]}
-    assert result["server"] == "10.11.14-MariaDB" and result["recorded"] == {}
+    assert result["schema"] == {"tables": result["tables"], "enums": {"os.kind": ["node", "note"]}}
+    assert result["recorded"] == {}
     assert driver.closed == 1
 
 
 def test_how_it_connects(driver, run, config):
-    run(connect_timeout=1.5)
+    run()
     assert driver.arguments == dict(host="10.0.0.9", port=3306, user="sf", password=SECRET, database="shakenfist",
-                                    charset="utf8mb4", connect_timeout=2, read_timeout=30, write_timeout=30)
+                                    charset="utf8mb4", connect_timeout=5, read_timeout=30, write_timeout=30)
     config.write_text('MARIADB_HOST="db"\nSHAKENFIST_MARIADB_PORT=3307\nMARIADB_DATABASE=sf2\n')
     run()
     found = driver.arguments
     assert (found["host"], found["port"], found["user"], found["password"], found["database"]) == (
         "db", 3307, "shakenfist", "", "sf2")
-    assert found["connect_timeout"] == 5
 
 
 def test_a_database_without_a_schema(driver, run):
@@ -178,22 +176,22 @@ def test_which_backup_is_recorded(driver, run, tmp_path, record, expected):
 
 @pytest.mark.parametrize("refusal, reason", [
     (MySQLError(1045, "Access denied for user 'sf'@'x' (using password: YES)"),
-     "access denied: Access denied for user 'sf'@'x' (using password: YES). To mend it: correct "
+     "access denied: Access denied for user 'sf'@'x' (using password: YES). To fix it: correct "
      "SHAKENFIST_MARIADB_USER and SHAKENFIST_MARIADB_PASSWORD in {config}"),
     (MySQLError(1049, "Unknown database 'shakenfist'"),
-     "there is no database shakenfist: Unknown database 'shakenfist'. To mend it: correct SHAKENFIST_MARIADB_DATABASE "
+     "there is no database shakenfist: Unknown database 'shakenfist'. To fix it: correct SHAKENFIST_MARIADB_DATABASE "
      "in {config}"),
     (MySQLError(1044, "Access denied"),
-     "no access to the database shakenfist: Access denied. To mend it: correct SHAKENFIST_MARIADB_DATABASE in "
+     "no access to the database shakenfist: Access denied. To fix it: correct SHAKENFIST_MARIADB_DATABASE in "
      "{config}, or grant access to it"),
     (MySQLError(2003, "Can't connect"),
-     "no answer: Can't connect. To mend it: see that MariaDB runs there and that no firewall is between; the address "
+     "no answer: Can't connect. To fix it: see that MariaDB runs there and that no firewall is between; the address "
      "is SHAKENFIST_MARIADB_HOST and SHAKENFIST_MARIADB_PORT in {config}"),
-    (MySQLError("odd"), "failed: odd. To mend it: look at SHAKENFIST_MARIADB_* in {config}"),
+    (MySQLError("odd"), "failed: odd. To fix it: look at SHAKENFIST_MARIADB_* in {config}"),
     (RuntimeError("'cryptography' package is required"),
-     "failed: 'cryptography' package is required. To mend it: look at SHAKENFIST_MARIADB_* in {config}"),
+     "failed: 'cryptography' package is required. To fix it: look at SHAKENFIST_MARIADB_* in {config}"),
     (MySQLError(9999, f"leaks {SECRET}"),
-     "failed: leaks ********. To mend it: look at SHAKENFIST_MARIADB_* in {config}"),
+     "failed: leaks ********. To fix it: look at SHAKENFIST_MARIADB_* in {config}"),
     (UnicodeEncodeError("latin-1", SECRET, 0, 1, "ordinal not in range(256)"), None),
 ])
 def test_no_connection(driver, run, config, refusal, reason):
@@ -207,7 +205,7 @@ def test_no_connection(driver, run, config, refusal, reason):
         assert result["msg"].startswith(begin + "failed: 'latin-1' codec can't encode")
 
 
-@pytest.mark.parametrize("statement", ["schema_versions", "information_schema", "VERSION()"])
+@pytest.mark.parametrize("statement", ["schema_versions", "information_schema"])
 def test_a_connection_that_is_lost(driver, run, statement):
     driver.answers[statement] = MySQLError(2013, "Lost connection to MySQL server during query (timed out)")
     result = run()
@@ -228,11 +226,6 @@ def test_a_configuration_that_does_not_do(driver, run, config, text, message):
     config.write_text(text)
     result = run()
     assert result["failed"] and message in result["msg"] and driver.arguments is None
-
-
-def test_no_time_to_connect(driver, run):
-    result = run(connect_timeout=0)
-    assert result["failed"] and result["msg"] == "connect_timeout is 0, it must be more than 0"
 
 
 def test_no_driver(run, monkeypatch):

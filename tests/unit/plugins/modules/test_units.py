@@ -19,7 +19,7 @@ FAILED = unit("failed", "failed", Result="exit-code", ExecMainCode="1", ExecMain
 def test_tiers_one_after_the_other(run_module, systemd):
     systemd.units = {name: [OLD] for name in ("sf-privexec", "sf-api", "sf-net")}
     systemd.then = {"sf-privexec": [OLD, STARTING, NEW], "sf-api": [STARTING, NEW], "sf-net": [NEW]}
-    result = run_module(units, tiers=[["sf-privexec.service"], [], ["sf-api", "sf-net"]], interval=0.01, timeout=5)
+    result = run_module(units, tiers=[["sf-privexec.service"], [], ["sf-api", "sf-net"]], timeout=5)
     assert not result["failed"] and result["changed"]
     assert [order for order in systemd.orders if order.startswith("restart")] == [
         "restart sf-privexec", "restart sf-api sf-net"]
@@ -33,7 +33,7 @@ def test_tiers_one_after_the_other(run_module, systemd):
 def test_a_run_that_an_earlier_tier_began_is_no_restart(run_module, systemd):
     systemd.units = {"sf-privexec": [OLD], "sf-api": [OLD, NEW]}
     systemd.then = {"sf-privexec": [NEW], "sf-api": [NEW, unit(InvocationID="run3")]}
-    result = run_module(units, tiers=[["sf-privexec"], ["sf-api"]], interval=0.01, timeout=5)
+    result = run_module(units, tiers=[["sf-privexec"], ["sf-api"]], timeout=5)
     assert not result["failed"]
     assert (result["units"]["sf-api"]["before"], result["units"]["sf-api"]["after"]) == ("run2", "run3")
 
@@ -41,7 +41,7 @@ def test_a_run_that_an_earlier_tier_began_is_no_restart(run_module, systemd):
 def test_a_stopped_unit_is_started(run_module, systemd):
     systemd.units = {"sf-api": [unit("inactive", "dead", InvocationID="")]}
     systemd.then = {"sf-api": [NEW]}
-    result = run_module(units, tiers=[["sf-api"]], interval=0.01)
+    result = run_module(units, tiers=[["sf-api"]])
     assert result["changed"] and result["units"]["sf-api"]["before"] == ""
     assert result["diff"] == {"before": "sf-api: run (none)\n", "after": "sf-api: run run2\n"}
 
@@ -52,7 +52,7 @@ def test_a_crashed_unit_that_systemd_restarts_as_the_order_comes(run_module, sys
     systemd.then = {"sf-database": [unit(**by_itself), unit("deactivating", "stop-sigterm", **by_itself),
                                     unit("activating", "start", InvocationID="run3", Job="812"),
                                     unit(InvocationID="run3")]}
-    result = run_module(units, tiers=[["sf-database"]], interval=0.01, timeout=5)
+    result = run_module(units, tiers=[["sf-database"]], timeout=5)
     assert not result["failed"], result["msg"]
     assert result["units"]["sf-database"]["after"] == "run3"
 
@@ -81,7 +81,7 @@ def test_a_unit_that_does_not_come_up(run_module, systemd, then, message):
     systemd.units = {"sf-api": [OLD], "sf-net": [OLD]}
     systemd.then = {"sf-api": then, "sf-net": [NEW]}
     systemd.journal = "bind: address already in use"
-    result = run_module(units, tiers=[["sf-api", "sf-net"]], interval=0.01, timeout=0.1)
+    result = run_module(units, tiers=[["sf-api", "sf-net"]], timeout=0.1)
     assert result["failed"] and result["changed"] and result["units"]["sf-api"]["before"] == "run1"
     assert re.search(message, result["msg"]), result["msg"]
     assert result["msg"].endswith(" Its last words:\nbind: address already in use")
@@ -102,7 +102,7 @@ def test_systemctl_fails(run_module, systemd):
 
 FIRST, NET, LAST = "sf-sentinel-first", "sf-net", "sf-sentinel-last"
 STOPPING, STOPPED = unit("deactivating", "stop-sigterm", Job="7"), unit("inactive", "dead")
-AROUND = dict(stop=[LAST], tiers=[[FIRST], [NET], [LAST + ".service"]], interval=0.01, timeout=0.2)
+AROUND = dict(stop=[LAST], tiers=[[FIRST], [NET], [LAST + ".service"]], timeout=0.2)
 
 
 @pytest.fixture
@@ -175,7 +175,8 @@ def test_a_stop_that_does_not_end(run_module, around):
     around.on_stop = {LAST: [STOPPING]}
     result = run_module(units, **AROUND)
     assert result["failed"] and result["msg"] == (
-        f"expected {LAST} to be stopped within 0.2 s; last seen: {LAST} deactivating (stop-sigterm)"
+        f"expected {LAST} to be stopped within 0.2 s; last seen: {LAST} deactivating (stop-sigterm): "
+        f"see journalctl -u {LAST}"
         f"\n{LAST}, which was stopped before that, runs again.")
     assert orders(around) == [f"stop {LAST}", f"restart {LAST}"] and result["failed_units"] == [LAST]
 

@@ -27,10 +27,10 @@ def test_which_units(run_module, systemd, check, patterns, exclude, expected):
 
 
 @pytest.mark.parametrize("state, expected", [
-    (unit(), dict(active=True, enabled=True, managed=True, restarts=0, pid=1)),
-    (unit(UnitFileState="disabled"), dict(active=True, enabled=False, managed=True)),
+    (unit(), dict(active=True, managed=True, restarts=0, pid=1)),
+    (unit(UnitFileState="disabled"), dict(active=True, managed=True)),
     (unit("reloading", "reload"), dict(active=True)),
-    (unit("inactive", "dead", MainPID="0"), dict(active=False, enabled=True, managed=True, pid=0)),
+    (unit("inactive", "dead", MainPID="0"), dict(active=False, managed=True, pid=0)),
     (unit("inactive", "dead", UnitFileState="disabled"), dict(active=False, managed=False)),
     (unit("deactivating", "stop", UnitFileState="masked"), dict(active=False, managed=False)),
     (unit("failed", "failed", UnitFileState="disabled", NRestarts="5"), dict(active=False, managed=True, restarts=5)),

@@ -88,15 +88,16 @@ def test_a_server_that_hangs_costs_the_timeout(run_module, receiver):
     # On a busy machine the request itself takes its time.
     result = run_module(webhook, url=receiver.url, body=BODY, timeout=2)
     assert result["problem"] == "no answer within 2 s" and not result["failed"] and not result["sent"]
-    assert 2 <= result["waited"] <= time.monotonic() - begin
+    assert 2 <= time.monotonic() - begin < 30
     assert wait_for(lambda: len(receiver.requests) == 1, 10)
 
 
 def test_a_server_that_answers_drop_by_drop_does_not_cost_more(run_module, monkeypatch):
     """The socket's own timeout never runs out here, nor does it where a name server is silent."""
     monkeypatch.setattr(webhook, "open_url", lambda *args, **kwargs: time.sleep(60))
+    begin = time.monotonic()
     result = run_module(webhook, url="http://127.0.0.1/", body=BODY, timeout=0.2)
-    assert result["problem"] == "no answer within 0.2 s" and result["waited"] < 30
+    assert result["problem"] == "no answer within 0.2 s" and time.monotonic() - begin < 30
 
 
 def test_nobody_listens(run_module):

@@ -1,0 +1,77 @@
+# Copyright (c) 2026, the shakenfist.rolling authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This module_util is private to the collection: it may change at any time, use it only from shakenfist.rolling.
+
+from __future__ import annotations
+
+from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError, wait_for
+
+OPTIONS = dict(
+    state=dict(type="str", choices=["drain", "ready"], required=True),
+    sessions_timeout=dict(type="float", default=0),
+)
+INTERVAL = 0.2
+
+
+class Member:
+    """A server of a balancer, and what the balancer said of it last.
+
+    :cvar undone: the states that C(ready) undoes.
+    :cvar idle: what it is to do at the end of a drain, in words.
+    :ivar place: its name there. :ivar balancer: the balancer, in words.
+    :ivar state: C(ready), C(drain), or what others have made of it. :ivar status: the balancer's own word.
+    """
+
+    undone = ("drain",)
+    idle = "have no session"
+    place = balancer = state = status = ""
+    sessions = 0
+
+    def look(self):
+        """Ask the balancer, and return this."""
+        raise NotImplementedError
+
+    def allow(self, state):
+        """Raise if it must not be set to that, also in check mode."""
+
+    def set(self, state):
+        """Set the state and see it set."""
+        raise NotImplementedError
+
+    def settle(self):
+        """Wait for what there is to wait for after C(ready)."""
+
+
+def rotate(module, make):
+    """Take a server out of rotation, or back, and end the module.
+
+    :arg make: makes the Member.
+    """
+    params, state = module.params, module.params["state"]
+    result, error, member = dict(changed=False), {}, None
+    try:
+        member = make()
+        result["was"] = was = member.look().state
+        needed = was == "ready" if state == "drain" else was in member.undone
+        if needed:
+            member.allow(state)
+        if needed and not module.check_mode:
+            member.set(state)
+        result["changed"] = needed
+        if not module.check_mode and state == "ready":
+            member.settle()
+        elif not module.check_mode and params["sessions_timeout"]:
+            if not wait_for(lambda: not member.look().sessions, params["sessions_timeout"], INTERVAL):
+                raise RollingError(f"expected {member.place} of {member.balancer} to {member.idle} within "
+                                   f"{params['sessions_timeout']:g} s of its drain; {member.sessions} left")
+    except RollingError as exc:
+        error = dict(msg=exc.message)
+    if "was" in result:
+        # Also where the order was taken and the balancer could not be asked any more.
+        result["changed"] = result["changed"] or member.state != result["was"]
+        after = state if result["changed"] else result["was"]
+        result.update(status=member.status, sessions=member.sessions, diff=dict(
+            before=f"{member.place}: {result['was']}\n", after=f"{member.place}: {after}\n"))
+    (module.fail_json if error else module.exit_json)(**error, **result)
