@@ -49,7 +49,7 @@ class ActionModule(ActionBase):
         arguments = self.validate_argument_spec(argument_spec=ARGUMENTS)[1]
         hostvars, play = task_vars["hostvars"], list(task_vars["ansible_play_hosts_all"])
         options = documented()
-        ours = re.compile(f"({'|'.join(prefixes())})_")
+        ours = re.compile(f"({'|'.join(prefixes(options))})_")
         names = {name for host in play for name in hostvars[host] if ours.match(name)}
         values = [self.values_of(hostvars[host], names, options) for host in play]
         kind = run_of(hostvars).kind

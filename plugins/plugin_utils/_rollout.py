@@ -72,6 +72,11 @@ class Announcement(str):
         return Announcement, (str(self), self.event)
 
 
+def said(text, node, task):
+    """What an action says on purpose, while its task still runs: it is printed, and an event as what debug says."""
+    return Announcement(text, dict(event="message", node=node, task=task, message=text))
+
+
 def step_of(task):
     """The step that a task declares; an empty string if it belongs to none."""
     step = task.get_vars().get(STEP)
@@ -233,9 +238,11 @@ class Rollout:
             place.last = now
             if result != "skipped" and place.result != "changed":
                 place.result = "changed" if result == "changed" else "ok"
-        if result not in ("skipped", "unreachable") and task.module in DETAILS:
-            details = details_of(task.module, data)
-            self.event("task", now, node=host, step=place.step, module=task.module, seconds=round(seconds, 3),
+        # An action that asks the watcher has another name than the module that it runs.
+        module = "probe" if "probe" in data else task.module
+        if result not in ("skipped", "unreachable") and module in DETAILS:
+            details = details_of(module, data)
+            self.event("task", now, node=host, step=place.step, module=module, seconds=round(seconds, 3),
                        result=result, details=details)
             for unit, active_after in details.get("units", {}).items():
                 self.event("unit", now, node=host, step=place.step, unit=unit, seconds=active_after)
@@ -257,10 +264,11 @@ class Rollout:
         self.probe = details.get("probe", self.probe)
 
     def heard(self, event):
-        """Take what a task announces: the run waits, or goes on."""
+        """Take what a task announces: the run waits or goes on, or something is said on purpose."""
         self.close()
         self.event(moment=self.now(), **event)
-        self.pause = dict(event, since=self.now()) if event["event"] == "pause" else {}
+        if event["event"] in ("pause", "resume"):
+            self.pause = dict(event, since=self.now()) if event["event"] == "pause" else {}
 
     def heed(self, data):
         """Take what the lock has told: the run does not wait any more, and goes on or has to end."""

@@ -47,7 +47,6 @@ class Run:
     :param begun: when the lock was held and the hooks and the watch began; 0 if they did not.
     :param ended: when the run was ended, so that it is ended once; 0 if it was not.
     :param watch: of the watcher: C(started), C(begun) from the first look on, C(seen), its last reading.
-    :param told: the events that others have been told of.
     :param problem: what failed at the end of a run that was complete: the last hook.
     :param report: where the report is.
     """
@@ -62,7 +61,6 @@ class Run:
     begun: float = 0.0
     ended: float = 0.0
     watch: dict = dataclasses.field(default_factory=dict)
-    told: list = dataclasses.field(default_factory=list)
     problem: str = ""
     report: str = ""
 

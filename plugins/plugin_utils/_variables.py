@@ -56,10 +56,9 @@ def documented(roles=ROLES):
     return options
 
 
-def prefixes(roles=ROLES):
-    """What the names of variables of this collection begin with: the names of its roles, and that of its playbooks."""
-    return [OWN.rstrip("_"), *sorted(os.path.basename(os.path.dirname(os.path.dirname(path)))
-                                     for path in glob.glob(os.path.join(roles, "*", "meta", "argument_specs.yml")))]
+def prefixes(options):
+    """What the names of variables of this collection begin with: those of its playbooks, and those of its roles."""
+    return list(dict.fromkeys([OWN.rstrip("_"), *sorted(name.partition("_")[0] for name in options)]))
 
 
 def unknown(names, known):

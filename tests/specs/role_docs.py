@@ -28,6 +28,16 @@ def entry_points(role):
     return load(role / "meta" / "argument_specs.yml")["argument_specs"]
 
 
+def prefixes(role):
+    """What the names of the role's variables begin with."""
+    return tuple(f"{name}_" for name in PARTS.get(role.name, [role.name]))
+
+
+def short(role):
+    """What the role does, in one line."""
+    return load(role / "meta" / "main.yml")["galaxy_info"]["description"]
+
+
 def defaults(role):
     return load(role / "defaults" / "main.yml") or {}
 
@@ -42,9 +52,11 @@ OF_PLAYBOOKS = {
     "pause_reason": {"type": "str", "default": "", "description": "Of `pause`: why the roll is to wait, for people."},
     "stop_reason": {"type": "str", "default": "", "description": "Of `stop`: why the roll is to end, for people."},
 }
+# Roles that were made of several parts, whose variables have the names of these.
+PARTS = {"run": ("run", "lock", "watch", "hook", "report", "tell")}
 # The roles in the order in which a roll comes to them; others follow.
-ORDER = ("status plan preflight lock begin watch hook stage schema roll drain balancer_apache balancer_nginx activate "
-         "restart gate verify prune finish report tell rollback reconfigure").split()
+ORDER = ("status plan preflight run stage schema roll drain balancer_apache balancer_nginx activate restart gate verify "
+         "prune rollback reconfigure").split()
 
 
 def plain(text):
@@ -123,14 +135,13 @@ def reference():
     roles = sorted(ROLES, key=lambda role: (ranks.get(role.name, len(ranks)), role.name))
     everything = {name: option for role in roles for name, option in options(role).items()}
     shared = {name: option for name, option in everything.items() if name.startswith(SHARED)}
-    short = {role: plain(entry_points(role)["main"]["short_description"]) for role in roles}
-    contents = "".join(f"| [{role.name}](#{role.name}) | {short[role]} |\n" for role in roles)
+    contents = "".join(f"| [{role.name}](#{role.name}) | {short(role)} |\n" for role in roles)
     text = INTRODUCTION.format(contents=contents) + "\n## The whole roll\n\n" + rows(
         {**shared, **OF_PLAYBOOKS}, {name: option["default"] for name, option in OF_PLAYBOOKS.items()},
         full_kind, full_description)
     for role in roles:
         own = {name: option for name, option in options(role).items() if not name.startswith(SHARED)}
-        text += (f"\n## {role.name}\n\n{short[role]}. [Its README](../roles/{role.name}/README.md) has an example, and "
+        text += (f"\n## {role.name}\n\n{short(role)}. [Its README](../roles/{role.name}/README.md) has an example, and "
                  "the facts that it publishes.\n\n" + rows(own, defaults(role), full_kind, full_description))
     return text
 

@@ -28,9 +28,9 @@ ROLL = """
   gather_facts: false
   vars: {lock_node: sf-1}
   tasks:
-    - import_role: {name: shakenfist.rolling.lock}
+    - import_role: {name: shakenfist.rolling.run, tasks_from: lock}
     - wait_for: {path: "{{ place }}/first"}
-    - import_role: {name: shakenfist.rolling.lock, tasks_from: renew}
+    - import_role: {name: shakenfist.rolling.run, tasks_from: checkpoint}
       vars: {lock_doing: rolling sf-1, lock_caution: go on soon}
     - wait_for: {path: "{{ place }}/second"}
     - shakenfist.rolling.run: {state: noted, node: {rolled: true}}

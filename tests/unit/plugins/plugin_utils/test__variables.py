@@ -49,7 +49,12 @@ def test_documented(tmp_path):
     write(tmp_path / "b" / "meta", {"b_x": dict(type="bool", default=False)})
     assert documented(str(tmp_path)) == {"a_x": dict(type="int"), "a_y": dict(type="str"),
                                          "b_x": dict(type="bool", default=False)}
-    assert prefixes(str(tmp_path)) == ["rolling", "a", "b"]
+
+
+def test_prefixes():
+    assert prefixes(["watch_url", "lock_path", "rolling_release", "lock_lease"]) == ["rolling", "lock", "watch"]
+    # Those of a role that was made of several parts are among them.
+    assert {"lock", "watch", "hook", "tell", "report"} < set(prefixes(documented()))
 
 
 @pytest.mark.parametrize("text, message", [("[", "cannot read argument specs from .*a/meta"), ("{}", "cannot read")])
