@@ -18,7 +18,12 @@ import time
 from ansible import constants as C
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._persistent import PersistentAction
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._rollout import Announcement, said
-from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import NODE_FACT, changed, node_of, playbook_command
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import (
+    NODE_FACT,
+    changed,
+    node_of,
+    playbook_command,
+)
 
 # Seconds between two looks of a run that waits. They are made from here: nothing on the node outlives a Ctrl-C.
 INTERVAL = 3

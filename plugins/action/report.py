@@ -16,8 +16,8 @@ from ansible_collections.shakenfist.rolling.plugins.action.lock import myself
 from ansible_collections.shakenfist.rolling.plugins.modules.report import ARGUMENTS
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._page import html_of
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._report import Gatherer, stamp
-from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import RUN_FACT, changed
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._rollout import said
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import RUN_FACT, changed
 
 
 def replace(path, text):

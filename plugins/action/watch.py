@@ -64,8 +64,9 @@ class ActionModule(PersistentAction):
         if result.get("skipped"):
             return {}
         problem = _watch.problem(result, self.arguments["url"], self.arguments["budget"])
-        return dict(dict(failed=True, stopped=True, msg=problem) if problem else {},
-                    ansible_facts=self.keep(begun=True, seen=result.get("probe") or {}))
+        if problem:
+            return dict(failed=True, stopped=True, msg=problem)
+        return dict(ansible_facts=self.keep(begun=True, seen=result.get("probe") or {}))
 
     def stopped(self):
         return self.probe(state="stopped")

@@ -55,8 +55,8 @@ OF_PLAYBOOKS = {
 # Roles that were made of several parts, whose variables have the names of these.
 PARTS = {"run": ("run", "lock", "watch", "hook", "report", "tell")}
 # The roles in the order in which a roll comes to them; others follow.
-ORDER = ("status plan preflight run stage schema roll drain balancer_apache balancer_nginx activate restart gate verify "
-         "prune rollback reconfigure").split()
+ORDER = ("status plan preflight run stage schema roll drain balancer_apache balancer_nginx activate restart gate "
+         "verify prune rollback reconfigure").split()
 
 
 def plain(text):

@@ -223,4 +223,4 @@ def test_receivers_and_directories_that_do_not_work(roll, receive, tmp_path):
 def test_what_cannot_be_told_is_no_failure(roll):
     code, words, metrics = roll(tell_webhook_url="nonesuch", tell_textfile="{{ nonesuch }}")
     assert code == 0 and not metrics
-    assert "Nobody was notified of the start of the roll: " in words and "Nobody was notified of the end of the roll: " in words
+    assert all(f"Nobody was notified of the {event} of the roll: " in words for event in ("start", "end"))
