@@ -4,7 +4,7 @@
 
 # Private to the roles of this collection: notify others of the start, the failure or the end of a roll.
 # message: what has happened, event, and what is said of it in the place of what the run knows.
-# webhook, extra, events: post the message, with the module C(webhook). textfile: write the metrics. Both from this host.
+# webhook, extra, events: post the message, with the module C(webhook). textfile: write the metrics. Both from host.
 # Whatever goes wrong is said, in words that hold no secret, and is no failure.
 
 from __future__ import annotations
