@@ -19,7 +19,7 @@ from ansible.errors import AnsibleError
 
 DATABASE_GROUPS = ("database", "database_node", "database_nodes", "etcd_master")
 # Those that only set something, for a run that is under way.
-WISHES = ("pause", "resume", "stop")
+REQUESTS = ("pause", "resume", "stop")
 HOME = "localhost"
 RUN_FACT, NODE_FACT = "rolling_run", "rolling_node"
 
@@ -106,7 +106,7 @@ def inventory_of(kind, groups, rolling_group="allsf", rolling_database_groups=DA
     nodes = list(groups.get(rolling_group) or [])
     tiers = [groups[group] for group in groups if group in rolling_database_groups]
     database = list(dict.fromkeys(name for tier in tiers for name in tier))
-    if kind in WISHES:
+    if kind in REQUESTS:
         if not set(nodes) & set(database):
             raise AnsibleError(
                 f"Nothing was set. No node of the group {rolling_group} is in the database tier: check -i, or name "
