@@ -5,8 +5,6 @@
 # Private to the roles of this collection: record why a node failed, decide how it returns to service, and say what
 # comes next.
 # state: The question. placed tells what a batch of nodes may rely on, before anything is done to it.
-# state: shared fails if what has run once for the whole batch, result, has a message. A task that runs once fails on
-# one of them only.
 # state: kept records the cause of a failure, not_undone what could not be undone of the drain, and told makes the
 # message.
 # state: others tells which other nodes of the batch, nodes, have failed, and which were lost without a word.
@@ -26,9 +24,8 @@ NAMES = dict(type="list", elements="str", default=[])
 DATA = dict(type="dict", default={})
 TEXT = dict(type="str", default="")
 ARGUMENTS = dict(
-    state=dict(type="str", required=True, choices=["placed", "shared", "kept", "not_undone", "told", "others",
-                                                   "given_up"]),
-    task=TEXT, result=DATA, away=TEXT, node=DATA, target=DATA,
+    state=dict(type="str", required=True, choices=["placed", "kept", "not_undone", "told", "others", "given_up"]),
+    task=TEXT, result=DATA, node=DATA, target=DATA,
     what=dict(type="str", choices=["balancer", "hook"], default="hook"), left=DATA, members=NAMES, nodes=NAMES,
     hooks=DATA, phase=TEXT, advice=TEXT,
 )
@@ -75,15 +72,6 @@ class ActionModule(ActionBase):
         activates = before["version"] != target["version"] or bool(before.get("rewritten"))
         return dict(plain(vars(self.batch(arguments))), reconfigures=self.record.kind == "reconfigure",
                     activates=self.record.changes_release() and activates)
-
-    def shared(self, arguments):
-        """What has run once for the whole batch has failed for each of its nodes, which go the same way from there."""
-        found = arguments["result"]
-        result = self.noted(pauses=[*self.node.pauses, found["paused"]]) if found.get("paused") else {}
-        if found.get("msg"):
-            told = {key: found[key] for key in ("msg", "lost", "stopped", "wish", "timing") if key in found}
-            result.update(told, failed=True, away=arguments["away"] if found.get("lost") else "")
-        return result
 
     def kept(self, arguments):
         cause = _failure.cause_of(arguments["task"], arguments["result"], time.time())

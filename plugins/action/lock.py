@@ -3,24 +3,33 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 # Says on the controller who asks for the lock, and whether a holder on this same controller is gone. Waits where the
-# run was asked to pause.
+# run was asked to pause, once for all nodes of a batch.
 
 from __future__ import annotations
 
+import fcntl
 import getpass
 import hashlib
+import json
 import os
-import shlex
 import socket
 import time
 
+from ansible import constants as C
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._persistent import PersistentAction
-from ansible_collections.shakenfist.rolling.plugins.plugin_utils._rollout import Announcement
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._rollout import Announcement, said
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import (
+    NODE_FACT,
+    changed,
+    node_of,
+    playbook_command,
+)
 
 # Seconds between two looks of a run that waits. They are made from here: nothing on the node outlives a Ctrl-C.
 INTERVAL = 3
 # Seconds for which a lost node is waited for meanwhile, where the variable of role roll is not set.
 PATIENCE = 300
+RESUME, STOP = "shakenfist.rolling.resume", "shakenfist.rolling.stop"
 
 
 def boot_id():
@@ -75,23 +84,58 @@ def is_dead(lock, mine):
     return started(pid) != lock.get("started")
 
 
-def command(playbook, task_vars):
-    """How to run another playbook of this collection on the same inventory."""
-    inventory = [word for source in task_vars.get("ansible_inventory_sources") or () for word in ("-i", source)]
-    return shlex.join(["ansible-playbook", *inventory, f"shakenfist.rolling.{playbook}"])
-
-
 class ActionModule(PersistentAction):
     """The module, with C(holder) and C(dead) filled in, and a pause waited for."""
 
-    def run(self, tmp=None, task_vars=None):
-        result = super().run(tmp, task_vars)
-        task_vars = task_vars or {}
-        if self._task.args.get("state") == "renewed":
-            result.update(self.heed(result, task_vars))
-        elif result.get("wish"):
-            result["msg"] += f"\nTo take that back:\n{command('resume', task_vars)}"
-        return result
+    def act(self, task_vars):
+        state = self._task.args.get("state")
+        if state == "renewed":
+            return self.for_the_node(self.once(task_vars), task_vars)
+        answer = super().act(task_vars)
+        if state == "wished" and answer.get("wish"):
+            answer["msg"] += f"\nTo take that back:\n{playbook_command(task_vars, RESUME)}"
+        if state == "free" and answer.get("failed"):
+            self._display.display(said(
+                f"The lock {self._task.args['path']} on {self.holder_of_the_file(task_vars)} could not be freed: "
+                f"{answer['msg']}. The next run from this machine takes it over by itself; others pass "
+                "-e lock_takeover=true.", task_vars["inventory_hostname"], self._task.get_name()))
+        return answer
+
+    def once(self, task_vars):
+        """Renew the lock once for all nodes of the batch, each of which has a process of its own here.
+
+        A task with C(run_once) would fail for one of them only.
+        """
+        batch = list(task_vars.get("ansible_play_batch") or ())
+        if len(batch) < 2:
+            return self.renew(task_vars)
+        name = hashlib.sha256("\0".join([self._task._uuid, *batch]).encode()).hexdigest()[:16]
+        with open(os.path.join(C.DEFAULT_LOCAL_TMP, f"rolling-lock-{name}"), "a+", encoding="utf-8") as handle:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            handle.seek(0)
+            known = handle.read()
+            if known:
+                return json.loads(known)
+            answer = self.renew(task_vars)
+            handle.write(json.dumps(answer, default=str))
+            return answer
+
+    def renew(self, task_vars):
+        return self.heed(super().act(task_vars), task_vars)
+
+    def for_the_node(self, answer, task_vars):
+        """The answer, with what the record of the node, or its failure, is to have of it."""
+        if answer.get("lost"):
+            answer["away"] = self.holder_of_the_file(task_vars)
+        if answer.get("paused"):
+            record = node_of(task_vars["hostvars"], task_vars["inventory_hostname"])
+            answer["ansible_facts"] = {NODE_FACT: changed(record, pauses=[*record.pauses, answer["paused"]])}
+        return answer
+
+    @staticmethod
+    def holder_of_the_file(task_vars):
+        """The node that has the lock: the one that the task is delegated to."""
+        return next(iter(task_vars.get("ansible_delegated_vars") or ()), "") or task_vars["inventory_hostname"]
 
     def ask(self, task_vars):
         # Tasks run in processes that ansible-playbook forks.
@@ -134,7 +178,7 @@ class ActionModule(PersistentAction):
         caution = self._task.args.get("caution")
         words = "\n".join([f"The roll is {doing}.\n{wish['words']}", *([caution] if caution else []), (
             "It keeps its lock meanwhile. To let it go on, or to end it here:"),
-            command("resume", task_vars), command("stop", task_vars)])
+            playbook_command(task_vars, RESUME), playbook_command(task_vars, STOP)])
         self._display.display(Announcement(words, dict(
             event="pause", next=f"{self._task.args.get('doing', '')}", asked_by=f"{wish['user']}@{wish['host']}",
             reason=wish["reason"])))

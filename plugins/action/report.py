@@ -16,6 +16,7 @@ from ansible_collections.shakenfist.rolling.plugins.action.lock import myself
 from ansible_collections.shakenfist.rolling.plugins.modules.report import ARGUMENTS
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._page import html_of
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._report import Gatherer, stamp
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._rollout import said
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import RUN_FACT, changed
 
 
@@ -52,6 +53,9 @@ class ActionModule(ActionBase):
                 f"{exc.strerror}. Set report_directory to a directory that you may write to."]
         except Exception as exc:
             result["warnings"] = [f"The report is not written, the run goes on: {type(exc).__name__}: {exc}"]
+        if result["path"] and not arguments["data"]:
+            self._display.display(said(f"The report: {result['path']}", task_vars["inventory_hostname"],
+                                       self._task.get_name()))
         return result
 
     def write(self, arguments, task_vars):

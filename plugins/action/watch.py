@@ -2,46 +2,77 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-# Private to the roles of this collection: judge what the watcher of the service has seen.
-# state: due tells whether the service is watched, and what to ask the watcher with. started records that it is.
-# state: looked records what was seen, and fails if more than budget requests have failed, or if nobody watches any
-# more. ended records the last of it.
+# Private to the roles of this collection: watch the service, with the module C(probe), and judge what was seen.
+# state: started, read and stopped ask the watcher, on the host that watches. started ends that of an earlier run, which
+# was killed; read marks the step that is next.
+# state: begun records that the service is watched. judged records what was read, result, and fails if more than budget
+# requests have failed, or if nobody watches any more. ended records the last of it, and says it.
 
 from __future__ import annotations
 
-from ansible.plugins.action import ActionBase
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils import _watch
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._persistent import PersistentAction
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._rollout import said
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import RUN_FACT, changed, plain, run_of
 
 ARGUMENTS = dict(
-    state=dict(type="str", choices=["due", "started", "looked", "ended"], required=True),
+    state=dict(type="str", choices=["started", "begun", "read", "judged", "stopped", "ended"], required=True),
     url=dict(type="str", default=""),
+    options=dict(type="dict", default={}, no_log=True),
     batch=dict(type="list", elements="str", default=[]),
     result=dict(type="dict", default={}),
     budget=dict(type="int", default=0),
 )
+# A watcher ends after a day at the latest: an operator may pause a roll over night.
+DAY = dict(max_seconds=86400, idle_seconds=86400)
 
 
-class ActionModule(ActionBase):
-    """Judge what the watcher has seen, and record it."""
+class ActionModule(PersistentAction):
+    """Each state is a method."""
 
-    _supports_check_mode = True
-    _requires_connection = False
+    def act(self, task_vars):
+        self.arguments = plain(self.validate_argument_spec(argument_spec=ARGUMENTS)[1])
+        self.record, self.task_vars = run_of(task_vars["hostvars"]), task_vars
+        return dict(dict(changed=False), **getattr(self, self.arguments["state"])())
 
-    def run(self, tmp=None, task_vars=None):
-        result = dict(super().run(tmp, task_vars), changed=False)
-        arguments = plain(self.validate_argument_spec(argument_spec=ARGUMENTS)[1])
-        run, state, url = run_of(task_vars["hostvars"]), arguments["state"], arguments["url"]
-        if state == "due":
-            return dict(result, id=_watch.watcher(url), started=bool(run.watch.get("started")),
-                        mark=_watch.mark(run.watch, arguments["batch"]))
-        watch = dict(run.watch, started=True)
-        if state != "started":
-            watch.update(begun=watch.get("begun") or state == "looked", seen=arguments["result"].get("probe") or {})
-        result["ansible_facts"] = {RUN_FACT: changed(run, watch=watch)}
-        if state == "looked":
-            problem = _watch.problem(arguments["result"], url, arguments["budget"])
-            result.update(dict(failed=True, stopped=True, msg=problem) if problem else {})
-        if state == "ended":
-            result["message"] = _watch.summary(arguments["result"], url)
-        return result
+    def probe(self, **arguments):
+        arguments["id"] = _watch.watcher(self.arguments["url"])
+        return self.persist(lambda: self._execute_module(
+            module_name="shakenfist.rolling.probe", module_args=arguments, task_vars=self.task_vars), self.task_vars)
+
+    def noted(self, began, result, task_vars):
+        return {}  # no step of a node, so nothing for its timeline
+
+    def keep(self, **values):
+        return {RUN_FACT: changed(self.record, watch=dict(self.record.watch, **values))}
+
+    def started(self):
+        before = self.probe(state="stopped")
+        return before if before.get("failed") else self.probe(
+            url=self.arguments["url"], **self.arguments["options"], **DAY)
+
+    def begun(self):
+        return dict(ansible_facts=self.keep(started=True))
+
+    def read(self):
+        if not self.record.watch.get("started"):
+            return dict(skipped=True)
+        return self.probe(state="read", mark=_watch.mark(self.record.watch, self.arguments["batch"]))
+
+    def judged(self):
+        result = self.arguments["result"]
+        if result.get("skipped"):
+            return {}
+        problem = _watch.problem(result, self.arguments["url"], self.arguments["budget"])
+        if problem:
+            return dict(failed=True, stopped=True, msg=problem)
+        return dict(ansible_facts=self.keep(begun=True, seen=result.get("probe") or {}))
+
+    def stopped(self):
+        return self.probe(state="stopped")
+
+    def ended(self):
+        result = self.arguments["result"]
+        words = _watch.summary(result, self.arguments["url"])
+        self._display.display(said(words, self.task_vars["inventory_hostname"], self._task.get_name()))
+        return dict(ansible_facts=self.keep(seen=result.get("probe") or {}))

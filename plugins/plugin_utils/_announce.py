@@ -13,6 +13,7 @@ from datetime import datetime, timezone
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._rollout import spell
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._table import many
 
+EVENTS = ["start", "failure", "end"]
 # How much of a cause the one line for a chat takes; all of it is in a field of its own.
 LIMIT = 300
 # What is told of the requests that were watched.

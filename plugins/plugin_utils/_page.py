@@ -19,7 +19,7 @@ from ansible_collections.shakenfist.rolling.plugins.plugin_utils._rollout import
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-TEMPLATES = os.path.join(os.path.dirname(__file__), "..", "..", "roles", "report", "templates")
+TEMPLATES = os.path.join(os.path.dirname(__file__), "..", "..", "roles", "run", "templates")
 # Seconds between two marks of the time axis: the first interval that needs no more marks than this.
 MARKS = 7
 INTERVALS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 28800, 86400)

@@ -73,6 +73,11 @@ class Announcement(str):
         return Announcement, (str(self), self.event)
 
 
+def said(text, node, task):
+    """What an action says on purpose, while its task still runs: it is printed, and an event as what debug says."""
+    return Announcement(text, dict(event="message", node=node, task=task, message=text))
+
+
 def step_of(task):
     """The step that a task declares; an empty string if it belongs to none."""
     step = task.get_vars().get(STEP)
@@ -231,8 +236,10 @@ class Rollout:
         seconds = now - self.busy.pop(host, now)
         place = self.place_of(host)
         self.touch(place, task.step, result)
-        if result not in ("skipped", "unreachable") and task.module in DETAILS:
-            self.ran("module", host, task.step, task.module, seconds, result, details_of(task.module, data))
+        # An action that asks the watcher has another name than the module that it runs.
+        module = "probe" if "probe" in data else task.module
+        if result not in ("skipped", "unreachable") and module in DETAILS:
+            self.ran("module", host, task.step, module, seconds, result, details_of(module, data))
         if task.module == "lock":
             self.heed(data)
         self.learn(host, data.get("ansible_facts") or {})
@@ -251,7 +258,7 @@ class Rollout:
         self.probe = details.get("probe", self.probe)
 
     def heard(self, event):
-        """Take what a task announces: a step begins, a module has ended, or the run waits or goes on."""
+        """Take what a task announces: a step begins, a module has ended, the run waits or goes on, or what is said."""
         event = dict(event)
         kind = event["event"]
         if kind == "step":
@@ -261,7 +268,8 @@ class Rollout:
         else:
             self.close()
             self.event(moment=self.now(), **event)
-            self.pause = dict(event, since=self.now()) if kind == "pause" else {}
+            if kind in ("pause", "resume"):
+                self.pause = dict(event, since=self.now()) if kind == "pause" else {}
 
     def ran(self, event, node, step, module, seconds, result, details):
         """A module has ended; of those that an action has called, the task goes on."""

@@ -19,7 +19,7 @@ from ansible.errors import AnsibleError
 
 DATABASE_GROUPS = ("database", "database_node", "database_nodes", "etcd_master")
 # Those that only set something, for a run that is under way.
-WISHES = ("pause", "resume", "stop")
+REQUESTS = ("pause", "resume", "stop")
 # These leave the release as it is.
 SAME = ("restart", "reconfigure")
 HOME = "localhost"
@@ -50,7 +50,6 @@ class Run:
     :param begun: when the lock was held and the hooks and the watch began; 0 if they did not.
     :param ended: when the run was ended, so that it is ended once; 0 if it was not.
     :param watch: of the watcher: C(started), C(begun) from the first look on, C(seen), its last reading.
-    :param told: the events that others have been told of.
     :param problem: what failed at the end of a run that was complete: the last hook.
     :param report: where the report is.
     """
@@ -65,7 +64,6 @@ class Run:
     begun: float = 0.0
     ended: float = 0.0
     watch: dict = dataclasses.field(default_factory=dict)
-    told: list = dataclasses.field(default_factory=list)
     problem: str = ""
     report: str = ""
 
@@ -119,7 +117,7 @@ def inventory_of(kind, groups, rolling_group="allsf", rolling_database_groups=DA
     nodes = list(groups.get(rolling_group) or [])
     tiers = [groups[group] for group in groups if group in rolling_database_groups]
     database = list(dict.fromkeys(name for tier in tiers for name in tier))
-    if kind in WISHES:
+    if kind in REQUESTS:
         if not set(nodes) & set(database):
             raise AnsibleError(
                 f"Nothing was set. No node of the group {rolling_group} is in the database tier: check -i, or name "

@@ -53,10 +53,10 @@ OF_PLAYBOOKS = {
     "stop_reason": {"type": "str", "default": "", "description": "Of `stop`: why the roll is to end, for people."},
 }
 # Roles that were made of several parts, whose variables have the names of these.
-PARTS = {"release": ("release", "stage", "activate", "prune", "rollback")}
+PARTS = {"run": ("run", "lock", "watch", "hook", "report", "tell"),
+         "release": ("release", "stage", "activate", "prune", "rollback")}
 # The roles in the order in which a roll comes to them; others follow.
-ORDER = ("status plan preflight lock begin watch hook release schema roll drain balancer "
-         "restart gate verify finish report tell rollback reconfigure").split()
+ORDER = "status plan preflight run release schema roll drain balancer restart gate verify rollback reconfigure".split()
 
 
 def plain(text):

@@ -33,9 +33,9 @@ ROLL = """
         run: {plan: {order: [sf-1, sf-2, sf-3, sf-4], command: the command}}
       delegate_to: localhost
       delegate_facts: true
-    - import_role: {name: shakenfist.rolling.lock}
+    - import_role: {name: shakenfist.rolling.run, tasks_from: lock}
     - wait_for: {path: "{{ place }}/first"}
-    - import_role: {name: shakenfist.rolling.lock, tasks_from: renew}
+    - import_role: {name: shakenfist.rolling.run, tasks_from: checkpoint}
       vars: {lock_doing: rolling sf-1, lock_caution: go on soon}
     - wait_for: {path: "{{ place }}/second"}
     - shakenfist.rolling.run: {state: noted, node: {rolled: true}}

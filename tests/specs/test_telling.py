@@ -48,22 +48,19 @@ ROLL = """
   gather_facts: false
   any_errors_fatal: true
   vars: {lock_node: sf-1}
-  roles:
-    - role: shakenfist.rolling.lock
   tasks:
-    - import_role: {name: shakenfist.rolling.begin}
-      when: to_roll | length > 0
+    - import_role: {name: shakenfist.rolling.run, tasks_from: begin}
 - hosts: "{{ hostvars.localhost.rolling_run.plan.order or ['sf-1'] }}"
   gather_facts: false
   any_errors_fatal: true
-  vars: {lock_node: sf-1, finish_advice: "Nothing in service was changed.\\nNext: mend it."}
+  vars: {lock_node: sf-1, run_advice: "Nothing in service was changed.\\nNext: mend it."}
   tasks:
     - any_errors_fatal: false
       block:
         - fail: {msg: no space left}
           when: inventory_hostname in stage_fails
       rescue:
-        - import_role: {name: shakenfist.rolling.finish, tasks_from: give_up}
+        - import_role: {name: shakenfist.rolling.run, tasks_from: fail}
 - hosts: "{{ hostvars.localhost.rolling_run.plan.order[first | int:] }}"
   serial: 2
   gather_facts: false
@@ -79,7 +76,7 @@ ROLL = """
   gather_facts: false
   vars: {lock_node: sf-1}
   tasks:
-    - import_role: {name: shakenfist.rolling.finish}
+    - import_role: {name: shakenfist.rolling.run, tasks_from: end}
 """.replace("COMMAND", COMMAND)
 
 
@@ -218,12 +215,12 @@ def test_receivers_and_directories_that_do_not_work(roll, receive, tmp_path):
                               tell_textfile=str(tmp_path / "nonesuch" / "roll.prom"), roll_fails=["sf-2", "sf-3"],
                               first=1)
     assert code != 0 and receiver.events() == ["start", "failure"]
-    assert "The webhook (tell_webhook_url) was not told of the start of the roll: no answer within 3 s" in words
-    assert "was not told of this failure: no answer within 3 s" in words
+    assert "The webhook (tell_webhook_url) was not notified of the start of the roll: no answer within 3 s" in words
+    assert "was not notified of the failure of the roll: no answer within 3 s" in words
     assert "were not written to" in words and "Then run the command again" in words and "rescued=1" in words
 
 
 def test_what_cannot_be_told_is_no_failure(roll):
     code, words, metrics = roll(tell_webhook_url="nonesuch", tell_textfile="{{ nonesuch }}")
     assert code == 0 and not metrics
-    assert "Nobody was told of the start of the roll: " in words and "Nobody was told of the end of the roll: " in words
+    assert all(f"Nobody was notified of the {event} of the roll: " in words for event in ("start", "end"))

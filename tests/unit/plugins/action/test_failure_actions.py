@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 from ansible.plugins.action import ActionBase
-from ansible_collections.shakenfist.rolling.plugins.action import announce, failure, run, verify, watch
+from ansible_collections.shakenfist.rolling.plugins.action import failure, run, verify
 
 NODE = dict(name="one", ready_url="http://sf-2", api_unit="sf-api", database_unit="sf-database", gateways=["sf-1:1"],
             release=dict(version="0.8.0", name="0.8.0-old", rewritten=False))
@@ -54,7 +54,7 @@ class Cluster:
 
     def again(self):
         """A second playbook of the same C(ansible-playbook)."""
-        self.run().update(id="y", begun=0.0, ended=0.0, told=[], watch={}, report="", problem="")
+        self.run().update(id="y", begun=0.0, ended=0.0, watch={}, report="", problem="")
 
 
 @pytest.fixture
@@ -85,23 +85,6 @@ def test_without_a_plan(cluster):
     assert found["peers"] == [] and found["api"] is False and found["nodes"] == []
     cluster.fail("kept", task="Drain", result=RESULT)
     assert "(the command that you gave)" in cluster.fail("told", node=NODE, left=LEFT, members=["sf-2"])["message"]
-
-
-@pytest.mark.parametrize("result, failed", [
-    (dict(changed=False), {}), (dict(msg=""), {}), (dict(skipped=True), {}),
-    (dict(msg="gone", lost=True), dict(msg="gone", lost=True, away="sf-1")),
-    (dict(msg="asked", stopped=True, wish=dict(want="stop"), lock={}),
-     dict(msg="asked", stopped=True, wish=dict(want="stop"), away="")),
-])
-def test_what_has_run_once_for_the_batch(cluster, result, failed):
-    found = cluster.fail("shared", result=result, away="sf-1")
-    assert found == dict(dict(changed=False), **(dict(failed, failed=True) if failed else {}))
-
-
-def test_pauses_are_noted(cluster):
-    cluster.fail("shared", result=dict(paused=[1.0, 2.0]))
-    cluster.fail("shared", result=dict(paused=[3.0, 4.0], msg="asked", stopped=True))
-    assert cluster.node()["pauses"] == [[1.0, 2.0], [3.0, 4.0]]
 
 
 def test_a_node_that_goes_back(cluster):
@@ -193,49 +176,10 @@ def test_what_the_run_is_told_of_itself(cluster):
 def test_the_second_run_sees_nothing_of_the_first(cluster):
     cluster.fail("kept", task="Drain", result=RESULT)
     cluster.fail("told", node=NODE, left=LEFT, members=["sf-2"])
-    cluster.act(announce, "sf-2", event="failure")
     cluster.again()
     assert cluster.fail("placed", node=NODE, target=NODE["release"], members=["sf-1"])["done"] == []
     assert cluster.act(run, "sf-2", state="seen")["node"]["cause"] == {}
     assert cluster.fail("others", "sf-1", nodes=["sf-2"])["lost"] == ["sf-2"]
-    assert cluster.act(announce, "sf-2", event="failure")["due"]
-
-
-# ---- what others are told
-
-def test_a_failure_is_told_once(cluster):
-    cluster.fail("given_up", result=dict(msg="no space"), phase="begin")
-    first = cluster.act(announce, "sf-2", event="failure", cluster="prod")
-    assert first["due"] and first["body"]["text"].startswith("prod: upgrade FAILED on sf-2 after ")
-    assert first["body"]["playbook"] == "upgrade" and 'run="' in first["metrics"]
-    assert cluster.run()["told"] == ["failure"]
-    assert cluster.act(announce, "sf-3", event="failure") == dict(changed=False, due=False)
-    assert cluster.act(announce, "sf-3", event="end")["due"]
-
-
-def test_what_is_told_in_a_playbook_of_ones_own(cluster):
-    cluster.run()["plan"] = {}
-    assert cluster.act(announce, "sf-1", event="end")["body"]["playbook"] == "roll"
-    assert cluster.act(announce, "sf-1", event="end", playbook="mine", condition="so")["body"]["state"] == "so"
-
-
-# ---- the watch
-
-def test_the_watch(cluster):
-    due = cluster.act(watch, "sf-1", state="due", url="http://sf/", batch=["sf-1"])
-    assert due["started"] is False and due["mark"] == "roll" and "ansible_facts" not in due
-    cluster.act(watch, "sf-1", state="started")
-    assert cluster.act(watch, "sf-1", state="due", url="http://sf/")["started"] is True
-    probe = dict(running=True, requests=9, failed=1, kinds={"x": 1}, failures=[], since=dict(
-        requests=9, failed=1, longest_gap=0.2, p50=1, p99=2), before=None)
-    looked = dict(state="looked", url="http://sf/", result=dict(probe=probe))
-    assert not cluster.act(watch, "sf-1", budget=1, **looked).get("failed")
-    assert cluster.run()["watch"] == dict(started=True, begun=True, seen=probe)
-    assert cluster.act(watch, "sf-1", state="due", batch=["sf-1", "sf-2"])["mark"] == "sf-1, sf-2"
-    found = cluster.act(watch, "sf-1", **looked)
-    assert found["failed"] and found["stopped"] and found["msg"].startswith("1 of 9 requests to http://sf/ have failed")
-    ended = cluster.act(watch, "sf-1", state="ended", url="http://sf/", result=dict(msg="it died"))
-    assert ended["message"] == "What http://sf/ did is not known: it died" and cluster.run()["watch"]["seen"] == {}
 
 
 # ---- the verdict

@@ -109,7 +109,8 @@ def test_is_dead_where_nothing_is_known(gone):
 def action(monkeypatch, said, warned):
     def make(answers, task_vars=None, **arguments):
         plugin = lock.ActionModule.__new__(lock.ActionModule)
-        plugin._task = SimpleNamespace(args=arguments, run_once=True, action="shakenfist.rolling.lock")
+        plugin._task = SimpleNamespace(args=arguments, run_once=True, action="shakenfist.rolling.lock", _uuid="uuid",
+                                       get_name=lambda: "Lock")
         plugin._display = SimpleNamespace(display=said.append, warning=warned.append)
         plugin._connection = SimpleNamespace()
         plugin._templar = SimpleNamespace(template=lambda value: value)
@@ -123,7 +124,7 @@ def action(monkeypatch, said, warned):
             return dict(answer)
         plugin._execute_module = execute
         monkeypatch.setattr(ActionBase, "run", lambda self, tmp, task_vars: {})
-        return plugin.run(task_vars=task_vars), asked
+        return plugin.run(task_vars={"hostvars": {}, "inventory_hostname": "sf-2", **(task_vars or {})}), asked
     return make
 
 
@@ -247,6 +248,49 @@ def test_a_node_that_does_not_come_back_during_a_pause(action, slept):
     gone = AnsibleConnectionFailure("no route")
     result, asked = action([PAUSED, gone], dict(roll_reconnect_timeout=0), state="renewed")
     assert result["failed"] and result["lost"] and len(asked) == 2
+
+
+def test_a_batch_renews_once(action, slept, said, monkeypatch, tmp_path):
+    """Each node of it has its own process; the first one that comes waits for all of them."""
+    monkeypatch.setattr(lock.C, "DEFAULT_LOCAL_TMP", str(tmp_path))
+    batch = dict(ansible_play_batch=["sf-1", "sf-2"])
+    first, asked = action([PAUSED, renewed()], batch, state="renewed")
+    second, none = action([], dict(batch, inventory_hostname="sf-1"), state="renewed")
+    assert second == first and len(asked) == 2 and none == [] and len(said) == 2
+    assert first["ansible_facts"]["rolling_node"]["pauses"] == [first["paused"]]
+    dummy, asked = action([renewed()], dict(ansible_play_batch=["sf-3", "sf-4"]), state="renewed")
+    assert len(asked) == 1 and len(list(tmp_path.iterdir())) == 2
+
+
+def test_a_batch_stops_together(action, slept, monkeypatch, tmp_path):
+    monkeypatch.setattr(lock.C, "DEFAULT_LOCAL_TMP", str(tmp_path))
+    results = [action(answers, dict(ansible_play_batch=["sf-1", "sf-2"]), state="renewed")[0]
+               for answers in ([renewed("stop")], [])]
+    assert results[0] == results[1] and results[0]["stopped"]
+
+
+def test_each_pause_is_noted(action, slept):
+    facts = dict(ansible_facts=dict(rolling_node=dict(run="x", pauses=[[1.0, 2.0]])))
+    hosts = dict(hostvars={"localhost": dict(ansible_facts=dict(rolling_run=dict(id="x"))), "sf-2": facts})
+    result, dummy = action([PAUSED, renewed()], hosts, state="renewed")
+    assert result["ansible_facts"]["rolling_node"]["pauses"] == [[1.0, 2.0], result["paused"]]
+
+
+@pytest.mark.parametrize("delegated, away", [({"sf-1": {}}, "sf-1"), ({}, "sf-2")])
+def test_the_node_with_the_lock_is_lost(action, delegated, away):
+    lost = dict(roll_reconnect_timeout=0, ansible_delegated_vars=delegated)
+    result, dummy = action([AnsibleConnectionFailure("no route")], lost, state="renewed")
+    assert result["lost"] and result["away"] == away
+
+
+def test_a_lock_that_is_left_behind(action, said):
+    result, dummy = action([dict(failed=True, msg="no route")], dict(ansible_delegated_vars={"sf-1": {}}), state="free",
+                           path="/x")
+    assert result["failed"] and said == [
+        "The lock /x on sf-1 could not be freed: no route. The next run from this machine takes it over by itself; "
+        "others pass -e lock_takeover=true."]
+    assert said[0].event == dict(event="message", node="sf-2", task="Lock", message=said[0])
+    assert action([dict(changed=True)], state="free", path="/x")[0] == dict(changed=True) and len(said) == 1
 
 
 def test_what_is_wished_says_how_to_take_it_back(action):

@@ -19,18 +19,24 @@ from ansible_collections.shakenfist.rolling.tests.unit.report_facts import Facts
 
 
 @pytest.fixture
-def run(monkeypatch, tmp_path):
+def said():
+    return []
+
+
+@pytest.fixture
+def run(monkeypatch, tmp_path, said):
     """Run the action for these facts, from a directory of its own."""
     def run(facts=None, check_mode=False, **arguments):
         monkeypatch.chdir(tmp_path)
         monkeypatch.setattr(report, "time", SimpleNamespace(time=lambda: facts.now))
         monkeypatch.setattr(ActionBase, "run", lambda self, tmp, task_vars: {})
         action = report.ActionModule.__new__(report.ActionModule)
-        action._task = SimpleNamespace(check_mode=check_mode)
+        action._task = SimpleNamespace(check_mode=check_mode, get_name=lambda: "Write the report")
+        action._display = SimpleNamespace(display=said.append)
         action.validate_argument_spec = lambda argument_spec: (None, dict(
             {name: option["default"] for name, option in argument_spec.items()}, **arguments))
         facts = facts or Facts().rolled()
-        return action.run(task_vars=dict(hostvars=facts.hosts))
+        return action.run(task_vars=dict(hostvars=facts.hosts, inventory_hostname="sf-1"))
     return run
 
 
@@ -39,7 +45,7 @@ def words_of(page):
     return re.sub("<[^>]*>", "", page)
 
 
-def test_both_files(run, tmp_path):
+def test_both_files(run, tmp_path, said):
     mask = os.umask(0o027)
     try:
         result = run()
@@ -47,6 +53,7 @@ def test_both_files(run, tmp_path):
         os.umask(mask)
     name = tmp_path / "rolling-report-20261121T035302Z"
     assert result["path"] == f"{name}.html" and result["data"] == f"{name}.json" and result["changed"] is False
+    assert said == [f"The report: {name}.html"] and said[0].event["task"] == "Write the report"
     data = json.loads((tmp_path / f"{name}.json").read_text(encoding="utf-8"))
     assert data["verdict"] == result["verdict"] and data["file"] == name.name
     assert data["who"]["host"] and data["who"]["run"] and "pid" not in data["who"]

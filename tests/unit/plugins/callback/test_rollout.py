@@ -395,7 +395,7 @@ def test_as_both_it_prints_once(fake):
     assert run.returncode == 0 and lines.count("N sf-1 drain N") == 1 and not fake.log.exists()
     # With -v the default output says everything, and it alone.
     assert run.stdout.count("pass  reached") == 1
-    assert run.stdout.count("TASK [shakenfist.rolling.lock : Renew the lock]") == 2
+    assert run.stdout.count("TASK [shakenfist.rolling.run : Renew the lock]") == 2
 
 
 OTHER = """

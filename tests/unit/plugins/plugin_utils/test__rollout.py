@@ -616,6 +616,20 @@ def test_live_view_of_a_pause_before_the_first_node():
     assert run.rollout.lines()[0] == "upgrade to 0.8.1: 0 of 4 nodes done"
 
 
+def test_what_an_action_says_is_a_message():
+    """It neither ends nor begins a pause."""
+    run = Run()
+    run.rollout.heard(paused())
+    run.rollout.heard(_rollout.said("The report: x.html", "sf-1", "Write the report").event)
+    assert run.rollout.pause and run.told("message")[0]["message"] == "The report: x.html"
+
+
+def test_the_watcher_is_known_by_what_it_has_seen():
+    run = Run()
+    run.rollout.finished("sf-1", "ok", Task("", "watch", "Look"), dict(probe=dict(requests=9, failed=1)))
+    assert run.told("task")[0]["module"] == "probe" and run.rollout.probe == dict(requests=9, failed=1)
+
+
 def test_a_pause_that_ends_with_a_stop_is_not_resumed():
     run = Run(PLAN)
     run.rollout.heard(paused())
