@@ -108,7 +108,7 @@ def _left_out(verdict, hidden, unseen, database, target, back, restart):
 
 
 def judge_cluster(verdict, api, offsets=None, limit=5.0, hidden=(), unseen=None, database=(), target="",
-                      back=False, restart=False, sentinels=True):
+                  back=False, restart=False, sentinels=True):
     """Judge the cluster as a whole: the API's list of nodes against the inventory, and the clocks."""
     findings, unseen = Findings(), unseen or {}
 

@@ -354,6 +354,12 @@ def apache(lab):
     members = "\n".join(f"    BalancerMember http://{lab.address(node)}:13000" for node in lab.nodes)
     return {"etc/apache2/ports.conf": f"Listen {APACHE_PORT}\n",
             "etc/apache2/sites-enabled/lab.conf": f"""ServerName lb
+# With few workers, or when it ends some of them, Apache closes kept-alive connections, whether a node is rolled or not.
+ThreadLimit 128
+ThreadsPerChild 128
+StartServers 2
+MaxRequestWorkers 256
+MaxSpareThreads 256
 <Proxy balancer://sf-api>
 {members}
     ProxySet maxattempts=0
