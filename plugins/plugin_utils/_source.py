@@ -59,81 +59,64 @@ def in_directory(path):
     except OSError as exc:
         raise RollingError(f"cannot read the directory {path} ({exc.strerror}): let the user that runs Ansible read "
                            "it") from exc
-    found, odd = [], []
-    for one in (os.path.join(path, name) for name in names):
-        if os.path.isfile(one):
-            found.append(one)
-            continue
-        what = "a directory" if os.path.isdir(one) else "a link to nothing" if os.path.islink(one) else "something else"
-        odd.append(f"{one} is left out: it is {what}, not a file")
+    paths = [os.path.join(path, name) for name in names]
+    found = [one for one in paths if os.path.isfile(one)]
+    odd = [f"{one} is left out: it is {kind_of(one)}, not a file" for one in paths if one not in found]
+    if not any(name.endswith(".whl") for name in found):
+        raise RollingError(f"there is no wheel in the directory {path} on this machine: build one there (python3 -m "
+                           f"pip wheel --no-deps --wheel-dir {path} CHECKOUT), or name another directory"
+                           f"{''.join('; ' + words for words in odd)}")
     return found, odd
 
 
-def digest_on_controller(path):
-    """The digest of a file that is given.
-
-    :raises RollingError: where it cannot be read.
-    """
-    try:
-        return digest_of_file(path)
-    except OSError as exc:
-        raise RollingError(f"cannot read {path} ({exc.strerror}): let the user that runs Ansible read it, copy it "
-                           "again, or take it away from there") from exc
+def kind_of(path):
+    return "a directory" if os.path.isdir(path) else "a link to nothing" if os.path.islink(path) else "something else"
 
 
-def without_copies(files, digests):
-    """Leave out what no wheel is called, if it is there under the name of a wheel, too, as a browser's second download.
-
-    Neither pip nor anybody else can tell what is in it.
-
-    :returns: words for each.
-    :raises RollingError: for one that is not there under another name.
-    """
-    left_out = []
-    for name in [name for name in files if name.endswith(".whl") and not WHEEL.fullmatch(name)]:
-        same = sorted(one for one in files if WHEEL.fullmatch(one) and digests[one] == digests[name])
-        if not same:
-            raise not_a_name(files[name])
-        left_out.append(f"{files[name]} is left out: it is the same as {files[same[0]]}")
-        del files[name]
-    return left_out
+def files_at(source):
+    """The files of one source, whether the operator has named the file himself, and words for what is left out."""
+    if re.match(r"[a-z][a-z0-9+.-]*://", source):
+        raise RollingError(f"stage_source has {source}, which is a URL: download it, and name the file or its "
+                           "directory")
+    path = os.path.abspath(os.path.expanduser(source))
+    if os.path.isdir(path):
+        found, odd = in_directory(path)
+        return found, False, odd
+    if not os.path.isfile(path):
+        raise RollingError(f"there is no {path} on this machine: stage_source names wheels, or a directory of wheels, "
+                           "on the machine that Ansible runs on")
+    if not path.endswith(".whl"):
+        raise RollingError(f"{path} is no wheel, its name does not end in .whl: build one from it (python3 -m pip "
+                           f"wheel --no-deps {path}), and name that")
+    return [path], True, []
 
 
 def files_of(sources):
-    """What is given.
-
-    :returns: by name the path of each file, the paths that the operator has named himself, and words for what is left
-        out.
-    """
+    """By name the path of each file, the paths that the operator has named himself, and words for what is left out."""
     files, named, digests, left_out = {}, [], {}, []
     for source in sources:
-        if re.match(r"[a-z][a-z0-9+.-]*://", source):
-            raise RollingError(f"stage_source has {source}, which is a URL: download it, and name the file or its "
-                               "directory")
-        path = os.path.abspath(os.path.expanduser(source))
-        if os.path.isdir(path):
-            found, odd = in_directory(path)
-            left_out += odd
-            if not any(name.endswith(".whl") for name in found):
-                raise RollingError(f"there is no wheel in the directory {path} on this machine: build one there "
-                                   f"(python3 -m pip wheel --no-deps --wheel-dir {path} CHECKOUT), or name another "
-                                   f"directory{''.join('; ' + words for words in odd)}")
-        elif os.path.isfile(path):
-            if not path.endswith(".whl"):
-                raise RollingError(f"{path} is no wheel, its name does not end in .whl: build one from it (python3 "
-                                   f"-m pip wheel --no-deps {path}), and name that")
-            found = [path]
-            named.append(path)
-        else:
-            raise RollingError(f"there is no {path} on this machine: stage_source names wheels, or a directory of "
-                               "wheels, on the machine that Ansible runs on")
+        found, is_named, odd = files_at(source)
+        left_out += odd
+        named += found if is_named else []
         for one in found:
-            name, digest = os.path.basename(one), digest_on_controller(one)
+            name = os.path.basename(one)
+            try:
+                digest = digest_of_file(one)
+            except OSError as exc:
+                raise RollingError(f"cannot read {one} ({exc.strerror}): let the user that runs Ansible read it, copy "
+                                   "it again, or take it away from there") from exc
             if digests.setdefault(name, digest) != digest:
                 raise RollingError(f"{files[name]} and {one} are two wheels of the same name that differ: it is not "
                                    "clear which one is meant, name one of them only")
             files.setdefault(name, one)
-    left_out += without_copies(files, digests)
+    # What no wheel is called, as a browser's second download, is left out if it is there under a wheel's name, too.
+    # Neither pip nor anybody else can tell what is in it.
+    wheels = sorted(name for name in files if WHEEL.fullmatch(name))
+    for name in [name for name in files if name.endswith(".whl") and name not in wheels]:
+        same = next((one for one in wheels if digests[one] == digests[name]), None)
+        if not same:
+            raise not_a_name(files[name])
+        left_out.append(f"{files.pop(name)} is left out: it is the same as {files[same]}")
     return files, named, left_out
 
 
