@@ -462,7 +462,7 @@ def test_a_view_that_is_broken_does_not_change_the_run(fake, where):
     assert "The view of the roll has failed, the run goes on: ValueError" in said
     assert "pass  reached" in run.stdout
     # Where it is not known what to leave out, nothing is.
-    assert ("TASK [shakenfist.rolling.activate" in run.stdout) is (where == "rollout.py")
+    assert ("TASK [shakenfist.rolling.release : Remove old releases" in run.stdout) is (where == "rollout.py")
     assert "sf-1                       : ok=" in run.stdout
 
 
