@@ -173,7 +173,7 @@ def balancer_of(inventory):
 
 def record(stage, args):
     """Brings a lab up and records an upgrade of it, and the second run."""
-    stage.must(ROOT / 'tools' / 'lab', 'up', '--drain-grace', 1)
+    stage.must(ROOT / 'tools' / 'lab', 'up', '--drain-grace', 4)
     inventory = json.loads(demo.lab('inventory', '--list'))
     told = ('-e', 'drain_haproxy_address=' + balancer_of(inventory))
     network = inventory['_meta']['hostvars']['sf-1']['ansible_host'].rpartition('.')[0] + '.'
