@@ -10,9 +10,9 @@ from __future__ import annotations
 import os
 import time
 
-from ansible.plugins.action import ActionBase
 from ansible_collections.shakenfist.rolling.plugins.action.lock import myself
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._announce import message
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._controller import ControllerAction
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._metrics import metrics
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._report import Gatherer
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import RUN_FACT, changed
@@ -24,24 +24,21 @@ ARGUMENTS = dict(
 )
 
 
-class ActionModule(ActionBase):
+class ActionModule(ControllerAction):
     """Put what has happened into the words of others, once."""
 
-    _supports_check_mode = True
-    _requires_connection = False
+    arguments = ARGUMENTS
 
-    def run(self, tmp=None, task_vars=None):
-        result = dict(super().run(tmp, task_vars), changed=False)
-        arguments = self.validate_argument_spec(argument_spec=ARGUMENTS)[1]
+    def answer(self, arguments, task_vars):
         found = Gatherer(task_vars["hostvars"], time.time(), task_vars["ansible_play_hosts_all"])
         event = arguments["event"]
         # A node that is taken out because another one has failed comes through the same rescue section, after it.
         if event == "failure" and event in found.run.told:
-            return dict(result, due=False)
+            return dict(due=False)
         # Tasks run in processes that ansible-playbook forks.
         body = message(found, event, myself(os.getppid()), cluster=arguments["cluster"],
                        playbook=arguments["playbook"] or (found.run.kind if found.plan else "roll"),
                        name=task_vars["inventory_hostname"], state=arguments["condition"],
                        words=arguments["message"], report=arguments["report"])
-        return dict(result, due=True, body=body, metrics=metrics(body), ansible_facts={
+        return dict(due=True, body=body, metrics=metrics(body), ansible_facts={
             RUN_FACT: changed(found.run, told=[*found.run.told, event])})

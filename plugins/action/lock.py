@@ -10,12 +10,12 @@ from __future__ import annotations
 import getpass
 import hashlib
 import os
-import shlex
 import socket
 import time
 
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._persistent import PersistentAction
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._rollout import Announcement
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import playbook_command
 
 # Seconds between two looks of a run that waits. They are made from here: nothing on the node outlives a Ctrl-C.
 INTERVAL = 3
@@ -75,12 +75,6 @@ def is_dead(lock, mine):
     return started(pid) != lock.get("started")
 
 
-def command(playbook, task_vars):
-    """How to run another playbook of this collection on the same inventory."""
-    inventory = [word for source in task_vars.get("ansible_inventory_sources") or () for word in ("-i", source)]
-    return shlex.join(["ansible-playbook", *inventory, f"shakenfist.rolling.{playbook}"])
-
-
 class ActionModule(PersistentAction):
     """The module, with C(holder) and C(dead) filled in, and a pause waited for."""
 
@@ -90,7 +84,7 @@ class ActionModule(PersistentAction):
         if self._task.args.get("state") == "renewed":
             result.update(self.heed(result, task_vars))
         elif result.get("wish"):
-            result["msg"] += f"\nTo take that back:\n{command('resume', task_vars)}"
+            result["msg"] += f"\nTo take that back:\n{playbook_command(task_vars, 'shakenfist.rolling.resume')}"
         return result
 
     def ask(self, task_vars):
@@ -134,7 +128,7 @@ class ActionModule(PersistentAction):
         caution = self._task.args.get("caution")
         words = "\n".join([f"The roll is {doing}.\n{wish['words']}", *([caution] if caution else []), (
             "It keeps its lock meanwhile. To let it go on, or to end it here:"),
-            command("resume", task_vars), command("stop", task_vars)])
+            *(playbook_command(task_vars, f"shakenfist.rolling.{name}") for name in ("resume", "stop"))])
         self._display.display(Announcement(words, dict(
             event="pause", next=f"{self._task.args.get('doing', '')}", asked_by=f"{wish['user']}@{wish['host']}",
             reason=wish["reason"])))

@@ -9,9 +9,9 @@
 
 from __future__ import annotations
 
-from ansible.plugins.action import ActionBase
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils import _watch
-from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import RUN_FACT, changed, plain, run_of
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._controller import ControllerAction
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import RUN_FACT, changed, run_of
 
 ARGUMENTS = dict(
     state=dict(type="str", choices=["due", "started", "looked", "ended"], required=True),
@@ -22,23 +22,20 @@ ARGUMENTS = dict(
 )
 
 
-class ActionModule(ActionBase):
+class ActionModule(ControllerAction):
     """Judge what the watcher has seen, and record it."""
 
-    _supports_check_mode = True
-    _requires_connection = False
+    arguments = ARGUMENTS
 
-    def run(self, tmp=None, task_vars=None):
-        result = dict(super().run(tmp, task_vars), changed=False)
-        arguments = plain(self.validate_argument_spec(argument_spec=ARGUMENTS)[1])
+    def answer(self, arguments, task_vars):
         run, state, url = run_of(task_vars["hostvars"]), arguments["state"], arguments["url"]
         if state == "due":
-            return dict(result, id=_watch.watcher(url), started=bool(run.watch.get("started")),
+            return dict(id=_watch.watcher(url), started=bool(run.watch.get("started")),
                         mark=_watch.mark(run.watch, arguments["batch"]))
         watch = dict(run.watch, started=True)
         if state != "started":
             watch.update(begun=watch.get("begun") or state == "looked", seen=arguments["result"].get("probe") or {})
-        result["ansible_facts"] = {RUN_FACT: changed(run, watch=watch)}
+        result = dict(ansible_facts={RUN_FACT: changed(run, watch=watch)})
         if state == "looked":
             problem = _watch.problem(arguments["result"], url, arguments["budget"])
             result.update(dict(failed=True, stopped=True, msg=problem) if problem else {})

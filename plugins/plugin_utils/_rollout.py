@@ -18,7 +18,7 @@ import time
 from collections import namedtuple
 from datetime import datetime, timezone
 
-from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import NODE_FACT, RUN_FACT
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import NODE_FACT, RUN_FACT, SAME
 
 COLLECTION = "shakenfist.rolling"
 WIDTH = 100
@@ -417,7 +417,7 @@ class Rollout:
 
     def way(self):
         """Neither a restart nor a change of the configuration leads to another release."""
-        return "on" if self.name in ("restart", "reconfigure") else "to"
+        return "on" if self.name in SAME else "to"
 
 
 # ---- events as lines

@@ -140,7 +140,7 @@ class FakeRoll:
             real = action.read_text() if action.exists() else ""
             # What needs no node is the real one; the report only where the times are. So is what looks at a node, of
             # which the preflight of these tests has no need.
-            if name == "look.py" or "_requires_connection = False" in real and (timed or name != "report.py"):
+            if name == "look.py" or "(ControllerAction)" in real and (timed or name != "report.py"):
                 self.write(f"plugins/action/{name}", real)
                 if module.exists():
                     self.write(f"plugins/modules/{name}", module.read_text())
