@@ -14,9 +14,9 @@ from __future__ import annotations
 
 import time
 
-from ansible.plugins.action import ActionBase
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils import _failure
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._batch import batch_of, known
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._controller import ControllerAction
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import NODE_FACT, changed, node_of, plain, run_of
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._steps import NOTED
 
@@ -32,21 +32,18 @@ ARGUMENTS = dict(
 UNKNOWN = "(the command that you gave)"
 
 
-class ActionModule(ActionBase):
+class ActionModule(ControllerAction):
     """Answer one of the questions that a failure asks; each is a method."""
 
-    _supports_check_mode = True
-    _requires_connection = False
+    arguments = ARGUMENTS
 
-    def run(self, tmp=None, task_vars=None):
-        result = dict(super().run(tmp, task_vars), changed=False)
-        arguments = plain(self.validate_argument_spec(argument_spec=ARGUMENTS)[1])
+    def answer(self, arguments, task_vars):
         self.hostvars, self.name = task_vars["hostvars"], task_vars["inventory_hostname"]
         self.record = run_of(self.hostvars)
         self.order, self.serving = self.record.plan.get("order") or [], self.record.plan.get("serving") or []
         self.node = node_of(self.hostvars, self.name, self.record)
         self.cause = _failure.Cause(**self.node.cause)
-        return dict(result, **getattr(self, arguments["state"])(arguments))
+        return getattr(self, arguments["state"])(arguments)
 
     def noted(self, **values):
         return {"ansible_facts": {NODE_FACT: changed(self.node, **values)}}

@@ -12,12 +12,13 @@ from __future__ import annotations
 import json
 import os
 
-from ansible.plugins.action import ActionBase
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._balancers import true
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._controller import ControllerAction
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._forecast import forecast_of, lines_of
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._node import names
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._order import restart_order
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import node_of, plain, run_of
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._verdict import on_target
 
 ARGUMENTS = dict(
     staged=dict(type="bool", default=False),
@@ -29,22 +30,19 @@ ARGUMENTS = dict(
 )
 
 
-class ActionModule(ActionBase):
+class ActionModule(ControllerAction):
     """Forecast the run from its plan."""
 
-    _supports_check_mode = True
-    _requires_connection = False
+    arguments = ARGUMENTS
 
-    def run(self, tmp=None, task_vars=None):
-        result = dict(super().run(tmp, task_vars), changed=False)
-        arguments = self.validate_argument_spec(argument_spec=ARGUMENTS)[1]
+    def answer(self, arguments, task_vars):
         hostvars = task_vars["hostvars"]
         plan = run_of(hostvars).plan
         nodes = {name: self.node(hostvars, name) for name in plan["order"]}
         looks = [self.look(hostvars, name, arguments["staged"]) for name in plan["schema"]]
         found = forecast_of(plan, nodes, schema=looks, settle=arguments["settle"], bake=arguments["bake"],
                             strategy=arguments["strategy"], cut_short=arguments["cut_short"])
-        result.update(forecast=found, lines=lines_of(found))
+        result = dict(forecast=found, lines=lines_of(found))
         if arguments["file"]:
             try:
                 result["changed"] = self.write(os.path.abspath(os.path.expanduser(arguments["file"])),
@@ -69,9 +67,8 @@ class ActionModule(ActionBase):
         """What a node of the database tier has seen of the schema, and whether it could ask the new build."""
         own, schema = hostvars[name], node_of(hostvars, name).schema
         node, target = plain(own["cluster_node"]), plain(own["stage_resolved"])
-        there = node["release"].get("version") == target["version"] and not node["release"].get("rewritten")
         return dict(plain(own.get("schema_seen") or {}), problem=schema.get("problem", ""),
-                    staged=staged or there or target["name"] in node["staged"])
+                    staged=staged or on_target(node, target) or target["name"] in node["staged"])
 
     def write(self, path, text):
         """Whether the file is another one now."""

@@ -12,8 +12,8 @@
 from __future__ import annotations
 
 from ansible.errors import AnsibleError
-from ansible.plugins.action import ActionBase
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._balancers import true
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._controller import ControllerAction
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._judge import (
     LACKING,
     NOBODY_ASKS,
@@ -45,22 +45,19 @@ ARGUMENTS = dict(
 FLAGS = ("allow_degraded", "allow_downgrade", "allow_skip", "cut_short", "sentinels")
 
 
-class ActionModule(ActionBase):
+class ActionModule(ControllerAction):
     """Answer one question from what is known of all nodes of the play."""
 
-    _supports_check_mode = True
-    _requires_connection = False
+    arguments = ARGUMENTS
 
-    def run(self, tmp=None, task_vars=None):
-        result = dict(super().run(tmp, task_vars), changed=False)
-        arguments = plain(self.validate_argument_spec(argument_spec=ARGUMENTS)[1])
+    def answer(self, arguments, task_vars):
         hostvars = task_vars["hostvars"]
         run = run_of(hostvars)
         sight = self.sight(hostvars, run, list(task_vars["ansible_play_hosts_all"]), arguments["nodes"])
         try:
-            return dict(result, **getattr(self, arguments["question"])(sight, arguments, run, task_vars))
+            return getattr(self, arguments["question"])(sight, arguments, run, task_vars)
         except AnsibleError as exc:
-            return dict(result, failed=True, msg=str(exc))
+            return dict(failed=True, msg=str(exc))
 
     def sight(self, hostvars, run, play, nodes):
         """What is known of all nodes."""

@@ -11,9 +11,9 @@ import os
 import tempfile
 import time
 
-from ansible.plugins.action import ActionBase
 from ansible_collections.shakenfist.rolling.plugins.action.lock import myself
 from ansible_collections.shakenfist.rolling.plugins.modules.report import ARGUMENTS
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._controller import ControllerAction
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._page import html_of
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._report import Gatherer, stamp
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._rollout import said
@@ -35,18 +35,16 @@ def replace(path, text):
         raise
 
 
-class ActionModule(ActionBase):
+class ActionModule(ControllerAction):
     """Gather what is known, render it, write both files."""
 
-    _supports_check_mode = True
-    _requires_connection = False
+    arguments = ARGUMENTS
 
-    def run(self, tmp=None, task_vars=None):
-        result = dict(super().run(tmp, task_vars), changed=False, path="", data="")
-        arguments = self.validate_argument_spec(argument_spec=ARGUMENTS)[1]
+    def answer(self, arguments, task_vars):
+        result = dict(path="", data="")
         try:
             if not self._task.check_mode:
-                result.update(self.write(arguments, task_vars or {}))
+                result.update(self.write(arguments, task_vars))
         except OSError as exc:
             result["warnings"] = [
                 f"The report is not written to {exc.filename or arguments['directory']}, the run goes on: "

@@ -13,7 +13,8 @@ from __future__ import annotations
 import time
 
 from ansible.errors import AnsibleError
-from ansible.plugins.action import ActionBase
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._controller import ControllerAction
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._plan import lock_node
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import (
     NODE_FACT,
     RUN_FACT,
@@ -34,22 +35,19 @@ ARGUMENTS = dict(
 )
 
 
-class ActionModule(ActionBase):
+class ActionModule(ControllerAction):
     """Begin the record of the run, or add to it."""
 
-    _supports_check_mode = True
-    _requires_connection = False
+    arguments = ARGUMENTS
 
-    def run(self, tmp=None, task_vars=None):
-        result = dict(super().run(tmp, task_vars), changed=False)
-        arguments = self.validate_argument_spec(argument_spec=ARGUMENTS)[1]
+    def answer(self, arguments, task_vars):
         hostvars, name = task_vars["hostvars"], task_vars["inventory_hostname"]
         try:
             facts = getattr(self, arguments["state"])(arguments, task_vars)
         except (AnsibleError, KeyError) as exc:
-            return dict(result, failed=True, msg=str(exc.args[0]))
+            return dict(failed=True, msg=str(exc.args[0]))
         run = run_of(hostvars)
-        return dict(result, ansible_facts=facts, run=facts.get(RUN_FACT, plain(vars(run))),
+        return dict(ansible_facts=facts, run=facts.get(RUN_FACT, plain(vars(run))),
                     node=facts.get(NODE_FACT, plain(vars(node_of(hostvars, name, run)))))
 
     def begun(self, arguments, task_vars):
@@ -57,7 +55,7 @@ class ActionModule(ActionBase):
         settings = {name: self._templar.template(task_vars[name])
                     for name in ("rolling_group", "rolling_database_groups") if name in task_vars}
         nodes, database = inventory_of(kind, task_vars["groups"], **settings)
-        lock = min((name for name in database if name in nodes), default="")
+        lock = lock_node(name for name in database if name in nodes)
         return {RUN_FACT: plain(vars(Run(kind=kind, nodes=nodes, database=database, lock=lock)))}
 
     def noted(self, arguments, task_vars):

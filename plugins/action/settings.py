@@ -12,9 +12,9 @@ from __future__ import annotations
 import re
 
 from ansible.errors import AnsibleError
-from ansible.plugins.action import ActionBase
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._balancers import balancers_of
-from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import plain, run_of
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._controller import ControllerAction
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import SAME, plain, run_of
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._variables import (
     FACTS,
     documented,
@@ -38,15 +38,12 @@ NO_TIER = ("No node is in the database tier: the inventory needs a group databas
 BALANCERS = ("haproxy_address", "nginx", "apache")
 
 
-class ActionModule(ActionBase):
+class ActionModule(ControllerAction):
     """Look at the variables of all nodes of the play."""
 
-    _supports_check_mode = True
-    _requires_connection = False
+    arguments = ARGUMENTS
 
-    def run(self, tmp=None, task_vars=None):
-        result = dict(super().run(tmp, task_vars), changed=False)
-        arguments = self.validate_argument_spec(argument_spec=ARGUMENTS)[1]
+    def answer(self, arguments, task_vars):
         hostvars, play = task_vars["hostvars"], list(task_vars["ansible_play_hosts_all"])
         options = documented()
         ours = re.compile(f"({'|'.join(prefixes(options))})_")
@@ -60,10 +57,10 @@ class ActionModule(ActionBase):
                    or self.unmet(values, len(arguments["nodes"]), given)
                    or (NO_TIER if not set(arguments["database"]) & set(arguments["nodes"]) else ""))
         if problem:
-            return dict(result, failed=True, msg=f"Nothing was touched. {problem}")
+            return dict(failed=True, msg=f"Nothing was touched. {problem}")
         balancers = [balancers_of(each.get) for each in values]
-        return dict(result, given=given, has_balancers=any(each[name] for each in balancers for name in BALANCERS),
-                    **since(kind in ("restart", "reconfigure"), given))
+        return dict(given=given, has_balancers=any(each[name] for each in balancers for name in BALANCERS),
+                    **since(kind in SAME, given))
 
     def values_of(self, variables, names, options):
         """What is set for a node, as far as it is known before anybody has looked at the node."""

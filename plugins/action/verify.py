@@ -9,8 +9,7 @@
 
 from __future__ import annotations
 
-from ansible.plugins.action import ActionBase
-from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import plain
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._controller import ControllerAction
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._verify import release_problem, second_look_problem
 
 SEEN = dict(type="dict", default={})
@@ -25,15 +24,13 @@ ARGUMENTS = dict(
 )
 
 
-class ActionModule(ActionBase):
+class ActionModule(ControllerAction):
     """Judge a node that was rolled."""
 
-    _supports_check_mode = True
-    _requires_connection = False
+    arguments = ARGUMENTS
 
-    def run(self, tmp=None, task_vars=None):
-        result = dict(super().run(tmp, task_vars), changed=False)
-        given = plain(self.validate_argument_spec(argument_spec=ARGUMENTS)[1])
+    def answer(self, arguments, task_vars):
+        given, said = arguments, {}
         name, node, version = task_vars["inventory_hostname"], given["node"], given["version"]
         if given["readiness"]:
             problem = second_look_problem(name, node, version, given["readiness"], given["units"], given["exceptions"],
@@ -41,5 +38,5 @@ class ActionModule(ActionBase):
         else:
             problem = release_problem(name, node, version)
             # Said as debug says it.
-            result.update(msg=f"{name} runs {version}", _ansible_verbose_always=True)
-        return dict(result, failed=True, msg=problem) if problem else result
+            said = dict(msg=f"{name} runs {version}", _ansible_verbose_always=True)
+        return dict(said, failed=True, msg=problem) if problem else said

@@ -53,6 +53,11 @@ class Findings(list):
         return [finding for finding in self if finding.level == FAIL]
 
 
+def warnings_of(lines):
+    """The warnings of a report, without what marks them as such."""
+    return [line[len(WARN):].lstrip() for line in lines if line.startswith(WARN)]
+
+
 def report(cluster, nodes):
     """The findings as lines: what fails first, what passes last and in short.
 

@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 from ansible_collections.shakenfist.rolling.plugins.module_utils._systemd import graceful_timeout
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._findings import warnings_of
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._grace import shown
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._notes import migrations, possible
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._table import listed, many, span, table, wrap
@@ -138,7 +139,7 @@ def forecast_of(plan, nodes, schema=(), settle=10.0, bake=10.0, strategy="clone"
         "schema": _schema(schema, plan["release"], product),
         "hard_cut": plan["alone"],
         "outage": _outage(plan, nodes, told, cut_short),
-        "warnings": [line.partition(" ")[2].strip() for line in plan["report"] if line.startswith("warn")],
+        "warnings": warnings_of(plan["report"]),
         "expected": {"seconds": seconds, "minutes": round(seconds / 60, 1), "how": how if steps else ""},
         "command": plan["command"],
     }

@@ -11,9 +11,10 @@ from __future__ import annotations
 import dataclasses
 
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._cluster import judge_cluster, unseen_nodes
-from ansible_collections.shakenfist.rolling.plugins.plugin_utils._findings import FAIL, report
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._findings import report
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._node_notes import note_nodes
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._plan import plan_of
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import SAME
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._verdict import judge_nodes
 
 NOBODY_ASKS = {"known": False, "problem": "no node serves"}
@@ -92,7 +93,7 @@ class Options:
     @property
     def restart(self):
         """Whether the release stays as it is."""
-        return self.kind in ("restart", "reconfigure")
+        return self.kind in SAME
 
 
 @dataclasses.dataclass
@@ -134,7 +135,7 @@ def judge(sight, options, api=None, unseen_ready=(), command=""):
     cluster += note_nodes(sight.seen, version, options.groups, unseen)
     lines = report(cluster, {name: node["findings"] for name, node in nodes.items()})
     problem = "; ".join(dict.fromkeys([*sight.problems, *_differ(sight)]))
-    if problem or any(line.startswith(FAIL) for line in lines):
+    if problem or cluster.failed() or any(node["findings"].failed() for node in nodes.values()):
         return Judgement(_refusal(sight, options, lines, problem), {}, lines, [])
     plan = plan_of(nodes, options.serial, back=options.back, api=api, unseen_ready=unseen_ready,
                    database=options.database, cut_short=options.cut_short)

@@ -12,6 +12,7 @@ import re
 from datetime import datetime, timezone
 
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._failure import Cause
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._findings import warnings_of
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._notes import migrations
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._rollout import OF_A_NODE, spell
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import SAME, node_of, plain, run_of
@@ -234,7 +235,7 @@ class Gatherer:
 
     def warnings(self):
         """Of the preflight, the drains, a backup that could not be tried, and a last hook that failed after all."""
-        found = [re.sub("^warn *", "", line) for line in self.plan.get("report", []) if line.startswith("warn")]
+        found = warnings_of(self.plan.get("report", []))
         for entry in (entry for name in self.names for entry in self.timelines[name] if entry.get("module") == "dump"):
             # Where it was not to be tried, the words end before the comma.
             why = re.search("not restored to check it, (.+)", entry["details"].get("verified", ""))

@@ -20,7 +20,7 @@ from ansible.errors import AnsibleError
 DATABASE_GROUPS = ("database", "database_node", "database_nodes", "etcd_master")
 # Those that only set something, for a run that is under way.
 REQUESTS = ("pause", "resume", "stop")
-# These leave the release as it is.
+# Those that leave the release as it is.
 SAME = ("restart", "reconfigure")
 HOME = "localhost"
 RUN_FACT, NODE_FACT = "rolling_run", "rolling_node"

@@ -20,7 +20,7 @@ ROOM = 1.2
 MIB = 2 ** 20
 
 
-def _on_target(node, target, restart=False):
+def on_target(node, target, restart=False):
     """Whether the node's active release is the target.
 
     Not one into which another installer has written that version: of which build it is, nobody knows. Going back, for
@@ -33,7 +33,7 @@ def _on_target(node, target, restart=False):
 
 def _unfinished(node, target):
     """Whether an earlier roll to the target has begun on the node."""
-    return bool(target) and (_on_target(node, target) or target["name"] in node["staged"])
+    return bool(target) and (on_target(node, target) or target["name"] in node["staged"])
 
 
 def _identity(node):
@@ -46,7 +46,7 @@ def _identity(node):
 
 def _deployer(node, target, options):
     """Who else restarts daemons, because of what the roll is about to install."""
-    if not node.get("deployer") or not target or options["restart"] or _on_target(node, target):
+    if not node.get("deployer") or not target or options["restart"] or on_target(node, target):
         return []
     return [f"the deployer (site.yml) keeps in {node['deployer']} which code it has installed here. What this roll "
             "activates is not that code, so the next run of site.yml restarts all daemons, outside of the database "
@@ -255,7 +255,7 @@ def judge_nodes(nodes, database, target, allow_degraded=False, allow_downgrade=F
         gateway_down = bool(node) and name in database and node["gateway"] not in serving
         # No balancer sends it requests, so it does not serve, and rolling it again lets it in.
         ready = seen["ready"] and not _told(seen, "shut")
-        on_target = bool(node) and _on_target(node, target, restart)
+        there = bool(node) and on_target(node, target, restart)
         findings = _findings(name, seen, name in database, name in begun, excused, serving, target, options)
         verdict[name] = {
             "name": node["name"] if node else name,
@@ -264,7 +264,7 @@ def judge_nodes(nodes, database, target, allow_degraded=False, allow_downgrade=F
             "zone": seen.get("zone") or "",
             "ready": ready,
             "gateway_down": gateway_down,
-            "done": on_target and ready and not gateway_down and not node["behind"],
+            "done": there and ready and not gateway_down and not node["behind"],
             "findings": findings,
         }
     return verdict

@@ -4,7 +4,14 @@
 
 from __future__ import annotations
 
-from ansible_collections.shakenfist.rolling.plugins.plugin_utils._findings import FAIL, PASS, Finding, Findings, report
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._findings import (
+    FAIL,
+    PASS,
+    Finding,
+    Findings,
+    report,
+    warnings_of,
+)
 
 
 def test_the_report():
@@ -17,6 +24,11 @@ def test_the_report():
         "fail  stale", "fail  b: full", "warn  a: hm", "pass  clocks", "pass  room: a", "pass  x: b"]
     del nodes["a"]
     assert report([], nodes) == ["fail  b: full", "pass  x"]
+
+
+def test_warnings():
+    lines = [Finding("x", "warn", "hm", "a").line(), Finding("x", "fail", "full").line(), "pass  warn", "warn  hm  hm"]
+    assert warnings_of(lines) == ["a: hm", "hm  hm"] and warnings_of([]) == []
 
 
 def test_findings():
