@@ -15,8 +15,7 @@ import os
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._balancers import true
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._controller import ControllerAction
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._forecast import forecast_of, lines_of
-from ansible_collections.shakenfist.rolling.plugins.plugin_utils._node import names
-from ansible_collections.shakenfist.rolling.plugins.plugin_utils._order import restart_order
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._order import restart_order, units_of
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import node_of, plain, run_of
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._verdict import on_target
 
@@ -56,8 +55,7 @@ class ActionModule(ControllerAction):
     def node(hostvars, name):
         """What a node is, and what is restarted there in which order; see the variables of role restart."""
         node, own = plain(hostvars[name]["cluster_node"]), hostvars[name]
-        units = (names(plain(own.get("restart_units") or ""))
-                 or list(dict.fromkeys([*node["daemons"], node["api_unit"]])))
+        units = units_of(node, plain(own.get("restart_units")))
         order = restart_order(units, plain(own.get("restart_order")) or node["restart_order"], node["database_unit"],
                               node["sentinels"], node["units"], alone=not true(own.get("restart_sentinels", True)))
         return dict(node=node, tiers=order["tiers"])
@@ -67,7 +65,7 @@ class ActionModule(ControllerAction):
         """What a node of the database tier has seen of the schema, and whether it could ask the new build."""
         own, schema = hostvars[name], node_of(hostvars, name).schema
         node, target = plain(own["cluster_node"]), plain(own["stage_resolved"])
-        return dict(plain(own.get("schema_seen") or {}), problem=schema.get("problem", ""),
+        return dict(schema.get("seen", {}), problem=schema.get("problem", ""),
                     staged=staged or on_target(node, target) or target["name"] in node["staged"])
 
     def write(self, path, text):

@@ -86,7 +86,7 @@ class ActionModule(StepsAction):
             return  # no Python that could ask
         task_vars = dict(task_vars, ansible_python_interpreter=f"{node['venv']}/bin/python")
         seen["gateways"] = self.module("grpc_health_info", task_vars,
-                                    targets=node["gateways"] if targets is None else targets)["seen"]
+                                       targets=node["gateways"] if targets is None else targets)["seen"]
 
     def see_gateway(self, seen, node, task_vars):
         try:
@@ -96,5 +96,5 @@ class ActionModule(StepsAction):
 
     def see_host(self, seen, node, task_vars):
         seen["host"] = self.module("host_info", task_vars, path=node["venv"], releases=node["releases"],
-                                reference=time.time(), commands=DUMPS,
-                                directories=keys(node["distribution"])["directories"])
+                                   reference=time.time(), commands=DUMPS,
+                                   directories=keys(node["distribution"])["directories"])

@@ -43,6 +43,7 @@ def drain_balancers(settings):
             "problem": _problem(tell_first, haproxy_set, address, waited or hook),
             "elsewhere": bool(address and settings["haproxy_host"] or waited)}
 
+
 def true(value):
     """Whether a value of the command line, which may be text, is true."""
     return str(value).strip().lower() in ("true", "yes", "on", "1", "y", "t")

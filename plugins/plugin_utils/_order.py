@@ -10,6 +10,13 @@ from __future__ import annotations
 
 from fnmatch import fnmatchcase
 
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._node import names
+
+
+def units_of(node, given=""):
+    """The units to restart: those that are given, or all daemons and the API."""
+    return names(given or []) or list(dict.fromkeys([*node["daemons"], node["api_unit"]]))
+
 
 def _place(name, order):
     """The number of the tier of a unit: the one that names it, else the first with a pattern for it, else the end."""

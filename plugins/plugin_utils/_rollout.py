@@ -73,9 +73,13 @@ class Announcement(str):
         return Announcement, (str(self), self.event)
 
 
-def said(text, node, task):
-    """What an action says on purpose, while its task still runs: it is printed, and an event as what debug says."""
-    return Announcement(text, dict(event="message", node=node, task=task, message=text))
+def said(text, node, task, step=""):
+    """What an action says on purpose, while its task still runs: it is printed, and an event as what debug says.
+
+    :arg step: the step that goes on; without one, it ends all that goes on.
+    """
+    event = dict(event="message", node=node, task=task, message=text)
+    return Announcement(text, dict(event, step=step) if step else event)
 
 
 def step_of(task):
@@ -266,7 +270,8 @@ class Rollout:
         elif kind == "module":
             self.ran(**event)
         else:
-            self.close()
+            if not event.get("step"):
+                self.close()
             self.event(moment=self.now(), **event)
             if kind in ("pause", "resume"):
                 self.pause = dict(event, since=self.now()) if kind == "pause" else {}

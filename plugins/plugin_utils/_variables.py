@@ -31,7 +31,7 @@ RENAMED = {**dict.fromkeys(("preflight_credentials", "status_credentials", "veri
            **dict.fromkeys(("stage_strategy", "activate_strategy"), "rolling_strategy")}
 # What the roles publish, so that nobody has misspelt it.
 FACTS = ("cluster_node", "plan_seen", "reconfigure_left", "reconfigure_runs", "rolling_node",
-         "rolling_run", "schema_seen", "stage_resolved")
+         "rolling_run", "stage_resolved")
 HOOKS = ("hook_before_roll", "hook_before_drain", "hook_after_gate", "hook_after_roll")
 # Seconds that the clocks of two machines may be apart, see the check of them.
 APART = 5

@@ -56,7 +56,7 @@ OF_PLAYBOOKS = {
 PARTS = {"run": ("run", "lock", "watch", "hook", "report", "tell"),
          "release": ("release", "stage", "activate", "prune", "rollback")}
 # The roles in the order in which a roll comes to them; others follow.
-ORDER = "status plan preflight run release schema roll drain balancer restart gate verify rollback reconfigure".split()
+ORDER = "status plan preflight run release schema roll drain balancer restart gate verify reconfigure".split()
 
 
 def plain(text):

@@ -18,11 +18,12 @@ import yaml
 
 ROOT = pathlib.Path(__file__).parents[2]
 # All roles but those that look at the cluster.
-ROLES = sorted({path.name for path in (ROOT / "roles").iterdir() if path.is_dir()} - {"preflight", "schema", "verify"})
+ROLES = sorted({path.name for path in (ROOT / "roles").iterdir() if path.is_dir()} - {"preflight", "verify"})
 NODES = ("sf-1", "sf-2", "sf-3")
 UNITS = ("sf-api", "sf-net", "sf-privexec", "sf-database")
 RUNS = {name: dict(before="old", after="new", active_after=0.25) for name in UNITS}
 STATES = {name: dict(active=True, state="active (running)", invocation="new", restarts=0) for name in UNITS}
+SCHEMA = dict(tables={}, enums={})
 
 ANSWERS = {
     "drain": dict(changed=True, was_ready=True, not_ready_after=0.11, stopped_after=0.5, state="inactive (dead)"),
@@ -35,6 +36,8 @@ ANSWERS = {
     "release_info": dict(active=dict(version="0.8.1", rewritten=False),
                          previous=dict(name="0.8.0-old", version="0.8.0")),
     "schema": dict(changed=True, tables=[dict(table="notes", before=1, after=2)], widened=[], output="private"),
+    "schema_info": dict(schema=SCHEMA, tables={}, backups={}, expects={},
+                        recorded={"/srv/0.8.1-new": SCHEMA, "/srv/venv": SCHEMA}),
     "units": dict(changed=True, units=RUNS),
     "units_info": dict(units=STATES),
 }
@@ -107,18 +110,6 @@ PREFLIGHT = """
   delegate_facts: true
   run_once: true
 """
-SCHEMA = """
-- name: Bring the schema to what the new release wants
-  shakenfist.rolling.schema:
-- name: Say what became of the schema
-  ansible.builtin.debug:
-    msg: "notes: version 1 -> 2"
-"""
-LOOK = """
-- name: Publish what was seen of the schema
-  ansible.builtin.set_fact:
-    schema_seen: {tables: {}, wanted: {}, expected: {}, backup: ""}
-"""
 VERIFY = """
 - name: Watch the API for a while
   shakenfist.rolling.ready_info:
@@ -142,9 +133,8 @@ class FakeRoll:
         shutil.copy(ROOT / "galaxy.yml", self.collection)
         for role in ROLES:
             shutil.copytree(ROOT / "roles" / role, self.collection / "roles" / role)
-        for role, tasks in (("preflight", PREFLIGHT), ("schema", SCHEMA), ("verify", VERIFY)):
+        for role, tasks in (("preflight", PREFLIGHT), ("verify", VERIFY)):
             self.write(f"roles/{role}/tasks/main.yml", tasks)
-        self.write("roles/schema/tasks/look.yml", LOOK)
         self.write("roles/preflight/vars/main.yml", yaml.safe_dump(dict(preflight_fake=dict(
             node=self.node(), plan=self.plan(**plan or {})))))
         plugins = [path for kind in ("modules", "action") for path in (ROOT / "plugins" / kind).glob("*.py")]

@@ -42,7 +42,7 @@ class Watched:
         assert module_name == "shakenfist.rolling.probe" and module_args["id"].startswith("rolling-")
         self.asked.append(module_args)
         answer = self.answers.pop(0) if self.answers else dict(changed=True, probe=SEEN)
-        if isinstance(answer, Exception):
+        if isinstance(answer, AnsibleConnectionFailure):
             raise answer
         return answer
 
