@@ -102,7 +102,9 @@ def way_back(node, target, releases, units, go_back, moved):
     if not on_target:
         down = [name for name, unit in units.items() if not unit["active"]]
         return WayBack("stay", start=down, message=f"is on {active.get('version') or 'its release'} as before")
-    came_from = before if before.get("version") != target["version"] and before.get("name") else {}
+    # Its directory has another name now if another installer had written into it.
+    kept = before.get("name") in (releases.get("staged") or ())
+    came_from = before if before.get("version") != target["version"] and kept else {}
     previous = releases.get("previous") or came_from
     if not previous or moved:
         because = ("the schema has moved, its sf-database of the release before would not start" if previous

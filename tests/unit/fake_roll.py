@@ -168,7 +168,8 @@ class FakeRoll:
         return dict(venv="/srv/venv", releases="/srv", distribution="shakenfist", api_unit="sf-api", gateway="a:1",
                     database_unit="sf-database", gateways=["a:1"], daemons=list(UNITS), has_database_credentials=True,
                     name="", release=dict(version="0.8.0", name="0.8.0-old", rewritten=False), staged=[],
-                    config="/etc/sf/config", config_prefix="SHAKENFIST_", credentials="/etc/sf/shakenfist.json", api_url="http://a",
+                    config="/etc/sf/config", config_prefix="SHAKENFIST_", credentials="/etc/sf/shakenfist.json",
+                    api_url="http://a", schema_versions="a:B",
                     units=STATES, sentinels=[], restart_order=[["sf-database"], ["sf-privexec"], ["*"]])
 
     @staticmethod

@@ -49,7 +49,8 @@ def test_a_cause_that_says_nothing(result):
 
 def back(go_back=True, moved=False, units=None, **more):
     units = {"sf-api": dict(active=True), "sf-net": dict(active=False)} if units is None else units
-    releases = {name: more.pop(name, known) for name, known in (("active", NEW), ("previous", OLD))}
+    seen = dict(active=NEW, previous=OLD, staged=["0.8.0-old"])
+    releases = {name: more.pop(name, known) for name, known in seen.items()}
     release = dict(NODE["release"], **more)
     return way_back(dict(NODE, release=release), NEW, releases, units, go_back, moved)
 
@@ -63,6 +64,8 @@ def back(go_back=True, moved=False, units=None, **more):
     # What is not recorded as the one before is where it came from.
     (dict(previous=None), "back", "0.8.0-old", ["sf-api", "sf-net"], "went back to 0.8.0"),
     (dict(previous=None, version="0.8.1"), "held", "", [],
+     "was left on 0.8.1: there is no release before it to go back to"),
+    (dict(previous=None, staged=["0.8.0-renamed"]), "held", "", [],
      "was left on 0.8.1: there is no release before it to go back to"),
     (dict(previous=None, name=None), "held", "", [], "was left on 0.8.1: there is no release before it to go back to"),
     (dict(moved=True), "held", "", [],
