@@ -107,7 +107,7 @@ def test_a_service_that_suffers_stops_the_roll(roll, service):
 
 
 def test_errors_that_may_be(roll):
-    code, words, report = roll(breaks=True, watch_error_budget=100000)
+    code, words, report = roll(breaks=True, roll_error_budget=100000)
     assert code == 0 and report["result"] == "ok" and report["probe"]["since"]["failed"] > 0, words
 
 
