@@ -16,6 +16,7 @@ import socket
 import time
 
 from ansible import constants as C
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._batch import caution_of
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._persistent import PersistentAction
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._rollout import Announcement, said
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import (
@@ -175,7 +176,7 @@ class ActionModule(PersistentAction):
 
     def announce(self, wish, doing, task_vars):
         """Say once that and why the run waits, and how to let it go on."""
-        caution = self._task.args.get("caution")
+        caution = caution_of(task_vars["hostvars"], task_vars["inventory_hostname"])
         words = "\n".join([f"The roll is {doing}.\n{wish['words']}", *([caution] if caution else []), (
             "It keeps its lock meanwhile. To let it go on, or to end it here:"),
             playbook_command(task_vars, RESUME), playbook_command(task_vars, STOP)])

@@ -49,10 +49,6 @@ options:
       asked to. Without a limit if it is V(0) or less.
     type: float
     default: 0
-  caution:
-    description: With O(state=renewed), what is said beside a pause about the state that the cluster is in meanwhile.
-    type: str
-    default: ""
   doing:
     description: What the run is doing now, in words for people.
     type: str
@@ -310,7 +306,6 @@ def main():
             wish=dict(type="str", choices=["pause", "stop", "resume"], default="resume"),
             reason=dict(type="str", default=""),
             pause_timeout=dict(type="float", default=0),
-            caution=dict(type="str", default=""),
             doing=dict(type="str", default=""),
             lease=dict(type="float", default=1800),
             takeover=dict(type="bool", default=False),

@@ -45,6 +45,11 @@ def known(hostvars, name, key):
     return plain(node or {}).get(key)
 
 
+def caution_of(hostvars, name, run=None):
+    """What is to be known of the cluster while the run waits before a node."""
+    return CAUTION if node_of(hostvars, name, run).schema.get("moved") else ""
+
+
 def batch_of(hostvars, name, node, members):
     """The batch that the node C(name) is in."""
     run = run_of(hostvars)
@@ -57,5 +62,5 @@ def batch_of(hostvars, name, node, members):
     return Batch(members=members, done=done, followers=followers,
                  peers=[known(hostvars, each, "ready_url") for each in peers],
                  gateways=[each for each in node.get("gateways") or [] if each not in absent],
-                 caution=CAUTION if node_of(hostvars, name, run).schema.get("moved") else "",
-                 api=bool(run.plan.get("api")), nodes=run.plan.get("nodes") or [])
+                 caution=caution_of(hostvars, name, run), api=bool(run.plan.get("api")),
+                 nodes=run.plan.get("nodes") or [])

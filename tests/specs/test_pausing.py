@@ -34,9 +34,10 @@ ROLL = """
       delegate_to: localhost
       delegate_facts: true
     - import_role: {name: shakenfist.rolling.run, tasks_from: lock}
+    - shakenfist.rolling.run: {state: noted, node: {schema: {moved: true}}}
     - wait_for: {path: "{{ place }}/first"}
     - import_role: {name: shakenfist.rolling.run, tasks_from: checkpoint}
-      vars: {lock_doing: rolling sf-1, lock_caution: go on soon}
+      vars: {lock_doing: rolling sf-1}
     - wait_for: {path: "{{ place }}/second"}
     - shakenfist.rolling.run: {state: noted, node: {rolled: true}}
 - hosts: sf-2,sf-3,sf-4

@@ -16,6 +16,7 @@ from ansible_collections.shakenfist.rolling.plugins.action import lock
 from ansible_collections.shakenfist.rolling.plugins.module_utils._lock import told
 from ansible_collections.shakenfist.rolling.plugins.modules.lock import PAUSED as DOING
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils import _persistent
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._batch import CAUTION
 
 
 @pytest.fixture
@@ -173,6 +174,7 @@ def renewed(want=None, doing="rolling sf-2", **changes):
 
 
 PAUSED = renewed("pause", "paused, next: rolling sf-2")
+MOVED = {"sf-2": {"ansible_facts": {"rolling_node": {"run": "", "schema": {"moved": True}}}}}
 INVENTORY = dict(ansible_inventory_sources=["/etc/my hosts.yml"])
 RESUME = "ansible-playbook -i '/etc/my hosts.yml' shakenfist.rolling.resume"
 
@@ -192,13 +194,14 @@ def test_a_roll_that_nobody_asks_goes_on(action, slept, said):
 
 
 def test_a_pause_is_waited_for(action, slept, said):
-    result, asked = action([PAUSED, PAUSED, renewed()], INVENTORY, state="renewed", pause_timeout="0", caution="soon")
+    given = dict(INVENTORY, hostvars=MOVED)
+    result, asked = action([PAUSED, PAUSED, renewed()], given, state="renewed", pause_timeout="0")
     assert not result.get("failed") and result["wish"] is None and result["lock"]["doing"] == "rolling sf-2"
     assert result["paused"] == [1000.0, 1000.0 + 2 * lock.INTERVAL]
     assert len(asked) == 3 and slept == [lock.INTERVAL] * 2 and {request["state"] for request in asked} == {"renewed"}
     first, last = said
     assert first.splitlines()[:3] == ["The roll is paused, next: rolling sf-2.", "bob@desk asked for that: the storage",
-                                      "soon"]
+                                      CAUTION]
     assert RESUME in first.splitlines() and RESUME.replace("resume", "stop") in first.splitlines()
     assert last == f"The roll goes on after {2 * lock.INTERVAL} s: rolling sf-2"
 
@@ -208,13 +211,13 @@ def test_a_pause_is_waited_for(action, slept, said):
 def test_what_is_said_is_an_event_too(action, slept, said, doing, reason):
     wish = told(dict(want="pause", user="bob", host="desk", since=990.0, reason=reason), 1000.0)
     paused = dict(changed=False, wish=wish, lock=dict(doing=DOING + doing, wish=wish))
-    action([paused, renewed()], state="renewed", caution="soon", doing=doing)
+    action([paused, renewed()], state="renewed", doing=doing)
     assert [text.event for text in said] == [
         dict(event="pause", next=doing, asked_by="bob@desk", reason=reason), dict(event="resume", seconds=3.0)]
 
 
 def test_nothing_is_said_of_a_caution_that_there_is_not(action, slept, said):
-    action([PAUSED, renewed()], state="renewed", caution="")
+    action([PAUSED, renewed()], state="renewed")
     assert "" not in said[0].splitlines() and "ansible-playbook shakenfist.rolling.resume" in said[0].splitlines()
 
 
