@@ -122,6 +122,6 @@ class ActionModule(ControllerAction):
         cause = _failure.cause_of("", dict(found, stopped=found.get("stopped") and found.get("wish")), time.time())
         advice = arguments["advice"] or _failure.advice(
             self.record.kind, arguments["phase"], self.record.plan.get("command", ""))
-        text, state = "\n".join(filter(None, [cause.words, advice])), advice.partition("\n")[0]
+        text, state = _failure.given_up(cause.words, advice), advice.partition("\n")[0]
         facts = self.with_noted(found, cause=plain(vars(cause)), failure=dict(text=text, state=state))
         return dict(facts, message=text)

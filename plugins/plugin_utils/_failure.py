@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import dataclasses
 
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._runbook import explained
+
 OPTIONS = "run the command again, with the options that you gave it"
 # What a failure says while all nodes are in one step together, by playbook and step; C({command}) continues the run.
 ADVICE = {
@@ -60,6 +62,11 @@ class Cause:
     wish: dict = dataclasses.field(default_factory=dict)
     timing: dict = dataclasses.field(default_factory=dict)
     at: float = 0.0
+
+
+def given_up(words, advice):
+    """What is said where a step of all nodes together has failed."""
+    return explained("\n".join(filter(None, [words, advice])), words)
 
 
 def cause_of(task, result, now):
@@ -146,10 +153,10 @@ def state_of(name, url, left, restored):
 
 def stopped(cause, members, done, left, caution, again):
     """What is said where the run was stopped before a batch."""
-    return "\n".join(filter(None, [
+    return explained("\n".join(filter(None, [
         f"Before {', '.join(members)}: {cause.words}",
         f"Done by this run: {', '.join(done) or 'no node'}. Not touched: {', '.join(left)}.",
-        caution, f"Next: when it may go on, {again.words()}"]))
+        caution, f"Next: when it may go on, {again.words()}"])), cause.words)
 
 
 def where_to_look(name, node, cause, suspects):
@@ -217,12 +224,13 @@ class Told:
         ready = bool(self.left.get("ready"))
         choice = with_the_schema(self.restore) if self.moved and (self.way == "held" or not ready) else ""
         other = (" If the release itself is broken, roll to a mended one instead." if self.way == "back" else "")
-        return "\n".join([
-            f"{self.name}: {self.cause.step}: {self.cause.words}", self.state(),
+        why = f"{self.name}: {self.cause.step}: {self.cause.words}"
+        return explained("\n".join([
+            why, self.state(),
             *still_out(self.balancers if self.shut or not ready else {}, self.hooks, self.hook),
             f"Not touched: {', '.join(self.followers) or 'no node is left'}.",
             f"Next: {where_to_look(self.name, self.node, self.cause, self.suspects)}, and mend the cause.{choice}",
-            f"Then {self.again.words(' and continues with this one')}{other}"])
+            f"Then {self.again.words(' and continues with this one')}{other}"]), why)
 
 
 def lost_advice(lost, again):
@@ -234,10 +242,10 @@ def lost_node(name, lost, again):
     """What is told of a node that Ansible itself has lost, in a hook for example, for it has no rescue section."""
     words = f"{name} has dropped out of the run, see above; nobody knows whether it serves"
     further = lost_advice(lost, again)
-    return dict(words=words, text=f"{words}\n{further}", state=further.partition("\n")[0])
+    return dict(words=words, text=explained(f"{words}\n{further}"), state=further.partition("\n")[0])
 
 
 def batch_failure(name, failed, lost, again):
     """What a node says that is done, but is not followed by another one because of the others of its batch."""
-    return "\n".join(filter(None, [f"{name} is done and serves. The roll stops because of {', '.join(failed)}, see "
-                                   "above.", lost_advice(lost, again)]))
+    return explained("\n".join(filter(None, [f"{name} is done and serves. The roll stops because of "
+                                             f"{', '.join(failed)}, see above.", lost_advice(lost, again)])))

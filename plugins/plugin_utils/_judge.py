@@ -15,6 +15,7 @@ from ansible_collections.shakenfist.rolling.plugins.plugin_utils._findings impor
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._node_notes import note_nodes
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._plan import plan_of
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import SAME
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._runbook import PREFLIGHT, section
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._verdict import judge_nodes
 
 NOBODY_ASKS = {"known": False, "problem": "no node serves"}
@@ -172,7 +173,7 @@ def _refusal(sight, options, lines, problem):
             told.append("Correct rolling_release or stage_source, or the index that pip uses on "
                         f"{next(iter(sight.able()), '')}.")
     told += [line for line in lines if not (problem and line.startswith("pass  release"))]
-    return "\n".join([*told, "Mend that, then run the command again."])
+    return "\n".join(filter(None, [*told, section(PREFLIGHT), "Mend that, then run the command again."]))
 
 
 def _order(plan, nodes, options):

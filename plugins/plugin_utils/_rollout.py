@@ -19,6 +19,7 @@ from collections import namedtuple
 from datetime import datetime, timezone
 
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import NODE_FACT, RUN_FACT, SAME
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._runbook import MEANS, anchor_of
 
 COLLECTION = "shakenfist.rolling"
 WIDTH = 100
@@ -172,6 +173,8 @@ class Rollout:
         self.pause = {}
         self.over = False
         self.check = False
+        # Where the runbook explains the last failure, and whether its message has said so itself.
+        self.runbook, self.explained = "", False
 
     def begin(self, run):
         """Take up the record of a run. What an earlier playbook of the same C(ansible-playbook) did is another run."""
@@ -310,6 +313,7 @@ class Rollout:
             place.broken.add(host)
         # Where a stop was asked for, the tasks fail on purpose.
         (self.ended.add if self.stopped and result == "failed" else self.ended.discard)(host)
+        self.explain(str(message))
         blamed = place.broken if place is self.all else place.result != "skipped"
         self.event("failed", now, node=host, step=place.step if blamed else "", task=task.name, result=result,
                    message=str(message))
@@ -318,6 +322,11 @@ class Rollout:
                 place.failed = place.failed or place.step
                 place.result, place.last = "failed", now
             self.leave(place)
+
+    def explain(self, message):
+        said = message.rpartition(MEANS)[2].split() if MEANS in message else []
+        self.explained = self.explained or bool(said)
+        self.runbook = said[0] if said else self.runbook if self.explained else anchor_of(message)
 
     def learn(self, host, facts):
         """Take what passes by: what a node is, the release, the records of the run and of the node."""
@@ -371,7 +380,8 @@ class Rollout:
         broken = [node for node in self.nodes.values() if node.failed]
         steps = [place.failed for place in (*broken, self.all) if place.failed and result not in ("ok", "stopped")]
         self.event("finish", result=result, seconds=round(self.now() - self.began, 3), step="".join(steps[:1]),
-                   done=self.rolled(), failed=list(failed) or [node.name for node in broken])
+                   done=self.rolled(), failed=list(failed) or [node.name for node in broken],
+                   runbook=self.runbook if result == "failed" else "")
 
     # ---- what is known
 
@@ -480,7 +490,8 @@ def words(event, rollout):
         where = (f" in {step}" if step else "") + (f" on {', '.join(event['failed'])}" if step in OF_A_NODE else "")
         nodes = f"{rollout.progress()}, " if rollout.plan and rollout.name != "plan" else ""
         result = "stopped as asked" if event["result"] == "stopped" else event["result"]
-        return f"{rollout.title()} {result}{where}: {nodes}{spell(event['seconds'])}"
+        line = f"{rollout.title()} {result}{where}: {nodes}{spell(event['seconds'])}"
+        return line if rollout.explained or not event.get("runbook") else f"{line}\n{' ' * 9}{MEANS}{event['runbook']}"
     return ""
 
 

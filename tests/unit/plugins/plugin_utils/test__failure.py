@@ -13,6 +13,7 @@ from ansible_collections.shakenfist.rolling.plugins.plugin_utils._failure import
     batch_failure,
     cause_of,
     command_of,
+    given_up,
     lost_node,
     state_of,
     stopped,
@@ -126,9 +127,22 @@ def test_a_stop():
     assert stopped(cause, ["sf-2", "sf-3"], ["sf-1"], ["sf-2", "sf-3", "sf-4"], "Careful.", Again("CMD")) == (
         "Before sf-2, sf-3: the roll was asked to stop: amy\n"
         "Done by this run: sf-1. Not touched: sf-2, sf-3, sf-4.\nCareful.\n"
+        "What it means: docs/runbook.md#roll-quorum\n"
         "Next: when it may go on, run the command again, with the options that you gave it and this release:\nCMD\n"
         "It passes over finished nodes.")
+    cause = Cause(words="nobody knows why")
     assert "Done by this run: no node. Not touched: a.\nNext: " in stopped(cause, ["a"], [], ["a"], "", Again("CMD"))
+
+
+@pytest.mark.parametrize("words, advice, text", [
+    ("cannot write the lock /l: full", "Mine.\nNext: so\nCMD",
+     "cannot write the lock /l: full\nMine.\nWhat it means: docs/runbook.md#lock\nNext: so\nCMD"),
+    ("no space", "Mine.\nNext: so", "no space\nMine.\nNext: so"),
+    ("cannot write the lock", "", "cannot write the lock\nWhat it means: docs/runbook.md#lock"),
+    ("see above", "", "see above"),
+])
+def test_a_step_of_all_nodes_names_its_section(words, advice, text):
+    assert given_up(words, advice) == text
 
 
 def told(left=None, **values):
@@ -192,10 +206,13 @@ def test_parts_of_the_message(values, has, lacks):
 def test_other_nodes_of_the_batch():
     again, lost = Again("CMD"), ["sf-3", "sf-4"]
     assert batch_failure("sf-1", ["sf-2"], [], again) == (
-        "sf-1 is done and serves. The roll stops because of sf-2, see above.")
+        "sf-1 is done and serves. The roll stops because of sf-2, see above.\n"
+        "What it means: docs/runbook.md#the-outcome-for-the-node")
     further = ("Next: see why sf-3 and sf-4 has dropped out (ansible sf-3 -m ping), and mend the cause.\n"
                f"Then {again.words()}")
-    assert batch_failure("sf-1", lost, lost, again).endswith(f"because of sf-3, sf-4, see above.\n{further}")
+    assert batch_failure("sf-1", lost, lost, again).endswith(
+        f"because of sf-3, sf-4, see above.\nWhat it means: docs/runbook.md#the-outcome-for-the-node\n{further}")
     words = "sf-3 has dropped out of the run, see above; nobody knows whether it serves"
-    assert lost_node("sf-3", lost, again) == dict(words=words, text=f"{words}\n{further}",
+    section = "What it means: docs/runbook.md#roll-a-node-that-is-lost"
+    assert lost_node("sf-3", lost, again) == dict(words=words, text=f"{words}\n{section}\n{further}",
                                                   state=further.splitlines()[0])

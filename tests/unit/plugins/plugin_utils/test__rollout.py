@@ -356,9 +356,10 @@ def test_the_way_back_fails_within_an_action():
 def test_a_step_that_was_skipped_has_not_failed():
     run = Run(PLAN)
     run.task("sf-1", "gate", result="skipped")
-    run.task("sf-1", result="failed", msg="the roll was asked to stop")
+    run.task("sf-1", result="failed", msg="nobody knows why")
     run.rollout.finish("failed", ["sf-1"])
     assert "step" not in run.told("failed")[0] and run.told("end")[0]["result"] == "skipped"
+    assert "runbook" not in run.told("finish")[0]
     assert run.lines()[1:] == ["upgrade to 0.8.1 failed: 0 of 4 nodes done, 2.0 s"]
 
 
@@ -422,6 +423,35 @@ def test_what_is_said_on_the_way_back_belongs_to_it():
     run.say("sf-1")  # somebody else's hook, for example
     run.note("sf-1", restored="went back to 0.8.0")
     assert run.lines()[1:] == ["sf-1 gate failed after 1.0 s", "sf-1 restore 2.0 s, went back to 0.8.0"]
+
+
+LOCK, STOP = "cannot write the lock /l: full", "the roll was asked to stop: amy"
+SAID = "no\nWhat it means: docs/runbook.md#stage\nNext: so"
+
+
+@pytest.mark.parametrize("messages, runbook, line", [
+    ([LOCK], "docs/runbook.md#lock", True),
+    ([STOP, LOCK], "docs/runbook.md#lock", True),
+    ([LOCK, "nobody knows why"], "", False),
+    ([LOCK, SAID], "docs/runbook.md#stage", False),
+    ([SAID, LOCK], "docs/runbook.md#stage", False),
+])
+def test_the_last_line_names_the_section_unless_the_message_does(messages, runbook, line):
+    run = Run(PLAN)
+    for message in messages:
+        run.task("sf-1", result="failed", msg=message)
+    run.rollout.finish("failed", ["sf-1"])
+    assert run.told("finish")[0].get("runbook", "") == runbook
+    last = run.lines()[-1].splitlines()
+    assert last[0].startswith("upgrade to 0.8.1 failed") and last[1:] == [f"{' ' * 9}What it means: {runbook}"] * line
+
+
+@pytest.mark.parametrize("result", ["ok", "interrupted"])
+def test_what_has_not_failed_needs_no_section(result):
+    run = Run(PLAN)
+    run.task("sf-1", result="failed", msg=LOCK)
+    run.rollout.finish(result)
+    assert "runbook" not in run.told("finish")[0] and "What it means" not in run.lines()[-1]
 
 
 @pytest.mark.parametrize("rescue, lines", [
