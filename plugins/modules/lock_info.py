@@ -64,8 +64,8 @@ def main():
     path, now = module.params["path"], time.time()
     lock = read(path)
     words = describe(lock, now) if lock else "nobody" if lock is None else f"{path} cannot be read: nobody knows who"
-    if lock and lock.get("wish"):
-        words += f". It is to {lock['wish']['want']}: {told(lock['wish'], now)['words']}"
+    if lock and lock.get("request"):
+        words += f". It is to {lock['request']['want']}: {told(lock['request'], now)['words']}"
     module.exit_json(changed=False, lock=lock, ran_out=bool(lock) and ran_out(lock, now), gone=False, words=words)
 
 
