@@ -18,10 +18,7 @@ description:
     a take-over, which says so, and never meets a later run.
   - A module of the controller goes with it, which fills in O(holder) and O(dead), and heeds the request.
 options:
-  path:
-    description: The file. Its directory must exist.
-    type: path
-    required: true
+  path: {type: path, required: true, description: The file. Its directory must exist.}
   state:
     description:
       - V(held) takes the lock, or renews it if it is ours.
@@ -40,10 +37,7 @@ options:
     type: str
     choices: [pause, stop, resume]
     default: resume
-  reason:
-    description: Why, in words for people.
-    type: str
-    default: ""
+  reason: {type: str, default: "", description: "Why, in words for people."}
   pause_timeout:
     description: With O(state=renewed), for how many seconds a run that was asked to pause waits, before it stops as if
       asked to. Without a limit if it is V(0) or less.
@@ -53,32 +47,22 @@ options:
     description: With O(state=renewed), what is said beside a pause about the state that the cluster is in meanwhile.
     type: str
     default: ""
-  doing:
-    description: What the run is doing now, in words for people.
-    type: str
-    default: ""
+  doing: {type: str, default: "", description: "What the run is doing now, in words for people."}
   lease:
     description: For how many seconds the lock holds without being renewed, by the clock of the node that has it. More
       than 0.
     type: float
     default: 1800
-  takeover:
-    description: Take the lock, whoever holds it.
-    type: bool
-    default: false
+  takeover: {type: bool, default: false, description: "Take the lock, whoever holds it."}
   holder:
     description: Who asks, with C(user), C(host), C(boot), C(pid), C(started) and C(run). Filled in on the controller.
     type: dict
-  dead:
-    description: The id of a run that is known to be gone. Filled in on the controller.
-    type: str
-    default: ""
+  dead: {type: str, default: "", description: The id of a run that is known to be gone. Filled in on the controller.}
 extends_documentation_fragment: shakenfist.rolling.attributes
 attributes:
   check_mode:
     details: In check mode a lock of another run still fails the module.
-  diff_mode:
-    support: none
+  diff_mode: {support: none}
 """
 
 EXAMPLES = r"""

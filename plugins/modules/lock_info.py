@@ -13,10 +13,7 @@ description:
   - Returns the lock holder, by the file that M(shakenfist.rolling.lock) keeps. Takes nothing, and waits for nobody.
   - A module of the controller goes with it, which sees whether the holder ran on this same controller and is gone.
 options:
-  path:
-    description: The file. If it is not there, nobody holds the lock.
-    type: path
-    required: true
+  path: {type: path, required: true, description: "The file. If it is not there, nobody holds the lock."}
 extends_documentation_fragment: shakenfist.rolling.attributes.info
 """
 
