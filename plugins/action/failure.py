@@ -119,7 +119,7 @@ class ActionModule(ControllerAction):
         """A step that all nodes take together has failed."""
         found = dict(dict(msg="see above"), **arguments["result"])
         # Too many failed requests stop a roll before a node; in a step of all nodes they are a failure.
-        cause = _failure.cause_of("", dict(found, stopped=found.get("stopped") and found.get("wish")), time.time())
+        cause = _failure.cause_of("", dict(found, stopped=found.get("stopped") and found.get("request")), time.time())
         advice = arguments["advice"] or _failure.advice(
             self.record.kind, arguments["phase"], self.record.plan.get("command", ""))
         text, state = _failure.given_up(cause.words, advice), advice.partition("\n")[0]

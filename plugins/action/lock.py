@@ -93,7 +93,7 @@ class ActionModule(PersistentAction):
         if state == "renewed":
             return self.for_the_node(self.once(task_vars), task_vars)
         answer = super().act(task_vars)
-        if state == "wished" and answer.get("wish"):
+        if state == "requested" and answer.get("request"):
             answer["msg"] += f"\nTo take that back:\n{playbook_command(task_vars, RESUME)}"
         if state == "free" and answer.get("failed"):
             self._display.display(said(
@@ -144,7 +144,7 @@ class ActionModule(PersistentAction):
         arguments = dict(self._task.args, holder=mine, dead="")
         answer = self._execute_module(module_args=arguments, task_vars=task_vars)
         lock = answer.get("lock")
-        if lock and arguments.get("state", "held") in ("held", "wished") and is_dead(lock, mine):
+        if lock and arguments.get("state", "held") in ("held", "requested") and is_dead(lock, mine):
             arguments["dead"] = lock["run"]
             answer = self._execute_module(module_args=arguments, task_vars=task_vars)
         return answer
@@ -154,16 +154,16 @@ class ActionModule(PersistentAction):
         begin, limit = time.monotonic(), float(self._task.args.get("pause_timeout") or 0)
         task_vars = {"roll_reconnect_timeout": PATIENCE, **task_vars}
         said = False
-        while not answer.get("failed") and answer.get("wish"):
-            wish, doing = answer["wish"], answer["lock"]["doing"]
-            if wish["want"] == "stop":
-                return dict(answer, failed=True, stopped=True, msg=f"the roll was asked to stop: {wish['words']}")
+        while not answer.get("failed") and answer.get("request"):
+            request, doing = answer["request"], answer["lock"]["doing"]
+            if request["want"] == "stop":
+                return dict(answer, failed=True, stopped=True, msg=f"the roll was asked to stop: {request['words']}")
             if 0 < limit <= time.monotonic() - begin:
                 return dict(answer, failed=True, stopped=True, msg=(
                     f"the roll was asked to pause, and not to go on within {limit:g} s (lock_pause_timeout): "
-                    f"{wish['words']}"))
+                    f"{request['words']}"))
             if not said:
-                self.announce(wish, doing, task_vars)
+                self.announce(request, doing, task_vars)
             said = True
             time.sleep(INTERVAL)
             answer = self.persist(lambda: self.ask(task_vars), task_vars)
@@ -174,12 +174,12 @@ class ActionModule(PersistentAction):
                                                dict(event="resume", seconds=round(waited, 3))))
         return answer
 
-    def announce(self, wish, doing, task_vars):
+    def announce(self, request, doing, task_vars):
         """Say once that and why the run waits, and how to let it go on."""
         caution = caution_of(task_vars["hostvars"], task_vars["inventory_hostname"])
-        words = "\n".join([f"The roll is {doing}.\n{wish['words']}", *([caution] if caution else []), (
+        words = "\n".join([f"The roll is {doing}.\n{request['words']}", *([caution] if caution else []), (
             "It keeps its lock meanwhile. To let it go on, or to end it here:"),
             playbook_command(task_vars, RESUME), playbook_command(task_vars, STOP)])
         self._display.display(Announcement(words, dict(
-            event="pause", next=f"{self._task.args.get('doing', '')}", asked_by=f"{wish['user']}@{wish['host']}",
-            reason=wish["reason"])))
+            event="pause", next=f"{self._task.args.get('doing', '')}", asked_by=f"{request['user']}@{request['host']}",
+            reason=request["reason"])))

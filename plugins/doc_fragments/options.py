@@ -31,14 +31,8 @@ options:
     type: list
     elements: dict
     suboptions:
-      name:
-        description: The name of a package.
-        type: str
-        required: true
-      version:
-        description: Its exact version.
-        type: str
-        required: true
+      name: {type: str, required: true, description: The name of a package.}
+      version: {type: str, required: true, description: Its exact version.}
       sha256:
         description: The digest of its wheel.
         type: str
@@ -61,10 +55,7 @@ options:
     # What runs a script of a release directory.
     SCRIPT = r"""
 options:
-  release:
-    description: The release directory whose command to run.
-    type: path
-    required: true
+  release: {type: path, required: true, description: The release directory whose command to run.}
   command:
     description: The name of a script in the C(bin) of O(release), and its arguments.
     type: list
@@ -112,8 +103,5 @@ options:
       - V(HOST:PORT) is a stats socket over TCP, V(/PATH) a stats socket on the machine that the module runs on.
     type: str
     required: true
-  backend:
-    description: The name of the backend.
-    type: str
-    required: true
+  backend: {type: str, required: true, description: The name of the backend.}
 """

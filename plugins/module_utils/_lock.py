@@ -13,7 +13,7 @@ WHO = ("user", "host", "boot", "pid", "started", "run")
 TIMES = ("since", "renewed", "lease")
 # Seconds that no clock and no lease reaches; infinity and not-a-number are not below it either.
 LATEST = 1e11
-WISH = ("want", "user", "host", "reason")
+REQUEST = ("want", "user", "host", "reason")
 
 
 def read(path):
@@ -26,7 +26,7 @@ def read(path):
     except (OSError, ValueError):
         return {}
     whole = (isinstance(lock, dict) and all(key in lock for key in (*WHO, "doing")) and lock["run"]
-             and all(is_time(lock.get(key)) for key in TIMES) and is_wish(lock.get("wish")))
+             and all(is_time(lock.get(key)) for key in TIMES) and is_request(lock.get("request")))
     return lock if whole else {}
 
 
@@ -34,8 +34,9 @@ def is_time(value):
     return isinstance(value, (int, float)) and 0 <= value < LATEST
 
 
-def is_wish(wish):
-    return wish is None or (isinstance(wish, dict) and all(key in wish for key in WISH) and is_time(wish.get("since")))
+def is_request(request):
+    return request is None or (isinstance(request, dict) and all(key in request for key in REQUEST)
+                               and is_time(request.get("since")))
 
 
 def ago(seconds):
@@ -55,12 +56,12 @@ def when(since, now):
     return f"{time.strftime('%Y-%m-%d %H:%M:%S', time.gmtime(since))} UTC ({ago(now - since)} ago)"
 
 
-def told(wish, now):
-    """A wish as it is returned, with words for people."""
-    if not wish:
+def told(request, now):
+    """A request as it is returned, with words for people."""
+    if not request:
         return None
-    why = f": {wish['reason']}" if wish["reason"] else ""
-    return dict(wish, words=f"{wish['user']}@{wish['host']} asked for that at {when(wish['since'], now)}{why}")
+    user, host, since, why = (request[key] for key in ("user", "host", "since", "reason"))
+    return dict(request, words=f"{user}@{host} asked for that at {when(since, now)}" + (f": {why}" if why else ""))
 
 
 def describe(lock, now):

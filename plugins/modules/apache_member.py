@@ -42,10 +42,7 @@ options:
       module warns.
     type: float
     default: 0
-  validate_certs:
-    description: Whether the certificate of an V(https://) URL must be valid.
-    type: bool
-    default: true
+  validate_certs: {type: bool, default: true, description: Whether the certificate of an V(https://) URL must be valid.}
 extends_documentation_fragment: [shakenfist.rolling.attributes, shakenfist.rolling.options.rotation]
 seealso:
   - module: shakenfist.rolling.haproxy_server

@@ -14,10 +14,7 @@ description:
     prefix, since both spellings are in the field.
   - The file holds passwords. Only what O(keys) names leaves the node. Use O(presence) to learn whether a secret is set.
 options:
-  path:
-    description: The configuration file.
-    type: path
-    required: true
+  path: {type: path, required: true, description: The configuration file.}
   prefix:
     description: The prefix that settings may carry in the file. With both spellings present the prefixed one counts.
     type: str

@@ -15,9 +15,7 @@ description:
   - Every daemon starts only after that command, and stops with the same program, of whichever release is active. Run
     from a staged release, it finds one that could neither start nor stop a daemon before anything in service changes.
 options:
-  command:
-    description: It must not change anything.
-    default: [sf-ctl, verify-config]
+  command: {default: [sf-ctl, verify-config], description: It must not change anything.}
 extends_documentation_fragment: [shakenfist.rolling.attributes.info, shakenfist.rolling.options.script]
 """
 

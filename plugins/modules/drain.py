@@ -22,10 +22,7 @@ description:
   - With O(haproxy) it watches HAProxy, too, and fails if HAProxy still sent requests to the server when the unit ended,
     or if sessions were cut.
 options:
-  unit:
-    description: The service unit to stop, with or without C(.service).
-    type: str
-    required: true
+  unit: {type: str, required: true, description: "The service unit to stop, with or without C(.service)."}
   url:
     description: Its readiness URL, V(http://HOST:PORT/PATH), answered with C(200) when ready.
     type: str
@@ -56,18 +53,9 @@ options:
         reached then, but not any more when the unit ends, is a failure.
     type: dict
     suboptions:
-      address:
-        description: As O(shakenfist.rolling.haproxy_info#module:address).
-        type: str
-        required: true
-      backend:
-        description: The name of the backend.
-        type: str
-        required: true
-      server:
-        description: The name of the server of this node in the backend.
-        type: str
-        required: true
+      address: {type: str, required: true, description: As O(shakenfist.rolling.haproxy_info#module:address).}
+      backend: {type: str, required: true, description: The name of the backend.}
+      server: {type: str, required: true, description: The name of the server of this node in the backend.}
 extends_documentation_fragment: shakenfist.rolling.attributes
 """
 
@@ -83,10 +71,7 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
-was_ready:
-  description: Whether the unit was ready when the drain began.
-  returned: always
-  type: bool
+was_ready: {type: bool, returned: always, description: Whether the unit was ready when the drain began.}
 not_ready_after:
   description: Seconds from the request to stop to the first C(503), V(null) if there was none.
   returned: when the unit was active, not in check mode
@@ -126,10 +111,7 @@ sessions_zero_after:
     counted no error.
   returned: when O(haproxy) is given, the unit was active and HAProxy could be reached, not in check mode
   type: float
-failed_units:
-  description: The unit, if it is what has failed.
-  returned: failure
-  type: list
+failed_units: {type: list, returned: failure, description: "The unit, if it is what has failed."}
 """
 
 import os

@@ -12,14 +12,8 @@ version_added: 0.1.0
 description: Shaken Fist writes a file for each unhandled exception of a daemon. Returns the names of those that were
   changed after a moment, such as the restart of the daemons. The files are not read.
 options:
-  path:
-    description: The directory with the exceptions. One that is not there has none.
-    type: path
-    required: true
-  since:
-    description: The moment, in seconds since the epoch.
-    type: float
-    required: true
+  path: {type: path, required: true, description: The directory with the exceptions. One that is not there has none.}
+  since: {type: float, required: true, description: "The moment, in seconds since the epoch."}
 extends_documentation_fragment: shakenfist.rolling.attributes.info
 """
 
@@ -37,10 +31,7 @@ files:
   type: list
   elements: str
   sample: ["sf-net-1763700012.txt"]
-count:
-  description: How many new files there are.
-  returned: success
-  type: int
+count: {type: int, returned: success, description: How many new files there are.}
 """
 
 import os

@@ -36,20 +36,14 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
-serving:
-  description: Whether all servers are C(SERVING).
-  returned: always
-  type: bool
+serving: {type: bool, returned: always, description: Whether all servers are C(SERVING).}
 seen:
   description: By target, what was last seen. C(SERVING), C(NOT_SERVING), C(UNKNOWN) or C(SERVICE_UNKNOWN) is the
     server's own word; anything else is the gRPC status of the call.
   returned: always
   type: dict
   sample: {"10.0.0.1:13005": "SERVING", "10.0.0.2:13005": "UNAVAILABLE"}
-waited:
-  description: How long that took, in seconds.
-  returned: always
-  type: float
+waited: {type: float, returned: always, description: "How long that took, in seconds."}
 """
 
 import time

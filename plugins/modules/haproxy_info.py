@@ -60,10 +60,7 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
-reachable:
-  description: Whether HAProxy gave its statistics at the last look.
-  returned: always
-  type: bool
+reachable: {type: bool, returned: always, description: Whether HAProxy gave its statistics at the last look.}
 problems:
   description: What was not as expected at the last look, one sentence each.
   returned: always
@@ -82,10 +79,7 @@ servers:
   sample:
     sf-2: {"status": "UP", "sessions": 1, "check_status": "L7OK", "check_code": "200",
       "last_check": "Layer7 check passed", "tracks": "", "errors": 0}
-waited:
-  description: How long that took, in seconds.
-  returned: always
-  type: float
+waited: {type: float, returned: always, description: "How long that took, in seconds."}
 """
 
 import time

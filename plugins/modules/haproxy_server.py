@@ -15,10 +15,7 @@ description:
   - HAProxy forgets that state when it is restarted. Its health checks go on, so a server that is made ready again
     serves as soon as its check says so.
 options:
-  server:
-    description: The name of the server.
-    type: str
-    required: true
+  server: {type: str, required: true, description: The name of the server.}
   state:
     description:
       - V(drain) sends it no new requests. In-flight requests are finished. A server in maintenance gets none anyway and
@@ -53,10 +50,7 @@ status:
   returned: when HAProxy was asked successfully
   type: str
   sample: DRAIN
-sessions:
-  description: How many sessions it has at the end.
-  returned: when HAProxy was asked successfully
-  type: int
+sessions: {type: int, returned: when HAProxy was asked successfully, description: How many sessions it has at the end.}
 """
 
 from ansible.module_utils.basic import AnsibleModule

@@ -12,28 +12,14 @@ version_added: 0.1.0
 description: Returns what an upgrade wants to know of a host before it begins, such as its clock, the space on its disk,
   who may write to the directories of the releases, and which programs it has.
 options:
-  path:
-    description: The virtualenv, or the link to the active release.
-    type: path
-    required: true
-  releases:
-    description: The directory with the releases. It need not be there yet.
-    type: path
-    required: true
+  path: {type: path, required: true, description: "The virtualenv, or the link to the active release."}
+  releases: {type: path, required: true, description: The directory with the releases. It need not be there yet.}
   reference:
     description: What the controller's clock said when it asked, in seconds since the epoch. The time that the way to
       the host takes is in RV(clock_offset), too.
     type: float
-  commands:
-    description: Names of programs to look for.
-    type: list
-    elements: str
-    default: []
-  directories:
-    description: Directories to look for.
-    type: list
-    elements: path
-    default: []
+  commands: {type: list, elements: str, default: [], description: Names of programs to look for.}
+  directories: {type: list, elements: path, default: [], description: Directories to look for.}
 extends_documentation_fragment: shakenfist.rolling.attributes.info
 """
 
@@ -76,11 +62,7 @@ programs:
   returned: success
   type: dict
   sample: {"mariadb-dump": "/usr/bin/mariadb-dump", "git": ""}
-directories:
-  description: Those of O(directories) that are there.
-  returned: success
-  type: list
-  elements: str
+directories: {type: list, elements: str, returned: success, description: Those of O(directories) that are there.}
 machine:
   description: The architecture of the host, as C(uname -m) says it.
   returned: success

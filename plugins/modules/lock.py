@@ -18,10 +18,7 @@ description:
     a take-over, which says so, and never meets a later run.
   - A module of the controller goes with it, which fills in O(holder) and O(dead), and heeds the request.
 options:
-  path:
-    description: The file. Its directory must exist.
-    type: path
-    required: true
+  path: {type: path, required: true, description: The file. Its directory must exist.}
   state:
     description:
       - V(held) takes the lock, or renews it if it is ours.
@@ -29,52 +26,39 @@ options:
         RV(stopped). Where it was asked to pause it says so once, and renews the lock every 3 seconds until it may go
         on.
       - V(free) removes it if it is ours; the lock of another run is left alone.
-      - V(wished) asks the lock holder for O(wish), whoever it is. Sets nothing if there is none, or if its process is
-        known to be gone.
+      - V(requested) asks the lock holder for O(request), whoever it is. Sets nothing if there is none, or if its
+        process is known to be gone.
     type: str
-    choices: [held, renewed, free, wished]
+    choices: [held, renewed, free, requested]
     default: held
-  wish:
-    description: With O(state=wished), what the run is asked for the next time that it renews the lock. The last request
-      holds. V(resume) takes the one before back.
+  request:
+    description: With O(state=requested), what the run is asked for the next time that it renews the lock. The last
+      request holds. V(resume) takes the one before back.
     type: str
     choices: [pause, stop, resume]
     default: resume
-  reason:
-    description: Why, in words for people.
-    type: str
-    default: ""
+  reason: {type: str, default: "", description: "Why, in words for people."}
   pause_timeout:
     description: With O(state=renewed), for how many seconds a run that was asked to pause waits, before it stops as if
       asked to. Without a limit if it is V(0) or less.
     type: float
     default: 0
-  doing:
-    description: What the run is doing now, in words for people.
-    type: str
-    default: ""
+  doing: {type: str, default: "", description: "What the run is doing now, in words for people."}
   lease:
     description: For how many seconds the lock holds without being renewed, by the clock of the node that has it. More
       than 0.
     type: float
     default: 1800
-  takeover:
-    description: Take the lock, whoever holds it.
-    type: bool
-    default: false
+  takeover: {type: bool, default: false, description: "Take the lock, whoever holds it."}
   holder:
     description: Who asks, with C(user), C(host), C(boot), C(pid), C(started) and C(run). Filled in on the controller.
     type: dict
-  dead:
-    description: The id of a run that is known to be gone. Filled in on the controller.
-    type: str
-    default: ""
+  dead: {type: str, default: "", description: The id of a run that is known to be gone. Filled in on the controller.}
 extends_documentation_fragment: shakenfist.rolling.attributes
 attributes:
   check_mode:
     details: In check mode a lock of another run still fails the module.
-  diff_mode:
-    support: none
+  diff_mode: {support: none}
 """
 
 EXAMPLES = r"""
@@ -86,8 +70,8 @@ EXAMPLES = r"""
 - name: Let the lock holder wait before the next node
   shakenfist.rolling.lock:
     path: /srv/shakenfist/rolling.lock
-    state: wished
-    wish: pause
+    state: requested
+    request: pause
     reason: the storage is being repaired
 """
 
@@ -102,9 +86,9 @@ lock:
   sample: {"user": "alice", "host": "admin", "boot": "0f4d3c2b-1111-2222-3333-444455556666 pid:[4026531836]",
     "pid": 4711, "started": "123456", "run": "1a2b3c4d", "since": 1763700000.0, "renewed": 1763700120.0,
     "lease": 1800.0, "doing": "rolling sf-2"}
-wish:
+request:
   description: What the run is asked for, V(null) if for nothing, with C(words) for people.
-  returned: when O(state=renewed) or O(state=wished)
+  returned: when O(state=renewed) or O(state=requested)
   type: dict
   sample: {"want": "pause", "user": "bob", "host": "desk", "since": 1763700100.0,
     "reason": "the storage is being repaired",
@@ -120,7 +104,7 @@ paused:
   elements: float
 msg:
   description: What the request will do, in words.
-  returned: when O(state=wished)
+  returned: when O(state=requested)
   type: str
   sample: "Asked alice@admin, pid 4711, run 1a2b3c4d (renewed 8 s ago, doing: rolling sf-2) to go on."
 """
@@ -214,20 +198,21 @@ def hold(module, lock, now):
         if not why:
             raise RollingError(conflict(params["path"], lock, now), lock=lock)
         module.warn(f"The lock of {who(lock) if lock else 'somebody unknown'} was taken over: {why}.")
-        if lock.get("wish"):
-            module.warn(f"That run was asked to {lock['wish']['want']}; this one is not, ask again if it ought to be. "
-                        + told(lock["wish"], now)["words"])
+        if lock.get("request"):
+            module.warn(f"That run was asked to {lock['request']['want']}; this one is not, ask again if it ought to "
+                        f"be. {told(lock['request'], now)['words']}")
     new = {key: params["holder"][key] for key in WHO}
-    before = lock if mine else dict(since=now, doing="", wish=None)
-    wish = before.get("wish")
+    before = lock if mine else dict(since=now, doing="", request=None)
+    request = before.get("request")
     doing = params["doing"] or before["doing"]
     doing = doing[len(PAUSED):] if doing.startswith(PAUSED) else doing
-    if params["state"] == "renewed" and wish and wish["want"] == "pause":
+    if params["state"] == "renewed" and request and request["want"] == "pause":
         doing = PAUSED + doing
-    new.update(since=before["since"], renewed=now, lease=params["lease"], doing=doing, wish=wish)
+    new.update(since=before["since"], renewed=now, lease=params["lease"], doing=doing, request=request)
     if not module.check_mode:
         write(params["path"], new)
-    return dict(changed=not mine, lock=new, **(dict(wish=told(wish, now)) if params["state"] == "renewed" else {}))
+    result = dict(changed=not mine, lock=new)
+    return dict(result, request=told(request, now)) if params["state"] == "renewed" else result
 
 
 def free(module, lock):
@@ -248,31 +233,32 @@ def ask(module, lock, now):
     params = module.params
     if lock == {}:
         raise RollingError(conflict(params["path"], lock, now), lock=lock)
-    before = lock.get("wish") if lock else None
+    before = lock.get("request") if lock else None
     gone = not lock or lock["run"] == params["dead"]
-    if gone or params["wish"] == "resume":
-        wish = None
-    elif before and before["want"] == params["wish"]:
-        wish = before
+    if gone or params["request"] == "resume":
+        request = None
+    elif before and before["want"] == params["request"]:
+        request = before
     else:
-        wish = dict(want=params["wish"], user=params["holder"]["user"], host=params["holder"]["host"], since=now,
-                    reason=" ".join(params["reason"].split()))
-    if wish != before:
-        lock = dict(lock, wish=wish)
+        request = dict(want=params["request"], user=params["holder"]["user"], host=params["holder"]["host"], since=now,
+                       reason=" ".join(params["reason"].split()))
+    if request != before:
+        lock = dict(lock, request=request)
         if not module.check_mode:
             write(params["path"], lock)
-    return dict(changed=wish != before and not gone, lock=lock, wish=told(wish, now),
+    return dict(changed=request != before and not gone, lock=lock, request=told(request, now),
                 msg=outcome(module, lock, before, gone, now))
 
 
 def outcome(module, lock, before, gone, now):
-    """What came of the wish, for the person who had it."""
-    params, want = module.params, module.params["wish"]
+    """The result of the request, for the person who made it."""
+    params, want = module.params, module.params["request"]
     if not lock:
-        return f"Nobody rolls: there is no lock {params['path']}. Nothing was set."
+        return f"No upgrade is running: there is no lock {params['path']}. Nothing was set."
     run = f"{who(lock)} (renewed {ago(now - lock['renewed'])} ago, doing: {lock['doing'] or 'not said'})"
     if gone:
-        return f"Nobody rolls: the process of {run} is gone, the next roll takes its lock over. Nothing was set."
+        return (f"No upgrade is running: the process of {run} is gone, the next roll takes its lock over. Nothing was "
+                "set.")
     said = told(before, now)
     if want == "resume" and not before:
         return f"{run} was not asked to pause or to stop: it goes on."
@@ -295,15 +281,15 @@ def act(module):
         lock = read(path)
         if state == "free":
             return free(module, lock)
-        return (ask if state == "wished" else hold)(module, lock, time.time())
+        return (ask if state == "requested" else hold)(module, lock, time.time())
 
 
 def main():
     module = AnsibleModule(
         argument_spec=dict(
             path=dict(type="path", required=True),
-            state=dict(type="str", choices=["held", "renewed", "free", "wished"], default="held"),
-            wish=dict(type="str", choices=["pause", "stop", "resume"], default="resume"),
+            state=dict(type="str", choices=["held", "renewed", "free", "requested"], default="held"),
+            request=dict(type="str", choices=["pause", "stop", "resume"], default="resume"),
             reason=dict(type="str", default=""),
             pause_timeout=dict(type="float", default=0),
             doing=dict(type="str", default=""),

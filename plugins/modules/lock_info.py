@@ -13,10 +13,7 @@ description:
   - Returns the lock holder, by the file that M(shakenfist.rolling.lock) keeps. Takes nothing, and waits for nobody.
   - A module of the controller goes with it, which sees whether the holder ran on this same controller and is gone.
 options:
-  path:
-    description: The file. If it is not there, nobody holds the lock.
-    type: path
-    required: true
+  path: {type: path, required: true, description: "The file. If it is not there, nobody holds the lock."}
 extends_documentation_fragment: shakenfist.rolling.attributes.info
 """
 
@@ -64,8 +61,8 @@ def main():
     path, now = module.params["path"], time.time()
     lock = read(path)
     words = describe(lock, now) if lock else "nobody" if lock is None else f"{path} cannot be read: nobody knows who"
-    if lock and lock.get("wish"):
-        words += f". It is to {lock['wish']['want']}: {told(lock['wish'], now)['words']}"
+    if lock and lock.get("request"):
+        words += f". It is to {lock['request']['want']}: {told(lock['request'], now)['words']}"
     module.exit_json(changed=False, lock=lock, ran_out=bool(lock) and ran_out(lock, now), gone=False, words=words)
 
 

@@ -119,10 +119,7 @@ notes:
   type: list
   elements: str
   sample: ["sf-2 reports 0.8.1 (degraded, last seen 3 s ago; not running: sf-net), as it was before"]
-known:
-  description: Whether the API gave its nodes at the last look.
-  returned: always
-  type: bool
+known: {type: bool, returned: always, description: Whether the API gave its nodes at the last look.}
 problem:
   description: Why the API did not give its nodes, or which node is not as expected, and what to do. Empty if all is
     well.

@@ -19,10 +19,7 @@ description:
   - Needs C(nft). Where that is missing or fails, or no other server is there, the module warns and changes nothing.
   - With O(state=absent) and an C(nft) that fails, it warns that clients are still rejected until the rule expires.
 options:
-  server:
-    description: The server on this node that is about to stop, V(HOST:PORT).
-    type: str
-    required: true
+  server: {type: str, required: true, description: "The server on this node that is about to stop, V(HOST:PORT)."}
   servers:
     description: All servers that its clients may use. Where no other one of them takes a connection, nothing is
       rejected. Required for O(state=present).
@@ -45,8 +42,7 @@ options:
     default: 0.5
 extends_documentation_fragment: shakenfist.rolling.attributes
 attributes:
-  diff_mode:
-    support: none
+  diff_mode: {support: none}
   idempotent:
     support: partial
     details: V(absent) is. V(present) starts the time anew.
@@ -75,10 +71,7 @@ problem:
   returned: success
   type: str
   sample: "nft is not installed; next: install the package nftables"
-cut:
-  description: How many connections were cut.
-  returned: success
-  type: int
+cut: {type: int, returned: success, description: How many connections were cut.}
 """
 
 import socket

@@ -45,9 +45,7 @@ options:
     type: str
     choices: [started, read, stopped]
     default: started
-  url:
-    description: The URL to ask, V(http://HOST:PORT/PATH) or V(https://HOST:PORT/PATH).
-    type: str
+  url: {type: str, description: "The URL to ask, V(http://HOST:PORT/PATH) or V(https://HOST:PORT/PATH)."}
   urls:
     description: Several of them. Each is asked at O(rate), and gaps are those of each one.
     type: list
@@ -78,22 +76,14 @@ options:
       are masked wherever they occur in what the module returns.
     type: dict
     default: {}
-  validate_certs:
-    description: Whether the certificate of an V(https://) URL must be valid.
-    type: bool
-    default: true
-  ca_path:
-    description: A file with the certificates of authorities to trust instead of the system's.
-    type: path
+  validate_certs: {type: bool, default: true, description: Whether the certificate of an V(https://) URL must be valid.}
+  ca_path: {type: path, description: A file with the certificates of authorities to trust instead of the system's.}
   must_answer:
     description: Whether V(started) asks each URL once before it starts a watcher, and fails if the answer is not good.
       A URL that is wrong from the beginning proves nothing.
     type: bool
     default: true
-  max_seconds:
-    description: The watcher ends by itself after so many seconds.
-    type: float
-    default: 21600
+  max_seconds: {type: float, default: 21600, description: The watcher ends by itself after so many seconds.}
   idle_seconds:
     description: The watcher ends by itself when nobody has read it for so many seconds. Take more than the longest step
       between two looks.
@@ -110,8 +100,7 @@ attributes:
   check_mode:
     details: In check mode nothing is started, stopped or marked. V(started) still asks each URL once, and V(read) does
       not fail for want of a watcher.
-  diff_mode:
-    support: none
+  diff_mode: {support: none}
 """
 
 EXAMPLES = r"""

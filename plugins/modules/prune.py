@@ -14,14 +14,8 @@ description:
     others are removed, and so is what an interrupted staging has left.
   - A directory that holds no virtualenv is no release, and is left alone.
 options:
-  path:
-    description: The link to the active release.
-    type: path
-    required: true
-  releases:
-    description: The directory of the release directories.
-    type: path
-    required: true
+  path: {type: path, required: true, description: The link to the active release.}
+  releases: {type: path, required: true, description: The directory of the release directories.}
   keep:
     description: How many release directories to keep in all. The active one and the one before it are kept even if that
       is more.
@@ -44,11 +38,7 @@ removed:
   type: list
   elements: str
   sample: [0.7.9-11223344]
-kept:
-  description: The names of the release directories that are left.
-  returned: success
-  type: list
-  elements: str
+kept: {type: list, elements: str, returned: success, description: The names of the release directories that are left.}
 """
 
 import os

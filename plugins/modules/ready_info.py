@@ -16,11 +16,7 @@ description:
     at a time accepts one of them and waits, which leaves the others to the other workers. Each one has to answer.
   - Polls on the node that it runs on, without a round trip of Ansible between two looks.
 options:
-  urls:
-    description: The URLs to ask, V(http://HOST:PORT/PATH).
-    type: list
-    elements: str
-    required: true
+  urls: {type: list, elements: str, required: true, description: "The URLs to ask, V(http://HOST:PORT/PATH)."}
   connections:
     description: How many connections a round opens to each URL. To ask every worker, take more than there are workers,
       or give O(unit).
@@ -34,13 +30,8 @@ options:
     description: How many rounds in a row must find a URL ready. Without O(timeout), so many are made.
     type: int
     default: 1
-  minimum:
-    description: How many of the URLs must be ready. All of them by default.
-    type: int
-  interval:
-    description: Seconds between two rounds.
-    type: float
-    default: 0.2
+  minimum: {type: int, description: How many of the URLs must be ready. All of them by default.}
+  interval: {type: float, default: 0.2, description: Seconds between two rounds.}
 extends_documentation_fragment: [shakenfist.rolling.attributes.info, shakenfist.rolling.options.wait]
 """
 
@@ -60,27 +51,15 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
-ready:
-  description: Whether O(minimum) URLs are ready.
-  returned: always
-  type: bool
-count:
-  description: How many URLs are ready.
-  returned: always
-  type: int
-connections:
-  description: How many connections a round opened to each URL.
-  returned: always
-  type: int
+ready: {type: bool, returned: always, description: Whether O(minimum) URLs are ready.}
+count: {type: int, returned: always, description: How many URLs are ready.}
+connections: {type: int, returned: always, description: How many connections a round opened to each URL.}
 seen:
   description: By URL, whether it is ready, and what was last seen, in words.
   returned: always
   type: dict
   sample: {"http://10.0.0.1:13000/readyz": {"ready": false, "answers": "200 from 8 of 10, 503 from 2 of 10"}}
-waited:
-  description: How long that took, in seconds.
-  returned: always
-  type: float
+waited: {type: float, returned: always, description: "How long that took, in seconds."}
 """
 
 import glob

@@ -36,21 +36,13 @@ options:
     type: str
     choices: [staged, active, in_place]
     required: true
-  path:
-    description: The virtualenv that the services run from.
-    type: path
-    required: true
+  path: {type: path, required: true, description: The virtualenv that the services run from.}
   releases:
     description: The directory that holds the release directories. It must be on the file system of O(path). Required
       for O(state=staged) and O(state=active).
     type: path
-  distribution:
-    description: The Python distribution whose version is the release.
-    type: str
-    required: true
-  version:
-    description: The exact version to install. Required for O(state=staged) and O(state=in_place).
-    type: str
+  distribution: {type: str, required: true, description: The Python distribution whose version is the release.}
+  version: {type: str, description: The exact version to install. Required for O(state=staged) and O(state=in_place).}
   lock:
     description: What to install, as RV(shakenfist.rolling.resolve_info#module:lock) gives it. What it does not name
       stays as it is. Required for O(state=staged) and O(state=in_place).
@@ -94,10 +86,7 @@ packages:
   type: list
   elements: dict
   sample: [{"name": "shakenfist", "version": "0.8.1", "sha256": "0a1b2c3d"}]
-previous:
-  description: The directory that was active before.
-  returned: when O(state=active)
-  type: str
+previous: {type: str, returned: when O(state=active), description: The directory that was active before.}
 adopted:
   description: Whether a plain directory was adopted as the first release.
   returned: when O(state=active)

@@ -16,26 +16,15 @@ description:
   - A release directory into which another installer has written is not what its name says any more, and is listed under
     RV(rewritten). One that was made before this collection wrote down what it holds tells that only by its version.
 options:
-  path:
-    description: The virtualenv, or the link to the active release.
-    type: path
-    required: true
-  releases:
-    description: The directory that holds the release directories.
-    type: path
-    required: true
-  distribution:
-    description: The Python distribution whose version counts as the release.
-    type: str
-    required: true
+  path: {type: path, required: true, description: "The virtualenv, or the link to the active release."}
+  releases: {type: path, required: true, description: The directory that holds the release directories.}
+  distribution: {type: str, required: true, description: The Python distribution whose version counts as the release.}
   commands:
     description: Names of scripts that the virtualenv must have in its C(bin).
     type: list
     elements: str
     default: []
-  deployer_mark:
-    description: A file that another installer leaves on the nodes that it installs on.
-    type: path
+  deployer_mark: {type: path, description: A file that another installer leaves on the nodes that it installs on.}
 extends_documentation_fragment: shakenfist.rolling.attributes.info
 """
 
@@ -75,10 +64,7 @@ rewritten:
   returned: success
   type: dict
   sample: {"0.8.0-99aabbcc": "0.8.1"}
-deployer:
-  description: O(deployer_mark), if that file is there; empty otherwise.
-  returned: success
-  type: str
+deployer: {type: str, returned: success, description: "O(deployer_mark), if that file is there; empty otherwise."}
 previous:
   description: The release that was active before, with C(path), C(name) and C(version). Empty if there is none that
     works.

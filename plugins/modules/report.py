@@ -28,8 +28,7 @@ extends_documentation_fragment: shakenfist.rolling.attributes
 attributes:
   check_mode:
     details: Writes nothing in check mode.
-  diff_mode:
-    support: none
+  diff_mode: {support: none}
   idempotent:
     support: N/A
     details: It never reports a change, since it changes nothing in the cluster.
@@ -50,10 +49,7 @@ path:
   returned: always
   type: str
   sample: /home/alice/rolling-report-20261121T145302Z.html
-data:
-  description: The same as data, in a file beside it.
-  returned: always
-  type: str
+data: {type: str, returned: always, description: "The same as data, in a file beside it."}
 verdict:
   description: The run in one sentence.
   returned: when it was written

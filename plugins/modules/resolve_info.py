@@ -27,10 +27,7 @@ options:
     description: The virtualenv whose pip to ask, and whose installed packages count.
     type: path
     required: true
-  distribution:
-    description: The Python distribution to resolve.
-    type: str
-    required: true
+  distribution: {type: str, required: true, description: The Python distribution to resolve.}
   version:
     description: The version wanted. The newest one in O(source), or else on the index, if it is empty.
     type: str
@@ -48,9 +45,7 @@ options:
     type: list
     elements: str
     default: []
-  given:
-    description: A tar file on the node of what O(source) has. Set by the module of the controller.
-    type: path
+  given: {type: path, description: A tar file on the node of what O(source) has. Set by the module of the controller.}
   candidates:
     description: The names in O(given) of the wheels of the release. Set by the module of the controller.
     type: list

@@ -49,10 +49,7 @@ widened:
   type: list
   elements: str
   sample: [objects.state]
-output:
-  description: What the command printed.
-  returned: not in check mode
-  type: str
+output: {type: str, returned: not in check mode, description: What the command printed.}
 """
 
 import re

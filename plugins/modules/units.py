@@ -27,10 +27,7 @@ options:
     type: list
     elements: str
     default: []
-  timeout:
-    description: For how many seconds to wait for each tier.
-    type: float
-    default: 120
+  timeout: {type: float, default: 120, description: For how many seconds to wait for each tier.}
 extends_documentation_fragment: shakenfist.rolling.attributes
 attributes:
   idempotent:

@@ -18,11 +18,7 @@ options:
     type: list
     elements: str
     required: true
-  exclude:
-    description: Names of units to leave out.
-    type: list
-    elements: str
-    default: []
+  exclude: {type: list, elements: str, default: [], description: Names of units to leave out.}
   arguments:
     description: Options on the command lines of the units, such as V(--graceful-timeout), whose values to return. A
       command line can hold secrets. Only the options that are named here leave the node.

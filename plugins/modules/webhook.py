@@ -15,18 +15,12 @@ description:
     headers or the answer, so they can be shown.
   - It follows no redirection and reads no C(.netrc). The proxy is that of the environment.
 options:
-  url:
-    description: The URL, V(http://...) or V(https://...). It is taken for a secret.
-    type: str
-    required: true
+  url: {type: str, required: true, description: "The URL, V(http://...) or V(https://...). It is taken for a secret."}
   headers:
     description: Further headers, such as C(Authorization). They are taken for secrets.
     type: dict
     default: {}
-  body:
-    description: The message.
-    type: dict
-    required: true
+  body: {type: dict, required: true, description: The message.}
   timeout:
     description: For how many seconds to wait, for the name of the server, the connection and the answer together.
     type: float
@@ -35,8 +29,7 @@ extends_documentation_fragment: shakenfist.rolling.attributes
 attributes:
   check_mode:
     details: Nothing is sent.
-  diff_mode:
-    support: none
+  diff_mode: {support: none}
   idempotent:
     support: none
     details: Each call sends a message.
@@ -52,10 +45,7 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
-sent:
-  description: Whether the server has taken the message.
-  returned: always
-  type: bool
+sent: {type: bool, returned: always, description: Whether the server has taken the message.}
 problem:
   description: Why it was not sent, in words; empty if it was, and in check mode.
   returned: always

@@ -39,8 +39,7 @@ options:
 extends_documentation_fragment:
   [shakenfist.rolling.attributes, shakenfist.rolling.options.lock, shakenfist.rolling.options.pip]
 attributes:
-  diff_mode:
-    support: none
+  diff_mode: {support: none}
 """
 
 EXAMPLES = r"""

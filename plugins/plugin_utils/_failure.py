@@ -47,7 +47,7 @@ class Cause:
     :param units: the units that failed.
     :param not_ready: the readiness URLs that the step has missed.
     :param lost: whether a host cannot be reached any more, C(away), or the node itself if that is empty.
-    :param stopped: whether the run was stopped before the node; C(wish) is of the operator who has asked for that.
+    :param stopped: whether the run was stopped before the node; C(request) is of the operator who has asked for that.
     :param timing: when the module ran that has failed.
     :param at: when it was noted.
     """
@@ -59,7 +59,7 @@ class Cause:
     lost: bool = False
     away: str = ""
     stopped: bool = False
-    wish: dict = dataclasses.field(default_factory=dict)
+    request: dict = dataclasses.field(default_factory=dict)
     timing: dict = dataclasses.field(default_factory=dict)
     at: float = 0.0
 
@@ -76,7 +76,7 @@ def cause_of(task, result, now):
                  units=list(result.get("failed_units") or ()),
                  not_ready=[url for url, each in seen.items() if isinstance(each, dict) and not each.get("ready")],
                  lost=bool(result.get("lost")), away=result.get("away") or "", stopped=bool(result.get("stopped")),
-                 wish=result.get("wish") or {}, timing=result.get("timing") or {}, at=round(now, 3))
+                 request=result.get("request") or {}, timing=result.get("timing") or {}, at=round(now, 3))
 
 
 def told_of(task, result):

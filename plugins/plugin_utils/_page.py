@@ -200,11 +200,11 @@ def title_of(failure):
 
 def asked_of(failure):
     """Who has asked for a stop, when and why."""
-    wish = failure.get("wish")
-    if not wish or wish["want"] != "stop":
+    request = failure.get("request")
+    if not request or request["want"] != "stop":
         return ""
-    return (f"{wish['user']}@{wish['host']} asked for it at {utc(wish['since'], '%Y-%m-%d %H:%M:%S')} UTC"
-            + (f": {wish['reason']}" if wish["reason"] else ", without a reason."))
+    return (f"{request['user']}@{request['host']} asked for it at {utc(request['since'], '%Y-%m-%d %H:%M:%S')} UTC"
+            + (f": {request['reason']}" if request["reason"] else ", without a reason."))
 
 
 def tile(name, value, more="", kind=""):

@@ -191,7 +191,7 @@ class Gatherer:
             text = self.records[name].failure.get("text") or self.lost.get(name, {}).get("text")
             if cause and text:
                 item = found.setdefault(text, dict(nodes=[], step=cause.step, words=cause.words, message=text,
-                                                   stopped=cause.stopped, wish=cause.wish or None))
+                                                   stopped=cause.stopped, request=cause.request or None))
                 item["nodes"].append(name)
         return list(found.values())
 

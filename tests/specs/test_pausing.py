@@ -83,7 +83,7 @@ class Cluster:
         """Its exit code and words."""
         return child.wait(PATIENCE), child.output.read_text(encoding="utf-8")
 
-    def wish(self, playbook, *arguments):
+    def ask_for(self, playbook, *arguments):
         code, words = self.end(self.start(f"shakenfist.rolling.{playbook}", *arguments))
         assert code == 0, words
         return " ".join(words.split())
@@ -120,9 +120,9 @@ def test_a_paused_roll(cluster):
     """Ctrl-C ends it, and the next run is not paused. That one is paused, goes on, and is stopped before its batch."""
     roll = cluster.start(str(cluster.place / "roll.yml"))
     first = cluster.until(roll, bool)
-    assert "Would ask" in cluster.wish("pause", "-e", "pause_reason=mending", "--check")
+    assert "Would ask" in cluster.ask_for("pause", "-e", "pause_reason=mending", "--check")
     assert cluster.until(roll, bool) == first
-    words = cluster.wish("pause", "-e", "pause_reason=mending")
+    words = cluster.ask_for("pause", "-e", "pause_reason=mending")
     assert f"run {first['run']}" in words and f"-i {cluster.inventory} shakenfist.rolling.resume" in words
     cluster.let("first")
     waiting = cluster.until(roll, paused)
@@ -130,18 +130,18 @@ def test_a_paused_roll(cluster):
     os.killpg(roll.pid, signal.SIGINT)
     words = cluster.end(roll)[1]
     assert words.count("The roll is paused, next: rolling sf-1.") == 1 and "mending" in words and "go on soon" in words
-    assert "Nobody rolls" in cluster.wish("pause")  # on this machine it is known that the process is gone
+    assert "No upgrade is running" in cluster.ask_for("pause")  # on this machine it is known that the process is gone
 
     (cluster.place / "first").unlink()
     cluster.lock.write_text(json.dumps(waiting), encoding="utf-8")
     roll = cluster.start(str(cluster.place / "roll.yml"))
-    assert cluster.until(roll, lambda held: held["run"] != first["run"])["wish"] is None
-    cluster.wish("pause")
+    assert cluster.until(roll, lambda held: held["run"] != first["run"])["request"] is None
+    cluster.ask_for("pause")
     cluster.let("first")
     cluster.until(roll, paused)
-    assert "to go on. It was to pause" in cluster.wish("resume", "--limit", "sf-4")
+    assert "to go on. It was to pause" in cluster.ask_for("resume", "--limit", "sf-4")
     cluster.until(roll, lambda held: held["doing"] == "rolling sf-1")
-    cluster.wish("stop", "-e", "stop_reason=enough")
+    cluster.ask_for("stop", "-e", "stop_reason=enough")
     cluster.let("second")
     code, words = cluster.end(roll)
     assert code != 0 and not cluster.lock.exists()
@@ -153,7 +153,7 @@ def test_a_paused_roll(cluster):
 
 
 def test_a_reason_that_has_lost_its_quotes(cluster):
-    cluster.wish("resume")
+    cluster.ask_for("resume")
     code, words = cluster.end(cluster.start("shakenfist.rolling.pause", "-e", "pause_reason=the disk is full"))
     words = " ".join(words.split())
     assert code != 0 and "Nothing was set. -e ends a value at its first blank" in words

@@ -115,9 +115,9 @@ class Facts:
         name, since = self.names[-1], self.now - 20
         asked = f"bob@desk asked for that at 2026-11-21 03:53:50 UTC (20 s ago): {reason}"
         words = f"the roll was asked to {want}: {asked}"
-        wish = dict(want=want, user="bob", host="desk", since=since, reason=reason, words=asked)
+        request = dict(want=want, user="bob", host="desk", since=since, reason=reason, words=asked)
         self.fail(name, "Renew the lock", words, f"Before {name}: {words}\nNot touched: {name}.\n{COMMAND}",
-                  stopped=True, wish=wish)
+                  stopped=True, request=request)
         self.now += 1
         return self
 

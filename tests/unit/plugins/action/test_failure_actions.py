@@ -125,11 +125,12 @@ def test_what_an_action_that_has_failed_wanted_to_be_recorded(cluster, state, mo
 
 
 def test_a_stop(cluster):
-    kept = cluster.fail("kept", task="Renew the lock", result=dict(msg="asked", stopped=True, wish=dict(want="stop")))
+    result = dict(msg="asked", stopped=True, request=dict(want="stop"))
+    kept = cluster.fail("kept", task="Renew the lock", result=result)
     assert kept["stopped"] is True and kept["lost"] is False
     message = cluster.fail("told", node=NODE, left=dict(skipped=True), members=["sf-2", "sf-3"])["message"]
     assert message.startswith("Before sf-2, sf-3: asked\nDone by this run: sf-1. Not touched: sf-2, sf-3.\nNext: when")
-    assert cluster.node()["failure"]["state"] == "" and cluster.node()["cause"]["wish"] == dict(want="stop")
+    assert cluster.node()["failure"]["state"] == "" and cluster.node()["cause"]["request"] == dict(want="stop")
 
 
 def test_a_reconfiguration_goes_on_with_what_is_left(cluster):
@@ -158,9 +159,9 @@ def test_a_step_of_all_nodes(cluster, result, phase, given, words, state):
     assert cluster.node()["cause"]["step"] == "" and cluster.node()["failure"]["text"] == found["message"]
 
 
-@pytest.mark.parametrize("wish, stopped", [(dict(want="stop"), True), (None, False)])
-def test_a_stop_of_all_nodes_is_one_that_was_asked_for(cluster, wish, stopped):
-    cluster.fail("given_up", result=dict(msg="x", stopped=True, wish=wish))
+@pytest.mark.parametrize("asked, stopped", [(dict(want="stop"), True), (None, False)])
+def test_a_stop_of_all_nodes_is_one_that_was_asked_for(cluster, asked, stopped):
+    cluster.fail("given_up", result=dict(msg="x", stopped=True, request=asked))
     assert cluster.node()["cause"]["stopped"] is stopped
 
 

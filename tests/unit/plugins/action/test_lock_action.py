@@ -168,9 +168,9 @@ def test_the_action_leaves_the_others(action, answer, arguments):
 # ---- pause and stop
 
 def renewed(want=None, doing="rolling sf-2", **changes):
-    wish = dict(want=want, user="bob", host="desk", reason="the storage",
+    request = dict(want=want, user="bob", host="desk", reason="the storage",
                 words="bob@desk asked for that: the storage") if want else None
-    return dict(changed=False, lock=dict(doing=doing, wish=wish), wish=wish, **changes)
+    return dict(changed=False, lock=dict(doing=doing, request=request), request=request, **changes)
 
 
 PAUSED = renewed("pause", "paused, next: rolling sf-2")
@@ -196,7 +196,7 @@ def test_a_roll_that_nobody_asks_goes_on(action, slept, said):
 def test_a_pause_is_waited_for(action, slept, said):
     given = dict(INVENTORY, hostvars=MOVED)
     result, asked = action([PAUSED, PAUSED, renewed()], given, state="renewed", pause_timeout="0")
-    assert not result.get("failed") and result["wish"] is None and result["lock"]["doing"] == "rolling sf-2"
+    assert not result.get("failed") and result["request"] is None and result["lock"]["doing"] == "rolling sf-2"
     assert result["paused"] == [1000.0, 1000.0 + 2 * lock.INTERVAL]
     assert len(asked) == 3 and slept == [lock.INTERVAL] * 2 and {request["state"] for request in asked} == {"renewed"}
     first, last = said
@@ -209,8 +209,8 @@ def test_a_pause_is_waited_for(action, slept, said):
 @pytest.mark.parametrize("doing, reason", [
     ("rolling sf-2", "the storage: mended"), ("rolling sf-1, sf-2", ""), ("", "")])
 def test_what_is_said_is_an_event_too(action, slept, said, doing, reason):
-    wish = told(dict(want="pause", user="bob", host="desk", since=990.0, reason=reason), 1000.0)
-    paused = dict(changed=False, wish=wish, lock=dict(doing=DOING + doing, wish=wish))
+    request = told(dict(want="pause", user="bob", host="desk", since=990.0, reason=reason), 1000.0)
+    paused = dict(changed=False, request=request, lock=dict(doing=DOING + doing, request=request))
     action([paused, renewed()], state="renewed", doing=doing)
     assert [text.event for text in said] == [
         dict(event="pause", next=doing, asked_by="bob@desk", reason=reason), dict(event="resume", seconds=3.0)]
@@ -296,17 +296,18 @@ def test_a_lock_that_is_left_behind(action, said):
     assert action([dict(changed=True)], state="free", path="/x")[0] == dict(changed=True) and len(said) == 1
 
 
-def test_what_is_wished_says_how_to_take_it_back(action):
-    result, asked = action([dict(renewed("pause"), msg="Asked bob")], INVENTORY, state="wished", wish="pause")
+def test_what_is_requested_says_how_to_take_it_back(action):
+    result, asked = action([dict(renewed("pause"), msg="Asked bob")], INVENTORY, state="requested", request="pause")
     assert result["msg"] == f"Asked bob\nTo take that back:\n{RESUME}" and len(asked) == 1
 
 
 def test_nothing_to_take_back(action):
-    result, dummy = action([dict(renewed(), msg="Nobody rolls")], INVENTORY, state="wished", wish="pause")
-    assert result["msg"] == "Nobody rolls"
+    nothing = dict(renewed(), msg="No upgrade is running")
+    result, dummy = action([nothing], INVENTORY, state="requested", request="pause")
+    assert result["msg"] == "No upgrade is running"
 
 
 def test_nobody_is_asked_who_is_gone(action):
     dead = dict(renewed("pause"), lock=refused(started="1")["lock"], msg="Asked bob")
-    result, asked = action([dead, dict(renewed(), msg="Nobody rolls")], state="wished", wish="pause")
-    assert asked[1]["dead"] == dead["lock"]["run"] and result["msg"] == "Nobody rolls"
+    result, asked = action([dead, dict(renewed(), msg="No upgrade is running")], state="requested", request="pause")
+    assert asked[1]["dead"] == dead["lock"]["run"] and result["msg"] == "No upgrade is running"

@@ -59,7 +59,7 @@ def bad(tmp_path_factory):
     return run.stdout, roll.events()
 
 
-# The real lock, on a node whose lock is empty but for the wish in a file.
+# The real lock, on a node whose lock is empty but for the request in a file.
 LOCK = """
 import json
 
@@ -68,12 +68,12 @@ INTERVAL = 0.1
 
 class ActionModule(ActionModule):
     def _execute_module(self, module_args, task_vars):
-        with open(os.path.join(os.path.dirname(os.environ["FAKE_ROLL"]), "wish"), encoding="utf-8") as handle:
-            wish, doing = json.load(handle), module_args.get("doing", "")
+        with open(os.path.join(os.path.dirname(os.environ["FAKE_ROLL"]), "request"), encoding="utf-8") as handle:
+            request, doing = json.load(handle), module_args.get("doing", "")
         if module_args.get("state") != "renewed" or not doing.startswith("rolling"):
             return dict(changed=False, lock=None)
-        paused = wish and wish["want"] == "pause"
-        return dict(changed=False, wish=wish, lock=dict(doing=f"paused, next: {doing}" if paused else doing))
+        paused = request and request["want"] == "pause"
+        return dict(changed=False, request=request, lock=dict(doing=f"paused, next: {doing}" if paused else doing))
 """
 
 
@@ -261,20 +261,20 @@ def test_live_view(tmp_path, terminal):
 
 
 @pytest.fixture
-def wished(fake):
-    """A roll whose lock has the wish that this sets, before its node."""
-    def wish(want):
+def asked_for(fake):
+    """A roll whose lock has the request that this sets, before its node."""
+    def ask_for(want):
         words = "bob@desk asked for that at 2026-11-21 12:57:56 UTC (7 s ago): the storage"
         made = dict(want=want, words=words, user="bob", host="desk", reason="the storage")
         (fake.root / "new").write_text(json.dumps(made if want else None))
-        (fake.root / "new").rename(fake.root / "wish")
+        (fake.root / "new").rename(fake.root / "request")
     fake.write("plugins/action/lock.py", (ROOT / "plugins" / "action" / "lock.py").read_text() + LOCK)
-    wish("pause")
-    return wish
+    ask_for("pause")
+    return ask_for
 
 
 @pytest.mark.parametrize("output, time_of_it", [("shakenfist.rolling.rollout", "N "), ("default", "")])
-def test_a_pause(fake, wished, output, time_of_it):
+def test_a_pause(fake, asked_for, output, time_of_it):
     (fake.root / "ansible.cfg").write_text("[defaults]\ncallbacks_enabled = shakenfist.rolling.rollout\n")
     process = subprocess.Popen(fake.command(), cwd=fake.root, env=fake.environment(ANSIBLE_STDOUT_CALLBACK=output),
                                text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
@@ -283,7 +283,7 @@ def test_a_pause(fake, wished, output, time_of_it):
         while not (fake.log.exists() and '"event": "pause"' in fake.log.read_text()):
             assert time.monotonic() < deadline and process.poll() is None
             time.sleep(0.05)
-        wished(None)
+        asked_for(None)
         lines = without_numbers(process.communicate(timeout=PATIENCE)[0])
     finally:
         process.kill()
@@ -298,7 +298,7 @@ def test_a_pause(fake, wished, output, time_of_it):
     assert resume["seconds"] > 0 and resume["time"] > pause["time"] and fake.events()[-1]["result"] == "ok"
 
 
-def test_a_pause_without_the_callback(fake, wished):
+def test_a_pause_without_the_callback(fake, asked_for):
     """The text that the lock announces is printed as any other is."""
     environment = fake.environment(ANSIBLE_STDOUT_CALLBACK="default", PYTHONUNBUFFERED="1")
     process = subprocess.Popen(fake.command(), cwd=fake.root, env=environment, text=True, stdin=subprocess.DEVNULL,
@@ -309,17 +309,17 @@ def test_a_pause_without_the_callback(fake, wished):
     for line in process.stdout:
         lines.append(line.rstrip("\n"))
         if lines[-1].startswith("The roll is paused"):
-            wished(None)
+            asked_for(None)
     assert process.wait() == 0, lines
     late.cancel()
     assert "The roll is paused, next: rolling sf-1." in lines and not fake.log.exists()
     assert [line for line in lines if re.match(r"The roll goes on after \d+ s: rolling sf-1$", line)]
 
 
-def test_live_view_of_a_pause_and_a_stop(fake, wished, terminal):
+def test_live_view_of_a_pause_and_a_stop(fake, asked_for, terminal):
     shown = terminal(fake)
     shown.read(until=r"paused since \d\d:\d\d:\d\d, next: rolling sf-1, asked for by bob@desk: the storage")
-    wished("stop")
+    asked_for("stop")
     assert shown.read() == 2
     drawn = shown.output[shown.output.index("The roll is paused"):]
     assert "ETA" not in drawn and "fatal: [sf-1]" in drawn and "Next: when it may go on" in drawn

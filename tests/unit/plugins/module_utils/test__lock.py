@@ -11,7 +11,7 @@ from ansible_collections.shakenfist.rolling.plugins.module_utils import _lock
 
 LOCK = dict(user="bob", host="admin", boot="b", pid=4711, started="9", run="99999999", doing="", since=1000.0,
             renewed=2000.0, lease=1800.0)
-WISH = dict(want="pause", user="eve", host="desk", since=2001.0, reason="a new disk")
+REQUEST = dict(want="pause", user="eve", host="desk", since=2001.0, reason="a new disk")
 
 
 @pytest.mark.parametrize("text, whole", [
@@ -20,9 +20,9 @@ WISH = dict(want="pause", user="eve", host="desk", since=2001.0, reason="a new d
     (json.dumps(dict(LOCK, lease=1e12)), False),
     (json.dumps(dict(LOCK, since="yesterday")), False),
     (json.dumps({key: value for key, value in LOCK.items() if key != "doing"}), False),
-    (json.dumps(dict(LOCK, wish=[])), False),
-    (json.dumps(dict(LOCK, wish=dict(want="pause"))), False),
-    (json.dumps(dict(LOCK, wish=dict(WISH, since="now"))), False),
+    (json.dumps(dict(LOCK, request=[])), False),
+    (json.dumps(dict(LOCK, request=dict(want="pause"))), False),
+    (json.dumps(dict(LOCK, request=dict(REQUEST, since="now"))), False),
     ("{", False), ("[]", False), ("", False),
 ])
 def test_read(tmp_path, text, whole):
@@ -31,18 +31,18 @@ def test_read(tmp_path, text, whole):
     assert _lock.read(str(path)) == (LOCK if whole else {})
 
 
-@pytest.mark.parametrize("wish", [None, WISH])
-def test_a_wish_is_read(tmp_path, wish):
+@pytest.mark.parametrize("asked", [None, REQUEST])
+def test_a_request_is_read(tmp_path, asked):
     path = tmp_path / "lock"
-    path.write_text(json.dumps(dict(LOCK, wish=wish)))
-    assert _lock.read(str(path))["wish"] == wish
+    path.write_text(json.dumps(dict(LOCK, request=asked)))
+    assert _lock.read(str(path))["request"] == asked
 
 
 @pytest.mark.parametrize("reason, why", [("", ""), ("a new disk", ": a new disk")])
 def test_told(reason, why):
     assert _lock.told(None, 2008.0) is None
-    assert _lock.told(dict(WISH, reason=reason), 2008.0) == dict(
-        WISH, reason=reason, words=f"eve@desk asked for that at 1970-01-01 00:33:21 UTC (7 s ago){why}")
+    assert _lock.told(dict(REQUEST, reason=reason), 2008.0) == dict(
+        REQUEST, reason=reason, words=f"eve@desk asked for that at 1970-01-01 00:33:21 UTC (7 s ago){why}")
 
 
 def test_no_lock(tmp_path):

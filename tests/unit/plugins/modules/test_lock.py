@@ -148,131 +148,134 @@ def test_a_lease_that_is_none(ask, path, lease):
 
 
 @pytest.fixture
-def wish(run_module, path):
-    """Another person, who holds no lock, has a wish."""
+def ask_for(run_module, path):
+    """Another person, who holds no lock, makes a request."""
     def run(want, check=False, **options):
-        return run_module(lock, check=check, path=str(path), holder=holder("77777777", "carol"), state="wished",
-                          wish=want, **options)
+        return run_module(lock, check=check, path=str(path), holder=holder("77777777", "carol"), state="requested",
+                          request=want, **options)
     return run
 
 
-def wished(want="pause", **changes):
+def requested(want="pause", **changes):
     return dict(dict(want=want, user="bob", host="desk", since=time.time() - 720, reason="the storage"), **changes)
 
 
 @pytest.mark.parametrize("want", ["pause", "stop"])
-def test_a_wish_is_kept_with_the_lock_and_ends_with_it(ask, wish, path, want):
+def test_a_request_is_kept_with_the_lock_and_ends_with_it(ask, ask_for, path, want):
     ask(doing="staging")
     before = written(path)
-    result = wish(want, reason=" the\nstorage ")
-    assert result["changed"] and result["wish"]["words"].startswith("carol@admin asked for that at 20")
-    assert timeless(result["wish"]["words"]).endswith(" UTC (N s ago): the storage")
+    result = ask_for(want, reason=" the\nstorage ")
+    assert result["changed"] and result["request"]["words"].startswith("carol@admin asked for that at 20")
+    assert timeless(result["request"]["words"]).endswith(" UTC (N s ago): the storage")
     assert timeless(result["msg"]).startswith(
         f"Asked alice@admin, pid 4711, run 1a2b3c4d (renewed N s ago, doing: staging) to {want} before its next node.")
-    kept = written(path)["wish"]
-    assert {key: kept[key] for key in _lock.WISH} == dict(want=want, user="carol", host="admin", reason="the storage")
-    assert written(path) == dict(before, wish=kept) == result["lock"]
+    kept = written(path)["request"]
+    assert {key: kept[key] for key in _lock.REQUEST} == dict(
+        want=want, user="carol", host="admin", reason="the storage")
+    assert written(path) == dict(before, request=kept) == result["lock"]
     renewed = ask(state="renewed", doing="rolling sf-1")
-    assert not renewed["failed"] and renewed["wish"]["want"] == want and written(path)["wish"] == kept
+    assert not renewed["failed"] and renewed["request"]["want"] == want and written(path)["request"] == kept
     ask(state="free")
     assert not path.exists()
     ask()
-    assert ask(state="renewed")["wish"] is None
+    assert ask(state="renewed")["request"] is None
 
 
-def test_without_a_reason(ask, wish):
+def test_without_a_reason(ask, ask_for):
     ask()
-    assert timeless(wish("pause")["wish"]["words"]).endswith(" UTC (N s ago)")
+    assert timeless(ask_for("pause")["request"]["words"]).endswith(" UTC (N s ago)")
 
 
-def test_a_run_that_waits_says_so(ask, wish, path):
+def test_a_run_that_waits_says_so(ask, ask_for, path):
     ask(doing="staging")
-    wish("pause")
+    ask_for("pause")
     assert written(path)["doing"] == "staging"  # it has not come to its next node
     for dummy in range(2):
         assert ask(state="renewed", doing="rolling sf-1")["lock"]["doing"] == "paused, next: rolling sf-1"
     assert ask(state="renewed")["lock"]["doing"] == "paused, next: rolling sf-1"
-    assert "doing: paused, next: rolling sf-1)" in wish("resume")["msg"]
+    assert "doing: paused, next: rolling sf-1)" in ask_for("resume")["msg"]
     assert ask(state="renewed")["lock"]["doing"] == "rolling sf-1"
-    wish("stop")
+    ask_for("stop")
     assert ask(state="renewed")["lock"]["doing"] == "rolling sf-1"
 
 
-def test_a_wish_that_is_there_already(ask, wish, path):
-    put(path, wish=wished())
+def test_a_request_that_is_there_already(ask, ask_for, path):
+    put(path, request=requested())
     before = path.read_text()
-    result = wish("pause", reason="mine")
+    result = ask_for("pause", reason="mine")
     assert not result["changed"] and path.read_text() == before
     assert "is to pause already: bob@desk asked for that at" in result["msg"]
     assert "(12 minutes ago): the storage" in result["msg"]
 
 
-def test_the_last_wish_holds(wish, path):
-    put(path, wish=wished())
-    result = wish("stop")
-    assert result["changed"] and written(path)["wish"]["want"] == "stop" and written(path)["wish"]["user"] == "carol"
+def test_the_last_request_holds(ask_for, path):
+    put(path, request=requested())
+    result = ask_for("stop")
+    kept = written(path)["request"]
+    assert result["changed"] and kept["want"] == "stop" and kept["user"] == "carol"
     assert "to stop before its next node" in result["msg"] and "It was to pause: bob@desk asked" in result["msg"]
 
 
-def test_resume(wish, path):
-    put(path, wish=wished("stop"))
-    result = wish("resume")
-    assert result["changed"] and result["wish"] is None and written(path)["wish"] is None
+def test_resume(ask_for, path):
+    put(path, request=requested("stop"))
+    result = ask_for("resume")
+    assert result["changed"] and result["request"] is None and written(path)["request"] is None
     assert timeless(result["msg"]).startswith(
         "Asked bob@admin, pid 4711, run 99999999 (renewed N s ago, doing: rolling sf-2) to go on. It was to stop: bob@")
-    result = wish("resume")
+    result = ask_for("resume")
     assert not result["changed"] and "was not asked to pause or to stop: it goes on" in result["msg"]
 
 
 @pytest.mark.parametrize("want", ["pause", "stop", "resume"])
-def test_nobody_rolls(wish, path, want):
-    result = wish(want)
-    assert not result["changed"] and result["wish"] is None and os.listdir(path.parent) == []
-    assert result["msg"] == f"Nobody rolls: there is no lock {path}. Nothing was set."
+def test_no_upgrade_is_running(ask_for, path, want):
+    result = ask_for(want)
+    assert not result["changed"] and result["request"] is None and os.listdir(path.parent) == []
+    assert result["msg"] == f"No upgrade is running: there is no lock {path}. Nothing was set."
 
 
-def test_the_run_is_gone(wish, path):
+def test_the_run_is_gone(ask_for, path):
     """What was set before that was known is taken back."""
     put(path, doing="")
     before = written(path)
-    wish("pause")
-    result = wish("pause", dead="99999999")
-    assert not result["changed"] and result["wish"] is None and written(path) == dict(before, wish=None)
+    ask_for("pause")
+    result = ask_for("pause", dead="99999999")
+    assert not result["changed"] and result["request"] is None and written(path) == dict(before, request=None)
     assert timeless(result["msg"]).startswith(
-        "Nobody rolls: the process of bob@admin, pid 4711, run 99999999 (renewed N s ago, doing: not said) is gone")
-    assert wish("pause", dead="00000000")["changed"]
+        "No upgrade is running: the process of bob@admin, pid 4711, run 99999999 (renewed N s ago, doing: not said) is "
+        "gone")
+    assert ask_for("pause", dead="00000000")["changed"]
 
 
 @pytest.mark.parametrize("want, words", [("pause", "Would ask bob@admin"), ("resume", "to go on. It was to stop")])
-def test_a_wish_in_check_mode(wish, path, want, words):
-    put(path, wish=wished("stop"))
+def test_a_request_in_check_mode(ask_for, path, want, words):
+    put(path, request=requested("stop"))
     before = path.read_text()
-    result = wish(want, check=True)
+    result = ask_for(want, check=True)
     assert result["changed"] and words in result["msg"] and "Would ask" in result["msg"] and path.read_text() == before
 
 
-def test_nobody_knows_whom_to_ask(wish, path):
+def test_nobody_knows_whom_to_ask(ask_for, path):
     path.write_text("{")
-    result = wish("stop")
+    result = ask_for("stop")
     assert result["failed"] and "cannot be read" in result["msg"] and path.read_text() == "{"
 
 
-def test_a_wish_does_not_outlive_a_takeover(ask, path, warned):
-    put(path, wish=wished())
-    assert ask(takeover=True)["changed"] and written(path)["wish"] is None
+def test_a_request_does_not_outlive_a_takeover(ask, path, warned):
+    put(path, request=requested())
+    assert ask(takeover=True)["changed"] and written(path)["request"] is None
     assert "That run was asked to pause; this one is not, ask again if it ought to be. bob@desk asked" in warned[1]
     assert "the storage" in warned[1]
 
 
-def test_no_word_of_a_wish_that_was_not_there(ask, path, warned):
+def test_no_word_of_a_request_that_was_not_there(ask, path, warned):
     put(path)
     ask(takeover=True)
     assert len(warned) == 1
 
 
-@pytest.mark.parametrize("bad", ["pause", {}, wished(since="now"), wished(since=-1)])
-def test_a_wish_that_cannot_be_read(ask, path, bad):
-    put(path, wish=bad)
+@pytest.mark.parametrize("bad", ["pause", {}, requested(since="now"), requested(since=-1)])
+def test_a_request_that_cannot_be_read(ask, path, bad):
+    put(path, request=bad)
     assert "cannot be read" in ask()["msg"]
 
 

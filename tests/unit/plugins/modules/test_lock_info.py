@@ -28,8 +28,8 @@ def test_a_lock(run_module, tmp_path, check, renewed, over):
 
 def test_what_the_run_is_asked_for(run_module, tmp_path):
     path, now = tmp_path / "rolling.lock", time.time()
-    wish = dict(want="stop", user="eve", host="desk", since=now - 60, reason="we go on tomorrow")
-    path.write_text(json.dumps(dict(LOCK, since=now - 90, renewed=now - 8, lease=1800.0, wish=wish)))
+    request = dict(want="stop", user="eve", host="desk", since=now - 60, reason="we go on tomorrow")
+    path.write_text(json.dumps(dict(LOCK, since=now - 90, renewed=now - 8, lease=1800.0, request=request)))
     words = run_module(lock_info, path=str(path))["words"]
     assert ". It is to stop: eve@desk asked for that at " in words and words.endswith(": we go on tomorrow")
 

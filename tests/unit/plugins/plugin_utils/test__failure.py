@@ -31,16 +31,16 @@ OUT = dict(ready=False, seen={"u": dict(answers="503 from 8 of 8")})
 # ---- the cause
 
 def test_a_cause():
-    timing, wish = dict(step="restart", began=1.0, ended=2.0), dict(want="stop")
-    result = dict(msg="expected sf-net to start", failed_units=["sf-net"], timing=timing, wish=wish, stopped=True,
+    timing, request = dict(step="restart", began=1.0, ended=2.0), dict(want="stop")
+    result = dict(msg="expected sf-net to start", failed_units=["sf-net"], timing=timing, request=request, stopped=True,
                   lost=True, away="sf-9",
                   seen={"http://a": dict(ready=False), "http://b": dict(ready=True), "c:1": "x"})
     assert cause_of("Restart", result, 3.00049) == Cause(
         step="Restart", words="expected sf-net to start", units=["sf-net"], not_ready=["http://a"], lost=True,
-        away="sf-9", stopped=True, wish=wish, timing=timing, at=3.0)
+        away="sf-9", stopped=True, request=request, timing=timing, at=3.0)
 
 
-@pytest.mark.parametrize("result", [{}, dict(msg=""), dict(msg=None, seen=None), dict(seen=["a"], wish=None)])
+@pytest.mark.parametrize("result", [{}, dict(msg=""), dict(msg=None, seen=None), dict(seen=["a"], request=None)])
 def test_a_cause_that_says_nothing(result):
     assert cause_of("Run a hook", result, 1) == Cause(step="Run a hook", words="failed", at=1)
     assert told_of("Run a hook", result) == "Run a hook: failed"

@@ -83,11 +83,11 @@ def test_a_stop_without_a_reason():
     assert "UTC, without a reason." in text_of(next(page_of(Facts().stopped(reason="")).iter("section")))
 
 
-@pytest.mark.parametrize("wish", [None, dict(want="pause", user="bob", host="desk", since=NIGHT, reason="")])
-def test_a_stop_that_has_words_of_its_own(wish):
+@pytest.mark.parametrize("asked", [None, dict(want="pause", user="bob", host="desk", since=NIGHT, reason="")])
+def test_a_stop_that_has_words_of_its_own(asked):
     """Too many requests have failed, or a pause was too long."""
     facts = Facts().stopped("pause")
-    facts.nodes["sf-3"]["cause"]["wish"] = wish or {}
+    facts.nodes["sf-3"]["cause"]["request"] = asked or {}
     section = next(page_of(facts).iter("section"))
     assert section.find("h2").text == "Stopped before sf-3"
     assert section.find("pre").text.startswith("the roll was asked to pause")
@@ -119,7 +119,7 @@ def test_requests(facts, watched, words):
 def test_an_older_report():
     """It does not tell whether the service was watched, or who has asked for a stop."""
     data = data_of(ROLLS["stopped"]())
-    del data["watched"], data["failures"][0]["wish"]
+    del data["watched"], data["failures"][0]["request"]
     assert "the roll was asked to stop" in html_of(data)
 
 

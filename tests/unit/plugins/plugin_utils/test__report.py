@@ -115,28 +115,28 @@ def test_a_stop():
     assert data["result"] == "stopped" and node_of(data, "sf-3")["result"] == "not touched"
     assert data["verdict"] == "The upgrade to 0.8.1 was stopped: 2 of 3 nodes done"
     item, = data["failures"]
-    assert item["stopped"] and (item["wish"]["user"], item["wish"]["reason"]) == ("bob", "we go on tomorrow")
+    assert item["stopped"] and (item["request"]["user"], item["request"]["reason"]) == ("bob", "we go on tomorrow")
 
 
 def test_a_stop_because_of_failed_requests():
     """Nobody has asked for it, whatever the lock was renewed with."""
     facts = Facts().stopped()
-    facts.nodes["sf-3"]["cause"]["wish"] = {}
+    facts.nodes["sf-3"]["cause"]["request"] = {}
     data = report(facts)
-    assert data["result"] == "stopped" and data["failures"][0]["wish"] is None
+    assert data["result"] == "stopped" and data["failures"][0]["request"] is None
 
 
 def test_a_stop_before_the_schema():
     facts = Facts()
     facts.all("preflight", 3)
-    wish = dict(want="stop", user="bob", host="desk", since=facts.now, reason="")
+    request = dict(want="stop", user="bob", host="desk", since=facts.now, reason="")
     for name in facts.tier:
         facts.fail(name, "", "the roll was asked to stop", "the roll was asked to stop\nNext: go on", stopped=True,
-                   wish=wish)
+                   request=request)
     data = report(facts)
     assert data["verdict"] == "The upgrade to 0.8.1 was stopped: 0 of 3 nodes done"
     item, = data["failures"]
-    assert item["nodes"] == facts.tier and item["stopped"] and item["wish"] == wish and item["step"] == ""
+    assert item["nodes"] == facts.tier and item["stopped"] and item["request"] == request and item["step"] == ""
 
 
 def test_a_failure_of_all_nodes():
