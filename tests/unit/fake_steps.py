@@ -19,7 +19,7 @@ class Steps:
         self.plugin, self.step, self.given = plugin, step, answers
         self.calls, self.check, self.variables = [], False, {}
         self.run = dict(id="x", kind="upgrade", plan={})
-        self.node = {}
+        self.node, self.others = {}, {}
 
     def execute(self, module_name, module_args, task_vars):
         module = module_name.rpartition(".")[2]
@@ -42,6 +42,8 @@ class Steps:
         defaults = {option: value.get("default") for option, value in self.plugin.ARGUMENTS.items()}
         action.validate_argument_spec = lambda argument_spec: (None, dict(defaults, **arguments))
         hostvars = {"localhost": dict(ansible_facts=dict(rolling_run=self.run)), "sf-1": self.facts()}
+        for name, more in self.others.items():
+            hostvars[name] = {**hostvars.get(name, {}), **more}
         variables = {**self.variables, **self.facts()}
         return action.run(task_vars=dict(variables, hostvars=hostvars, inventory_hostname="sf-1"))
 
