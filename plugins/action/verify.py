@@ -2,41 +2,73 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-# Private to the roles of this collection: judge a node that was rolled.
-# Fails, with what comes next, if the node does not run the release, or has daemons from before.
-# With readiness, units and exceptions, what a second look has seen, fails if the node was fine at its gate and is not
-# any more.
+# Private to the roles of this collection: verify what a run has done with a node.
+# state: seen tells what that was, done whether the node runs the release and, where it was rolled, is still what it was
+# at its gate. reported waits until the API says so of all nodes; the task runs once.
 
 from __future__ import annotations
 
-from ansible_collections.shakenfist.rolling.plugins.plugin_utils._controller import ControllerAction
+from types import SimpleNamespace
+
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import SAME, node_of, plain, run_of
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._steps import Failed, StepsAction
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._verify import release_problem, second_look_problem
 
-SEEN = dict(type="dict", default={})
+TEXT = dict(type="str", default="")
+SECONDS = dict(type="float", default=0)
 ARGUMENTS = dict(
-    node=dict(type="dict", required=True),
-    version=dict(type="str", required=True),
-    readiness=SEEN, units=SEEN, exceptions=SEEN,
-    bake=dict(type="float", default=0),
-    since=dict(type="float", default=0),
-    path=dict(type="str", default=""),
-    advice=dict(type="str", default=""),
+    state=dict(type="str", choices=["seen", "done", "reported"], required=True), node=dict(type="dict", default={}),
+    version=TEXT, rolled=dict(type="bool", default=False), bake=SECONDS, since=SECONDS, exceptions=TEXT, advice=TEXT,
+    before=dict(type="list", elements="dict", default=[]), sentinels=dict(type="bool", default=True), timeout=SECONDS,
 )
 
 
-class ActionModule(ControllerAction):
-    """Judge a node that was rolled."""
+class ActionModule(StepsAction):
+    """Verify a node; each state is a method."""
 
-    arguments = ARGUMENTS
+    def steps(self, task_vars):
+        self.given = SimpleNamespace(**plain(self.validate_argument_spec(argument_spec=ARGUMENTS)[1]))
+        self.name, self.node = task_vars["inventory_hostname"], self.given.node
+        return getattr(self, self.given.state)(task_vars)
 
-    def answer(self, arguments, task_vars):
-        given, said = arguments, {}
-        name, node, version = task_vars["inventory_hostname"], given["node"], given["version"]
-        if given["readiness"]:
-            problem = second_look_problem(name, node, version, given["readiness"], given["units"], given["exceptions"],
-                                          given["bake"], given["since"], given["path"], given["advice"])
-        else:
-            problem = release_problem(name, node, version)
-            # Said as debug says it.
-            said = dict(msg=f"{name} runs {version}", _ansible_verbose_always=True)
-        return dict(said, failed=True, msg=problem) if problem else said
+    def seen(self, task_vars):
+        """Where there was no run, there is nothing to go by."""
+        run = run_of(task_vars["hostvars"])
+        # Where the release does not tell which daemons are new.
+        since = run.plan.get("since", 0) if run.kind in SAME else 0
+        return dict(rolled=node_of(task_vars["hostvars"], self.name, run).rolled, since=since,
+                    api=run.plan.get("api", True), nodes=run.plan.get("nodes", []))
+
+    def done(self, task_vars):
+        if self._task.check_mode:
+            return {}
+        given = self.given
+        self.check(release_problem(self.name, self.node, given.version))
+        if given.rolled:
+            self.check(self.look_again(task_vars))
+        # Said as debug says it.
+        return dict(msg=f"{self.name} runs {given.version}", _ansible_verbose_always=True)
+
+    def look_again(self, task_vars):
+        """Green at the gate and broken a minute later: nothing tells in advance that a daemon will not crash."""
+        given, node = self.given, self.node
+        readiness = self.module("ready_info", task_vars, urls=[node["ready_url"]], unit=node["api_unit"],
+                                rounds=max(int(given.bake), 1), interval=1)
+        units = self.module("units_info", task_vars, tolerated=True, patterns=node["daemons"], up_since=node["units"],
+                            expected=f"every daemon to stay up for {given.bake:g} s after the roll")
+        if "units" not in units:
+            raise Failed(units)
+        since = given.since or node["release"]["since"]
+        exceptions = self.module("exceptions_info", task_vars, path=given.exceptions, since=since)
+        return second_look_problem(self.name, node, given.version, readiness, units, exceptions, given.bake, since,
+                                   given.exceptions, given.advice)
+
+    def reported(self, task_vars):
+        given, node, hostvars = self.given, self.node, task_vars["hostvars"]
+        names = [str(hostvars[name]["cluster_node"]["name"]) for name in task_vars["ansible_play_hosts"]]
+        notes = self.module("nodes_info", task_vars, credentials=node["credentials"], url=node["api_url"],
+                            release=given.version, names=names, states=["created"], before=given.before,
+                            sentinels=node["sentinels"], sentinels_alone=not given.sentinels,
+                            timeout=given.timeout)["notes"]
+        told = dict(msg=[f"warn  {note}" for note in notes], _ansible_verbose_always=True) if notes else {}
+        return dict(told, notes=notes)

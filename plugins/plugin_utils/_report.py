@@ -68,20 +68,6 @@ def steps_of(entries, failed):
     return steps
 
 
-def add_reconfigure(steps, cause):
-    """Add the step that is a command of the operator's, which nothing takes the time of: all between two steps."""
-    number = next((number for number, step in enumerate(steps) if step["step"] == "drain"), len(steps))
-    drain, following = steps[number:number + 1], steps[number + 1:]
-    # A failure that was not timed, right after the drain, was not the drain's.
-    failed = bool(cause and drain and drain[0]["result"] == "failed" and not cause.timing)
-    if failed or following:
-        began = drain[0]["ended"]
-        ended = cause.at if failed else following[0]["began"]
-        drain[0]["result"] = "changed" if failed else drain[0]["result"]
-        steps.insert(number + 1, dict(step="reconfigure", began=began, ended=ended, seconds=round(ended - began, 3),
-                                      result="failed" if failed else "changed", parts=[]))
-
-
 def phases_of(timelines, failed):
     """The steps that all nodes take together, each from the first begin to the last end."""
     phases = {}
@@ -170,8 +156,6 @@ class Gatherer:
     def node(self, name):
         cause, record = self.causes[name], self.records[name]
         steps = steps_of(self.timelines[name], self.ends[name])
-        if self.run.kind == "reconfigure":
-            add_reconfigure(steps, cause)
         if record.rolled:
             result = "rolled"
         elif name in self.plan.get("done", []):

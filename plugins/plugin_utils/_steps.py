@@ -66,10 +66,11 @@ class StepsAction(PersistentAction):
             self.step = step
             self.aside(self.announce, dict(event="step", step=step))
 
-    def module(self, module, task_vars, /, title="", **arguments):
+    def module(self, module, task_vars, /, title="", tolerated=False, **arguments):
         """What a module of the collection returns; where it fails, so does the task.
 
         :arg title: what it does, in words, if it is not what the task does.
+        :arg tolerated: whether it may fail: that is an answer, too.
         """
         began = time.time()
 
@@ -77,6 +78,8 @@ class StepsAction(PersistentAction):
             return self._execute_module(module_name=f"shakenfist.rolling.{module}", module_args=arguments,
                                         task_vars=task_vars)
         answer = run() if module in ONCE else self.persist(run, task_vars)
+        if tolerated:
+            answer = dict(answer, failed=False)
         self.collect(answer)
         entry = self.aside(self.tell, module, began, arguments, answer)
         if answer.get("failed"):

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 from ansible.plugins.action import ActionBase
-from ansible_collections.shakenfist.rolling.plugins.action import failure, run, verify
+from ansible_collections.shakenfist.rolling.plugins.action import failure, run
 
 NODE = dict(name="one", ready_url="http://sf-2", api_unit="sf-api", database_unit="sf-database", gateways=["sf-1:1"],
             release=dict(version="0.8.0", name="0.8.0-old", rewritten=False))
@@ -181,17 +181,3 @@ def test_the_second_run_sees_nothing_of_the_first(cluster):
     assert cluster.fail("placed", node=NODE, target=NODE["release"], members=["sf-1"])["done"] == []
     assert cluster.act(run, "sf-2", state="seen")["node"]["cause"] == {}
     assert cluster.fail("others", "sf-1", nodes=["sf-2"])["lost"] == ["sf-2"]
-
-
-# ---- the verdict
-
-def test_a_node_is_judged(cluster):
-    node = dict(NODE, behind=[], release=dict(version="0.8.1", since=1.0))
-    good = cluster.act(verify, "sf-1", node=node, version="0.8.1")
-    assert good == dict(changed=False, msg="sf-1 runs 0.8.1", _ansible_verbose_always=True)
-    assert cluster.act(verify, "sf-1", node=node, version="0.8.2")["failed"]
-    look = dict(readiness=dict(ready=True, seen={}), units=dict(units={}), exceptions=dict(count=0, files=[]))
-    assert cluster.act(verify, "sf-1", node=node, version="0.8.1", **look) == dict(changed=False)
-    look["exceptions"] = dict(count=1, files=["a"])
-    assert "since 0.8.1 is active there are 1" in cluster.act(
-        verify, "sf-1", node=node, version="0.8.1", since=1.0, **look)["msg"]

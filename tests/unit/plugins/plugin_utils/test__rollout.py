@@ -146,7 +146,7 @@ def test_fit():
 def test_a_node_that_is_drained_twice_is_out_of_rotation_since_the_first():
     run = Run(PLAN)
     run.task("sf-1", "drain", "drain", "changed", 3)
-    run.task("sf-1", "reconfigure", "shell", "changed", 60)
+    run.task("sf-1", "reconfigure", "reconfigure", "changed", 60)
     run.task("sf-1", "drain", "drain", "changed", 3)
     run.task("sf-1", "gate", seconds=5)
     run.note("sf-1", rolled=True)

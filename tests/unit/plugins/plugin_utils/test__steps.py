@@ -109,6 +109,12 @@ def test_the_first_one_fails(run):
     assert result["title"] == "Wait for others" and result["timing"]["step"] == "quorum" and _steps.NOTED not in result
 
 
+def test_one_that_may_fail(run):
+    result, action = run(lambda self, task_vars: dict(said=self.module("ready_info", task_vars, tolerated=True)["msg"]),
+                         [dict(failed=True, msg="no")])
+    assert result["said"] == "no" and not result.get("failed") and action.said[0][1]["result"] == "ok"
+
+
 @pytest.mark.parametrize("problem", ["", "it is wrong"])
 def test_a_problem(run, problem):
     result, dummy = run(lambda self, task_vars: self.check(problem, "Look", stopped=True), [])
