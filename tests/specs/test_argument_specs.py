@@ -98,9 +98,7 @@ def test_every_entry_point_is_documented(role):
     for name, spec in entry_points(role).items():
         for key in ("short_description", "description", "version_added", "author"):
             assert spec.get(key), f"{name}: {key}"
-        assert set(spec["attributes"]) == {"check_mode", "diff_mode", "idempotent"}
-        for attribute in spec["attributes"].values():
-            assert attribute["support"] in ("full", "partial", "none", "N/A") and attribute["description"]
+        assert "attributes" not in spec, "of a role, ansible-core 2.20 shows none, and the versions before warn of it"
 
 
 def test_the_readme_tells_the_variables(role):
