@@ -4,8 +4,6 @@
 
 # This doc_fragment is private to the collection: it may change at any time, use it only from shakenfist.rolling.
 
-from __future__ import annotations
-
 
 class ModuleDocFragment:
 

@@ -6,8 +6,6 @@
 
 # The watcher that the module probe leaves behind. It lives for hours, so everything that it remembers is bounded.
 
-from __future__ import annotations
-
 import http.client
 import json
 import math
@@ -19,6 +17,7 @@ import ssl
 import threading
 import time
 from collections import Counter, deque
+from contextlib import suppress
 from urllib.parse import urlsplit
 
 from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError
@@ -217,10 +216,8 @@ class Request:
         """Wake the thread that waits for the answer. A socket's own timeout is for each read, not for all of it."""
         self.expired = True
         if self.sock is not None:
-            try:
+            with suppress(OSError):
                 socket.socket.shutdown(self.sock, socket.SHUT_RDWR)  # of TLS, too, without its farewell
-            except OSError:
-                pass
 
 
 class Numbers:
@@ -539,10 +536,8 @@ class Watcher:
             self.try_to_write()
             report = self.report(series=True)
         if self.stopper is not None:
-            try:
+            with suppress(OSError):  # the module has gone; what it wanted to know is in the file
                 self.stopper.sendall(json.dumps(dict(report=report)).encode())
-            except OSError:
-                pass  # the module has gone; what it wanted to know is in the file
 
 
 def boot_id():
@@ -559,19 +554,14 @@ def live(options, ready):
 
     :arg ready: called when it can be asked.
     """
-    try:
-        with open("/proc/self/comm", "w", encoding="ascii") as stream:
-            stream.write("rolling-probe")  # what ps and top show
-    except OSError:
-        pass
+    with suppress(OSError), open("/proc/self/comm", "w", encoding="ascii") as stream:
+        stream.write("rolling-probe")  # what ps and top show
     watcher = Watcher(options)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda which, dummy: watcher.end(f"it got signal {which}"))
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    try:
+    with suppress(FileNotFoundError):
         os.unlink(SOCKET)
-    except FileNotFoundError:
-        pass
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(SOCKET)
         listener.listen(16)

@@ -6,8 +6,6 @@
 
 # Versions as PEP 440 has them, without a library: a node may have none.
 
-from __future__ import annotations
-
 import re
 from collections import namedtuple
 

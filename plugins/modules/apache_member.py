@@ -3,8 +3,6 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-from __future__ import annotations
-
 DOCUMENTATION = r"""
 module: apache_member
 short_description: Take a member of a balancer of Apache out of rotation, or back
@@ -44,9 +42,7 @@ options:
     default: 0
   validate_certs: {type: bool, default: true, description: Whether the certificate of an V(https://) URL must be valid.}
 extends_documentation_fragment: [shakenfist.rolling.attributes, shakenfist.rolling.options.rotation]
-seealso:
-  - module: shakenfist.rolling.haproxy_server
-  - module: shakenfist.rolling.nginx_server
+seealso: [{module: shakenfist.rolling.haproxy_server}, {module: shakenfist.rolling.nginx_server}]
 """
 
 EXAMPLES = r"""

@@ -3,8 +3,6 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-from __future__ import annotations
-
 DOCUMENTATION = r"""
 module: drain
 short_description: Stop a service that drains by itself, and witness the drain
@@ -119,27 +117,9 @@ import signal
 import time
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.shakenfist.rolling.plugins.module_utils import _haproxy, _systemd
 from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError, wait_for
-from ansible_collections.shakenfist.rolling.plugins.module_utils._haproxy import (
-    HAPROXY_OPTIONS,
-    Haproxy,
-    Unreachable,
-    asks_http,
-    check_of,
-    describe_server,
-    hide_credentials,
-    is_up,
-)
 from ansible_collections.shakenfist.rolling.plugins.module_utils._readiness import ask_once, knock, split_url
-from ansible_collections.shakenfist.rolling.plugins.module_utils._systemd import (
-    GRACEFUL_TIMEOUT,
-    Systemd,
-    command_arguments,
-    describe,
-    graceful_timeout,
-    lasted,
-    short,
-)
 
 ENDED = ("inactive", "failed")
 # Seconds between two looks.
@@ -165,7 +145,7 @@ class Balancer:
     """
 
     def __init__(self, params):
-        self.haproxy = Haproxy(params["address"], BALANCER_WITHIN)
+        self.haproxy = _haproxy.Haproxy(params["address"], BALANCER_WITHIN)
         self.params = params
         self.place = f"{params['backend']}/{params['server']}"
         self.before = self.server = self.error = self.left_after = self.sessions_zero_after = self.pending = None
@@ -176,15 +156,15 @@ class Balancer:
     def look_before(self, path):
         """Look before the stop; raise if HAProxy would not notice it."""
         self.before = self.server = self.ask()
-        if not is_up(self.before):
+        if not _haproxy.is_up(self.before):
             self.left_after = 0.0
             self.sessions_zero_after = None if self.before["sessions"] else 0.0
             return
-        asks, check = asks_http(self.before), check_of(self.before)
+        asks, check = _haproxy.asks_http(self.before), _haproxy.check_of(self.before)
         if asks is None:
-            raise RollingError(f"HAProxy's last check of {self.place} is {describe_server(self.before)}, which does "
-                               f"not tell whether it asks {path}. Nothing was stopped; look again when HAProxy has "
-                               f"checked the server ({self.haproxy.shown})")
+            raise RollingError(f"HAProxy's last check of {self.place} is {_haproxy.describe_server(self.before)}, "
+                               f"which does not tell whether it asks {path}. Nothing was stopped; look again when "
+                               f"HAProxy has checked the server ({self.haproxy.shown})")
         if not asks:
             kind = f"HAProxy's check of {self.place} is {check}, it does not ask {path}"
             if not check:
@@ -210,7 +190,7 @@ class Balancer:
         if not server:
             return
         self.server = server
-        if is_up(server):
+        if _haproxy.is_up(server):
             self.left_after = None
         elif self.left_after is None:
             self.left_after = now
@@ -257,8 +237,9 @@ class Balancer:
         return ""
 
     def result(self):
-        return dict(balancer_before=describe_server(self.before), balancer=describe_server(self.server),
-                    balancer_left_after=self.left_after, sessions_zero_after=self.sessions_zero_after)
+        before, last = map(_haproxy.describe_server, (self.before, self.server))
+        return dict(balancer_before=before, balancer=last, balancer_left_after=self.left_after,
+                    sessions_zero_after=self.sessions_zero_after)
 
 
 def is_gunicorn(words):
@@ -272,10 +253,10 @@ class Drain:
 
     def __init__(self, module):
         self.module, self.params = module, module.params
-        self.systemd = Systemd(module.run_command)
-        self.name = short(self.params["unit"])
+        self.systemd = _systemd.Systemd(module.run_command)
+        self.name = _systemd.short(self.params["unit"])
         if self.params["haproxy"]:
-            hide_credentials(module, self.params["haproxy"]["address"])
+            _haproxy.hide_credentials(module, self.params["haproxy"]["address"])
         self.state = {}
         self.was_ready, self.undrained = False, ""
         self.balancer = self.answer = self.graceful = self.hurried = self.not_ready_after = self.stopped_after = None
@@ -288,7 +269,8 @@ class Drain:
     def look_before(self):
         """Look at the unit, and at what may end it by force."""
         state = self.look_at_unit()
-        self.graceful = graceful_timeout(command_arguments(state.get("ExecStart"), (GRACEFUL_TIMEOUT,)))
+        found = _systemd.command_arguments(state.get("ExecStart"), (_systemd.GRACEFUL_TIMEOUT,))
+        self.graceful = _systemd.graceful_timeout(found)
         return state
 
     def ask(self):
@@ -357,17 +339,18 @@ class Drain:
     def was_told(self):
         """Whether the balancer was told before, so that nothing was in flight when the unit was stopped."""
         if self.balancer:
-            return not self.balancer.before["sessions"] and (self.params["told"] or not is_up(self.balancer.before))
+            before = self.balancer.before
+            return not before["sessions"] and (self.params["told"] or not _haproxy.is_up(before))
         return self.params["told"]
 
     def complaint(self):
         """What went wrong, or an empty string."""
         if self.stopped_after is None:
             return (f"expected {self.name} to end within {self.params['timeout']:g} s of its stop; last seen: "
-                    f"{describe(self.state)}")
+                    f"{_systemd.describe(self.state)}")
         if self.state.get("Result") != "success":
             return (f"expected {self.name} to end by itself; systemd had to kill it or it failed after "
-                    f"{self.stopped_after:.1f} s: {describe(self.state)}. In-flight requests were cut")
+                    f"{self.stopped_after:.1f} s: {_systemd.describe(self.state)}. In-flight requests were cut")
         if self.undrained and not self.was_told():
             return (f"{self.undrained}. The balancer was not told, so requests may have failed. Tell it first: "
                     "-e drain_tell_first=true (docs/balancers.md)")
@@ -390,26 +373,26 @@ class Drain:
                          f"{self.name} was to be ended at once, but no process of gunicorn was found in it: it took "
                          f"its own {self.stopped_after:.1f} s")
         # By systemd's clock, which also knows of the time before an earlier run of this module was lost.
-        took = lasted(self.state, BEGIN, END) or self.stopped_after
+        took = _systemd.lasted(self.state, BEGIN, END) or self.stopped_after
         if self.graceful and took >= self.graceful:
             found.append(f"{self.name} took {took:.1f} s to stop, its graceful timeout is {self.graceful:g} s: "
                          "gunicorn has ended its workers by force, and cut the requests that they still served"
-                         f"{sessions}. For requests that take longer, raise {GRACEFUL_TIMEOUT} and TimeoutStopSec of "
-                         f"{self.name} (docs/upgrade.md, long requests)")
+                         f"{sessions}. For requests that take longer, raise {_systemd.GRACEFUL_TIMEOUT} and "
+                         f"TimeoutStopSec of {self.name} (docs/upgrade.md, long requests)")
         return found
 
     def watch_haproxy(self, balancer, path):
         try:
             balancer.look_before(path)
             self.balancer = balancer
-        except Unreachable as exc:
+        except _haproxy.Unreachable as exc:
             self.module.warn(f"{exc.message}. Whether it marks {balancer.place} down is not witnessed")
 
     def act(self):
         path, haproxy = split_url(self.params["url"])[2], self.params["haproxy"]
         balancer = Balancer(haproxy) if haproxy else None
         state = self.look_before()
-        before = describe(state)
+        before = _systemd.describe(state)
         if state.get("LoadState") != "loaded":
             raise RollingError(f"there is no unit {self.name} on this node: {before}")
         if state["ActiveState"] in ENDED:
@@ -421,10 +404,10 @@ class Drain:
         if self.module.check_mode:
             after = "inactive (dead)"
             if self.balancer:
-                result["balancer_before"] = describe_server(balancer.before)
+                result["balancer_before"] = _haproxy.describe_server(balancer.before)
         else:
             self.stop()
-            after = describe(self.state)
+            after = _systemd.describe(self.state)
             result.update(state=after, not_ready_after=self.not_ready_after, stopped_after=self.stopped_after,
                           concerns=self.concerns(), **(self.balancer.result() if self.balancer else {}))
             for concern in result["concerns"]:
@@ -444,7 +427,7 @@ def main():
             timeout=dict(type="float", default=90),
             told=dict(type="bool", default=False),
             cut_short=dict(type="bool", default=False),
-            haproxy=dict(type="dict", options=dict(**HAPROXY_OPTIONS, server=dict(type="str", required=True))),
+            haproxy=dict(type="dict", options=dict(**_haproxy.HAPROXY_OPTIONS, server=dict(type="str", required=True))),
         ),
         supports_check_mode=True,
     )

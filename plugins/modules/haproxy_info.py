@@ -3,8 +3,6 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-from __future__ import annotations
-
 DOCUMENTATION = r"""
 module: haproxy_info
 short_description: Ask HAProxy what it says of the servers of a backend
@@ -38,9 +36,7 @@ options:
     default: false
 extends_documentation_fragment:
   [shakenfist.rolling.attributes.info, shakenfist.rolling.options.haproxy, shakenfist.rolling.options.wait]
-seealso:
-  - module: shakenfist.rolling.haproxy_server
-  - module: shakenfist.rolling.drain
+seealso: [{module: shakenfist.rolling.haproxy_server}, {module: shakenfist.rolling.drain}]
 """
 
 EXAMPLES = r"""
@@ -85,17 +81,8 @@ waited: {type: float, returned: always, description: "How long that took, in sec
 import time
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.shakenfist.rolling.plugins.module_utils import _haproxy
 from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError, conclude, wait_for
-from ansible_collections.shakenfist.rolling.plugins.module_utils._haproxy import (
-    HAPROXY_OPTIONS,
-    Haproxy,
-    UnknownName,
-    asks_http,
-    check_of,
-    describe_server,
-    hide_credentials,
-    is_up,
-)
 
 # Seconds between two looks, and for which one look may wait for an answer.
 INTERVAL, ANSWER_WITHIN = 0.2, 5.0
@@ -121,14 +108,18 @@ class Watch:
             self.servers = {name: servers[name] for name in names if name in servers}
             self.haproxy.require(self.params["backend"], servers, names)
             if not names:
-                raise UnknownName(f"the backend {self.params['backend']} of HAProxy {self.haproxy.shown} has no server")
+                raise _haproxy.UnknownName(f"the backend {self.params['backend']} of HAProxy {self.haproxy.shown} has "
+                                           "no server")
         except RollingError as exc:
             self.error = exc
-            self.reachable = self.reachable or isinstance(exc, UnknownName)
-        return isinstance(self.error, UnknownName) or not self.problems()
+            self.reachable = self.reachable or isinstance(exc, _haproxy.UnknownName)
+        return isinstance(self.error, _haproxy.UnknownName) or not self.problems()
 
     def place(self, name):
         return f"{self.params['backend']}/{name}"
+
+    def says(self, name):
+        return _haproxy.describe_server(self.servers[name])
 
     def wrong_state(self):
         """The names of the servers that are not as expected."""
@@ -140,25 +131,24 @@ class Watch:
         # For those that are expected to be down, no check is not an excuse: they still get requests.
         if self.params["checked"] and self.params["expect"] == "up" and server["status"] == "no check":
             return False
-        return is_up(server)
+        return _haproxy.is_up(server)
 
     def wrong_check(self):
         """What is wrong with the checks, one sentence for each server."""
         words = []
         for name, server in self.servers.items() if self.params["checked"] else ():
-            asks = asks_http(server)
-            if asks is None and is_up(server):
-                words.append(f"the check of {self.place(name)} is {check_of(server)}, which does not tell whether it "
-                             "asks /readyz")
+            asks, check = _haproxy.asks_http(server), _haproxy.check_of(server)
+            if asks is None and _haproxy.is_up(server):
+                words.append(f"the check of {self.place(name)} is {check}, which does not tell whether it asks /readyz")
             elif asks is False:
-                kind = f"is {check_of(server)}, it does not ask /readyz" if check_of(server) else "is none"
+                kind = f"is {check}, it does not ask /readyz" if check else "is none"
                 words.append(f"the check of {self.place(name)} {kind}: use `option httpchk GET /readyz` in the backend "
                              "and `check` in the line of the server")
         return words
 
     def problems(self):
-        words = [f"HAProxy {self.haproxy.shown} says {describe_server(self.servers[name])} for {self.place(name)}, "
-                 f"expected {self.wanted()}" for name in self.wrong_state()]
+        words = [f"HAProxy {self.haproxy.shown} says {self.says(name)} for {self.place(name)}, expected {self.wanted()}"
+                 for name in self.wrong_state()]
         words += self.wrong_check()
         return ([self.error.message] if self.error else []) + words
 
@@ -168,15 +158,14 @@ class Watch:
     def complaint(self):
         """What is wrong, in words, after waiting for it."""
         within = f"within {self.params['timeout']:g} s"
-        if isinstance(self.error, UnknownName):
+        if isinstance(self.error, _haproxy.UnknownName):
             return self.error.message
         if self.error:
             return f"expected HAProxy {self.haproxy.shown} to answer {within}; last seen: {self.error.message}"
         wrong, checks = self.wrong_state(), self.wrong_check()
         if not wrong:
             return f"expected checks of layer 7 from HAProxy {self.haproxy.shown} {within}: {'; '.join(checks)}"
-        seen = "; ".join((f"{self.place(name)} " if len(wrong) > 1 else "") + describe_server(self.servers[name])
-                         for name in wrong)
+        seen = "; ".join((f"{self.place(name)} " if len(wrong) > 1 else "") + self.says(name) for name in wrong)
         words = (f"expected HAProxy {self.haproxy.shown} to say {self.wanted()} for "
                  f"{', '.join(self.place(name) for name in wrong)} {within}; last seen: {seen}")
         return ". And ".join([words, *checks])
@@ -184,7 +173,7 @@ class Watch:
 
 def ask(params):
     begin = time.monotonic()
-    watch = Watch(Haproxy(params["address"], min(ANSWER_WITHIN, params["timeout"] or ANSWER_WITHIN)), params)
+    watch = Watch(_haproxy.Haproxy(params["address"], min(ANSWER_WITHIN, params["timeout"] or ANSWER_WITHIN)), params)
     wait_for(watch.look, params["timeout"], INTERVAL)
     result = dict(reachable=watch.reachable, problems=watch.problems(), servers=watch.servers,
                   waited=round(time.monotonic() - begin, 3))
@@ -196,7 +185,7 @@ def ask(params):
 def main():
     module = AnsibleModule(
         argument_spec=dict(
-            **HAPROXY_OPTIONS,
+            **_haproxy.HAPROXY_OPTIONS,
             servers=dict(type="list", elements="str"),
             expect=dict(type="str", choices=["any", "up", "down"], default="any"),
             checked=dict(type="bool", default=False),
@@ -204,7 +193,7 @@ def main():
         ),
         supports_check_mode=True,
     )
-    hide_credentials(module, module.params["address"])
+    _haproxy.hide_credentials(module, module.params["address"])
     conclude(module, lambda: ask(module.params))
 
 

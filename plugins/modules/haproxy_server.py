@@ -3,8 +3,6 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-from __future__ import annotations
-
 DOCUMENTATION = r"""
 module: haproxy_server
 short_description: Take a server of HAProxy out of rotation, or back
@@ -54,14 +52,8 @@ sessions: {type: int, returned: when HAProxy was asked successfully, description
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.shakenfist.rolling.plugins.module_utils import _rotation
+from ansible_collections.shakenfist.rolling.plugins.module_utils import _haproxy, _rotation
 from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError, wait_for
-from ansible_collections.shakenfist.rolling.plugins.module_utils._haproxy import (
-    HAPROXY_OPTIONS,
-    Haproxy,
-    describe_server,
-    hide_credentials,
-)
 
 # HAProxy does as it is told at once; this is for a busy one.
 SET_WITHIN = 2.0
@@ -73,7 +65,7 @@ class Server(_rotation.Member):
     undone = ("drain", "maint")
 
     def __init__(self, params):
-        self.haproxy = Haproxy(params["address"])
+        self.haproxy = _haproxy.Haproxy(params["address"])
         self.names = params["backend"], params["server"]
         self.place, self.balancer = "/".join(self.names), f"HAProxy {self.haproxy.shown}"
         self.seen = {}
@@ -94,14 +86,14 @@ class Server(_rotation.Member):
         if not wait_for(lambda: (self.look().state == "ready") == (state == "ready"), SET_WITHIN, _rotation.INTERVAL):
             why = f"; it tracks {self.seen['tracks']}: set that one" if self.seen["tracks"] else ""
             raise RollingError(f"expected {self.balancer} to have {self.place} as {state}; last seen: {self.state}, "
-                               f"{describe_server(self.seen)}{why}")
+                               f"{_haproxy.describe_server(self.seen)}{why}")
 
 
 def main():
     module = AnsibleModule(
-        argument_spec=dict(**HAPROXY_OPTIONS, server=dict(type="str", required=True), **_rotation.OPTIONS),
+        argument_spec=dict(**_haproxy.HAPROXY_OPTIONS, server=dict(type="str", required=True), **_rotation.OPTIONS),
         supports_check_mode=True)
-    hide_credentials(module, module.params["address"])
+    _haproxy.hide_credentials(module, module.params["address"])
     _rotation.rotate(module, lambda: Server(module.params))
 
 

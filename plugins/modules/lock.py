@@ -3,8 +3,6 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-from __future__ import annotations
-
 DOCUMENTATION = r"""
 module: lock
 short_description: Let only one run at a time touch a cluster
@@ -113,20 +111,11 @@ import fcntl
 import json
 import os
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.shakenfist.rolling.plugins.module_utils import _lock
 from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError, conclude
-from ansible_collections.shakenfist.rolling.plugins.module_utils._lock import (
-    LATEST,
-    WHO,
-    ago,
-    describe,
-    ran_out,
-    read,
-    told,
-    who,
-)
 
 # What the lock says of a run that waits, before what it will do then.
 PAUSED = "paused, next: "
@@ -157,10 +146,8 @@ def write(path, lock):
             os.fsync(handle.fileno())
         os.replace(part, path)
     except OSError as exc:
-        try:
+        with suppress(OSError):
             os.unlink(part)
-        except OSError:
-            pass
         raise RollingError(f"cannot write the lock {path}: {exc.strerror}") from exc
 
 
@@ -169,8 +156,8 @@ def conflict(path, lock, now):
     if not lock:
         return (f"the cluster is locked, but {path} cannot be read, so nobody knows by whom. If no other roll is under "
                 "way: add -e lock_takeover=true")
-    return (f"the cluster is locked: {describe(lock, now)}. Wait until that run has ended. If it is certain that it is "
-            "gone: add -e lock_takeover=true")
+    return (f"the cluster is locked: {_lock.describe(lock, now)}. Wait until that run has ended. If it is certain that "
+            "it is gone: add -e lock_takeover=true")
 
 
 def may_take(lock, params, now):
@@ -179,11 +166,12 @@ def may_take(lock, params, now):
         return "lock_takeover was set"
     if lock and params["dead"] and lock["run"] == params["dead"]:
         return f"its process {lock['pid']} on {lock['host']} is gone"
-    if lock and ran_out(lock, now) and lock["renewed"] > now:
-        return f"its clock was set back: it was renewed {ago(lock['renewed'] - now)} in the future"
-    if lock and ran_out(lock, now):
-        return f"its lease ran out, it was renewed {ago(now - lock['renewed'])} ago and holds {ago(lock['lease'])}"
-    return ""
+    if not lock or not _lock.ran_out(lock, now):
+        return ""
+    age = now - lock["renewed"]
+    if age < 0:
+        return f"its clock was set back: it was renewed {_lock.ago(-age)} in the future"
+    return f"its lease ran out, it was renewed {_lock.ago(age)} ago and holds {_lock.ago(lock['lease'])}"
 
 
 def hold(module, lock, now):
@@ -197,11 +185,11 @@ def hold(module, lock, now):
         why = may_take(lock, params, now)
         if not why:
             raise RollingError(conflict(params["path"], lock, now), lock=lock)
-        module.warn(f"The lock of {who(lock) if lock else 'somebody unknown'} was taken over: {why}.")
+        module.warn(f"The lock of {_lock.who(lock) if lock else 'somebody unknown'} was taken over: {why}.")
         if lock.get("request"):
             module.warn(f"That run was asked to {lock['request']['want']}; this one is not, ask again if it ought to "
-                        f"be. {told(lock['request'], now)['words']}")
-    new = {key: params["holder"][key] for key in WHO}
+                        f"be. {_lock.told(lock['request'], now)['words']}")
+    new = {key: params["holder"][key] for key in _lock.WHO}
     before = lock if mine else dict(since=now, doing="", request=None)
     request = before.get("request")
     doing = params["doing"] or before["doing"]
@@ -212,7 +200,7 @@ def hold(module, lock, now):
     if not module.check_mode:
         write(params["path"], new)
     result = dict(changed=not mine, lock=new)
-    return dict(result, request=told(request, now)) if params["state"] == "renewed" else result
+    return dict(result, request=_lock.told(request, now)) if params["state"] == "renewed" else result
 
 
 def free(module, lock):
@@ -246,7 +234,7 @@ def ask(module, lock, now):
         lock = dict(lock, request=request)
         if not module.check_mode:
             write(params["path"], lock)
-    return dict(changed=request != before and not gone, lock=lock, request=told(request, now),
+    return dict(changed=request != before and not gone, lock=lock, request=_lock.told(request, now),
                 msg=outcome(module, lock, before, gone, now))
 
 
@@ -255,11 +243,11 @@ def outcome(module, lock, before, gone, now):
     params, want = module.params, module.params["request"]
     if not lock:
         return f"No upgrade is running: there is no lock {params['path']}. Nothing was set."
-    run = f"{who(lock)} (renewed {ago(now - lock['renewed'])} ago, doing: {lock['doing'] or 'not said'})"
+    run = f"{_lock.who(lock)} (renewed {_lock.ago(now - lock['renewed'])} ago, doing: {lock['doing'] or 'not said'})"
     if gone:
         return (f"No upgrade is running: the process of {run} is gone, the next roll takes its lock over. Nothing was "
                 "set.")
-    said = told(before, now)
+    said = _lock.told(before, now)
     if want == "resume" and not before:
         return f"{run} was not asked to pause or to stop: it goes on."
     if before and before["want"] == want:
@@ -275,10 +263,10 @@ def act(module):
     path, state, lease = (module.params[name] for name in ("path", "state", "lease"))
     if not (module.params["holder"] or {}).get("run"):
         raise RollingError("nobody said who asks for the lock: call shakenfist.rolling.lock as a task of a playbook")
-    if not 0 < lease < LATEST:
+    if not 0 < lease < _lock.LATEST:
         raise RollingError(f"lease is {lease}: give seconds, more than 0, such as 1800")
     with alone(path):
-        lock = read(path)
+        lock = _lock.read(path)
         if state == "free":
             return free(module, lock)
         return (ask if state == "requested" else hold)(module, lock, time.time())

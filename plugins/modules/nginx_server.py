@@ -3,8 +3,6 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-from __future__ import annotations
-
 DOCUMENTATION = r"""
 module: nginx_server
 short_description: Take a server of an upstream of nginx out of rotation, or back
@@ -50,9 +48,7 @@ extends_documentation_fragment: [shakenfist.rolling.attributes, shakenfist.rolli
 attributes:
   check_mode:
     details: The configuration is tested as it is.
-seealso:
-  - module: shakenfist.rolling.apache_member
-  - module: shakenfist.rolling.haproxy_server
+seealso: [{module: shakenfist.rolling.apache_member}, {module: shakenfist.rolling.haproxy_server}]
 """
 
 EXAMPLES = r"""

@@ -3,8 +3,6 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-from __future__ import annotations
-
 DOCUMENTATION = r"""
 module: probe
 short_description: Watch in the background whether URLs are served, and read what was seen
@@ -181,15 +179,8 @@ from pathlib import Path
 from threading import Timer
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.shakenfist.rolling.plugins.module_utils import _probe
 from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError, conclude
-from ansible_collections.shakenfist.rolling.plugins.module_utils._probe import (
-    SOCKET,
-    STATE,
-    Request,
-    Target,
-    boot_id,
-    live,
-)
 
 # Seconds for a watcher to answer.
 PATIENCE = 10
@@ -306,7 +297,7 @@ def talk(question, more=0):
         connection.settimeout(PATIENCE + more)
         data = b""
         try:
-            connection.connect(SOCKET)
+            connection.connect(_probe.SOCKET)
             connection.sendall(json.dumps(question).encode() + b"\n")
             while True:
                 piece = connection.recv(65536)
@@ -327,7 +318,7 @@ def talk(question, more=0):
 def last_state():
     """What the watcher has written last, None if nothing."""
     try:
-        with open(os.open(STATE, os.O_RDONLY | os.O_NOFOLLOW), encoding="ascii") as stream:
+        with open(os.open(_probe.STATE, os.O_RDONLY | os.O_NOFOLLOW), encoding="ascii") as stream:
             return json.load(stream)
     except (OSError, ValueError):
         return None
@@ -340,7 +331,7 @@ def gone(state):
     report = state["report"]
     if report["running"]:
         report["running"] = False
-        report["ended"] = ("the machine was rebooted" if state["boot"] != boot_id() else
+        report["ended"] = ("the machine was rebooted" if state["boot"] != _probe.boot_id() else
                            "it was killed or died; journalctl -k says whether the memory ran out")
     return report
 
@@ -383,7 +374,7 @@ def become_watcher(options, ready):
             os.dup2(nothing, handle)
         os.dup2(ready, 3)
         os.closerange(4, OPEN_FILES)
-        live(options, lambda: say("ok"))
+        _probe.live(options, lambda: say("ok"))
     except Exception as exc:
         try:
             say(f"{type(exc).__name__}: {exc}")
@@ -411,7 +402,7 @@ def first_answers(options):
     """Ask each URL once."""
     complaints = []
     for url in options["urls"]:
-        request = Request(Target(url, options), fresh=True)
+        request = _probe.Request(_probe.Target(url, options), fresh=True)
         timer = Timer(options["timeout"], request.expire)
         timer.start()
         failure = request.ask()
@@ -444,7 +435,7 @@ def running(params, options):
 def started(module, options):
     params = module.params
     for url in options["urls"]:
-        Target(url, options).check()
+        _probe.Target(url, options).check()
     with inside(params, create=not module.check_mode) as remove:
         report = running(params, options) if remove else None
         if report is not None:

@@ -3,8 +3,6 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-from __future__ import annotations
-
 DOCUMENTATION = r"""
 module: ready_info
 short_description: Ask readiness URLs whether their servers are ready
@@ -66,17 +64,13 @@ import glob
 import time
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.shakenfist.rolling.plugins.module_utils import _readiness
 from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError, conclude, wait_for
-from ansible_collections.shakenfist.rolling.plugins.module_utils._readiness import (
-    all_ready,
-    ask_once,
-    describe,
-    split_url,
-)
 from ansible_collections.shakenfist.rolling.plugins.module_utils._systemd import Systemd, short
 
 # For how many seconds the connections of a round to one URL, all together, may keep the module waiting.
 ANSWER_WITHIN = 5
+
 
 def worker_count(pid):
     """How many processes below C(pid) have no child: the workers, whether C(pid) is gunicorn or a shell around it."""
@@ -112,7 +106,7 @@ class Watch:
         if self.minimum > len(params["urls"]):
             raise RollingError(f"minimum is {self.minimum}, but there are only {len(params['urls'])} URLs")
         for url in params["urls"]:
-            split_url(url)
+            _readiness.split_url(url)
         self.systemd = Systemd(module.run_command)
         self.connections = params["connections"]
         self.streak = dict.fromkeys(params["urls"], 0)
@@ -125,8 +119,8 @@ class Watch:
             pid = int(self.systemd.show([name])[name].get("MainPID") or 0)
             self.connections = max(self.params["connections"], 2 * worker_count(pid) if pid else 1)
         for url in self.streak:
-            self.answers[url] = ask_once(url, self.connections, ANSWER_WITHIN)
-            self.streak[url] = self.streak[url] + 1 if all_ready(self.answers[url]) else 0
+            self.answers[url] = _readiness.ask_once(url, self.connections, ANSWER_WITHIN)
+            self.streak[url] = self.streak[url] + 1 if _readiness.all_ready(self.answers[url]) else 0
         return self.count() >= self.minimum
 
     def is_ready(self, url):
@@ -137,7 +131,8 @@ class Watch:
 
     def complaint(self):
         """What is wrong, in words."""
-        waiting = [f"{url} answered {describe(self.answers[url])}" for url in self.streak if not self.is_ready(url)]
+        waiting = [f"{url} answered {_readiness.describe(answers)}" for url, answers in self.answers.items()
+                   if not self.is_ready(url)]
         rounds, how = self.params["rounds"], ""
         if rounds > 1 or self.connections > 1:
             how = f", {rounds} times in a row over {self.connections} connections at once,"
@@ -154,7 +149,7 @@ def ask(module):
         time.sleep(params["interval"])
     ready = wait_for(watch.round, params["timeout"], params["interval"])
     result = dict(ready=ready, count=watch.count(), connections=watch.connections,
-                  seen={url: dict(ready=watch.is_ready(url), answers=describe(answers))
+                  seen={url: dict(ready=watch.is_ready(url), answers=_readiness.describe(answers))
                         for url, answers in watch.answers.items()}, waited=round(time.monotonic() - begin, 3))
     if params["timeout"] and not ready:
         raise RollingError(watch.complaint(), **result)

@@ -3,8 +3,6 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-from __future__ import annotations
-
 DOCUMENTATION = r"""
 module: release
 short_description: Stage or activate a release directory, or upgrade in place
@@ -107,24 +105,9 @@ import tempfile
 from contextlib import contextmanager
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.shakenfist.rolling.plugins.module_utils import _release
 from ansible_collections.shakenfist.rolling.plugins.module_utils._common import FULL, RollingError, free_space, size
 from ansible_collections.shakenfist.rolling.plugins.module_utils._identity import MARKER, as_marked, mark, rewritten
-from ansible_collections.shakenfist.rolling.plugins.module_utils._release import (
-    LOCK,
-    PIP_OPTIONS,
-    PREVIOUS,
-    Pip,
-    canonical,
-    check_lock,
-    conclude_pip,
-    distributions,
-    exclusively,
-    hide_credentials,
-    inspect,
-    installed,
-    pick,
-    require_pip,
-)
 from ansible_collections.shakenfist.rolling.plugins.module_utils._wheels import digests_in_folder
 
 AT_FDCWD = -100
@@ -206,7 +189,7 @@ def adopt(run, params, target):
     :returns: the directory that the plain virtualenv has become.
     """
     path = params["path"]
-    found = inspect(run, path, params["distribution"])
+    found = _release.inspect(run, path, params["distribution"])
     adopted = free_name(params, found)
     mark(path, found, os.path.basename(adopted))
     with remembered(os.path.dirname(target), adopted, None):
@@ -239,7 +222,7 @@ def rename(params, found, name):
     # Not the marker: without it, another build of the same version would pass for what the old name says.
     forget(active, NOTES)
     mark(active, found, os.path.basename(name))
-    previous = os.path.join(releases, PREVIOUS)
+    previous = os.path.join(releases, _release.PREVIOUS)
     follows = os.path.islink(previous) and os.path.realpath(previous) == active
     # It leads to itself, until the exchange puts it in the place of the directory. Then it leads to that.
     link(name, name)
@@ -255,7 +238,7 @@ def rename(params, found, name):
 @contextmanager
 def remembered(releases, previous, target):
     """Keep in C(.previous) where to go back to, around the swap to C(target). Going back there forgets it."""
-    path = os.path.join(releases, PREVIOUS)
+    path = os.path.join(releases, _release.PREVIOUS)
     before = os.readlink(path) if os.path.islink(path) else None
     going_back = before is not None and os.path.realpath(path) == target
     if not going_back:
@@ -281,7 +264,7 @@ def look_again(module):
     if as_marked(os.path.realpath(params["path"])):
         return "", None
     try:
-        found = inspect(module.run_command, params["path"], params["distribution"])
+        found = _release.inspect(module.run_command, params["path"], params["distribution"])
     except RollingError:
         return "", None
     return other_name(module, found), found
@@ -361,8 +344,8 @@ def no_space(params):
 
 def check_request(params):
     """Refuse a lock that is not one of the release."""
-    check_lock(params["lock"])
-    wanted = pick(params["lock"], params["distribution"])
+    _release.check_lock(params["lock"])
+    wanted = _release.pick(params["lock"], params["distribution"])
     if not wanted or wanted["version"] != params["version"]:
         held = wanted["version"] if wanted else "(not at all)"
         raise RollingError(f"the lock holds {params['distribution']} {held}, not {params['version']}: "
@@ -375,7 +358,7 @@ def install(module, root, **options):
     :returns: what pip installed.
     """
     params = module.params
-    pip = Pip(module, root, **options)
+    pip = _release.Pip(module, root, **options)
     source = []
     if params["wheelhouse"]:
         if not os.path.isdir(params["wheelhouse"]):
@@ -385,11 +368,11 @@ def install(module, root, **options):
             source.append("--no-index")
     # What is installed and good enough stays, whether the lock names it or not.
     report = pip.install(["--upgrade-strategy", "only-if-needed", *source, *pip.locked(params["lock"])])
-    found = inspect(module.run_command, root, params["distribution"])
+    found = _release.inspect(module.run_command, root, params["distribution"])
     if found["version"] != params["version"]:
         raise RollingError(f"{root} holds {params['distribution']} {found['version']} after pip, "
                            f"not {params['version']}")
-    return installed(report)
+    return _release.installed(report)
 
 
 def forget(root, names=tuple(NOT_CLONED)):
@@ -414,14 +397,14 @@ def build(module, clone, **options):
         raise RollingError(f"cannot clone {params['path']}",
                            pip_output="\n".join((lines[:3] if more else lines) + more))
     forget(clone)
-    if inspect(module.run_command, clone, params["distribution"])["version"] == params["version"]:
+    if _release.inspect(module.run_command, clone, params["distribution"])["version"] == params["version"]:
         # Another build of the same version. pip would take it for the one that the lock means, and leave it.
-        Pip(module, clone, **options).run("uninstall", ["--yes", params["distribution"]])
+        _release.Pip(module, clone, **options).run("uninstall", ["--yes", params["distribution"]])
     packages = install(module, clone, **options)
     # Of an installer that does not go by the link, scripts of the clone would run what the active release holds.
     for old in (clone, active):
         correct_shebangs(os.path.join(clone, "bin"), old, params["path"])
-    mark(clone, inspect(module.run_command, clone, params["distribution"]), params["name"])
+    mark(clone, _release.inspect(module.run_command, clone, params["distribution"]), params["name"])
     return packages
 
 
@@ -431,7 +414,7 @@ def staged_already(module, target):
     # A link of its name is what is left of an adoption.
     if os.path.islink(target) or not os.path.isdir(target):
         return False
-    staged = inspect(module.run_command, target, params["distribution"])
+    staged = _release.inspect(module.run_command, target, params["distribution"])
     remove = f"remove it with rm -r {target}"
     if staged["version"] != params["version"]:
         raise RollingError(f"it holds {params['distribution']} {staged['version']}, not {params['version']}: {remove}")
@@ -445,7 +428,7 @@ def make_way(params, target):
     """Remove a link that has the name of a release directory, which an interrupted adoption may have left."""
     if not os.path.islink(target):
         return
-    for path in (params["path"], os.path.join(os.path.dirname(target), PREVIOUS)):
+    for path in (params["path"], os.path.join(os.path.dirname(target), _release.PREVIOUS)):
         if os.path.islink(path) and os.readlink(path) == target:
             link(os.path.realpath(path), path, os.lstat(path).st_mtime_ns)
     os.unlink(target)
@@ -458,7 +441,7 @@ def stage(module, target):
 
     def look():
         """What is active, what it is to be called, and whether there is nothing to build."""
-        found = inspect(module.run_command, params["path"], params["distribution"])
+        found = _release.inspect(module.run_command, params["path"], params["distribution"])
         name = other_name(module, found, target)
         in_the_way = name and os.path.realpath(params["path"]) == target
         return found, name, not in_the_way and staged_already(module, target)
@@ -470,7 +453,7 @@ def stage(module, target):
     if not result["changed"]:
         return result
     if not staged:
-        require_pip(found, params["path"])
+        _release.require_pip(found, params["path"])
         result["packages"] = []
     result["diff"] = dict(before=f"{active}: {release}\n" if name else "",
                           after=(f"{name}: {release}\n" if name else "")
@@ -481,7 +464,7 @@ def stage(module, target):
     os.makedirs(params["releases"], mode=0o755, exist_ok=True)
     check_file_system(params["path"], params["releases"])
     clone = os.path.join(params["releases"], f".{params['name']}.partial")
-    with exclusively(params["releases"]) as handle:
+    with _release.exclusively(params["releases"]) as handle:
         # Another one may have staged it while this one waited.
         found, name, staged = look()
         result["renamed"] = name
@@ -505,10 +488,10 @@ def upgrade(module, path):
     """Make sure that the active virtualenv C(path) itself holds what the lock says."""
     params = module.params
     check_request(params)
-    found = inspect(module.run_command, path, params["distribution"])
-    require_pip(found, path)
-    present = distributions(module.run_command, path)
-    before = {one["name"]: present.get(canonical(one["name"]), {}).get("version") for one in params["lock"]}
+    found = _release.inspect(module.run_command, path, params["distribution"])
+    _release.require_pip(found, path)
+    present = _release.distributions(module.run_command, path)
+    before = {one["name"]: present.get(_release.canonical(one["name"]), {}).get("version") for one in params["lock"]}
     # As pip sees it: 6.0+debian1 is good enough for ==6.0.
     other = [one for one in params["lock"]
              if one["version"] not in (before[one["name"]], (before[one["name"]] or "").split("+")[0])]
@@ -543,16 +526,16 @@ def main():
             releases=dict(type="path"),
             distribution=dict(type="str", required=True),
             version=dict(type="str"),
-            lock=LOCK,
+            lock=_release.LOCK,
             wheelhouse=dict(type="path"),
-            **PIP_OPTIONS,
+            **_release.PIP_OPTIONS,
         ),
         required_if=[("state", "staged", ("name", "releases", "version", "lock")),
                      ("state", "active", ("name", "releases")),
                      ("state", "in_place", ("version", "lock"))],
         supports_check_mode=True,
     )
-    hide_credentials(module)
+    _release.hide_credentials(module)
     # With a slash at its end a link would look like the directory that it leads to.
     module.params["path"] = module.params["path"].rstrip("/")
     state, name = module.params["state"], module.params["name"]
@@ -563,7 +546,7 @@ def main():
         target = os.path.join(os.path.realpath(module.params["releases"]), name)
     intent = f"cannot {dict(staged='stage', active='activate', in_place='upgrade')[state]} {target}"
     act = dict(staged=stage, active=activate, in_place=upgrade)[state]
-    conclude_pip(module, intent, lambda: explained(module, state, act, target), module.params["path"])
+    _release.conclude_pip(module, intent, lambda: explained(module, state, act, target), module.params["path"])
 
 
 if __name__ == "__main__":

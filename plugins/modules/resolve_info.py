@@ -3,8 +3,6 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-from __future__ import annotations
-
 DOCUMENTATION = r"""
 module: resolve_info
 short_description: Resolve a release into a lock of exact versions with digests
@@ -148,28 +146,9 @@ import tarfile
 from urllib.parse import urlsplit
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.shakenfist.rolling.plugins.module_utils import _release, _wheels
 from ansible_collections.shakenfist.rolling.plugins.module_utils._common import FULL, RollingError
-from ansible_collections.shakenfist.rolling.plugins.module_utils._release import (
-    PIP_OPTIONS,
-    Pip,
-    canonical,
-    conclude_pip,
-    distributions,
-    hide_credentials,
-    inspect,
-    installed,
-    is_sdist,
-    pick,
-    require_pip,
-)
 from ansible_collections.shakenfist.rolling.plugins.module_utils._version import version_key
-from ansible_collections.shakenfist.rolling.plugins.module_utils._wheels import (
-    digest_of_file,
-    digests_in_folder,
-    digests_in_tar,
-    unpack_tar,
-    write_tar,
-)
 
 # What pip compares by meaning (PEP 440). Distributions of the operating system may have versions of another kind.
 PLAIN_VERSION = r"(\d+!)?\d+(\.\d+)*((a|b|rc)\d+)?(\.post\d+)?(\.dev\d+)?(\+[a-z0-9.]+)?"
@@ -183,21 +162,21 @@ BRIEFLY = ["--retries", "1", "--timeout", "10"]
 
 
 def by_name(packages):
-    return {canonical(package["name"]): package for package in packages}
+    return {_release.canonical(package["name"]): package for package in packages}
 
 
 def names_in(requirements):
     """The normalized names of requirements, without those that only an extra asks for."""
     matches = [re.match(r"[A-Za-z0-9][A-Za-z0-9._-]*", line.strip()) for line in requirements
                if not re.search(r";.*\bextra\b", line)]
-    return {canonical(match.group()) for match in matches if match}
+    return {_release.canonical(match.group()) for match in matches if match}
 
 
 def needed(present, report, packages):
     """The installed distributions that the release needs, however indirectly, and that pip would leave as they are."""
-    changing = {canonical(item["metadata"]["name"]): item["metadata"].get("requires_dist", [])
+    changing = {_release.canonical(item["metadata"]["name"]): item["metadata"].get("requires_dist", [])
                 for item in report.get("install", [])}
-    left, seen = {canonical(name) for name in packages} | set(changing), set()
+    left, seen = {_release.canonical(name) for name in packages} | set(changing), set()
     while left:
         name = left.pop()
         seen.add(name)
@@ -222,7 +201,7 @@ class Shelf:
         if archive:
             self.given = os.path.join(module.tmpdir, "given")
             os.mkdir(self.given)
-            unpack_tar(archive, digests_in_tar(archive), self.given)
+            _wheels.unpack_tar(archive, _wheels.digests_in_tar(archive), self.given)
 
     def where(self, index=True):
         """The arguments for pip."""
@@ -235,14 +214,14 @@ class Shelf:
         :arg spare: takes the names of those that could not be built; without it that is an error.
         """
         packages = []
-        for item, package in zip(report.get("install", []), installed(report)):
-            if is_sdist(item):
+        for item, package in zip(report.get("install", []), _release.installed(report)):
+            if _release.is_sdist(item):
                 try:
                     package = dict(package, sha256=self.build(package, where))
                 except RollingError:
                     if spare is None:
                         raise
-                    spare.append(canonical(package["name"]))
+                    spare.append(_release.canonical(package["name"]))
                     continue
             packages.append(package)
         return packages
@@ -258,7 +237,7 @@ class Shelf:
         :returns: the digest of the wheel.
         """
         before = set(os.listdir(self.built))
-        pip = Pip(self.pip.module, self.pip.root)
+        pip = _release.Pip(self.pip.module, self.pip.root)
         pip.run("wheel", [*where, *pip.module.params["extra_args"], "--no-deps", "--wheel-dir", self.built,
                           *pip.locked([package])])
         made = sorted(set(os.listdir(self.built)) - before)
@@ -266,12 +245,12 @@ class Shelf:
             raise RollingError(f"pip built {', '.join(made) or 'nothing'} from the sdist of {package['name']} "
                                f"{package['version']}, expected one wheel: build it yourself, and add the wheel to "
                                "stage_source")
-        return digest_of_file(os.path.join(self.built, made[0]))
+        return _wheels.digest_of_file(os.path.join(self.built, made[0]))
 
     def digests(self):
         """By digest the path of each file that no index has."""
         return {digest: os.path.join(folder, name) for folder in (self.given, self.built) if folder
-                for name, digest in digests_in_folder(folder).items()}
+                for name, digest in _wheels.digests_in_folder(folder).items()}
 
 
 def closure(module, shelf, where, requirements, changing, present, spare):
@@ -314,9 +293,9 @@ def one_by_one(shelf, where, present, names, spare):
         try:
             return shelf.dry_run(where, "--no-deps", "--ignore-installed", *left.values(), spare=spare)[1]
         except RollingError as exc:
-            output, sdist = exc.details.get("pip_output", ""), canonical(exc.details.get("sdist", ""))
+            output, sdist = exc.details.get("pip_output", ""), _release.canonical(exc.details.get("sdist", ""))
             match = re.search(r"No matching distribution found for ([A-Za-z0-9._-]+?)==", output)
-            name = canonical(match.group(1)) if match and not sdist else next(
+            name = _release.canonical(match.group(1)) if match and not sdist else next(
                 (one for one in left if sdist == one or re.match(re.escape(one) + r"(-\d|=)", sdist)), None)
             if SILENT in output or left.pop(name, None) is None:
                 # It cannot be told which one it is.
@@ -351,11 +330,11 @@ def find_release(module, shelf, found):
                      "-e stage_source=PATH")
         raise RollingError(words or exc.message, **exc.details) from exc
     # An sdist is not built for its version alone: an older one is refused first.
-    plain = pick(installed(report), distribution)
+    plain = _release.pick(_release.installed(report), distribution)
     if not plain:
         raise RollingError(f"pip did not say which wheel of {distribution} it would install")
     notice = "" if version or candidates else judge_newest(shelf, module, found, plain["version"], report)
-    wheel = pick(shelf.as_wheels(report, where), distribution)
+    wheel = _release.pick(shelf.as_wheels(report, where), distribution)
     requirement = exactly(distribution, wheel["version"])
     if candidates:
         # By its file: an index may have another wheel of this version.
@@ -374,7 +353,7 @@ def judge_newest(shelf, module, found, newest, report):
     host = urlsplit(report["install"][0].get("download_info", {}).get("url", "")).hostname
     where = "PyPI" if host == "files.pythonhosted.org" else f"the index ({host})" if host else "the index"
     try:
-        early = pick(installed(shelf.pip.install(
+        early = _release.pick(_release.installed(shelf.pip.install(
             [*shelf.where(), "--dry-run", "--no-deps", "--ignore-installed", "--pre", distribution])), distribution)
     except RollingError:
         early = None  # it is only for the message
@@ -436,7 +415,7 @@ def complete(module, shelf, requirements, distribution, report, packages, asked,
     if lock is None:
         asked_for = names_in(module.params["packages"])
         names = [name for name in needed(present, report, {distribution} | asked_for)
-                 if name != canonical(distribution)]
+                 if name != _release.canonical(distribution)]
         lock = packages + one_by_one(shelf, where, present, names, spare)
         spare += [name for name in names if name not in by_name(lock)]
     return lock, sorted(set(spare))
@@ -445,13 +424,13 @@ def complete(module, shelf, requirements, distribution, report, packages, asked,
 def not_used(present, files, lock, distribution):
     """What to say of given wheels that are newer than what will be installed, and by name their versions."""
     known = {name: facts["version"] for name, facts in present.items()}
-    known.update((canonical(package["name"]), package["version"]) for package in lock)
+    known.update((_release.canonical(package["name"]), package["version"]) for package in lock)
     found = {}
     for path in files:
         name, version = os.path.basename(path).split("-")[:2]
-        name = canonical(name)
+        name = _release.canonical(name)
         # Of one for some platforms, only pip on the node knows whether it fits.
-        if not path.endswith("-any.whl") or name == canonical(distribution) or name not in known:
+        if not path.endswith("-any.whl") or name == _release.canonical(distribution) or name not in known:
             continue
         if version_key(version) > max(version_key(known[name]), version_key(found.get(name, ""))):
             found[name] = version
@@ -465,19 +444,19 @@ def not_used(present, files, lock, distribution):
 def resolve(module):
     """The exact release, and what comes with it."""
     path, distribution = module.params["path"], module.params["distribution"]
-    found = inspect(module.run_command, path, distribution)
-    require_pip(found, path)
-    shelf = Shelf(module, Pip(module, path))
+    found = _release.inspect(module.run_command, path, distribution)
+    _release.require_pip(found, path)
+    shelf = Shelf(module, _release.Pip(module, path))
     wheel, requirement, notice = find_release(module, shelf, found)
     requirements = [requirement, *module.params["packages"]]
     report, packages, asked = changes(shelf, requirements)
     for item in report.get("install", []):
-        if item.get("is_direct") and canonical(item["metadata"]["name"]) != canonical(distribution):
+        if item.get("is_direct") and _release.canonical(item["metadata"]["name"]) != _release.canonical(distribution):
             raise RollingError(f"pip would take {item['metadata']['name']} from an address of its own, where other "
                                "nodes would not look for it: put it on the index, and name it with a version")
-    present = distributions(module.run_command, path)
+    present = _release.distributions(module.run_command, path)
     lock, unpinned = complete(module, shelf, requirements, distribution, report, packages, asked, present)
-    lock = dict(by_name(lock), **{canonical(distribution): wheel})
+    lock = dict(by_name(lock), **{_release.canonical(distribution): wheel})
     for package in lock.values():
         if not package["sha256"]:
             raise RollingError(f"pip did not say which wheel of {package['name']} it would install, with its sha256: "
@@ -490,7 +469,7 @@ def resolve(module):
     own = {os.path.basename(files[package["sha256"]]): files[package["sha256"]] for package in carried
            if os.path.dirname(files[package["sha256"]]) == shelf.built}
     if own and module.params["built"]:
-        write_tar(own, module.params["built"])
+        _wheels.write_tar(own, module.params["built"])
     return dict(
         version=wheel["version"], sha256=wheel["sha256"], name=f"{wheel['version']}-{wheel['sha256'][:8]}",
         packages=packages, lock=lock, carried=carried,
@@ -537,13 +516,13 @@ def main():
             given=dict(type="path"),
             candidates=dict(type="list", elements="str", default=[]),
             built=dict(type="path"),
-            **PIP_OPTIONS,
+            **_release.PIP_OPTIONS,
         ),
         supports_check_mode=True,
     )
-    hide_credentials(module)
+    _release.hide_credentials(module)
     wanted = f"{module.params['distribution']} {module.params['version'] or '(the newest release)'}"
-    conclude_pip(module, f"cannot resolve {wanted}", lambda: resolve_and_tidy_up(module), module.tmpdir)
+    _release.conclude_pip(module, f"cannot resolve {wanted}", lambda: resolve_and_tidy_up(module), module.tmpdir)
 
 
 if __name__ == "__main__":

@@ -3,8 +3,6 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-from __future__ import annotations
-
 DOCUMENTATION = r"""
 module: units_info
 short_description: Look at the service units of a node
@@ -82,16 +80,8 @@ failed_units:
 """
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.shakenfist.rolling.plugins.module_utils import _systemd
 from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError, conclude
-from ansible_collections.shakenfist.rolling.plugins.module_utils._systemd import (
-    Systemd,
-    command_arguments,
-    describe,
-    lasted,
-    seconds,
-    short,
-    started,
-)
 
 START = ("InactiveExitTimestampMonotonic", "ActiveEnterTimestampMonotonic")
 STOP = ("ActiveExitTimestampMonotonic", "InactiveEnterTimestampMonotonic")
@@ -107,12 +97,12 @@ def look(state, arguments=()):
         invocation=state.get("InvocationID", ""),
         pid=int(state.get("MainPID") or 0),
         restarts=int(state.get("NRestarts") or 0),
-        started=started(state),
-        state=describe(state),
-        start_seconds=lasted(state, *START),
-        stop_seconds=lasted(state, *STOP),
-        stop_timeout=seconds(state.get("TimeoutStopUSec")),
-        arguments=command_arguments(state.get("ExecStart"), arguments),
+        started=_systemd.started(state),
+        state=_systemd.describe(state),
+        start_seconds=_systemd.lasted(state, *START),
+        stop_seconds=_systemd.lasted(state, *STOP),
+        stop_timeout=_systemd.seconds(state.get("TimeoutStopUSec")),
+        arguments=_systemd.command_arguments(state.get("ExecStart"), arguments),
     )
 
 
@@ -131,10 +121,10 @@ def fallen(units, runs):
 
 
 def ask(systemd, patterns, exclude, arguments, stops, up_since, expected):
-    ignored = [short(name) for name in exclude]
+    ignored = [_systemd.short(name) for name in exclude]
     names = [name for name in systemd.installed(patterns) if name not in ignored]
     units = {name: look(state, arguments) for name, state in systemd.show(names, MORE).items()}
-    for name in map(short, stops):
+    for name in map(_systemd.short, stops):
         if name in units:
             units[name]["stops"] = systemd.stops(name)
     failed = {} if up_since is None else fallen(units, up_since)
@@ -156,7 +146,7 @@ def main():
         ),
         supports_check_mode=True,
     )
-    conclude(module, lambda: ask(Systemd(module.run_command), **module.params))
+    conclude(module, lambda: ask(_systemd.Systemd(module.run_command), **module.params))
 
 
 if __name__ == "__main__":

@@ -3,8 +3,6 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-from __future__ import annotations
-
 DOCUMENTATION = r"""
 module: wheelhouse
 short_description: Carry the wheels of a release to nodes that do not find them on a package index
@@ -73,23 +71,8 @@ import tarfile
 import tempfile
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.shakenfist.rolling.plugins.module_utils import _release, _wheels
 from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError
-from ansible_collections.shakenfist.rolling.plugins.module_utils._release import (
-    LOCK,
-    PIP_OPTIONS,
-    Pip,
-    check_lock,
-    conclude_pip,
-    hide_credentials,
-    look_into,
-    require_pip,
-)
-from ansible_collections.shakenfist.rolling.plugins.module_utils._wheels import (
-    digests_in_folder,
-    digests_in_tar,
-    unpack_tar,
-    write_tar,
-)
 
 
 def check(digests, lock, where):
@@ -107,7 +90,7 @@ def check(digests, lock, where):
 def packed_already(path, lock):
     """The names in the tar file if it holds exactly what the lock names, None otherwise."""
     try:
-        found = digests_in_tar(path)
+        found = _wheels.digests_in_tar(path)
         check(found, lock, path)
     except (RollingError, OSError, tarfile.TarError):
         return None
@@ -120,16 +103,16 @@ def pack(module):
     files = packed_already(dest, lock)
     if files is not None or module.check_mode:
         return dict(changed=files is None, files=files or [])
-    require_pip(look_into(module.run_command, params["path"], "pip"), params["path"])
-    pip = Pip(module, params["path"])
+    _release.require_pip(_release.look_into(module.run_command, params["path"], "pip"), params["path"])
+    pip = _release.Pip(module, params["path"])
     # Beside dest: the wheels are large, and it has to have room for them anyway.
     folder = tempfile.mkdtemp(prefix=".wheels.", dir=os.path.dirname(dest))
     try:
         wheels, made = os.path.join(folder, "wheels"), os.path.join(folder, "tar")
         pip.run("download", [*params["extra_args"], "--no-deps", "--dest", wheels, *pip.locked(lock)])
-        found = digests_in_folder(wheels)
+        found = _wheels.digests_in_folder(wheels)
         check(found, lock, "what pip downloaded")
-        write_tar({name: os.path.join(wheels, name) for name in found}, made)
+        _wheels.write_tar({name: os.path.join(wheels, name) for name in found}, made)
         os.chmod(made, 0o644)
         os.replace(made, dest)
     finally:
@@ -141,20 +124,20 @@ def unpack(module):
     params = module.params
     lock, dest = params["lock"], params["dest"]
     wanted = {one["sha256"] for one in lock}
-    present = digests_in_folder(dest) if os.path.isdir(dest) else {}
+    present = _wheels.digests_in_folder(dest) if os.path.isdir(dest) else {}
     if wanted <= set(present.values()):
         return dict(changed=False, files=sorted(name for name in present if present[name] in wanted))
     # Every member is looked at before the first one is written.
-    found = digests_in_tar(params["src"])
+    found = _wheels.digests_in_tar(params["src"])
     check(found, lock, params["src"])
     if not module.check_mode:
         os.makedirs(dest, mode=0o755, exist_ok=True)
-        unpack_tar(params["src"], [name for name in found if present.get(name) != found[name]], dest)
+        _wheels.unpack_tar(params["src"], [name for name in found if present.get(name) != found[name]], dest)
     return dict(changed=True, files=sorted(found))
 
 
 def carry(module, packing):
-    check_lock(module.params["lock"])
+    _release.check_lock(module.params["lock"])
     try:
         return pack(module) if packing else unpack(module)
     except tarfile.TarError as exc:
@@ -165,20 +148,20 @@ def main():
     module = AnsibleModule(
         argument_spec=dict(
             state=dict(type="str", choices=["packed", "unpacked"], required=True),
-            lock=dict(LOCK, required=True),
+            lock=dict(_release.LOCK, required=True),
             dest=dict(type="path", required=True),
             path=dict(type="path"),
             src=dict(type="path"),
-            **PIP_OPTIONS,
+            **_release.PIP_OPTIONS,
         ),
         required_if=[("state", "packed", ("path",)), ("state", "unpacked", ("src",))],
         supports_check_mode=True,
     )
-    hide_credentials(module)
+    _release.hide_credentials(module)
     packing = module.params["state"] == "packed"
     intent = f"cannot {'pack' if packing else 'unpack'} the wheels into {module.params['dest']}"
     # Of dest itself there may be nothing yet.
-    conclude_pip(module, intent, lambda: carry(module, packing), os.path.dirname(module.params["dest"]) or ".")
+    _release.conclude_pip(module, intent, lambda: carry(module, packing), os.path.dirname(module.params["dest"]) or ".")
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import re
 import signal
 
 import pytest
+from ansible_collections.shakenfist.rolling.plugins.module_utils import _systemd
 from ansible_collections.shakenfist.rolling.plugins.modules import drain
 from ansible_collections.shakenfist.rolling.tests.unit.fake_haproxy import (
     DOWN,
@@ -203,7 +204,7 @@ def processes(monkeypatch):
         if pid == 8:
             raise ProcessLookupError
 
-    monkeypatch.setattr(drain.Systemd, "processes", lambda dummy, name: found if name == "sf-api" else {})
+    monkeypatch.setattr(_systemd.Systemd, "processes", lambda dummy, name: found if name == "sf-api" else {})
     monkeypatch.setattr(drain.os, "kill", kill)
     found.update({5: ["/bin/sh", "-c", "exec /srv/venv/bin/gunicorn"],
                   6: ["/v/bin/python3", "/v/bin/gunicorn", "-w", "5"],

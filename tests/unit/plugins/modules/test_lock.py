@@ -307,4 +307,4 @@ def test_nobody_asks(run_module, path):
 @pytest.mark.parametrize("seconds, words", [(-3, "0 s"), (8.4, "8 s"), (119, "119 s"), (120, "2 minutes"),
                                             (7200, "2 hours"), (3 * 86400, "3 days")])
 def test_ago(seconds, words):
-    assert lock.ago(seconds) == words
+    assert _lock.ago(seconds) == words

@@ -14,7 +14,7 @@ import tarfile
 
 import pytest
 from ansible.module_utils import basic
-from ansible_collections.shakenfist.rolling.plugins.module_utils import _wheels
+from ansible_collections.shakenfist.rolling.plugins.module_utils import _release, _wheels
 from ansible_collections.shakenfist.rolling.plugins.module_utils._wheels import digests_in_tar, write_tar
 from ansible_collections.shakenfist.rolling.plugins.modules import resolve_info
 from ansible_collections.shakenfist.rolling.tests.unit.fakes import entry
@@ -443,8 +443,8 @@ def test_the_release_itself_is_an_sdist(odd, wheels):
 
 def test_pip_builds_something_else(odd, wheels, monkeypatch):
     make_sdist(wheels, "odd", "1.0")
-    run = resolve_info.Pip.run
-    monkeypatch.setattr(resolve_info.Pip, "run", lambda pip, verb, arguments: None if verb == "wheel" else run(
+    run = _release.Pip.run
+    monkeypatch.setattr(_release.Pip, "run", lambda pip, verb, arguments: None if verb == "wheel" else run(
         pip, verb, arguments))
     result = odd()
     assert result["failed"] and "pip built nothing from the sdist of odd 1.0, expected one wheel" in result["msg"]
@@ -474,12 +474,12 @@ def test_versions_of_another_kind(resolve, venv, monkeypatch):
         "Debian_Thing": {"version": "1.1build1", "requires": []},
         "fine": {"version": "1.2.post1+local.1", "requires": []}}))
     seen = []
-    monkeypatch.setattr(resolve_info, "Pip", lambda module, root: SeeConstraints(module, root, seen))
+    monkeypatch.setattr(_release, "Pip", lambda module, root: SeeConstraints(module, root, seen))
     assert not resolve()["failed"]
     assert seen == ["debian-thing===1.1build1\nfine==1.2.post1\nshakenfist==0.8.1\n"]
 
 
-class SeeConstraints(resolve_info.Pip):
+class SeeConstraints(_release.Pip):
     def __init__(self, module, root, seen):
         super().__init__(module, root)
         self.seen = seen
@@ -494,13 +494,13 @@ class SeeConstraints(resolve_info.Pip):
 def test_an_index_that_goes_silent_is_no_reason_to_lock_less(resolve, venv, monkeypatch):
     venv("venv", offers=OFFERS[:1])
 
-    class Silent(resolve_info.Pip):
+    class Silent(_release.Pip):
         def install(self, arguments):
             if "--constraint" in arguments:
                 raise resolve_info.RollingError("pip failed", pip_output="ERROR: Max retries exceeded")
             return super().install(arguments)
 
-    monkeypatch.setattr(resolve_info, "Pip", Silent)
+    monkeypatch.setattr(_release, "Pip", Silent)
     result = resolve()
     assert result["failed"] and result["msg"].endswith("pip failed:\nERROR: Max retries exceeded")
 
@@ -522,7 +522,7 @@ def test_what_pip_says_of_what_is_installed(resolve, venv, monkeypatch, one_by_o
     (root / "report.json").write_text(json.dumps({"install": [
         {**OFFERS[0], "metadata": {**OFFERS[0]["metadata"], "requires_dist": ["flask"]}}]}))
 
-    class Unlucky(resolve_info.Pip):
+    class Unlucky(_release.Pip):
         def install(self, arguments):
             if "--constraint" in arguments:
                 raise resolve_info.RollingError(
@@ -531,7 +531,7 @@ def test_what_pip_says_of_what_is_installed(resolve, venv, monkeypatch, one_by_o
                 raise resolve_info.RollingError("pip failed", pip_output=output)
             return super().install(arguments)
 
-    monkeypatch.setattr(resolve_info, "Pip", Unlucky)
+    monkeypatch.setattr(_release, "Pip", Unlucky)
     result = resolve()
     assert result["failed"] == (unpinned is None) and result.get("unpinned") == unpinned
 
