@@ -6,8 +6,6 @@
 # state: found tells where each of them is asked. told fails if one has not done what it was told, and records which
 # were told. asked records what each of them would say to a drain, and never fails.
 
-from __future__ import annotations
-
 from ansible.plugins.action import ActionBase
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._balancers import (
     answers_of,

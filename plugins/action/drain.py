@@ -5,8 +5,6 @@
 # Of all modules that meta/runtime.yml names it for. It has the name of one of them, for an action plugin is documented
 # by its module. The modules are not redirected to it: they would share their module_defaults.
 
-from __future__ import annotations
-
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._persistent import PersistentAction
 
 

@@ -10,8 +10,6 @@
 # state: others tells which other nodes of the batch, nodes, have failed, and which were lost without a word.
 # state: given_up records the cause of a failure in a step that all nodes take together, and makes the message.
 
-from __future__ import annotations
-
 import time
 
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils import _failure

@@ -7,8 +7,6 @@
 # out of rotation, what would be restarted, what would be migrated, and for how long the roll would take. The task
 # runs once.
 
-from __future__ import annotations
-
 import json
 import os
 

@@ -9,8 +9,6 @@
 # record of the run, so the task is for localhost.
 # question: status asks how the nodes are.
 
-from __future__ import annotations
-
 from ansible.errors import AnsibleError
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._balancers import true
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._controller import ControllerAction

@@ -5,8 +5,6 @@
 # Says on the controller who asks for the lock, and whether a holder on this same controller is gone. Waits where the
 # run was asked to pause, once for all nodes of a batch.
 
-from __future__ import annotations
-
 import fcntl
 import getpass
 import hashlib

@@ -4,8 +4,6 @@
 
 # Sees on the controller whether a holder of the lock on this same controller is gone.
 
-from __future__ import annotations
-
 import os
 
 from ansible_collections.shakenfist.rolling.plugins.action.lock import is_dead, myself

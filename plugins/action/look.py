@@ -6,8 +6,6 @@
 # parts: ready asks every worker of the API whether it is ready, gateways all gateways that the node uses for their
 # health, gateway only the node's own, host what the host offers.
 
-from __future__ import annotations
-
 import time
 
 from ansible.errors import AnsibleConnectionFailure, AnsibleError

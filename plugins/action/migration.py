@@ -8,8 +8,6 @@
 # state: seen only looks. checked, after that on all nodes of the tier, fails if the gateway would not start again.
 # before: what prepared has returned, for the states after it.
 
-from __future__ import annotations
-
 import json
 from types import SimpleNamespace
 

@@ -10,8 +10,6 @@
 # state: restored returns a node that has failed to service, and records what has become of that.
 # HAProxy that is asked from another host, nginx and Apache are told by role balancer: elsewhere says whether there are.
 
-from __future__ import annotations
-
 from types import SimpleNamespace
 
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._balancers import (

@@ -7,8 +7,6 @@
 # webhook, extra, events: post the message, with the module C(webhook). textfile: write the metrics. Both from host.
 # Whatever goes wrong is said, in words that hold no secret, and is no failure.
 
-from __future__ import annotations
-
 import os
 import time
 

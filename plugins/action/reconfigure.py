@@ -7,8 +7,6 @@
 # state: done runs it, and returns which of the daemons it has left to restart, the runs of all, and whether the node
 # serves again, so that it has to be drained once more for those.
 
-from __future__ import annotations
-
 import os
 import subprocess
 import time

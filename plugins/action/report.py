@@ -4,8 +4,6 @@
 
 # Writes where ansible-playbook runs, as its user, without a task that could be sent to a node or need a become.
 
-from __future__ import annotations
-
 import json
 import os
 import tempfile

@@ -6,8 +6,6 @@
 # kind: what kind of run it is for, that of the record of the run if it is empty. A roll forwards asks pip of the node;
 # what a rollback goes back to, and what a restart stays on, is known from the nodes.
 
-from __future__ import annotations
-
 from ansible_collections.shakenfist.rolling.plugins.action import resolve_info
 from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import SAME, plain, run_of

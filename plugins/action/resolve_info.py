@@ -5,8 +5,6 @@
 # Chooses the release among the wheels on the controller, lends them to the node while its pip is asked, and keeps here
 # what the nodes will be given.
 
-from __future__ import annotations
-
 import base64
 import os
 import re

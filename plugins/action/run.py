@@ -8,8 +8,6 @@
 # state: running records that the lock is held and the run has something to do, ended that the run was ended.
 # state: seen only returns both.
 
-from __future__ import annotations
-
 import time
 
 from ansible.errors import AnsibleError

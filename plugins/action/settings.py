@@ -7,8 +7,6 @@
 # documents, or if it cannot be met, such as a hook whose file is not there.
 # Looks at the variables of all nodes of the play, so the task runs once.
 
-from __future__ import annotations
-
 import re
 
 from ansible.errors import AnsibleError

@@ -8,8 +8,6 @@
 # release: the directory to activate; that of the target if it is empty.
 # carried: whether nodes get the wheels of the index over the controller; fetched is the tar file of them there.
 
-from __future__ import annotations
-
 import dataclasses
 from types import SimpleNamespace
 

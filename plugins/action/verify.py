@@ -6,8 +6,6 @@
 # state: seen tells what that was, done whether the node runs the release and, where it was rolled, is still what it was
 # at its gate. reported waits until the API says so of all nodes; the task runs once.
 
-from __future__ import annotations
-
 from types import SimpleNamespace
 
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import SAME, node_of, plain, run_of

@@ -8,8 +8,6 @@
 # state: begun records that the service is watched. judged records what was read, result, and fails if more than budget
 # requests have failed, or if nobody watches any more. ended records the last of it, and says it.
 
-from __future__ import annotations
-
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils import _watch
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._persistent import PersistentAction
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._rollout import said

@@ -6,8 +6,6 @@
 
 # What others are told of a roll, from what is known of it.
 
-from __future__ import annotations
-
 from datetime import datetime, timezone
 
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._rollout import spell

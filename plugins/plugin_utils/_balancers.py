@@ -6,8 +6,6 @@
 
 # Which balancers a roll tells, from the variables that name them, and what they have said.
 
-from __future__ import annotations
-
 NOBODY = ("drain_tell_first is true, but no balancer is set that could be told: set drain_haproxy_address, "
           "balancer_nginx_hosts or balancer_apache_url, or hook_before_drain to tasks of your own that tell it")
 SOCKET = "set it to a stats socket of level admin, HOST:PORT or a path"

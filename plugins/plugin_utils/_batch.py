@@ -6,8 +6,6 @@
 
 # What the nodes of a batch may rely on while they are out of rotation, from what the run knows when their turn comes.
 
-from __future__ import annotations
-
 import dataclasses
 
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import node_of, plain, run_of

@@ -6,8 +6,6 @@
 
 # The cluster as a whole: the API's list of nodes against the inventory, and the clocks.
 
-from __future__ import annotations
-
 from urllib.parse import urlsplit
 
 from ansible_collections.shakenfist.rolling.plugins.module_utils._version import reports

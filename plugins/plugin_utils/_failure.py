@@ -7,8 +7,6 @@
 # What happens when something fails: why it did, how the node returns to service, and what the operator is told. What
 # comes next ("Next: ...") is said here only.
 
-from __future__ import annotations
-
 import dataclasses
 
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._runbook import explained

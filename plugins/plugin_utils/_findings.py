@@ -6,8 +6,6 @@
 
 # What a check has found, and the lines that an operator reads.
 
-from __future__ import annotations
-
 import dataclasses
 
 FAIL, WARN, PASS = "fail", "warn", "pass"

@@ -6,8 +6,6 @@
 
 # How a roll would go, from its plan and what was seen of the nodes.
 
-from __future__ import annotations
-
 from ansible_collections.shakenfist.rolling.plugins.module_utils._systemd import graceful_timeout
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._findings import warnings_of
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._grace import shown

@@ -4,8 +4,6 @@
 
 # This plugin_util is private to the collection: it may change at any time, use it only from shakenfist.rolling.
 
-from __future__ import annotations
-
 import ipaddress
 import json
 import os

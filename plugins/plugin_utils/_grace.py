@@ -6,8 +6,6 @@
 
 # For how long a stopping sf-api keeps serving. Its configuration file may not say it, and nothing else can be asked.
 
-from __future__ import annotations
-
 import math
 
 ASSUMED = 25.0

@@ -6,8 +6,6 @@
 
 # The questions of the preflight, answered from what was seen of all nodes.
 
-from __future__ import annotations
-
 import dataclasses
 
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._cluster import judge_cluster, unseen_nodes

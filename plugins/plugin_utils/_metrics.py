@@ -6,8 +6,6 @@
 
 # What others are told of a roll, in the text format of Prometheus.
 
-from __future__ import annotations
-
 from datetime import datetime
 
 PREFIX = "shakenfist_rolling_last_roll"

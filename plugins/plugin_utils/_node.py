@@ -6,8 +6,6 @@
 
 # What a node is: made from what three modules have seen of it, published as the fact cluster_node.
 
-from __future__ import annotations
-
 import re
 
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._grace import drain_grace

@@ -6,8 +6,6 @@
 
 # What is to be said of many nodes at once.
 
-from __future__ import annotations
-
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._findings import WARN, Finding
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._grace import ASSUMED
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._notes import series, since

@@ -6,8 +6,6 @@
 
 # What the notes of releases ask of an operator. notes.yml beside this file has them, and says what each part means.
 
-from __future__ import annotations
-
 import functools
 import os
 from fnmatch import fnmatchcase

@@ -6,8 +6,6 @@
 
 # In which order the daemons of a node are restarted.
 
-from __future__ import annotations
-
 from fnmatch import fnmatchcase
 
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._node import names

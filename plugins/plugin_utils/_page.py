@@ -6,8 +6,6 @@
 
 # The report of a run as a page: one file of HTML, well-formed XML, with its pictures in it and nothing from elsewhere.
 
-from __future__ import annotations
-
 import itertools
 import os
 import re

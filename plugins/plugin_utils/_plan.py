@@ -6,8 +6,6 @@
 
 # In which order nodes are rolled: waves, each a list of batches.
 
-from __future__ import annotations
-
 import dataclasses
 
 from ansible.errors import AnsibleError

@@ -7,8 +7,6 @@
 # The command that changes the configuration of a node, or the playbook of the operator's that does: how it is run, how
 # it has ended, and which daemons it has left to restart.
 
-from __future__ import annotations
-
 import dataclasses
 import os
 import re

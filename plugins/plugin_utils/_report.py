@@ -6,8 +6,6 @@
 
 # What is known of a run, from its record and those of its nodes. docs/report.md has the structure.
 
-from __future__ import annotations
-
 import re
 from datetime import datetime, timezone
 

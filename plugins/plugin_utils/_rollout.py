@@ -7,8 +7,6 @@
 # What the callback rollout knows of a roll, apart from Ansible: tasks become steps, steps become events, and events
 # become lines on a terminal, in a log, and in a file. The report takes the steps from here, too.
 
-from __future__ import annotations
-
 import json
 import os
 import shutil

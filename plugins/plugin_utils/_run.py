@@ -8,8 +8,6 @@
 # localhost, and what the run did with a node is a fact of that node. Both carry the id of the run, so what an earlier
 # playbook of the same ansible-playbook, or a fact cache, has left is never mistaken for this run's.
 
-from __future__ import annotations
-
 import dataclasses
 import shlex
 import time

@@ -7,8 +7,6 @@
 # Which section of the runbook explains a message. The tables of the runbook itself are the data: the first cell of a
 # row has parts of messages, in backticks, with ... for what varies.
 
-from __future__ import annotations
-
 import functools
 import os
 import re

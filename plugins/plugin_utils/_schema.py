@@ -7,8 +7,6 @@
 # What the nodes of the database tier know of the schema, and what follows from that: whether a migration is due to be
 # backed up, whether a node can go back, whether a gateway would start again. Versions are of the tables, by name.
 
-from __future__ import annotations
-
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._notes import migrations
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import SAME
 

@@ -6,8 +6,6 @@
 
 # Which release is the target, stage_resolved, and what a node needs to get it.
 
-from __future__ import annotations
-
 import dataclasses
 import os
 

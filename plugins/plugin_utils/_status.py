@@ -6,8 +6,6 @@
 
 # What there is to say of each node, and of the cluster as it is.
 
-from __future__ import annotations
-
 import time
 
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._table import listed, table, wrap

@@ -7,8 +7,6 @@
 # Each task for each node costs the controller a process. So what happens in a row on one node is one action, which
 # calls the modules itself.
 
-from __future__ import annotations
-
 import time
 
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._persistent import ONCE, PersistentAction

@@ -7,8 +7,6 @@
 # Lines for a task's output. With their indent and quotes in the output of Ansible they stay within 100 columns. As
 # YAML, Ansible folds lines at the first single space after column 80.
 
-from __future__ import annotations
-
 import textwrap
 
 TABLE = 88

@@ -6,8 +6,6 @@
 
 # What the operator has set, against what the roles document. Nothing of it needs a node.
 
-from __future__ import annotations
-
 import calendar
 import difflib
 import glob

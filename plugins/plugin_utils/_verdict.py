@@ -6,8 +6,6 @@
 
 # Each node, judged from what was seen of it.
 
-from __future__ import annotations
-
 from ansible.errors import AnsibleError
 from ansible_collections.shakenfist.rolling.plugins.module_utils._systemd import graceful_timeout
 from ansible_collections.shakenfist.rolling.plugins.module_utils._version import version_key

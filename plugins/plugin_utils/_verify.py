@@ -6,8 +6,6 @@
 
 # Whether a node that was rolled is what it is to be. What is said of it, nothing where all is well.
 
-from __future__ import annotations
-
 import time
 
 

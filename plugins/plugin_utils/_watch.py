@@ -6,8 +6,6 @@
 
 # What the watcher of the service has seen, judged and put into words. It is asked with the module C(probe).
 
-from __future__ import annotations
-
 import hashlib
 import time
 
