@@ -15,18 +15,27 @@ attributes:
   check_mode:
     description: Whether the module can tell in check mode what it would change, without changing it.
     support: full
-  diff_mode:
-    description: Whether the module shows in diff mode what it changes.
-    support: full
+  diff_mode: {support: full, description: Whether the module shows in diff mode what it changes.}
   idempotent:
     description: Whether the module changes nothing when everything is as asked for already.
     support: full
-  platform:
-    description: The platforms that the module runs on.
-    platforms: posix
-    support: full
+  platform: {platforms: posix, support: full, description: The platforms that the module runs on.}
 """
 
     # For modules that only look.
-    INFO = DOCUMENTATION.replace("what it changes.\n    support: full",
-                                 "what it changes.\n    support: N/A\n    details: It changes nothing.")
+    INFO = r"""
+options: {}
+author: [The shakenfist.rolling authors (@shakenfist)]
+attributes:
+  check_mode:
+    description: Whether the module can tell in check mode what it would change, without changing it.
+    support: full
+  diff_mode:
+    description: Whether the module shows in diff mode what it changes.
+    details: It changes nothing.
+    support: N/A
+  idempotent:
+    description: Whether the module changes nothing when everything is as asked for already.
+    support: full
+  platform: {platforms: posix, support: full, description: The platforms that the module runs on.}
+"""
