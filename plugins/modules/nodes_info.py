@@ -333,7 +333,7 @@ class Expectation:
         """What is wrong with the nodes, what there is to note about them, and what to do, each as sentences."""
         known = {node["name"]: node for node in nodes}
         names = self.names or [name for name, node in known.items() if node["state"] != "deleted"]
-        wrong, notes, mend, old = [] if names else ["the API knows no node"], [], [], []
+        wrong, notes, fix, old = [] if names else ["the API knows no node"], [], [], []
         for name in names:
             node = known.get(name)
             if not node:
@@ -349,13 +349,13 @@ class Expectation:
             if lost or late and not self.alone:
                 wrong.append(describe_node(node))
                 if self.states:
-                    mend.append(advice(node, self.sentinels))
+                    fix.append(advice(node, self.sentinels))
         if old:
             notes.append(f"the sentinels ({', '.join(self.sentinels)}) were left alone, so {', '.join(old)} report "
                          f"another release than {self.release}, and no object is upgraded online before they are "
                          "restarted: run the playbook shakenfist.rolling.restart with -e restart_units="
                          + ",".join(self.sentinels))
-        return wrong, notes, mend
+        return wrong, notes, fix
 
 
 class Watch:
@@ -377,9 +377,9 @@ class Watch:
                 problems.append(exc.message)
         self.problem, self.notes = "" if self.known else "; ".join(problems), []
         if self.known and str(self.expectation):
-            wrong, self.notes, mend = self.expectation.judge(self.nodes)
+            wrong, self.notes, fix = self.expectation.judge(self.nodes)
             self.problem = "; ".join([self.expected(), *wrong]) if wrong else ""
-            self.problem += f". To fix it: {'; '.join(mend)}" if mend else ""
+            self.problem += f". To fix it: {'; '.join(fix)}" if fix else ""
         return not self.problem
 
     def expected(self):

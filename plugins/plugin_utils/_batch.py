@@ -10,8 +10,8 @@ import dataclasses
 
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import node_of, plain, run_of
 
-CAUTION = ("The schema has moved: until the database tier is rolled, restart no sf-database of the old release, and go "
-           "on soon.")
+CAUTION = ("The schema was migrated: until the database tier is rolled, restart no sf-database of the old release, and "
+           "go on soon.")
 
 
 @dataclasses.dataclass
@@ -55,7 +55,7 @@ def batch_of(hostvars, name, node, members):
     done = [each for each in order if node_of(hostvars, each, run).rolled]
     followers = [each for each in order if each not in done and each not in members]
     peers = [each for each in dict.fromkeys([*serving, *done]) if each not in members]
-    # Gateways that were down when the run began, of nodes that it has yet to mend, cannot be waited for.
+    # Gateways that were down when the run began, of nodes that it has yet to fix, cannot be waited for.
     absent = [known(hostvars, each, "gateway") for each in followers if each in gateways_down]
     return Batch(members=members, done=done, followers=followers,
                  peers=[known(hostvars, each, "ready_url") for each in peers],

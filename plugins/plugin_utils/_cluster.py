@@ -100,8 +100,8 @@ def _left_out(verdict, hidden, unseen, database, target, back, restart):
     if back and others and rolled_tier:
         refusals.append(f"{', '.join(rolled_tier)} would go back to {target} before the other nodes do "
                         f"({', '.join(others)}): a new sf-api needs a new sf-database. Run without --limit")
-    warnings = [f"after this roll {', '.join(tier)} still: if the schema moves, its sf-database does not start again. "
-                "Roll it soon"] if not back and tier and rolled_tier else []
+    warnings = [f"after this roll {', '.join(tier)} still: if the schema is migrated, its sf-database does not start "
+                "again. Roll it soon"] if not back and tier and rolled_tier else []
     return refusals, warnings
 
 

@@ -14,18 +14,18 @@ from ansible_collections.shakenfist.rolling.plugins.plugin_utils._runbook import
 OPTIONS = "run the command again, with the options that you gave it"
 # What a failure says while all nodes are in one step together, by playbook and step; C({command}) continues the run.
 ADVICE = {
-    "begin": f"No node was touched.\nNext: mend that, then {OPTIONS}.",
-    "check": f"Next: mend that, then {OPTIONS}.",
+    "begin": f"No node was touched.\nNext: fix that, then {OPTIONS}.",
+    "check": f"Next: fix that, then {OPTIONS}.",
     "stage": ("Nothing in service was changed, and the schema was not touched.\n"
-              f"Next: mend that, then {OPTIONS} and this release:\n{{command}}"),
-    "schema": ("No daemon was restarted, every node serves as before. If a migration has begun, the schema may have "
-               "moved in part: restart no sf-database of the old release meanwhile.\n"
-               f"Next: mend that, then {OPTIONS} and this release:\n{{command}}\nThe migration goes on from there."),
+              f"Next: fix that, then {OPTIONS} and this release:\n{{command}}"),
+    "schema": ("No daemon was restarted, every node serves as before. If a migration has begun, the schema may be "
+               "migrated in part: restart no sf-database of the old release meanwhile.\n"
+               f"Next: fix that, then {OPTIONS} and this release:\n{{command}}\nThe migration goes on from there."),
     "verify": ("All nodes were rolled before this.\n"
-               f"Next: mend that, then {OPTIONS} and this release:\n{{command}}"),
-    "restart verify": ("All nodes were restarted before this.\nNext: mend that. What daemons must read anew takes this "
+               f"Next: fix that, then {OPTIONS} and this release:\n{{command}}"),
+    "restart verify": ("All nodes were restarted before this.\nNext: fix that. What daemons must read anew takes this "
                        "playbook once more, without rolling_since. This only looks again:\n{command}"),
-    "reconfigure verify": ("The command was run for all nodes before this, and all daemons were restarted.\nNext: mend "
+    "reconfigure verify": ("The command was run for all nodes before this, and all daemons were restarted.\nNext: fix "
                            "that. If the configuration is the cause, correct it, and run the command again, with the "
                            "options that you gave it."),
 }
@@ -112,7 +112,7 @@ def way_back(node, target, releases, units, go_back, moved):
     came_from = before if before.get("version") != target["version"] and kept else {}
     previous = releases.get("previous") or came_from
     if not previous or moved:
-        because = ("the schema has moved, its sf-database of the release before would not start" if previous
+        because = ("the schema was migrated, its sf-database of the release before would not start" if previous
                    else "there is no release before it to go back to")
         return WayBack("held", message=f"was left on {target['version']}: {because}")
     return WayBack("back", previous["name"], list(units), f"went back to {previous['version']}")
@@ -167,7 +167,7 @@ def where_to_look(name, node, cause, suspects):
 
 
 def with_the_schema(restore):
-    """The way back of a node of the database tier whose schema has moved."""
+    """The way back of a node of the database tier whose schema was migrated."""
     return (" Or go back with the schema, which takes the cluster out of service and loses what was written since the "
             "backup: docs/runbook.md says how, the backup is restored with "
             f"{restore or 'the command that the run has printed that began the migration'}.")
@@ -196,7 +196,7 @@ class Told:
 
     :param shut: whether a balancer could not be told to send requests again.
     :param hook: why the last hook has failed, if it did.
-    :param moved: whether the schema has moved; C(restore) is the command that restores the backup.
+    :param moved: whether the schema was migrated; C(restore) is the command that restores the backup.
     """
 
     name: str
@@ -221,18 +221,18 @@ class Told:
     def text(self):
         ready = bool(self.left.get("ready"))
         choice = with_the_schema(self.restore) if self.moved and (self.way == "held" or not ready) else ""
-        other = (" If the release itself is broken, roll to a mended one instead." if self.way == "back" else "")
+        other = (" If the release itself is broken, roll to a fixed one instead." if self.way == "back" else "")
         why = f"{self.name}: {self.cause.step}: {self.cause.words}"
         return explained("\n".join([
             why, self.state(),
             *still_out(self.balancers if self.shut or not ready else {}, self.hooks, self.hook),
             f"Not touched: {', '.join(self.followers) or 'no node is left'}.",
-            f"Next: {where_to_look(self.name, self.node, self.cause, self.suspects)}, and mend the cause.{choice}",
+            f"Next: {where_to_look(self.name, self.node, self.cause, self.suspects)}, and fix the cause.{choice}",
             f"Then {self.again.words(' and continues with this one')}{other}"]), why)
 
 
 def lost_advice(lost, again):
-    return (f"Next: see why {' and '.join(lost)} has dropped out (ansible {lost[0]} -m ping), and mend the cause.\n"
+    return (f"Next: see why {' and '.join(lost)} has dropped out (ansible {lost[0]} -m ping), and fix the cause.\n"
             f"Then {again.words()}") if lost else ""
 
 

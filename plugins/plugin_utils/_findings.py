@@ -17,7 +17,7 @@ class Finding:
 
     :param check: what was checked, in a word or two.
     :param level: V(fail) refuses the run, V(warn) only says so, V(pass) has nothing to say.
-    :param words: what was expected, what was seen, and what mends it; empty for V(pass).
+    :param words: what was expected, what was seen, and what fixes it; empty for V(pass).
     :param node: the name in the inventory; empty where it is of the cluster.
     """
 

@@ -71,9 +71,9 @@ class Cluster(typing.NamedTuple):
     groups: dict
 
 
-def fault(source, line, expected, seen, mend="correct that line"):
+def fault(source, line, expected, seen, fix="correct that line"):
     if line:
-        return RollingError(f"{source}, line {line}: expected {expected}, saw {seen}: {mend}")
+        return RollingError(f"{source}, line {line}: expected {expected}, saw {seen}: {fix}")
     return Incomplete(f"{source}: expected {expected}, saw {seen}: add it, or name another file with path")
 
 

@@ -17,7 +17,7 @@ CREDENTIALS = "MARIADB_HOST"
 
 
 def reason(words):
-    """Why a node could not be looked at, with the mend where it is known."""
+    """Why a node could not be looked at, with the fix where it is known."""
     words = re.sub("(Task|Module|Action) failed: ", "", words)
     return words + SUDO if re.search("(?i)sudo", words) else words
 

@@ -194,7 +194,7 @@ def _room(seen, target):
 
 
 def _mended(problems, begun, options):
-    """What rolling the node mends, or the operator has accepted, is no reason to refuse."""
+    """What rolling the node fixes, or the operator has accepted, is no reason to refuse."""
     if not problems:
         return "pass"
     return "warn" if options["allow_degraded"] or begun else "fail"
@@ -236,7 +236,7 @@ def judge_nodes(nodes, database, target, allow_degraded=False, allow_downgrade=F
     """Judge each node from what was seen of it.
 
     A node that an earlier roll to the same release has begun is not required to be ready, nor its gateway to be
-    serving: rolling it is what mends it. Where daemons are only restarted, a node that runs the release does not tell
+    serving: rolling it is what fixes it. Where daemons are only restarted, a node that runs the release does not tell
     that, and nothing is built.
     """
     options = dict(allow_degraded=allow_degraded, allow_downgrade=allow_downgrade, allow_skip=allow_skip,

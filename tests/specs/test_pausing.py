@@ -120,16 +120,16 @@ def test_a_paused_roll(cluster):
     """Ctrl-C ends it, and the next run is not paused. That one is paused, goes on, and is stopped before its batch."""
     roll = cluster.start(str(cluster.place / "roll.yml"))
     first = cluster.until(roll, bool)
-    assert "Would ask" in cluster.ask_for("pause", "-e", "pause_reason=mending", "--check")
+    assert "Would ask" in cluster.ask_for("pause", "-e", "pause_reason=fixing", "--check")
     assert cluster.until(roll, bool) == first
-    words = cluster.ask_for("pause", "-e", "pause_reason=mending")
+    words = cluster.ask_for("pause", "-e", "pause_reason=fixing")
     assert f"run {first['run']}" in words and f"-i {cluster.inventory} shakenfist.rolling.resume" in words
     cluster.let("first")
     waiting = cluster.until(roll, paused)
     cluster.until(roll, lambda held: held["renewed"] > waiting["renewed"])  # so nobody takes it over
     os.killpg(roll.pid, signal.SIGINT)
     words = cluster.end(roll)[1]
-    assert words.count("The roll is paused, next: rolling sf-1.") == 1 and "mending" in words and "go on soon" in words
+    assert words.count("The roll is paused, next: rolling sf-1.") == 1 and "fixing" in words and "go on soon" in words
     assert "No upgrade is running" in cluster.ask_for("pause")  # on this machine it is known that the process is gone
 
     (cluster.place / "first").unlink()

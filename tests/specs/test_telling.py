@@ -53,7 +53,7 @@ ROLL = """
 - hosts: "{{ hostvars.localhost.rolling_run.plan.order or ['sf-1'] }}"
   gather_facts: false
   any_errors_fatal: true
-  vars: {lock_node: sf-1, run_advice: "Nothing in service was changed.\\nNext: mend it."}
+  vars: {lock_node: sf-1, run_advice: "Nothing in service was changed.\\nNext: fix it."}
   tasks:
     - any_errors_fatal: false
       block:
@@ -192,7 +192,7 @@ def test_a_step_of_all_nodes_fails(roll, receive):
     told = receiver.messages[1][2]
     assert (told["cause"], told["state"]) == ("no space left", "Nothing in service was changed.")
     assert told["nodes"]["failed"] == ["sf-1", "sf-3"] and told["nodes"]["left"] == ["sf-2"]
-    assert told["message"] == "no space left\nNothing in service was changed.\nNext: mend it."
+    assert told["message"] == "no space left\nNothing in service was changed.\nNext: fix it."
     assert value(metrics, "success") == 0 and "no space left Nothing in service" in words
 
 

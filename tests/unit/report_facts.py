@@ -130,7 +130,7 @@ class Facts:
         words = ("expected sf-net to start; it is activating (auto-restart), result exit-code, status 1, restarted by "
                  "systemd 1 times. Its last words:\nsf-net: <config> & \"mesh\" address is missing")
         rest = (f"{name} went back to 0.8.0. It serves, every worker is ready.\nNot touched: sf-3.\n"
-                f"Next: look at journalctl -u sf-net -n 50 on {name}, and mend the cause.\n"
+                f"Next: look at journalctl -u sf-net -n 50 on {name}, and fix the cause.\n"
                 f"Then run the command again, with the options that you gave it and this release:\n{COMMAND}\n"
                 "It passes over finished nodes and continues with this one.")
         step = "Restart the daemons that others order after, then the others"

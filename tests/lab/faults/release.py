@@ -4,8 +4,8 @@
 
 """Releases that are broken, and stops that are not clean.
 
-From 0.8.0 to 0.8.1 the schema moves: a database node cannot go back and is held. From 0.8.1 to 0.8.2 it does not: the
-node goes back. Both ends are seen, each in some of the rows.
+From 0.8.0 to 0.8.1 the schema is migrated: a database node cannot go back and is held. From 0.8.1 to 0.8.2 it is
+not: the node goes back. Both ends are seen, each in some of the rows.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def held(name, about, trait, *cause, **more):
     """sf-1 fails on 0.8.1 and is held; it is mended by 0.8.2, which is told that a node is down."""
     return Row(name, about, prepare=publish('0.8.1', *traits(trait)), mend=publish('0.8.2'), arguments=SHORT,
                again=('-e', 'rolling_release=0.8.2', '-e', 'preflight_allow_degraded=true'), ends='0.8.2',
-               node='sf-1', cause=('was left on 0.8.1: the schema has moved', 'Not touched: sf-2, sf-3', *cause),
+               node='sf-1', cause=('was left on 0.8.1: the schema was migrated', 'Not touched: sf-2, sf-3', *cause),
                **more)
 
 
@@ -156,7 +156,7 @@ ROWS = [
          'api_one_worker_never_ready', 'expected 200', 'OUT OF ROTATION', ci=True),
     restored('unit-fails', 'another unit of the new release does not start', 'unit_fails',
              'expected sf-net to start', ci=True),
-    held('unit-fails-after-migration', 'the same, where the schema has moved', 'unit_fails',
+    held('unit-fails-after-migration', 'the same, where the schema was migrated', 'unit_fails',
          'expected sf-net to start'),
 
     Row('ctl-broken', 'sf-ctl of the new release starts and stops no daemon', prepare=publish('0.8.1', 'ctl_broken'),
@@ -165,7 +165,7 @@ ROWS = [
                'Nothing in service was changed')),
     restored('ctl-breaks-after-it-was-staged', 'sf-ctl of the staged release breaks while the node drains', (),
              'expected sf-database to start', CTL_SAYS, **break_ctl('0.8.2')),
-    held('ctl-breaks-after-the-migration', 'the same, where the schema has moved', (),
+    held('ctl-breaks-after-the-migration', 'the same, where the schema was migrated', (),
          'expected sf-database to start', CTL_SAYS, 'OUT OF ROTATION', **break_ctl('0.8.1')),
 
     Row('request-longer-than-the-stop', 'a request takes longer than sf-api may take to stop',

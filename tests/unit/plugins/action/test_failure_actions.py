@@ -92,7 +92,7 @@ def test_a_node_that_goes_back(cluster):
     cluster.act(run, "sf-2", state="noted", node=dict(restored="went back to 0.8.0", failure=dict(way="back")))
     message = cluster.fail("told", node=NODE, left=LEFT, members=["sf-2"])["message"]
     assert message.startswith("sf-2: Restart: expected sf-net to start\nsf-2 went back to 0.8.0. It serves")
-    for part in ("journalctl -u sf-net -n 50 on sf-2", "Not touched: sf-3.", "\nCMD\n", "roll to a mended one instead"):
+    for part in ("journalctl -u sf-net -n 50 on sf-2", "Not touched: sf-3.", "\nCMD\n", "roll to a fixed one instead"):
         assert part in message
     assert cluster.node()["failure"] == dict(
         text=message, state="sf-2 went back to 0.8.0. It serves, every worker is ready.", serves=True)
@@ -108,7 +108,7 @@ def test_a_node_that_does_not_come_back(cluster):
     cluster.fail("not_undone", what="hook", task="Ask", result=dict(msg="no"))
     message = cluster.fail("told", node=NODE, left=dict(ready=False), members=["sf-2"], hooks=dict(
         after_gate="/a", before_drain="/b"))["message"]
-    for part in ("sf-2 could not be returned to service (Start: nor that). It is OUT OF ROTATION", "on sf-3, and mend",
+    for part in ("sf-2 could not be returned to service (Start: nor that). It is OUT OF ROTATION", "on sf-3, and fix",
                  "nginx may have been told", "/a failed for it (Ask: no)", "restored with mariadb < /b."):
         assert part in message
     assert cluster.node()["failure"]["serves"] is False

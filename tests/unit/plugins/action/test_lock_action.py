@@ -207,7 +207,7 @@ def test_a_pause_is_waited_for(action, slept, said):
 
 
 @pytest.mark.parametrize("doing, reason", [
-    ("rolling sf-2", "the storage: mended"), ("rolling sf-1, sf-2", ""), ("", "")])
+    ("rolling sf-2", "the storage: fixed"), ("rolling sf-1, sf-2", ""), ("", "")])
 def test_what_is_said_is_an_event_too(action, slept, said, doing, reason):
     request = told(dict(want="pause", user="bob", host="desk", since=990.0, reason=reason), 1000.0)
     paused = dict(changed=False, request=request, lock=dict(doing=DOING + doing, request=request))

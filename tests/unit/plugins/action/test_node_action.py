@@ -279,7 +279,7 @@ def test_a_node_goes_back(one):
 
 
 @pytest.mark.parametrize("kind, moved, restored", [
-    ("upgrade", True, "was left on 0.8.1: the schema has moved"), ("restart", False, "is on 0.8.1 as before")])
+    ("upgrade", True, "was left on 0.8.1: the schema was migrated"), ("restart", False, "is on 0.8.1 as before")])
 def test_a_node_stays(one, kind, moved, restored):
     one.kind = kind
     one.note(schema=dict(moved=moved), runs=RUNS)

@@ -37,7 +37,7 @@ def test_the_last_batch_relies_on_what_was_done():
 
 @pytest.mark.parametrize("rolled, members, down, gateways", [
     ([], ["sf-1"], [], ["sf-1:1", "sf-2:1"]),
-    # One that is yet to be mended is not waited for; one that was, or is about to be, is.
+    # One that is yet to be fixed is not waited for; one that was, or is about to be, is.
     ([], ["sf-1"], ["sf-2"], ["sf-1:1"]), ([], ["sf-2"], ["sf-2"], ["sf-1:1", "sf-2:1"]),
     (["sf-1", "sf-2"], ["sf-3"], ["sf-2"], ["sf-1:1", "sf-2:1"]),
 ])

@@ -70,7 +70,7 @@ def back(go_back=True, moved=False, units=None, **more):
      "was left on 0.8.1: there is no release before it to go back to"),
     (dict(previous=None, name=None), "held", "", [], "was left on 0.8.1: there is no release before it to go back to"),
     (dict(moved=True), "held", "", [],
-     "was left on 0.8.1: the schema has moved, its sf-database of the release before would not start"),
+     "was left on 0.8.1: the schema was migrated, its sf-database of the release before would not start"),
     # Another installer has written the version into the release that ran: the name tells the two apart.
     (dict(rewritten=True), "back", "0.8.0-old", ["sf-api", "sf-net"], "went back to 0.8.0"),
     (dict(rewritten=True, active=dict(NEW, name="0.8.0-old")), "stay", "", ["sf-net"], "is on 0.8.1 as before"),
@@ -97,13 +97,13 @@ def test_the_command():
 
 
 @pytest.mark.parametrize("kind, step, begins, ends", [
-    ("upgrade", "begin", "No node was touched.\nNext: mend that", "that you gave it."),
+    ("upgrade", "begin", "No node was touched.\nNext: fix that", "that you gave it."),
     ("upgrade", "stage", "Nothing in service was changed", "this release:\nCMD"),
     ("upgrade", "schema", "No daemon was restarted", "this release:\nCMD\nThe migration goes on from there."),
     ("rollback", "verify", "All nodes were rolled before this.", "this release:\nCMD"),
     ("restart", "verify", "All nodes were restarted before this.", "This only looks again:\nCMD"),
     ("reconfigure", "verify", "The command was run for all nodes", "options that you gave it."),
-    ("restart", "check", "Next: mend that", "that you gave it."),
+    ("restart", "check", "Next: fix that", "that you gave it."),
     ("restart", "", "", ""),
 ])
 def test_advice(kind, step, begins, ends):
@@ -156,10 +156,10 @@ def test_the_whole_message():
         "sf-2: Restart: expected sf-net to start\n"
         "sf-2 went back to 0.8.0. It serves, every worker is ready.\n"
         "Not touched: sf-3.\n"
-        "Next: look at journalctl -u sf-net -n 50 on sf-2, and mend the cause.\n"
+        "Next: look at journalctl -u sf-net -n 50 on sf-2, and fix the cause.\n"
         "Then run the command again, with the options that you gave it and this release:\nCMD\n"
         "It passes over finished nodes and continues with this one."
-        " If the release itself is broken, roll to a mended one instead.")
+        " If the release itself is broken, roll to a fixed one instead.")
 
 
 SAID = "the backup is restored with "
@@ -169,8 +169,8 @@ OTHERS = "may have been told to send it nothing. The next run lets it in again; 
 
 
 @pytest.mark.parametrize("values, has, lacks", [
-    (dict(way="stay", restored="is on 0.8.0 as before"), ["Not touched: no node is left."], ["a mended one"]),
-    (dict(suspects=["sf-1", "sf-3"]), ["-n 50 on sf-1 and sf-3, and mend"], []),
+    (dict(way="stay", restored="is on 0.8.0 as before"), ["Not touched: no node is left."], ["a fixed one"]),
+    (dict(suspects=["sf-1", "sf-3"]), ["-n 50 on sf-1 and sf-3, and fix"], []),
     # Words that name a unit do not make it one that has failed.
     (dict(cause=Cause("Gate", "sf-net was left alone")), ["journalctl -u sf-api -u sf-database -n 50"], ["-u sf-net"]),
     (dict(cause=Cause("Gate", "x", units=["sf-a", "sf-b"])), ["journalctl -u sf-a -u sf-b -n 50"], []),
@@ -208,7 +208,7 @@ def test_other_nodes_of_the_batch():
     assert batch_failure("sf-1", ["sf-2"], [], again) == (
         "sf-1 is done and serves. The roll stops because of sf-2, see above.\n"
         "What it means: docs/runbook.md#the-outcome-for-the-node")
-    further = ("Next: see why sf-3 and sf-4 has dropped out (ansible sf-3 -m ping), and mend the cause.\n"
+    further = ("Next: see why sf-3 and sf-4 has dropped out (ansible sf-3 -m ping), and fix the cause.\n"
                f"Then {again.words()}")
     assert batch_failure("sf-1", lost, lost, again).endswith(
         f"because of sf-3, sf-4, see above.\nWhat it means: docs/runbook.md#the-outcome-for-the-node\n{further}")

@@ -144,12 +144,12 @@ def test_a_failure_of_all_nodes():
     facts = Facts()
     facts.all("preflight", 3)
     for name in facts.names:
-        facts.fail(name, "", "no space left", "no space left\nNext: mend that.",
+        facts.fail(name, "", "no space left", "no space left\nNext: fix that.",
                    timing=dict(step="stage", began=facts.now, ended=facts.now + 4))
     facts.now += 5
     data = report(facts)
     item, = data["failures"]
-    assert item["nodes"] == facts.names and item["message"] == "no space left\nNext: mend that."
+    assert item["nodes"] == facts.names and item["message"] == "no space left\nNext: fix that."
     assert [(phase["step"], phase["result"]) for phase in data["phases"]] == [("preflight", "ok"), ("stage", "failed")]
     assert data["result"] == "failed" and {node["result"] for node in data["nodes"]} == {"not touched"}
 
@@ -286,11 +286,11 @@ def test_what_an_earlier_run_of_the_same_playbooks_has_left():
 
 def test_warnings_and_pauses():
     facts = Facts().rolled()
-    facts.plan["report"] = ["warn  sf-3: mend that", "pass  reached"]
+    facts.plan["report"] = ["warn  sf-3: fix that", "pass  reached"]
     facts.nodes["sf-2"]["pauses"] = facts.nodes["sf-3"]["pauses"] = [[NIGHT + 40, NIGHT + 50]]
     facts.run["problem"] = "hook_after_roll: no mail"
     data = report(facts)
-    assert data["warnings"] == ["sf-3: mend that", "hook_after_roll: no mail"]
+    assert data["warnings"] == ["sf-3: fix that", "hook_after_roll: no mail"]
     assert data["pauses"] == [[NIGHT + 40, NIGHT + 50]]
 
 

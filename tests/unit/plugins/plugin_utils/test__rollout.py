@@ -462,7 +462,7 @@ def test_a_step_that_has_failed_ends_when_it_is_known_why(rescue, lines):
     run.task("sf-1", "stage", result="failed", msg="no")
     run.task("sf-1", rescue, module="set_fact")
     run.say("sf-1")
-    run.task("sf-1", module="fail", result="failed", msg="no. Next: mend that")
+    run.task("sf-1", module="fail", result="failed", msg="no. Next: fix that")
     run.rollout.rest("failed")
     run.rollout.finish("failed", ["sf-1"])
     assert run.lines() == lines
@@ -614,7 +614,7 @@ def test_a_pause_and_its_end():
     run = Run(PLAN)
     run.task("sf-1", "stage")
     run.rollout.started("sf-2", Task("", "lock", "Renew"))
-    run.rollout.heard(paused("the storage: it is mended"))
+    run.rollout.heard(paused("the storage: it is fixed"))
     run.time += 9
     run.rollout.heard(dict(event="resume", seconds=9.0))
     assert not run.rollout.pause
@@ -622,7 +622,7 @@ def test_a_pause_and_its_end():
     assert run.lines()[1:] == ["stage ...", "stage 1.0 s"]  # and then what was heard
     assert run.events[-2:] == [
         dict(event="pause", moment=NOON + 1, next="rolling sf-2", asked_by="bob@desk",
-             reason="the storage: it is mended"),
+             reason="the storage: it is fixed"),
         dict(event="resume", moment=NOON + 10, seconds=9.0)]
 
 

@@ -173,7 +173,7 @@ def test_in_place(name, level, words):
     (seen(ready=False), dict(allow_degraded=True)),
     (seen(gateways={"10.0.0.2:13005": "UNAVAILABLE"}), dict(allow_degraded=True)),
     (seen(release={"version": "0.9.0"}), dict(allow_downgrade=True)),
-    # What an earlier roll to the same release has begun, this one mends.
+    # What an earlier roll to the same release has begun, this one fixes.
     (seen(ready=False, staged=["0.8.1-aa"]), {}),
     (seen(ready=False, release={"version": "0.8.1"}), {}),
     (seen(release={}), {}),
