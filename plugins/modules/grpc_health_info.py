@@ -61,7 +61,8 @@ else:
 
 
 # Seconds between two looks, and for which one call may keep the module waiting.
-INTERVAL, ANSWER_WITHIN = 0.2, 2
+INTERVAL = 0.2
+ANSWER_WITHIN = 2
 
 
 def check(target):

@@ -85,7 +85,8 @@ from ansible_collections.shakenfist.rolling.plugins.module_utils import _haproxy
 from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError, conclude, wait_for
 
 # Seconds between two looks, and for which one look may wait for an answer.
-INTERVAL, ANSWER_WITHIN = 0.2, 5.0
+INTERVAL = 0.2
+ANSWER_WITHIN = 5.0
 
 
 class Watch:

@@ -147,7 +147,8 @@ RUNNING = "running"
 # What the sentinels write when they stop; nothing but a start of them ends it.
 OF_SENTINELS = ("stopping", "stopped")
 # Seconds between two looks, and for which to wait for an answer.
-INTERVAL, ANSWER_WITHIN = 0.5, 5
+INTERVAL = 0.5
+ANSWER_WITHIN = 5
 # An answer longer than this is no list of nodes.
 AT_MOST = 16 * 1024 * 1024
 

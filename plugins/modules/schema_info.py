@@ -104,7 +104,8 @@ print()
 print(json.dumps({str(table): int(version) for table, version in versions.items()}))
 """
 # How long a connection may take, and one answer on it. A migration that is under way can lock a table for a while.
-CONNECT_WITHIN, ANSWER_WITHIN = 5, 30
+CONNECT_WITHIN = 5
+ANSWER_WITHIN = 30
 NO_SUCH_TABLE = 1146
 ENUM_VALUE = re.compile(r"'((?:[^'\\]|''|\\.)*)'", re.DOTALL)
 ESCAPED = {"''": "'", "\\0": "\0", "\\n": "\n", "\\r": "\r", "\\t": "\t"}

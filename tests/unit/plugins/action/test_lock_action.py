@@ -169,7 +169,7 @@ def test_the_action_leaves_the_others(action, answer, arguments):
 
 def renewed(want=None, doing="rolling sf-2", **changes):
     request = dict(want=want, user="bob", host="desk", reason="the storage",
-                words="bob@desk asked for that: the storage") if want else None
+                   words="bob@desk asked for that: the storage") if want else None
     return dict(changed=False, lock=dict(doing=doing, request=request), request=request, **changes)
 
 

@@ -12,6 +12,7 @@ from ansible.plugins.action import ActionBase
 from ansible_collections.shakenfist.rolling.plugins.action import watch
 
 URL = "http://sf/"
+LOST = AnsibleConnectionFailure("no route")
 SEEN = dict(running=True, requests=9, failed=1, kinds={"x": 1}, failures=[], before=None, since=dict(
     requests=9, failed=1, longest_gap=0.2, p50=1, p99=2))
 
@@ -42,8 +43,8 @@ class Watched:
         assert module_name == "shakenfist.rolling.probe" and module_args["id"].startswith("rolling-")
         self.asked.append(module_args)
         answer = self.answers.pop(0) if self.answers else dict(changed=True, probe=SEEN)
-        if isinstance(answer, AnsibleConnectionFailure):
-            raise answer
+        if answer is LOST:
+            raise LOST
         return answer
 
 
@@ -70,7 +71,7 @@ def test_a_watch_that_does_not_begin(watched, answers, asked):
 
 
 def test_a_host_that_is_lost_is_a_failure(watched):
-    watched.answers = [AnsibleConnectionFailure("no route")]
+    watched.answers = [LOST]
     assert watched.act("stopped")["lost"] is True
 
 
