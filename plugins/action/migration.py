@@ -75,7 +75,7 @@ class ActionModule(StepsAction):
                 module_args=dict(argv=argv, stdin=text, stdin_add_newline=False)), self.task_vars)
         self.collect(answer)
         if answer.get("failed"):
-            raise Failed(dict(answer, msg=f"cannot write {release}/{name}: "
+            raise Failed(dict(answer, msg=f"cannot write the record {release}/{name}: "
                               f"{answer.get('stderr') or answer.get('msg')}"), title)
 
     # ---- the migration

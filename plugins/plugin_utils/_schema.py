@@ -83,19 +83,19 @@ def refusal(kind, name, node, version, seen, backups):
     :arg backups: the commands that restore the backups of the nodes of the tier.
     """
     begin = f"Nothing was touched. {name} is in the database tier, and the schema is not the one that {version} wants"
-    would = f"so its {node['database_unit']} would refuse to start"
+    unit = node["database_unit"]
     if kind in SAME:
         # What the build says counts more than what was recorded of it.
         wanted = seen["expected"] or seen["wanted"]
         differ = ", ".join(table for table in wanted if wanted[table] != seen["tables"].get(table))
-        return (f"{begin} (tables that differ: {differ}), {would}. An upgrade has migrated it: run that one to its "
-                "end, it restarts the daemons, too.") if differ else ""
+        return (f"{begin} (tables that differ: {differ}), so its {unit} would refuse to start. An upgrade has migrated "
+                "it: run that one to its end, it restarts the daemons, too.") if differ else ""
     if seen["wanted"] == seen["tables"]:
         return ""
     differ = ", ".join(name for name, version in seen["tables"].items() if version != seen["wanted"].get(name))
     which = f"Tables that differ: {differ}" if seen["wanted"] else "It is not recorded which one that release wants"
     restore = next(filter(None, backups), "the command that the upgrade has printed")
-    return (f"{begin}, {would}. {which}.\n"
+    return (f"{begin}, so its {unit} would refuse to start. {which}.\n"
             "Every node stays as it is. Prefer to fix forwards. The only way back is the backup from before the "
             "migration; it takes the cluster out of service and loses what was written since.\n"
             f"docs/runbook.md, Go back with the schema, says how. The backup is restored with\n{restore}")

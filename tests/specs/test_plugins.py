@@ -16,7 +16,7 @@ import pytest
 
 ROOT = pathlib.Path(__file__).parents[2]
 ANSIBLE_DOC = pathlib.Path(sys.executable).with_name("ansible-doc")
-FOLDERS = {"modules": "module", "filter": "filter", "callback": "callback", "inventory": "inventory"}
+FOLDERS = {"modules": "module", "callback": "callback", "inventory": "inventory"}
 PLUGINS = {kind: sorted(path.stem for path in (ROOT / "plugins" / folder).glob("*.py"))
            for folder, kind in FOLDERS.items() if (ROOT / "plugins" / folder).is_dir()}
 

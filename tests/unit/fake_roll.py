@@ -127,7 +127,7 @@ class FakeRoll:
     def __init__(self, root, plan=None, timed=False):
         self.root = root
         self.collection = root / "ansible_collections" / "shakenfist" / "rolling"
-        for folder in ("callback", "plugin_utils", "module_utils", "filter"):
+        for folder in ("callback", "plugin_utils", "module_utils"):
             shutil.copytree(ROOT / "plugins" / folder, self.collection / "plugins" / folder)
         shutil.copytree(ROOT / "playbooks", self.collection / "playbooks")
         shutil.copy(ROOT / "galaxy.yml", self.collection)

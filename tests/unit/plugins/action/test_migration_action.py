@@ -143,7 +143,7 @@ def test_in_check_mode(tier):
 def test_a_record_that_cannot_be_written(tier):
     tier.answers["command"] = dict(failed=True, msg="non-zero return code", stderr="disk full")
     result = tier.go("prepared")
-    assert result["failed"] and result["msg"] == "cannot write /venv/.rolling-schema.json: disk full"
+    assert result["failed"] and result["msg"] == "cannot write the record /venv/.rolling-schema.json: disk full"
     assert result["title"] == "Record the schema that the running release wants"
     tier.answers["command"] = dict(failed=True, msg="no shell")
     assert tier.go("prepared")["msg"].endswith(": no shell")
