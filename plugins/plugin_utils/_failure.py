@@ -15,6 +15,7 @@ OPTIONS = "run the command again, with the options that you gave it"
 # What a failure says while all nodes are in one step together, by playbook and step; C({command}) continues the run.
 ADVICE = {
     "begin": f"No node was touched.\nNext: fix that, then {OPTIONS}.",
+    "plan": "Nothing in service was changed, and the schema was not touched.\nNext: fix that, then run this again.",
     "check": f"Next: fix that, then {OPTIONS}.",
     "stage": ("Nothing in service was changed, and the schema was not touched.\n"
               f"Next: fix that, then {OPTIONS} and this release:\n{{command}}"),

@@ -171,7 +171,7 @@ def _refusal(sight, options, lines, problem):
             told.append("Correct rolling_release or stage_source, or the index that pip uses on "
                         f"{next(iter(sight.able()), '')}.")
     told += [line for line in lines if not (problem and line.startswith("pass  release"))]
-    return "\n".join(filter(None, [*told, section(PREFLIGHT), "Mend that, then run the command again."]))
+    return "\n".join(filter(None, [*told, section(PREFLIGHT), "Fix that, then run the command again."]))
 
 
 def _order(plan, nodes, options):

@@ -15,7 +15,7 @@ def release_problem(name, node, version):
     if found == version and not behind:
         return ""
     return (f"{name}: expected release {version}, with every daemon started since; seen "
-            f"{found or node.get('problem')}, not running or older: {', '.join(behind) or 'none'}. Next: run the same "
+            f"{found or node.get('problem')}, not running or older: {', '.join(behind) or 'none'}. Run the same "
             "command again, it rolls what is left.")
 
 
@@ -31,14 +31,14 @@ def second_look_problem(name, node, version, readiness, units, exceptions, bake,
     if not readiness["ready"]:
         answers = ", ".join(each["answers"] for each in readiness["seen"].values())
         return (f"{name}: expected 200 from every worker for {bake:g} s after the roll; it was ready, and then was "
-                f"not: {answers} at the last look. Next: look at journalctl -u {node['api_unit']} -n 50 there. "
+                f"not: {answers} at the last look. Look at journalctl -u {node['api_unit']} -n 50 there. "
                 f"{advice}")
     if units.get("failed_units"):
         journal = "".join(f" -u {unit}" for unit in units["failed_units"])
-        return (f"{name}: {units['msg']}. The node runs {version}. Next: look at journalctl{journal} -n 50 there. "
+        return (f"{name}: {units['msg']}. The node runs {version}. Look at journalctl{journal} -n 50 there. "
                 f"{advice}")
     if exceptions["count"]:
         return (f"{name}: since {moment_of(since, node, version)} there are {exceptions['count']} unhandled exceptions "
-                f"in {path}: {', '.join(exceptions['files'])}. The node serves. Next: read them. If they do not "
+                f"in {path}: {', '.join(exceptions['files'])}. The node serves. Read them. If they do not "
                 f"matter, the roll is complete. {advice}")
     return ""

@@ -31,7 +31,7 @@ STOP = '''fatal: [sf-2]: FAILED! =>
         Next: look at journalctl, and mend the cause.
         ansible-playbook -i inventories/lab shakenfist.rolling.upgrade -e rolling_release=0.8.1
         It passes over finished nodes.'''
-REFUSAL = 'Nothing was touched, the cluster is not fit: sf-2: it is down. Mend that, then run the command again.'
+REFUSAL = 'Nothing was touched, the cluster is not fit: sf-2: it is down. Fix that, then run the command again.'
 
 
 @pytest.fixture

@@ -74,7 +74,7 @@ def test_another_release(one):
 @pytest.mark.parametrize("answers, words", [
     (dict(ready_info=dict(ready=False, seen=dict(u=dict(answers="503")))), "expected 200 from every worker for 10 s"),
     (dict(units_info=dict(failed=True, msg="sf-net is failed", units=UNITS, failed_units=["sf-net"])),
-     "sf-1: sf-net is failed. The node runs 0.8.1. Next: look at journalctl -u sf-net"),
+     "sf-1: sf-net is failed. The node runs 0.8.1. Look at journalctl -u sf-net"),
     (dict(exceptions_info=dict(count=1, files=["a"])), "since 0.8.1 is active there are 1 unhandled exceptions in"),
 ])
 def test_a_node_that_is_not_what_it_was_at_its_gate(one, answers, words):

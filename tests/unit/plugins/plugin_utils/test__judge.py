@@ -81,7 +81,7 @@ def test_a_cluster_that_is_not_fit():
     assert lines[0] == "Nothing was touched, the cluster is not fit to be rolled:"
     assert lines[1].startswith("fail  sf-2: http://10.0.0.2/readyz answers 503") and found.plan == {}
     assert lines[-2:] == ["What it means: docs/runbook.md#before-anything-is-touched-the-preflight-report",
-                          "Mend that, then run the command again."]
+                          "Fix that, then run the command again."]
     assert judge(cluster, Options(database=["sf-1"], allow_degraded=True), ALL).refusal == ""
     assert judge(cluster, Options(kind="restart", database=["sf-1"], given="2026-11-28T11:00:00Z"), ALL).refusal == ""
 

@@ -12,8 +12,8 @@ NODE = dict(release=dict(version="0.8.1", since=100.0), behind=[], problem="", a
 
 @pytest.mark.parametrize("changes, words", [
     (dict(), ""),
-    (dict(release=dict(version="0.8.0")), "seen 0.8.0, not running or older: none. Next: run the same command again"),
-    (dict(behind=["sf-net", "sf-api"]), "seen 0.8.1, not running or older: sf-net, sf-api. Next:"),
+    (dict(release=dict(version="0.8.0")), "seen 0.8.0, not running or older: none. Run the same command again"),
+    (dict(behind=["sf-net", "sf-api"]), "seen 0.8.1, not running or older: sf-net, sf-api. Run the"),
     (dict(release={}, problem="no virtualenv"), "seen no virtualenv, not running"),
 ])
 def test_the_release(changes, words):
@@ -32,14 +32,14 @@ def test_a_second_look():
     assert look() == ""
     assert look(ready=False) == (
         "sf-1: expected 200 from every worker for 10 s after the roll; it was ready, and then was not: 503 from 8 of 8 "
-        "at the last look. Next: look at journalctl -u sf-api -n 50 there. Go back.")
+        "at the last look. Look at journalctl -u sf-api -n 50 there. Go back.")
     assert look(units=dict(failed_units=["sf-net", "sf-q"], msg="expected peace; sf-net is failed")) == (
-        "sf-1: expected peace; sf-net is failed. The node runs 0.8.1. Next: look at journalctl -u "
+        "sf-1: expected peace; sf-net is failed. The node runs 0.8.1. Look at journalctl -u "
         "sf-net -u sf-q -n 50 there. Go back.")
 
 
 @pytest.mark.parametrize("since, words", [(100.0, "0.8.1 is active"), (1795233182.0, "2026-11-21 03:53:02 UTC")])
 def test_exceptions(since, words):
     assert look(count=1, since=since) == (
-        f"sf-1: since {words} there are 1 unhandled exceptions in /srv/e: sf-net-1.txt. The node serves. Next: read "
+        f"sf-1: since {words} there are 1 unhandled exceptions in /srv/e: sf-net-1.txt. The node serves. Read "
         "them. If they do not matter, the roll is complete. Go back.")
