@@ -2,11 +2,10 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-# Private to the roles of this collection: say which balancers are told from which hosts, and judge what they have said.
-# state: found tells where each of them is asked. told fails if one has not done what it was told, and records which
-# were told. asked records what each of them would say to a drain, and never fails.
+# Private to the roles of this collection: find the balancers that a node is drained through, and judge their answers.
+# state: found reports where each of them is asked. told fails if one has not set what it was asked to set, and records
+# which have. asked records what each of them would answer to a drain, and never fails.
 
-from ansible.plugins.action import ActionBase
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._balancers import (
     answers_of,
     balancers_of,
@@ -16,6 +15,7 @@ from ansible_collections.shakenfist.rolling.plugins.plugin_utils._balancers impo
     remembered,
     sightings_of,
 )
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._controller import ControllerAction
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._node import names
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import NODE_FACT, changed, node_of, plain
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._steps import NOTED
@@ -27,15 +27,12 @@ ARGUMENTS = dict(
 )
 
 
-class ActionModule(ActionBase):
+class ActionModule(ControllerAction):
     """Answer one of the questions about the balancers; each is a method."""
 
-    _supports_check_mode = True
-    _requires_connection = False
+    arguments = ARGUMENTS
 
-    def run(self, tmp=None, task_vars=None):
-        result = dict(super().run(tmp, task_vars), changed=False)
-        given = plain(self.validate_argument_spec(argument_spec=ARGUMENTS)[1])
+    def answer(self, arguments, task_vars):
         self.name = task_vars["inventory_hostname"]
         self.record = node_of(task_vars["hostvars"], self.name)
 
@@ -43,7 +40,7 @@ class ActionModule(ActionBase):
             return plain(self._templar.template(task_vars[name])) if name in task_vars else default
         self.settings = balancers_of(get)
         self.haproxy = haproxy_of(self.settings, get("cluster_node", {}).get("name") or self.name)
-        return dict(result, **getattr(self, given["state"])(given))
+        return getattr(self, arguments["state"])(arguments)
 
     def noted(self, **values):
         return {"ansible_facts": {NODE_FACT: changed(self.record, **values)}}

@@ -95,7 +95,7 @@ class ActionModule(PersistentAction):
             answer["msg"] += f"\nTo take that back:\n{playbook_command(task_vars, RESUME)}"
         if state == "free" and answer.get("failed"):
             self._display.display(said(
-                f"The lock {self._task.args['path']} on {self.holder_of_the_file(task_vars)} could not be freed: "
+                f"The lock {self._task.args['path']} on {self.place(task_vars)} could not be freed: "
                 f"{answer['msg']}. The next run from this machine takes it over by itself; others pass "
                 "-e lock_takeover=true.", task_vars["inventory_hostname"], self._task.get_name()))
         return answer
@@ -125,16 +125,15 @@ class ActionModule(PersistentAction):
     def for_the_node(self, answer, task_vars):
         """The answer, with what the record of the node, or its failure, is to have of it."""
         if answer.get("lost"):
-            answer["away"] = self.holder_of_the_file(task_vars)
+            answer["away"] = self.place(task_vars)
         if answer.get("paused"):
             record = node_of(task_vars["hostvars"], task_vars["inventory_hostname"])
             answer["ansible_facts"] = {NODE_FACT: changed(record, pauses=[*record.pauses, answer["paused"]])}
         return answer
 
-    @staticmethod
-    def holder_of_the_file(task_vars):
+    def place(self, task_vars):
         """The node that has the lock: the one that the task is delegated to."""
-        return next(iter(task_vars.get("ansible_delegated_vars") or ()), "") or task_vars["inventory_hostname"]
+        return self.delegate(task_vars) or task_vars["inventory_hostname"]
 
     def ask(self, task_vars):
         # Tasks run in processes that ansible-playbook forks.

@@ -9,11 +9,11 @@
 # before: what prepared has returned, for the states after it.
 
 import json
-from types import SimpleNamespace
 
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._order import units_of
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._persistent import written
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._rollout import said
-from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import SAME, node_of, plain, run_of
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import SAME, node_of, run_of
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._schema import (
     Migration,
     refusal,
@@ -22,7 +22,7 @@ from ansible_collections.shakenfist.rolling.plugins.plugin_utils._schema import 
     summary_of,
     words_of,
 )
-from ansible_collections.shakenfist.rolling.plugins.plugin_utils._steps import Failed, StepsAction
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._steps import StatesAction
 
 TEXT = dict(type="str", default="")
 DATA = dict(type="dict", default={})
@@ -34,21 +34,19 @@ ARGUMENTS = dict(
 )
 # What a release directory records, and who may read it: a backup's command names the user of the database.
 SCHEMA, BACKUP = (".rolling-schema.json", "0644"), (".rolling-backup.json", "0600")
-# Another run must never read half a file.
-WRITE = 'umask 077 && cat > "$1.new" && chmod "$2" "$1.new" && mv -f "$1.new" "$1"'
 
 
-class ActionModule(StepsAction):
+class ActionModule(StatesAction):
     """Take the schema a part of the way; each state is a method."""
 
-    def steps(self, task_vars):
-        given = plain(self.validate_argument_spec(argument_spec=ARGUMENTS)[1])
-        self.given, self.node, self.target = SimpleNamespace(**given), given["node"], given["target"]
+    arguments = ARGUMENTS
+
+    def prepare(self, task_vars):
+        self.node, self.target = self.given.node, self.given.target
         self.hostvars, self.name = task_vars["hostvars"], task_vars["inventory_hostname"]
         self.run_record = run_of(self.hostvars)
         self.record = node_of(self.hostvars, self.name, self.run_record)
         self.release = self.given.release or release_of(self.node, self.target)
-        return getattr(self, given["state"])()
 
     def look(self, expected=""):
         """Only Python of the virtualenv has a driver for MariaDB."""
@@ -65,18 +63,20 @@ class ActionModule(StepsAction):
 
     def write(self, title, release, file, content):
         """Record something in a release directory."""
+        if self._task.check_mode:
+            self.collect(dict(changed=True))
+            return
         name, mode = file
-        answer = dict(changed=True)
-        if not self._task.check_mode:
-            argv = ["sh", "-c", WRITE, "sh", f"{release}/{name}", mode]
-            text = json.dumps(content, indent=4, sort_keys=True) + "\n"
-            answer = self.persist(lambda: self._execute_module(
-                module_name="ansible.legacy.command", task_vars=self.task_vars,
-                module_args=dict(argv=argv, stdin=text, stdin_add_newline=False)), self.task_vars)
-        self.collect(answer)
-        if answer.get("failed"):
-            raise Failed(dict(answer, msg=f"cannot write the record {release}/{name}: "
-                              f"{answer.get('stderr') or answer.get('msg')}"), title)
+        arguments = written(f"{release}/{name}", json.dumps(content, indent=4, sort_keys=True) + "\n", mode)
+
+        def write():
+            answer = self._execute_module(module_name="ansible.legacy.command", module_args=arguments,
+                                          task_vars=self.task_vars)
+            if not answer.get("failed"):
+                return answer
+            why = answer.get("stderr") or answer.get("msg")
+            return dict(answer, failed=True, msg=f"cannot write the record {release}/{name}: {why}")
+        self.kept(write, title)
 
     # ---- the migration
 

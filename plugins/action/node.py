@@ -8,7 +8,8 @@
 # HAProxy send requests again.
 # state: settled waits until the next node may follow, and records that this one is rolled.
 # state: restored returns a node that has failed to service, and records what has become of that.
-# HAProxy that is asked from another host, nginx and Apache are told by role balancer: elsewhere says whether there are.
+# Role balancer drains through nginx, Apache, and HAProxy that is asked from another host: elsewhere says whether there
+# are any.
 
 from types import SimpleNamespace
 
@@ -19,9 +20,9 @@ from ansible_collections.shakenfist.rolling.plugins.plugin_utils._balancers impo
     remembered,
 )
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._failure import told_of, way_back
-from ansible_collections.shakenfist.rolling.plugins.plugin_utils._order import restart_order
-from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import node_of, plain, run_of
-from ansible_collections.shakenfist.rolling.plugins.plugin_utils._steps import Failed, StepsAction
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._order import restart_order, units_of
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import node_of, run_of
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._steps import Failed, StatesAction
 
 NAMES = dict(type="list", elements="str", default=[])
 DATA = dict(type="dict", default={})
@@ -39,18 +40,20 @@ ARGUMENTS = dict(
 )
 
 
-class ActionModule(StepsAction):
+class ActionModule(StatesAction):
     """Take a node a part of the way; each is a method."""
 
-    def steps(self, task_vars):
-        given = plain(self.validate_argument_spec(argument_spec=ARGUMENTS)[1])
-        self.given, self.node = SimpleNamespace(**given), given["node"]
-        hostvars = task_vars["hostvars"]
+    arguments = ARGUMENTS
+
+    def prepare(self, task_vars):
+        self.node, hostvars = self.given.node, task_vars["hostvars"]
         self.run_record = run_of(hostvars)
         self.record = node_of(hostvars, task_vars["inventory_hostname"], self.run_record)
         self.settings = balancers_of(self.setting)
         self.balancers = drain_balancers(self.settings)
-        getattr(self, given["state"])()
+
+    def steps(self, task_vars):
+        super().steps(task_vars)
         return dict(elsewhere=self.balancers["elsewhere"])
 
     def call(self, title, module, **arguments):
@@ -85,7 +88,7 @@ class ActionModule(StepsAction):
 
     def awaited(self):
         given = self.given
-        # Where balancers are told from elsewhere, that has been waited for before them.
+        # Where balancers are asked from elsewhere, that has been waited for before the drain through them.
         if given.peers and not (given.state == "drained" and self.balancers["elsewhere"]):
             self.begin("quorum")
             self.call("Wait until enough other nodes are ready", "ready_info", urls=given.peers, minimum=given.minimum,
@@ -193,7 +196,7 @@ class ActionModule(StepsAction):
     def restored(self):
         """Go back to the release that the node came from, if it was left already, and start what does not run.
 
-        Whatever fails here is told beside the first cause.
+        Whatever fails here is reported beside the first cause.
         """
         self.begin("restore")
         try:
@@ -207,8 +210,7 @@ class ActionModule(StepsAction):
         node, place = self.node, {key: self.node[key] for key in ("releases", "distribution")}
         place["path"] = node["venv"]
         releases = self.call("Look at the releases", "release_info", **place)
-        units = self.call("Look at the daemons", "units_info",
-                          patterns=list(dict.fromkeys([*node["daemons"], node["api_unit"]])))["units"]
+        units = self.call("Look at the daemons", "units_info", patterns=units_of(node))["units"]
         way = way_back(node, self.given.target, releases, units, self.run_record.changes_release(),
                        bool(self.record.schema.get("moved")))
         if way.way == "back":

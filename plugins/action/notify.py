@@ -15,6 +15,7 @@ from ansible.plugins.action import ActionBase
 from ansible_collections.shakenfist.rolling.plugins.action.lock import myself
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._announce import EVENTS, message
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._metrics import metrics
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._persistent import written
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._report import Gatherer
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._rollout import said
 
@@ -29,8 +30,6 @@ ARGUMENTS = dict(
     events=dict(type="list", elements="str", default=[]),
     textfile=TEXT,
 )
-# The collector reads whatever ends in .prom, even half a file. So it is written under another name first.
-WRITE = 'cat > "$1.new" && chmod 0644 "$1.new" && mv -f "$1.new" "$1"'
 
 
 class ActionModule(ActionBase):
@@ -69,7 +68,8 @@ class ActionModule(ActionBase):
 
     def write(self, arguments, body, task_vars):
         """Why the metrics were not written; an empty string if they were."""
-        answer = self._execute_module(module_name="ansible.legacy.command", task_vars=task_vars, module_args=dict(
-            argv=["sh", "-c", WRITE, "sh", arguments["textfile"]], stdin=metrics(body), stdin_add_newline=False))
+        # The collector reads whatever ends in .prom, even half a file.
+        answer = self._execute_module(module_name="ansible.legacy.command", task_vars=task_vars, module_args=written(
+            arguments["textfile"], metrics(body), "0644"))
         why = answer.get("stderr") or answer.get("msg") or "the command has failed"
         return why.strip() if answer.get("failed") else ""

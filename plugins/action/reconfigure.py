@@ -10,12 +10,10 @@
 import os
 import subprocess
 import time
-from types import SimpleNamespace
 
 from ansible.errors import AnsibleError
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils import _reconfigure
-from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import plain
-from ansible_collections.shakenfist.rolling.plugins.plugin_utils._steps import StepsAction
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._steps import StatesAction
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._timeline import entry_of
 
 TEXT = dict(type="str", default="")
@@ -29,16 +27,16 @@ ARGUMENTS = dict(
 )
 
 
-class ActionModule(StepsAction):
+class ActionModule(StatesAction):
     """Change a node by a command; each state is a method."""
 
-    def steps(self, task_vars):
-        self.given = given = SimpleNamespace(**plain(self.validate_argument_spec(argument_spec=ARGUMENTS)[1]))
-        name = task_vars["inventory_hostname"]
+    arguments = ARGUMENTS
+
+    def prepare(self, task_vars):
+        given, name = self.given, task_vars["inventory_hostname"]
         self.where = "this machine" if given.where == "controller" else name
         self.job = _reconfigure.job_of(name, given.command, given.playbook, given.inventory, given.limit,
                                        given.arguments, given.where)
-        return getattr(self, given.state)()
 
     def checked(self):
         self.check(self.job.problem and f"Nothing was touched. {self.job.problem}")

@@ -9,11 +9,9 @@
 # carried: whether nodes get the wheels of the index over the controller; fetched is the tar file of them there.
 
 import dataclasses
-from types import SimpleNamespace
 
-from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import plain
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._staging import staging_of
-from ansible_collections.shakenfist.rolling.plugins.plugin_utils._steps import Failed, StepsAction
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._steps import StatesAction
 
 TEXT = dict(type="str", default="")
 DATA = dict(type="dict", required=True)
@@ -25,17 +23,18 @@ ARGUMENTS = dict(
 )
 
 
-class ActionModule(StepsAction):
+class ActionModule(StatesAction):
     """What the modules do for it; each state is a method."""
 
-    def steps(self, task_vars):
-        self.given = given = SimpleNamespace(**plain(self.validate_argument_spec(argument_spec=ARGUMENTS)[1]))
+    arguments = ARGUMENTS
+
+    def prepare(self, task_vars):
+        given = self.given
         self.node, self.target = given.node, given.target
         if self.target:
             self.plan = staging_of(self.node, self.target, given.strategy, given.carried)
             # In check mode nothing is brought, and nothing is installed from it.
             self.brought = self.plan.brought and not self._task.check_mode
-        return getattr(self, given.state)()
 
     def planned(self):
         return dict(plan=dataclasses.asdict(self.plan))
@@ -106,11 +105,3 @@ class ActionModule(StepsAction):
         arguments = dict(path=self.plan.wheels, state="absent")
         self.kept(lambda: self._execute_module(module_name="ansible.legacy.file", module_args=arguments,
                                                task_vars=self.task_vars), "Remove the wheels")
-
-    def kept(self, ask, title):
-        """What is done without a module of the collection."""
-        answer = self.persist(ask, self.task_vars)
-        self.collect(answer)
-        if answer.get("failed"):
-            raise Failed(answer, title)
-        return answer

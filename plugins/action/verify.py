@@ -6,10 +6,8 @@
 # state: seen tells what that was, done whether the node runs the release and, where it was rolled, is still what it was
 # at its gate. reported waits until the API says so of all nodes; the task runs once.
 
-from types import SimpleNamespace
-
-from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import SAME, node_of, plain, run_of
-from ansible_collections.shakenfist.rolling.plugins.plugin_utils._steps import Failed, StepsAction
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import SAME, node_of, run_of
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._steps import Failed, StatesAction
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._verify import release_problem, second_look_problem
 
 TEXT = dict(type="str", default="")
@@ -21,50 +19,52 @@ ARGUMENTS = dict(
 )
 
 
-class ActionModule(StepsAction):
+class ActionModule(StatesAction):
     """Verify a node; each state is a method."""
 
-    def steps(self, task_vars):
-        self.given = SimpleNamespace(**plain(self.validate_argument_spec(argument_spec=ARGUMENTS)[1]))
-        self.name, self.node = task_vars["inventory_hostname"], self.given.node
-        return getattr(self, self.given.state)(task_vars)
+    arguments = ARGUMENTS
 
-    def seen(self, task_vars):
+    def prepare(self, task_vars):
+        self.name, self.node = task_vars["inventory_hostname"], self.given.node
+
+    def seen(self):
         """Where there was no run, there is nothing to go by."""
-        run = run_of(task_vars["hostvars"])
+        hostvars = self.task_vars["hostvars"]
+        run = run_of(hostvars)
         # Where the release does not tell which daemons are new.
         since = run.plan.get("since", 0) if run.kind in SAME else 0
-        return dict(rolled=node_of(task_vars["hostvars"], self.name, run).rolled, since=since,
+        return dict(rolled=node_of(hostvars, self.name, run).rolled, since=since,
                     api=run.plan.get("api", True), nodes=run.plan.get("nodes", []))
 
-    def done(self, task_vars):
+    def done(self):
         if self._task.check_mode:
             return {}
         given = self.given
         self.check(release_problem(self.name, self.node, given.version))
         if given.rolled:
-            self.check(self.look_again(task_vars))
+            self.check(self.look_again())
         # Said as debug says it.
         return dict(msg=f"{self.name} runs {given.version}", _ansible_verbose_always=True)
 
-    def look_again(self, task_vars):
+    def look_again(self):
         """Green at the gate and broken a minute later: nothing tells in advance that a daemon will not crash."""
         given, node = self.given, self.node
-        readiness = self.module("ready_info", task_vars, urls=[node["ready_url"]], unit=node["api_unit"],
+        readiness = self.module("ready_info", self.task_vars, urls=[node["ready_url"]], unit=node["api_unit"],
                                 rounds=max(int(given.bake), 1), interval=1)
-        units = self.module("units_info", task_vars, tolerated=True, patterns=node["daemons"], up_since=node["units"],
+        units = self.module("units_info", self.task_vars, tolerated=True, patterns=node["daemons"],
+                            up_since=node["units"],
                             expected=f"every daemon to stay up for {given.bake:g} s after the roll")
         if "units" not in units:
             raise Failed(units)
         since = given.since or node["release"]["since"]
-        exceptions = self.module("exceptions_info", task_vars, path=given.exceptions, since=since)
+        exceptions = self.module("exceptions_info", self.task_vars, path=given.exceptions, since=since)
         return second_look_problem(self.name, node, given.version, readiness, units, exceptions, given.bake, since,
                                    given.exceptions, given.advice)
 
-    def reported(self, task_vars):
-        given, node, hostvars = self.given, self.node, task_vars["hostvars"]
-        names = [str(hostvars[name]["cluster_node"]["name"]) for name in task_vars["ansible_play_hosts"]]
-        notes = self.module("nodes_info", task_vars, credentials=node["credentials"], url=node["api_url"],
+    def reported(self):
+        given, node, hostvars = self.given, self.node, self.task_vars["hostvars"]
+        names = [str(hostvars[name]["cluster_node"]["name"]) for name in self.task_vars["ansible_play_hosts"]]
+        notes = self.module("nodes_info", self.task_vars, credentials=node["credentials"], url=node["api_url"],
                             release=given.version, names=names, states=["created"], before=given.before,
                             sentinels=node["sentinels"], sentinels_alone=not given.sentinels,
                             timeout=given.timeout)["notes"]

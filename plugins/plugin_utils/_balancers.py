@@ -26,7 +26,7 @@ def _problem(tell_first, haproxy_set, address, others):
 def drain_balancers(settings):
     """Which balancers are told before a node is stopped, and whether that leaves no request in flight.
 
-    C(elsewhere) says whether some are told from another host than the node, which role balancer does.
+    C(elsewhere) says whether role balancer drains through some, from another host than the node.
 
     nginx and Apache are always told where they are set, HAProxy where it shall be. What a hook of the operator's does
     is not known, so it counts only where the operator says so, with C(tell_first).

@@ -17,6 +17,15 @@ NEWS = 30
 ONCE = ("dump", "haproxy_server", "schema")
 
 
+# Nobody may read half a file, and one that is secret not even while it is written.
+WRITE = 'umask 077 && cat > "$2.new" && chmod "$1" "$2.new" && mv -f "$2.new" "$2"'
+
+
+def written(path, text, mode):
+    """The arguments of the module C(command) that writes a file whole or not at all."""
+    return dict(argv=["sh", "-c", WRITE, "sh", mode, path], stdin=text, stdin_add_newline=False)
+
+
 class PersistentAction(TimedAction):
     """A module whose node may be lost for a while in the middle of a roll, because it reboots, for example.
 
@@ -39,8 +48,7 @@ class PersistentAction(TimedAction):
         patience = self.patience(task_vars)
         if patience is None:
             return ask()
-        # A balancer, for example, to which a task of the node is delegated.
-        other = next(iter(task_vars.get("ansible_delegated_vars") or ()), "")
+        other = self.delegate(task_vars)
         deadline = time.monotonic() + patience
         news = deadline - patience
         while True:
@@ -59,6 +67,11 @@ class PersistentAction(TimedAction):
                 self._display.warning(f"{name} is lost, waiting for it for {left:.0f} s more: {words}")
             self.forget_connection()
             time.sleep(min(INTERVAL, left))
+
+    @staticmethod
+    def delegate(task_vars):
+        """Whom a task of the node is delegated to, a balancer, for example; empty if it is not."""
+        return next(iter(task_vars.get("ansible_delegated_vars") or ()), "")
 
     def patience(self, task_vars):
         """For how many seconds to wait for a lost node, None to leave that to Ansible."""

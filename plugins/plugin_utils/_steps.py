@@ -8,6 +8,7 @@
 # calls the modules itself.
 
 import time
+from types import SimpleNamespace
 
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._persistent import ONCE, PersistentAction
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._rollout import (
@@ -39,7 +40,7 @@ class StepsAction(PersistentAction):
     the callback each call is what a task of its own would be.
     """
 
-    # Whether each call is told and timed, or the action as a whole.
+    # Whether each call is an event and is timed, or the action as a whole.
     tells_modules = True
 
     def act(self, task_vars):
@@ -84,6 +85,14 @@ class StepsAction(PersistentAction):
             self.timing = entry
             raise Failed(answer, title)
         self.entries.append(entry)
+        return answer
+
+    def kept(self, ask, title):
+        """What is done without a module of the collection; where it fails, so does the task."""
+        answer = self.persist(ask, self.task_vars)
+        self.collect(answer)
+        if answer.get("failed"):
+            raise Failed(answer, title)
         return answer
 
     def setting(self, name, default=None):
@@ -142,3 +151,17 @@ class StepsAction(PersistentAction):
 
     def noted(self, began, result, task_vars):
         return {} if self.tells_modules else super().noted(began, result, task_vars)
+
+
+class StatesAction(StepsAction):
+    """One whose argument C(state) names the method that has the steps; C(given) has all of its C(arguments)."""
+
+    arguments = {}
+
+    def steps(self, task_vars):
+        self.given = SimpleNamespace(**plain(self.validate_argument_spec(argument_spec=self.arguments)[1]))
+        self.prepare(task_vars)
+        return getattr(self, self.given.state)()
+
+    def prepare(self, task_vars):
+        """What each state needs."""

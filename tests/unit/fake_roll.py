@@ -142,13 +142,12 @@ class FakeRoll:
             action, module = ROOT / "plugins" / "action" / name, ROOT / "plugins" / "modules" / name
             real = action.read_text() if action.exists() else ""
             # What needs no node is the real one; the report only where the times are.
-            local = "(ControllerAction)" in real or "_requires_connection = False" in real
-            if local and (timed or name != "report.py"):
+            if "(ControllerAction)" in real and (timed or name != "report.py"):
                 self.write(f"plugins/action/{name}", real)
                 if module.exists():
                     self.write(f"plugins/modules/{name}", module.read_text())
                 continue
-            if "StepsAction" in real:
+            if "(StepsAction)" in real or "(StatesAction)" in real:
                 self.write(f"plugins/action/{name}", real + ACTION + CALLS)
                 continue
             before = real if name == "lock.py" else ""

@@ -41,7 +41,8 @@ class Tier:
         module = module_name.rpartition(".")[2]
         if module == "command":
             assert module_args["argv"][:2] == ["sh", "-c"]
-            self.calls.append((*module_args["argv"][4:], json.loads(module_args["stdin"])))
+            mode, path = module_args["argv"][4:]
+            self.calls.append((path, mode, json.loads(module_args["stdin"])))
         else:
             self.calls.append((module, module_args))
             if module == "schema_info":

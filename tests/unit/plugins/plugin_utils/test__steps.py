@@ -165,6 +165,24 @@ def test_a_mishap_in_telling_does_not_touch_the_result(run, monkeypatch, broken)
     assert set(action.warned) == {"The report will lack a part, the run goes on: ValueError: broken on purpose"}
 
 
+def test_a_state_is_a_method(monkeypatch):
+    class Action(_steps.StatesAction):
+        arguments = dict(state=dict(type="str"))
+
+        def prepare(self, task_vars):
+            self.name = task_vars["name"]
+
+        def done(self):
+            return dict(name=self.name, given=vars(self.given))
+
+    action = Action.__new__(Action)
+    action.validate_argument_spec = lambda argument_spec: (None, dict(state="done", asked=argument_spec, data=(1,)))
+    assert action.steps(dict(name="sf-1")) == dict(name="sf-1", given=dict(
+        state="done", asked=dict(state=dict(type="str")), data=[1]))
+    Action.prepare = _steps.StatesAction.prepare
+    assert action.steps({})["name"] == "sf-1"
+
+
 def test_an_action_without_steps():
     with pytest.raises(NotImplementedError):
         _steps.StepsAction.steps(None, {})
