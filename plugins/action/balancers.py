@@ -4,7 +4,8 @@
 
 # Private to the roles of this collection: find the balancers that a node is drained through, and judge their answers.
 # state: found reports where each of them is asked. told fails if one has not set what it was asked to set, and records
-# which have. asked records what each of them would answer to a drain, and never fails.
+# which have. asked asks HAProxy, from the host that the task is delegated to, whether it probes the node, and records
+# that; answered adds what the others would answer to a drain. Neither of the two fails.
 
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._balancers import (
     answers_of,
@@ -15,37 +16,33 @@ from ansible_collections.shakenfist.rolling.plugins.plugin_utils._balancers impo
     remembered,
     sightings_of,
 )
-from ansible_collections.shakenfist.rolling.plugins.plugin_utils._controller import ControllerAction
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._node import names
-from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import NODE_FACT, changed, node_of, plain
-from ansible_collections.shakenfist.rolling.plugins.plugin_utils._steps import NOTED
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import node_of, plain
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._steps import Failed, StatesAction
 
 DATA = dict(type="dict", default={})
 ARGUMENTS = dict(
-    state=dict(type="str", choices=["found", "told", "asked"], required=True),
+    state=dict(type="str", choices=["found", "told", "asked", "answered"], required=True),
     haproxy=DATA, nginx=DATA, apache=DATA, failure=dict(type="str", default=""),
 )
 
 
-class ActionModule(ControllerAction):
+class ActionModule(StatesAction):
     """Answer one of the questions about the balancers; each is a method."""
 
     arguments = ARGUMENTS
+    tells_modules = False
 
-    def answer(self, arguments, task_vars):
+    def prepare(self, task_vars):
         self.name = task_vars["inventory_hostname"]
         self.record = node_of(task_vars["hostvars"], self.name)
+        self.settings = balancers_of(lambda name, default: plain(self.setting(name, default)))
+        self.haproxy = haproxy_of(self.settings, self.setting("cluster_node", {}).get("name") or self.name)
 
-        def get(name, default):
-            return plain(self._templar.template(task_vars[name])) if name in task_vars else default
-        self.settings = balancers_of(get)
-        self.haproxy = haproxy_of(self.settings, get("cluster_node", {}).get("name") or self.name)
-        return getattr(self, arguments["state"])(arguments)
+    def noted(self, began, result, task_vars):
+        return {}  # neither a question nor a record takes time worth a report
 
-    def noted(self, **values):
-        return {"ansible_facts": {NODE_FACT: changed(self.record, **values)}}
-
-    def found(self, given):
+    def found(self):
         """Without the address of HAProxy, which may have a password in it."""
         settings, decided = self.settings, drain_balancers(self.settings)
         haproxy = {key: self.haproxy[key] for key in ("backend", "server") if self.haproxy}
@@ -53,17 +50,28 @@ class ActionModule(ControllerAction):
                     haproxy_was=self.record.balancers.get("haproxy", {}).get("was", ""), nginx=names(settings["nginx"]),
                     apache=(names(settings["apache_hosts"]) or [self.name]) if settings["apache"] else [])
 
-    def told(self, given):
-        told, was = dict(self.record.balancers), given["haproxy"].get("was")
+    def told(self):
+        results = {kind: getattr(self.given, kind) for kind in ("haproxy", "nginx", "apache")}
+        told, was = dict(self.record.balancers), results["haproxy"].get("was")
         if was is not None:
             told = remembered(told, self.haproxy, was)
-        told.update({kind: True for kind in ("nginx", "apache") if answers_of(kind, given[kind])})
-        problems = problems_of(given)
-        if problems:
-            return dict(failed=True, msg="; ".join(problems), **{NOTED: dict(balancers=told)})
-        return self.noted(balancers=told)
+        told.update({kind: True for kind in ("nginx", "apache") if answers_of(kind, results[kind])})
+        self.note(balancers=told)
+        self.check("; ".join(problems_of(results)))
 
-    def asked(self, given):
-        return self.noted(asked=dict(failure=given["failure"]) if given["failure"] else dict(
-            haproxy=given["haproxy"], told=[sightings_of(kind, given[kind]) for kind in ("nginx", "apache")
-                                            if self.settings[kind]]))
+    def asked(self):
+        where, found = self.haproxy, {}
+        if where:
+            try:
+                answer = self.module("haproxy_info", self.task_vars, address=where["address"], backend=where["backend"],
+                                     servers=[where["server"]], checked=not drain_balancers(self.settings)["haproxy"])
+                # Not all of it: it is kept for each node.
+                found = dict(haproxy={key: answer[key] for key in ("reachable", "problems")})
+            except Failed as exc:
+                found = dict(failure=str(exc))
+        self.note(asked=found)
+
+    def answered(self):
+        given = self.given
+        told = [sightings_of(kind, getattr(given, kind)) for kind in ("nginx", "apache") if self.settings[kind]]
+        self.note(asked=dict(self.record.asked, **(dict(failure=given.failure) if given.failure else dict(told=told))))

@@ -13,7 +13,7 @@
 import time
 
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils import _failure
-from ansible_collections.shakenfist.rolling.plugins.plugin_utils._batch import batch_of, known
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._batch import batch_of
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._controller import ControllerAction
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import NODE_FACT, changed, node_of, plain, run_of
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._steps import NOTED
@@ -25,7 +25,7 @@ ARGUMENTS = dict(
     state=dict(type="str", required=True, choices=["placed", "kept", "not_undone", "told", "others", "given_up"]),
     task=TEXT, result=DATA, node=DATA, target=DATA,
     what=dict(type="str", choices=["balancer", "hook"], default="hook"), left=DATA, members=NAMES, nodes=NAMES,
-    hooks=DATA, phase=TEXT, advice=TEXT,
+    hooks=DATA, phase=TEXT,
 )
 UNKNOWN = "(the command that you gave)"
 
@@ -95,7 +95,8 @@ class ActionModule(ControllerAction):
     def suspects(self):
         """Whom to look at: the nodes whose readiness the failed step has missed, else this one."""
         names = dict.fromkeys([*self.serving, *self.order])
-        missed = [name for name in names if known(self.hostvars, name, "ready_url") in self.cause.not_ready]
+        urls = self.record.plan.get("ready_urls") or {}
+        missed = [name for name in names if urls.get(name) in self.cause.not_ready]
         return missed or [self.name]
 
     def restore(self):
@@ -118,8 +119,7 @@ class ActionModule(ControllerAction):
         found = dict(dict(msg="see above"), **arguments["result"])
         # Too many failed requests stop a roll before a node; in a step of all nodes they are a failure.
         cause = _failure.cause_of("", dict(found, stopped=found.get("stopped") and found.get("request")), time.time())
-        advice = arguments["advice"] or _failure.advice(
-            self.record.kind, arguments["phase"], self.record.plan.get("command", ""))
+        advice = _failure.advice(self.record.kind, arguments["phase"], self.record.plan.get("command", ""))
         text, state = _failure.given_up(cause.words, advice), advice.partition("\n")[0]
         facts = self.with_noted(found, cause=plain(vars(cause)), failure=dict(text=text, state=state))
         return dict(facts, message=text)

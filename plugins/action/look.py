@@ -82,8 +82,7 @@ class ActionModule(StepsAction):
     def see_gateways(self, seen, node, task_vars, targets=None):
         if node["problem"]:
             return  # no Python that could ask
-        task_vars = dict(task_vars, ansible_python_interpreter=f"{node['venv']}/bin/python")
-        seen["gateways"] = self.module("grpc_health_info", task_vars,
+        seen["gateways"] = self.module("grpc_health_info", self.in_venv(node["venv"]),
                                        targets=node["gateways"] if targets is None else targets)["seen"]
 
     def see_gateway(self, seen, node, task_vars):

@@ -12,7 +12,6 @@ import json
 
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._order import units_of
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._persistent import written
-from ansible_collections.shakenfist.rolling.plugins.plugin_utils._rollout import said
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import SAME, node_of, run_of
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._schema import (
     Migration,
@@ -57,9 +56,6 @@ class ActionModule(StatesAction):
 
     def note_schema(self, **values):
         self.note(schema=dict(self.record.schema, **self.values.get("schema", {}), **values))
-
-    def say(self, *lines):
-        self._display.display(said("\n".join(lines), self.name, self._task.get_name(), self.step))
 
     def write(self, title, release, file, content):
         """Record something in a release directory."""

@@ -11,8 +11,6 @@
 # Role balancer drains through nginx, Apache, and HAProxy that is asked from another host: elsewhere says whether there
 # are any.
 
-from types import SimpleNamespace
-
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._balancers import (
     balancers_of,
     drain_balancers,
@@ -36,7 +34,7 @@ ARGUMENTS = dict(
     drain_timeout=SECONDS, cut_short=dict(type="bool", default=False), units=NAMES,
     order=dict(type="list", elements="list", default=[]), sentinels=YES, lead_clients_away=YES, restart_timeout=SECONDS,
     gateways=NAMES, runs=DATA, connections=dict(type="int", default=16), rounds=dict(type="int", default=3),
-    gate_timeout=SECONDS, batch=DATA, settle=dict(type="float", default=0), state_timeout=SECONDS, target=DATA,
+    gate_timeout=SECONDS, followed=YES, settle=dict(type="float", default=0), state_timeout=SECONDS, target=DATA,
 )
 
 
@@ -143,9 +141,7 @@ class ActionModule(StatesAction):
         return dict(runs)
 
     def serving(self, title, targets, timeout):
-        """Only Python of the virtualenv has gRPC."""
-        task_vars = dict(self.task_vars, ansible_python_interpreter=f"{self.node['venv']}/bin/python")
-        self.module("grpc_health_info", task_vars, title=title, targets=targets, timeout=timeout)
+        self.module("grpc_health_info", self.in_venv(self.node["venv"]), title=title, targets=targets, timeout=timeout)
 
     def gated(self):
         self.gate({**self.given.runs, **self.record.runs})
@@ -163,13 +159,13 @@ class ActionModule(StatesAction):
 
     def settled(self):
         """When the node serves again, so nothing here costs it time out of rotation."""
-        batch, notes, checks = SimpleNamespace(**self.given.batch), [], self._task.check_mode
-        if batch.followers and not checks:
+        plan, notes, checks = self.run_record.plan, [], self._task.check_mode
+        if self.given.followed and not checks:
             self.begin("settle")
             self.stay_ready()
-        if batch.api and not checks:
+        if plan.get("api") and not checks:
             self.begin("settle")
-            notes = self.ask_the_api(batch.nodes).get("notes") or []
+            notes = self.ask_the_api(plan.get("nodes") or []).get("notes") or []
         self.note(rolled=True, notes=notes)
 
     def stay_ready(self):

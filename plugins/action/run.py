@@ -12,13 +12,13 @@ import time
 
 from ansible.errors import AnsibleError
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._controller import ControllerAction
-from ansible_collections.shakenfist.rolling.plugins.plugin_utils._plan import lock_node
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import (
     NODE_FACT,
     RUN_FACT,
     Run,
     changed,
     inventory_of,
+    lock_node,
     node_of,
     plain,
     run_of,
@@ -53,8 +53,7 @@ class ActionModule(ControllerAction):
         settings = {name: self._templar.template(task_vars[name])
                     for name in ("rolling_group", "rolling_database_groups") if name in task_vars}
         nodes, database = inventory_of(kind, task_vars["groups"], **settings)
-        lock = lock_node(name for name in database if name in nodes)
-        return {RUN_FACT: plain(vars(Run(kind=kind, nodes=nodes, database=database, lock=lock)))}
+        return {RUN_FACT: plain(vars(Run(kind=kind, nodes=nodes, database=database, lock=lock_node(nodes, database))))}
 
     def noted(self, arguments, task_vars):
         hostvars, name, facts = task_vars["hostvars"], task_vars["inventory_hostname"], {}

@@ -43,8 +43,8 @@ class ActionModule(StatesAction):
         self.check(release_problem(self.name, self.node, given.version))
         if given.rolled:
             self.check(self.look_again())
-        # Said as debug says it.
-        return dict(msg=f"{self.name} runs {given.version}", _ansible_verbose_always=True)
+        self.say(f"{self.name} runs {given.version}")
+        return {}
 
     def look_again(self):
         """Green at the gate and broken a minute later: nothing tells in advance that a daemon will not crash."""
@@ -68,5 +68,6 @@ class ActionModule(StatesAction):
                             release=given.version, names=names, states=["created"], before=given.before,
                             sentinels=node["sentinels"], sentinels_alone=not given.sentinels,
                             timeout=given.timeout)["notes"]
-        told = dict(msg=[f"warn  {note}" for note in notes], _ansible_verbose_always=True) if notes else {}
-        return dict(told, notes=notes)
+        if notes:
+            self.say(*(f"warn  {note}" for note in notes))
+        return dict(notes=notes)

@@ -8,10 +8,13 @@
 
 import dataclasses
 
-from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import node_of, plain, run_of
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import node_of, run_of
 
 CAUTION = ("The schema was migrated: until the database tier is rolled, restart no sf-database of the old release, and "
            "go on soon.")
+
+# What it needs of the plan.
+PLANNED = dict(order=list, serving=list, gateways_down=dict, ready_urls=dict)
 
 
 @dataclasses.dataclass
@@ -24,7 +27,6 @@ class Batch:
     :param peers: the readiness URLs of the nodes that must serve meanwhile.
     :param gateways: the gateways that must serve before the node counts as ready.
     :param caution: what is to be known while the run waits before the batch.
-    :param api: whether the API can be asked, and C(nodes), as it knew them when the run began.
     """
 
     members: list
@@ -33,14 +35,6 @@ class Batch:
     peers: list
     gateways: list
     caution: str
-    api: bool = False
-    nodes: list = dataclasses.field(default_factory=list)
-
-
-def known(hostvars, name, key):
-    """What role C(cluster) has published of a node."""
-    node = hostvars[name].get("cluster_node") if name in hostvars else None
-    return plain(node or {}).get(key)
 
 
 def caution_of(hostvars, name, run=None):
@@ -51,14 +45,14 @@ def caution_of(hostvars, name, run=None):
 def batch_of(hostvars, name, node, members):
     """The batch that the node C(name) is in."""
     run = run_of(hostvars)
-    order, serving, gateways_down = (run.plan.get(key) or [] for key in ("order", "serving", "gateways_down"))
-    done = [each for each in order if node_of(hostvars, each, run).rolled]
-    followers = [each for each in order if each not in done and each not in members]
+    order, serving, down, urls = (run.plan.get(key) or kind() for key, kind in PLANNED.items())
+    # A batch comes after all of those before it, or not at all: nobody has to read the records of all nodes.
+    places = [order.index(each) for each in members if each in order] or [0]
+    done, followers = order[:min(places)], [each for each in order[min(places):] if each not in members]
     peers = [each for each in dict.fromkeys([*serving, *done]) if each not in members]
     # Gateways that were down when the run began, of nodes that it has yet to fix, cannot be waited for.
-    absent = [known(hostvars, each, "gateway") for each in followers if each in gateways_down]
+    absent = [down[each] for each in followers if each in down]
     return Batch(members=members, done=done, followers=followers,
-                 peers=[known(hostvars, each, "ready_url") for each in peers],
+                 peers=[urls[each] for each in peers],
                  gateways=[each for each in node.get("gateways") or [] if each not in absent],
-                 caution=caution_of(hostvars, name, run), api=bool(run.plan.get("api")),
-                 nodes=run.plan.get("nodes") or [])
+                 caution=caution_of(hostvars, name, run))

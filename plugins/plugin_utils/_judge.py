@@ -44,6 +44,10 @@ class Sight:
         """The nodes whose pip could be asked."""
         return [name for name, seen in self.seen.items() if seen["node"] and not seen["node"]["problem"]]
 
+    def nodes(self):
+        """What is known of each node that could be examined."""
+        return {name: seen["node"] for name, seen in self.seen.items() if seen["node"]}
+
     def resolver_of(self):
         """By node, the first one of its kind: what that one resolves the others can use."""
         first = {}
@@ -137,7 +141,7 @@ def judge(sight, options, api=None, unseen_ready=(), command=""):
     if problem or cluster.failed() or any(node["findings"].failed() for node in nodes.values()):
         return Judgement(_refusal(sight, options, lines, problem), {}, lines, [])
     plan = plan_of(nodes, options.serial, back=options.back, api=api, unseen_ready=unseen_ready,
-                   database=options.database, cut_short=options.cut_short)
+                   seen={**unseen, **sight.nodes()}, cut_short=options.cut_short)
     plan.update(command=command + _continued(options, version), release=version, since=options.since, report=lines)
     refusal = f"Nothing was touched. {plan['problem']}" if plan["problem"] else ""
     return Judgement(refusal, plan, lines, _order(plan, nodes, options))

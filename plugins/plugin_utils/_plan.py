@@ -90,7 +90,7 @@ def _apart(batch, name, verdict, kinds):
     return f"else no {all_of} would be left" if all_of else ""
 
 
-def plan_of(verdict, serial=1, back=False, api=None, unseen_ready=(), database=(), cut_short=False):
+def plan_of(verdict, serial=1, back=False, api=None, unseen_ready=(), seen=None, cut_short=False):
     """The plan of a roll, as the run record keeps it.
 
     :arg verdict: what C(judge_nodes) has made of each node.
@@ -98,9 +98,9 @@ def plan_of(verdict, serial=1, back=False, api=None, unseen_ready=(), database=(
     :arg back: whether the roll goes back, so that the tier comes last.
     :arg api: what the module C(nodes_info) has returned.
     :arg unseen_ready: nodes that C(--limit) leaves out, and that serve.
-    :arg database: the names of all nodes of the tier, those that C(--limit) leaves out among them.
+    :arg seen: by node, what was seen of it.
     """
-    api = api or {}
+    api, seen = api or {}, seen or {}
     leader = api.get("leader") or ""
     tier = Wave(DATABASE, [[name] for name in _tier(verdict, True, leader)])
     others = _batched(_tier(verdict, False, leader), verdict, serial, _members(verdict, api.get("nodes") or []))
@@ -122,16 +122,14 @@ def plan_of(verdict, serial=1, back=False, api=None, unseen_ready=(), database=(
         batches=others.batches,
         serial=[len(batch) for batch in others.batches] or [1],
         schema=schema,
-        # The same for all operators, whatever the order of their inventory and their limit.
-        lock=lock_node([*schema, *database]),
         members=_members_of(schema, order, tier.nodes(), next(iter(verdict), "")),
-        first=next(iter(verdict), ""),
         api=bool(api.get("known")),
         # How the nodes were before, for those that look at them again.
         nodes=list(api.get("nodes") or []),
+        ready_urls={name: node["ready_url"] for name, node in seen.items()},
         leader=next((name for name, node in verdict.items() if node.get("name", name) == leader), ""),
         done=[name for name, node in verdict.items() if node["done"]],
-        gateways_down=down,
+        gateways_down={name: seen[name]["gateway"] for name in down},
         serving=serving,
         alone=alone,
         # With others, a drain costs no outage, and cutting it short would only cut requests.
@@ -146,8 +144,3 @@ def _members_of(schema, order, tier, first):
     found += [dict(name=name, groups=["rolling_order", f"rolling_{DATABASE if name in tier else OTHERS}"])
               for name in order]
     return found + ([dict(name=first, groups=["rolling_first"])] if first else [])
-
-
-def lock_node(database):
-    """The node that has the lock, of all the nodes of the database tier; empty if there is none."""
-    return min(database, default="")

@@ -227,7 +227,7 @@ class Gatherer:
                   if entry.get("module") == "drain" for concern in entry["details"].get("concerns") or []]
         for name in self.names:
             found += self.records[name].notes
-        return list(dict.fromkeys(filter(None, [*found, self.run.problem])))
+        return list(dict.fromkeys(filter(None, [*found, *self.run.notes, self.run.problem])))
 
     def pauses(self):
         """When an operator let the run wait."""

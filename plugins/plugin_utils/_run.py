@@ -49,6 +49,7 @@ class Run:
     :param ended: when the run was ended, so that it is ended once; 0 if it was not.
     :param watch: of the watcher: C(started), C(begun) from the first look on, C(seen), its last reading.
     :param problem: what failed at the end of a run that was complete: the last hook.
+    :param notes: warnings for the report that are of no node.
     :param report: where the report is.
     """
 
@@ -63,6 +64,7 @@ class Run:
     ended: float = 0.0
     watch: dict = dataclasses.field(default_factory=dict)
     problem: str = ""
+    notes: list = dataclasses.field(default_factory=list)
     report: str = ""
 
     def changes_release(self):
@@ -128,16 +130,27 @@ def inventory_of(kind, groups, rolling_group="allsf", rolling_database_groups=DA
     return nodes, database
 
 
+def lock_node(nodes, database):
+    """The node that has the lock; the same for all operators, whatever the order of their inventory and their limit."""
+    return min((name for name in database if name in nodes), default="")
+
+
 def _made(kind, fact):
     """A record from a fact; fields that this version does not know are left out."""
     names = {field.name for field in dataclasses.fields(kind)}
     return kind(**{key: value for key, value in plain(fact).items() if key in names})
 
 
+def variables_of(hostvars, name):
+    """The variables of a node, not templated: facts need it not, and with many nodes it would cost more than all else."""
+    if name not in hostvars:
+        return {}
+    return hostvars.raw_get(name) if hasattr(hostvars, "raw_get") else hostvars[name]
+
+
 def _fact(hostvars, name, key):
     """A fact by its own name: at the top level ansible-core 2.20 warns of it, and later ones have it no more."""
-    facts = hostvars[name].get("ansible_facts") if name in hostvars else None
-    value = (facts or {}).get(key)
+    value = (variables_of(hostvars, name).get("ansible_facts") or {}).get(key)
     return value if isinstance(value, dict) else {}
 
 

@@ -15,6 +15,7 @@ from ansible_collections.shakenfist.rolling.plugins.plugin_utils._rollout import
     DETAILS,
     Announcement,
     details_of,
+    said,
     step_of,
 )
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import plain
@@ -87,6 +88,10 @@ class StepsAction(PersistentAction):
         self.entries.append(entry)
         return answer
 
+    def in_venv(self, venv):
+        """The variables for a module that only the Python of the product's virtualenv can run: it has gRPC."""
+        return dict(self.task_vars, ansible_python_interpreter=f"{venv}/bin/python")
+
     def kept(self, ask, title):
         """What is done without a module of the collection; where it fails, so does the task."""
         answer = self.persist(ask, self.task_vars)
@@ -107,6 +112,11 @@ class StepsAction(PersistentAction):
     def note(self, **values):
         """Have the record of the node say so, whatever comes of the task."""
         self.values.update(values)
+
+    def say(self, *lines):
+        """Tell the operator, while the task still runs."""
+        node, task = self.task_vars["inventory_hostname"], self._task.get_name()
+        self._display.display(said("\n".join(lines), node, task, self.step))
 
     def collect(self, answer):
         """Keep what belongs to the result of the task, of whichever module it comes."""

@@ -30,7 +30,7 @@ ROLL = """
   tasks:
     - shakenfist.rolling.run:
         state: noted
-        run: {plan: {order: [sf-1, sf-2, sf-3, sf-4], command: the command}}
+        run: {plan: {order: [sf-1, sf-2, sf-3, sf-4], command: the command, ready_urls: {sf-1: "http://127.0.0.1:1"}}}
       delegate_to: localhost
       delegate_facts: true
     - import_role: {name: shakenfist.rolling.run, tasks_from: lock}

@@ -40,7 +40,8 @@ ROLL = """
     - shakenfist.rolling.run: {state: noted, node: {seen: {node: {release: {version: 0.8.0}}}}}
     - shakenfist.rolling.run:
         state: noted
-        run: {plan: {order: "{{ to_roll }}", serving: "{{ to_roll }}", done: [], command: COMMAND}}
+        run: {plan: {order: "{{ to_roll }}", serving: "{{ to_roll }}", done: [], command: COMMAND,
+                     ready_urls: {sf-1: "http://127.0.0.1:1", sf-2: "http://127.0.0.1:1", sf-3: "http://127.0.0.1:1"}}}
       delegate_to: localhost
       delegate_facts: true
       run_once: true
@@ -53,7 +54,7 @@ ROLL = """
 - hosts: "{{ hostvars.localhost.rolling_run.plan.order or ['sf-1'] }}"
   gather_facts: false
   any_errors_fatal: true
-  vars: {lock_node: sf-1, run_advice: "Nothing in service was changed.\\nNext: fix it."}
+  vars: {lock_node: sf-1, run_phase: stage}
   tasks:
     - any_errors_fatal: false
       block:
@@ -190,9 +191,10 @@ def test_a_step_of_all_nodes_fails(roll, receive):
     code, words, metrics = roll(tell_webhook_url=receiver.url, stage_fails=["sf-1", "sf-3"])
     assert code != 0 and receiver.events() == ["start", "failure"], words
     told = receiver.messages[1][2]
-    assert (told["cause"], told["state"]) == ("no space left", "Nothing in service was changed.")
+    state = "Nothing in service was changed, and the schema was not touched."
+    assert (told["cause"], told["state"]) == ("no space left", state)
     assert told["nodes"]["failed"] == ["sf-1", "sf-3"] and told["nodes"]["left"] == ["sf-2"]
-    assert told["message"] == "no space left\nNothing in service was changed.\nNext: fix it."
+    assert told["message"].startswith(f"no space left\n{state}\nNext: fix that, then run")
     assert value(metrics, "success") == 0 and "no space left Nothing in service" in words
 
 

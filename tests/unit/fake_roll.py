@@ -174,15 +174,15 @@ class FakeRoll:
     @staticmethod
     def plan(**changes):
         plan = dict(order=list(NODES), database=["sf-1"], others=["sf-2", "sf-3"], batches=[["sf-2"], ["sf-3"]],
-                    serial=[1, 1], done=[], serving=list(NODES), leader="sf-3", lock="sf-1", first="sf-1", api=False,
-                    schema=["sf-1"], gateways_down=[], command="ansible-playbook again", alone=False,
-                    nodes=[])
+                    serial=[1, 1], done=[], serving=list(NODES), leader="sf-3", api=False,
+                    schema=["sf-1"], gateways_down={}, command="ansible-playbook again", alone=False,
+                    nodes=[], ready_urls={name: f"http://{name}" for name in NODES})
         plan.update(changes)
         # As _plan.py makes the groups of the waves.
         waves = [dict(name=name, groups=["rolling_order", "rolling_database" if name in plan["database"]
                                          else "rolling_others"]) for name in plan["order"]]
         return dict(plan, members=[*(dict(name=name, groups=["rolling_schema"]) for name in plan["schema"]), *waves,
-                                   dict(name=plan["first"], groups=["rolling_first"])])
+                                   dict(name=NODES[0], groups=["rolling_first"])])
 
     def answer(self, **answers):
         """Let modules answer something else: module=dict(...), or sf_1__module=dict(...) for one node only."""

@@ -34,7 +34,7 @@ class Steps:
         self.calls, self.said = [], []
         action = self.plugin.ActionModule.__new__(self.plugin.ActionModule)
         action._task = SimpleNamespace(check_mode=self.check, run_once=False, no_log=False, play=None, args=arguments,
-                                       action="x", get_vars=lambda: dict(rolling_step=self.step))
+                                       action="x", get_vars=lambda: dict(rolling_step=self.step), get_name=lambda: "x")
         action._templar = SimpleNamespace(template=lambda value: value)
         action._display = SimpleNamespace(display=lambda text, **dummy: self.said.append(text.event))
         action._execute_module = self.execute
@@ -52,6 +52,10 @@ class Steps:
 
     def asked(self):
         return [module for module, dummy in self.calls]
+
+    def words(self):
+        """What the operator was told."""
+        return [event["message"] for event in self.said if event["event"] == "message"]
 
     def told(self):
         """The modules that the callback was told of, and their results."""

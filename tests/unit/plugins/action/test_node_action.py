@@ -22,7 +22,7 @@ NODE = dict(name="one", venv="/v", releases="/r", distribution="sf", ready_url="
 ORDER = [["sf-database"], ["*"]]
 SOCKET = "10.0.0.9:9999"
 PEERS = dict(peers=["http://sf-1"], minimum=1)
-BATCH = dict(followers=["sf-3"], api=True, nodes=[dict(name="one")])
+PLAN = dict(api=True, nodes=[dict(name="one")])
 FAIL = dict(failed=True, msg="no")
 RUNS = {"sf-api": dict(before="a", after="b")}
 
@@ -33,6 +33,7 @@ class Node:
     def __init__(self, monkeypatch):
         monkeypatch.setattr(ActionBase, "run", lambda *dummy: {})
         self.calls, self.facts, self.check, self.kind, self.variables = [], {}, False, "upgrade", {}
+        self.plan = PLAN
         self.given = dict(
             haproxy_server=dict(changed=True, was="ready"), haproxy_info={}, drain=dict(changed=True),
             port_reject=dict(changed=True, rejecting=True), grpc_health_info={},
@@ -51,7 +52,7 @@ class Node:
         return dict(answer)
 
     def hostvars(self):
-        run = dict(id="x", kind=self.kind)
+        run = dict(id="x", kind=self.kind, plan=self.plan)
         return dict(localhost=dict(ansible_facts=dict(rolling_run=run)), **{"sf-2": dict(ansible_facts=self.facts)})
 
     def act(self, plugin=node, **arguments):
@@ -230,7 +231,7 @@ def test_other_balancers_are_told_elsewhere(one):
 # ---- what comes after it
 
 def test_the_next_node_may_follow(one):
-    assert "failed" not in one.go("settled", batch=BATCH, settle=7.0, sentinels=False, state_timeout=30.0)
+    assert "failed" not in one.go("settled", followed=True, settle=7.0, sentinels=False, state_timeout=30.0)
     assert one.calls[0][:2] == ("ready_info", dict(urls=["http://sf-2"], unit="sf-api", rounds=7, interval=1))
     assert one.calls[1][0] == "nodes_info" and one.calls[1][1] == dict(
         credentials="/c", url="http://sf-2", states=["created"], release="0.8.1", names=["one"],
@@ -240,23 +241,23 @@ def test_the_next_node_may_follow(one):
 
 def test_where_haproxy_says_up_nobody_waits(one):
     one.variables = dict(drain_haproxy_address=SOCKET)
-    one.go("settled", batch=BATCH, settle=7.0)
+    one.go("settled", followed=True, settle=7.0)
     assert one.calls[0][1]["rounds"] == 1
 
 
-@pytest.mark.parametrize("check, batch, asked", [
-    (False, dict(BATCH, followers=[]), ["nodes_info"]), (False, dict(BATCH, api=False), ["ready_info"]),
-    (False, dict(BATCH, followers=[], api=False), []), (True, BATCH, [])])
-def test_what_there_is_to_wait_for(one, check, batch, asked):
-    one.check, one.given["nodes_info"] = check, {}
-    one.go("settled", batch=batch)
+@pytest.mark.parametrize("check, followed, api, asked", [
+    (False, False, True, ["nodes_info"]), (False, True, False, ["ready_info"]), (False, False, False, []),
+    (True, True, True, [])])
+def test_what_there_is_to_wait_for(one, check, followed, api, asked):
+    one.check, one.given["nodes_info"], one.plan = check, {}, dict(PLAN, api=api)
+    one.go("settled", followed=followed)
     assert one.asked() == asked and one.record()["rolled"] is True and one.record()["notes"] == []
     assert one.steps() == ["settle"] * bool(asked)
 
 
 def test_a_node_that_does_not_stay_ready(one):
     one.given["ready_info"] = dict(ready=False, seen={"u": dict(answers="200 503")})
-    result = one.go("settled", batch=BATCH, settle=2.0)
+    result = one.go("settled", followed=True, settle=2.0)
     assert result["msg"] == ("expected 200 from every worker for 2 s after the gate; it was ready, and then was not: "
                              "200 503 at the last look")
     assert result["title"] == "Stop if it did not stay ready" and "rolled" not in result[NOTED]
@@ -332,14 +333,29 @@ def test_what_they_were_told(one):
     assert one.record()["balancers"] == told
     result = one.act(balancers, state="told", haproxy=dict(was="drain", msg="it hangs"), apache=loop(dict(msg="no")))
     assert result["failed"] and result["msg"] == "it hangs; Apache, asked from lb: no"
-    assert result[NOTED] == dict(balancers=dict(told, apache=True)) and one.record()["balancers"] == told
+    assert result[NOTED]["balancers"] == dict(told, apache=True) and one.record()["balancers"] == told
 
 
-def test_what_they_would_say(one):
-    one.act(balancers, state="asked", haproxy=dict(reachable=True), nginx=dict(skipped=True))
-    assert one.record()["asked"] == dict(haproxy=dict(reachable=True), told=[])
-    one.variables = dict(balancer_nginx_hosts=["lb"])
-    one.act(balancers, state="asked", nginx=loop(dict(was="out")))
-    assert one.record()["asked"]["told"] == [dict(problems=[], shut=[], out=["nginx on lb"])]
-    one.act(balancers, state="asked", failure="no backend")
+def test_haproxy_is_asked_about_its_checks(one):
+    one.act(balancers, state="asked")
+    assert one.record()["asked"] == {} and one.calls == []
+    one.variables = dict(drain_haproxy_address=SOCKET, drain_haproxy_server="s")
+    one.given["haproxy_info"] = dict(reachable=True, problems=["none"], servers=["s"])
+    assert one.act(balancers, state="asked")["changed"] is False
+    assert one.record()["asked"] == dict(haproxy=dict(reachable=True, problems=["none"]))
+    assert one.record().get("timeline", []) == []
+    assert one.calls[0][:2] == ("haproxy_info", dict(address=SOCKET, backend="sf-api", servers=["s"], checked=True))
+    one.variables["drain_haproxy_set"] = True
+    one.given["haproxy_info"] = dict(failed=True, msg="no backend")
+    assert "failed" not in one.act(balancers, state="asked") and one.calls[1][1]["checked"] is False
     assert one.record()["asked"] == dict(failure="no backend")
+
+
+def test_what_the_others_would_say(one):
+    one.note(asked=dict(haproxy=dict(reachable=True, problems=[])))
+    one.variables = dict(balancer_nginx_hosts=["lb"])
+    one.act(balancers, state="answered", nginx=loop(dict(was="out")))
+    assert one.record()["asked"] == dict(haproxy=dict(reachable=True, problems=[]),
+                                         told=[dict(problems=[], shut=[], out=["nginx on lb"])])
+    one.act(balancers, state="answered", failure="no backend")
+    assert one.record()["asked"]["failure"] == "no backend"

@@ -15,9 +15,9 @@ def node(database=False, ready=True, done=False, gateway_down=False):
 
 @pytest.mark.parametrize("verdict, expected", [
     ({"a": node(), "b": node(True), "c": node(), "d": node(True)},
-     dict(order=["b", "d", "a", "c"], database=["b", "d"], others=["a", "c"], schema=["b", "d"], lock="b", done=[],
+     dict(order=["b", "d", "a", "c"], database=["b", "d"], others=["a", "c"], schema=["b", "d"], done=[],
           alone=False, serving=["a", "b", "c", "d"])),
-    ({"z": node(True), "y": node(True)}, dict(schema=["z", "y"], lock="y")),
+    ({"z": node(True), "y": node(True)}, dict(schema=["z", "y"])),
     # Those that serve nobody go first within their tier.
     ({"a": node(True), "b": node(True, ready=False), "c": node(), "d": node(ready=False)},
      dict(order=["b", "a", "d", "c"], serving=["a", "c"], alone=False)),
@@ -25,13 +25,14 @@ def node(database=False, ready=True, done=False, gateway_down=False):
     ({"a": node(True, done=True)}, dict(order=[], done=["a"], alone=False)),
     ({"a": node(True)}, dict(order=["a"], alone=True)),
     ({"a": node(True), "b": node(ready=False)}, dict(order=["a", "b"], alone=True)),
-    ({"a": node(True, gateway_down=True), "b": node(True)}, dict(gateways_down=["a"], serving=["a", "b"])),
+    ({"a": node(True, gateway_down=True), "b": node(True)}, dict(gateways_down={"a": "a:1"}, serving=["a", "b"])),
     # Ready for the moment only: there is no gateway left.
-    ({"a": node(True, gateway_down=True), "b": node()}, dict(gateways_down=["a"], serving=[], alone=True)),
-    ({}, dict(order=[], schema=[], lock="", alone=False)),
+    ({"a": node(True, gateway_down=True), "b": node()}, dict(gateways_down={"a": "a:1"}, serving=[], alone=True)),
+    ({}, dict(order=[], schema=[], alone=False)),
 ])
 def test_plan_of(verdict, expected):
-    plan = plan_of(verdict)
+    plan = plan_of(verdict, seen={name: dict(ready_url=f"http://{name}", gateway=f"{name}:1") for name in verdict})
+    assert plan["ready_urls"] == {name: f"http://{name}" for name in verdict}
     assert {key: plan[key] for key in expected} == expected
     assert plan["serial"] == [1] * len(plan["others"] or [""])
 
@@ -49,8 +50,8 @@ def test_drains_are_cut_short_only_where_nobody_else_serves(verdict, refused):
 
 
 def test_nodes_that_are_left_out():
-    plan = plan_of({"c": node()}, unseen_ready=["a", "b"], database=["b", "a"])
-    assert (plan["lock"], plan["first"], plan["schema"], plan["serving"]) == ("a", "c", [], ["c", "a", "b"])
+    plan = plan_of({"c": node()}, unseen_ready=["a", "b"])
+    assert (plan["schema"], plan["serving"]) == ([], ["c", "a", "b"])
     assert not plan["alone"]
 
 
