@@ -142,7 +142,7 @@ def _made(kind, fact):
 
 
 def variables_of(hostvars, name):
-    """The variables of a node, not templated: facts need it not, and with many nodes it would cost more than all else."""
+    """The variables of a node, not templated: facts need it not, and with many nodes that costs more than all else."""
     if name not in hostvars:
         return {}
     return hostvars.raw_get(name) if hasattr(hostvars, "raw_get") else hostvars[name]
