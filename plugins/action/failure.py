@@ -65,7 +65,9 @@ class ActionModule(ControllerAction):
         """Where the batch stands, and what is to be done with the node."""
         before, target = arguments["node"]["release"], arguments["target"]
         activates = before["version"] != target["version"] or bool(before.get("rewritten"))
-        return dict(plain(vars(self.batch(arguments))), reconfigures=self.record.kind == "reconfigure",
+        batch = self.batch(arguments)
+        return dict(members=batch.members, peers=batch.peers, gateways=batch.gateways, followed=bool(batch.followers),
+                    reconfigures=self.record.kind == "reconfigure",
                     activates=self.record.changes_release() and activates)
 
     def kept(self, arguments):

@@ -6,6 +6,9 @@
 # state: seen tells what that was, done whether the node runs the release and, where it was rolled, is still what it was
 # at its gate. reported waits until the API says so of all nodes; the task runs once.
 
+import math
+import time
+
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import SAME, node_of, run_of
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._steps import Failed, StatesAction
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._verify import release_problem, second_look_problem
@@ -31,9 +34,11 @@ class ActionModule(StatesAction):
         """Where there was no run, there is nothing to go by."""
         hostvars = self.task_vars["hostvars"]
         run = run_of(hostvars)
+        # Seconds ago, by the preflight, where nothing has happened since.
+        looks = not run.plan or bool(run.plan.get("order"))
         # Where the release does not tell which daemons are new.
         since = run.plan.get("since", 0) if run.kind in SAME else 0
-        return dict(rolled=node_of(hostvars, self.name, run).rolled, since=since,
+        return dict(rolled=node_of(hostvars, self.name, run).rolled, since=since, looks=looks,
                     api=run.plan.get("api", True), nodes=run.plan.get("nodes", []))
 
     def done(self):
@@ -49,8 +54,11 @@ class ActionModule(StatesAction):
     def look_again(self):
         """Green at the gate and broken a minute later: nothing tells in advance that a daemon will not crash."""
         given, node = self.given, self.node
+        # Counted from the end of its turn: most nodes have run for that long while others were rolled.
+        timeline = node_of(self.task_vars["hostvars"], self.name).timeline
+        left = given.bake - (time.time() - timeline[-1]["ended"] if timeline else 0)
         readiness = self.module("ready_info", self.task_vars, urls=[node["ready_url"]], unit=node["api_unit"],
-                                rounds=max(int(given.bake), 1), interval=1)
+                                rounds=max(math.ceil(left), 1), interval=1)
         units = self.module("units_info", self.task_vars, tolerated=True, patterns=node["daemons"],
                             up_since=node["units"],
                             expected=f"every daemon to stay up for {given.bake:g} s after the roll")

@@ -140,7 +140,8 @@ def plan_of(verdict, serial=1, back=False, api=None, unseen_ready=(), seen=None,
 
 def _members_of(schema, order, tier, first):
     """The groups of the playbooks, name by name: each has its nodes in the order of this list."""
-    found = [dict(name=name, groups=["rolling_schema"]) for name in schema]
+    # A node that serves on the release has found the schema as it wants it.
+    found = [dict(name=name, groups=["rolling_schema"]) for name in schema if order]
     found += [dict(name=name, groups=["rolling_order", f"rolling_{DATABASE if name in tier else OTHERS}"])
               for name in order]
     return found + ([dict(name=first, groups=["rolling_first"])] if first else [])

@@ -30,12 +30,15 @@ def done(one, **arguments):
 def test_what_the_run_has_done(one, kind, since):
     one.run.update(kind=kind, plan=dict(since=50.0, api=False, nodes=[dict(name="one")]))
     one.node = dict(rolled=True)
-    assert one.act(state="seen") == dict(changed=False, rolled=True, since=since, api=False, nodes=[dict(name="one")])
+    assert one.act(state="seen") == dict(changed=False, rolled=True, since=since, looks=False, api=False,
+                                         nodes=[dict(name="one")])
+    one.run["plan"]["order"] = ["sf-1"]
+    assert one.act(state="seen")["looks"] is True
 
 
 def test_without_a_run(one):
     one.run, one.node = dict(id=""), {}
-    assert one.act(state="seen") == dict(changed=False, rolled=False, since=0, api=True, nodes=[])
+    assert one.act(state="seen") == dict(changed=False, rolled=False, since=0, looks=True, api=True, nodes=[])
 
 
 def test_a_node_that_was_rolled(one):
@@ -54,6 +57,14 @@ def test_a_node_that_was_rolled(one):
 def test_a_look_at_once(one):
     done(one, bake=0.0, since=50.0)
     assert one.calls[0][1]["rounds"] == 1 and one.calls[2][1]["since"] == 50.0
+
+
+@pytest.mark.parametrize("ago, rounds", [(0.5, 10), (6.2, 4), (600, 1)])
+def test_how_long_the_daemons_have_run_already(one, monkeypatch, ago, rounds):
+    monkeypatch.setattr(verify.time, "time", lambda: 1000.0)
+    one.node = dict(timeline=[dict(ended=1.0), dict(ended=1000.0 - ago)])
+    done(one)
+    assert one.calls[0][1]["rounds"] == rounds
 
 
 def test_a_node_that_was_passed_over(one):

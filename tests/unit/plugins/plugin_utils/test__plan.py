@@ -55,6 +55,14 @@ def test_nodes_that_are_left_out():
     assert not plan["alone"]
 
 
+def test_a_schema_that_is_as_the_release_wants_it():
+    """Where every node serves on the release, nothing is migrated."""
+    members = plan_of({"a": node(True, done=True), "b": node()})["members"]
+    assert dict(name="a", groups=["rolling_schema"]) in members
+    assert plan_of({"a": node(True, done=True), "b": node(done=True)})["members"] == [
+        dict(name="a", groups=["rolling_first"])]
+
+
 def test_the_way_back_ends_with_the_database_tier():
     assert plan_of({"a": node(True), "b": node()}, back=True)["order"] == ["b", "a"]
 
