@@ -9,6 +9,7 @@
 
 import re
 
+from ansible import context
 from ansible.errors import AnsibleError
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._balancers import balancers_of
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._controller import ControllerAction
@@ -20,6 +21,7 @@ from ansible_collections.shakenfist.rolling.plugins.plugin_utils._variables impo
     prefixes,
     since,
     unknown,
+    unknown_hosts,
     wrong_types,
 )
 
@@ -50,7 +52,9 @@ class ActionModule(ControllerAction):
         kind = run_of(hostvars).kind
         # Of a restart only; the playbooks that roll to another release know no moment.
         given = str(values[0].get("rolling_since", "")) if kind == "restart" and values else ""
-        problem = (self.misspelt(names, [*options, *FACTS, *arguments["extra"]])
+        known = {*task_vars["groups"], *hostvars, *(name for group in task_vars["groups"].values() for name in group)}
+        problem = (unknown_hosts(context.CLIARGS.get("subset"), sorted(known))
+                   or self.misspelt(names, [*options, *FACTS, *arguments["extra"]])
                    or self.mistyped(options, values)
                    or self.unmet(values, len(arguments["nodes"]), given)
                    or (NO_TIER if not set(arguments["database"]) & set(arguments["nodes"]) else ""))

@@ -99,18 +99,19 @@ class Watch:
 
     def __init__(self, module):
         self.params = params = module.params
-        self.minimum = len(params["urls"]) if params["minimum"] is None else params["minimum"]
+        urls = list(dict.fromkeys(params["urls"]))
+        self.minimum = len(urls) if params["minimum"] is None else params["minimum"]
         for name in ("connections", "rounds"):
             if params[name] < 1:
                 raise RollingError(f"{name} must be 1 or more, not {params[name]}")
-        if self.minimum > len(params["urls"]):
-            raise RollingError(f"minimum is {self.minimum}, but there are only {len(params['urls'])} URLs")
-        for url in params["urls"]:
+        if self.minimum > len(urls):
+            raise RollingError(f"minimum is {self.minimum}, but there are only {len(urls)} URLs")
+        for url in urls:
             _readiness.split_url(url)
         self.systemd = Systemd(module.run_command)
         self.connections = params["connections"]
-        self.streak = dict.fromkeys(params["urls"], 0)
-        self.answers = {url: [] for url in params["urls"]}
+        self.streak = dict.fromkeys(urls, 0)
+        self.answers = {url: [] for url in urls}
 
     def round(self):
         """Ask every URL once; tell whether enough of them are ready."""

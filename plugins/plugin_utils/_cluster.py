@@ -23,6 +23,15 @@ def _listed(verdict, api):
     return (sorted(name for name in theirs if name not in ours), sorted(set(ours) - set(theirs)), theirs)
 
 
+def _doubles(verdict):
+    """Names of the inventory that lead to one node, by whose own name they are found."""
+    names = {}
+    for name, node in verdict.items():
+        names.setdefault(node["name"], []).append(name)
+    return [f"{listed(found, ' and ')} are the same node, {own}: keep one of these names in the inventory"
+            for own, found in names.items() if len(found) > 1]
+
+
 def _stale(name, node, url):
     # Only a node that is there can be cleared, and only one that is gone may be deleted.
     back = (", and once the cause of its error is gone, run sf-ctl clear-node-error there"
@@ -109,7 +118,7 @@ def judge_cluster(verdict, api, offsets=None, limit=5.0, hidden=(), unseen=None,
                   back=False, restart=False, sentinels=True):
     """Judge the cluster as a whole: the API's list of nodes against the inventory, and the clocks."""
     findings, unseen = Findings(), unseen or {}
-
+    findings.judge("names", _doubles({**unseen, **verdict}))
     if not api.get("known"):
         findings.judge("nodes", ["the API's list of nodes is not known, so stale nodes and the leader are not seen: "
                                  + (api.get("problem") or "no node could ask")], "warn")

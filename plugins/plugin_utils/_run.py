@@ -14,8 +14,10 @@ import time
 import uuid
 
 from ansible.errors import AnsibleError
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._table import listed
 
-DATABASE_GROUPS = ("database", "database_node", "database_nodes", "etcd_master")
+DATABASE_GROUPS = ("database", "database_node", "database_nodes", "etcd_master", "etcd")
+OTHER_GROUPS = "-e rolling_database_groups=NAME"
 # Those that only set something, for a run that is under way.
 REQUESTS = ("pause", "resume", "stop")
 # Those that leave the release as it is.
@@ -115,7 +117,10 @@ class Node:
 def inventory_of(kind, groups, rolling_group="allsf", rolling_database_groups=DATABASE_GROUPS):
     """The names of all nodes, and of those of the database tier, from the groups of the inventory."""
     nodes = list(groups.get(rolling_group) or [])
-    tiers = [groups[group] for group in groups if group in rolling_database_groups]
+    wanted = rolling_database_groups
+    # -e rolling_database_groups=a,b is a string.
+    wanted = [name.strip() for name in wanted.split(",")] if isinstance(wanted, str) else wanted
+    tiers = [groups[group] for group in groups if group in wanted]
     database = list(dict.fromkeys(name for tier in tiers for name in tier))
     if kind in REQUESTS:
         if not set(nodes) & set(database):
@@ -123,16 +128,34 @@ def inventory_of(kind, groups, rolling_group="allsf", rolling_database_groups=DA
                 f"Nothing was set. No node of the group {rolling_group} is in the database tier: check -i, or name "
                 "your groups as for the roll, with -e rolling_group=NAME and "
                 "-e '{\"rolling_database_groups\": [\"NAME\"]}'.")
-    elif not nodes:
-        before = "" if kind == "status" else "Nothing was touched. "
-        raise AnsibleError(f"{before}The inventory has no node in the group {rolling_group}: check -i, or name your "
-                           "group of all nodes with -e rolling_group=NAME.")
+    elif not nodes or kind != "status":
+        problem = _unfit(groups, nodes, database, rolling_group)
+        if problem:
+            raise AnsibleError(("" if kind == "status" else "Nothing was touched. ") + problem)
     return nodes, database
 
 
 def lock_node(nodes, database):
     """The node that has the lock; the same for all operators, whatever the order of their inventory and their limit."""
     return min((name for name in database if name in nodes), default="")
+
+
+def _unfit(groups, nodes, database, rolling_group):
+    """What is wrong with the groups of an inventory, all at once; empty if nothing is."""
+    lacking = [] if nodes else [f"in the group {rolling_group} (-e rolling_group=NAME names another one)"]
+    if not database:
+        lacking.append(f"in the database tier, a group {' or '.join(DATABASE_GROUPS)} ({OTHER_GROUPS} names another)")
+    if lacking:
+        there = [name for name in groups if name not in ("all", "ungrouped") and not name.startswith("rolling_")]
+        return (f"The inventory has no node {', and none '.join(lacking)}. Its groups are "
+                f"{', '.join(sorted(there)) or 'none'}: name yours, or check -i.")
+    foreign = [name for name in database if name not in nodes]
+    if foreign:
+        who = f"{listed(foreign, ' and ')} {'is' if len(foreign) == 1 else 'are'}"
+        return (f"{who} in the database tier, and not in the group {rolling_group}: in the tier are the nodes that run "
+                "sf-database, not the server of MariaDB. Correct the inventory, or "
+                f"name another group of the tier with {OTHER_GROUPS}.")
+    return ""
 
 
 def _made(kind, fact):

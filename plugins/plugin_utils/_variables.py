@@ -16,6 +16,7 @@ import time
 
 import yaml
 from ansible.errors import AnsibleError
+from ansible.inventory.manager import split_host_pattern
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._balancers import balancers_of, drain_balancers
 
@@ -74,6 +75,20 @@ def unknown(names, known):
         if near or name.startswith(OWN):
             found.append(f"{name} (did you mean {near[0]}?)" if near else name)
     return found
+
+
+def unknown_hosts(limit, known):
+    """What is said of the names in C(--limit) that no host and no group has; Ansible passes them over.
+
+    A pattern may fit nothing on purpose, and a file of hosts is made by Ansible itself.
+    """
+    names = [re.sub(r"^[!&]|\[[-\d:]+\]$", "", one) for one in split_host_pattern(limit or "") if one[0] not in "@~"]
+    found = [name for name in dict.fromkeys(names) if name not in known and not re.search(r"[*?\[]", name)]
+    said = []
+    for name in found:
+        near = difflib.get_close_matches(name, known, n=1)
+        said.append(f"{name} (did you mean {near[0]}?)" if near else name)
+    return f"--limit names what the inventory does not have: {', '.join(said)}." if said else ""
 
 
 def wrong_types(options, values):

@@ -105,18 +105,22 @@ def _release(node, target, options):
     if version_key(target["version"]) < version_key(version) and not options["allow_downgrade"]:
         return [f"it runs {version}, newer than {target['version']}. To go back, run the playbook "
                 "shakenfist.rolling.rollback; to roll there all the same, pass -e preflight_allow_downgrade=true"]
-    if ahead > (major, minor + 1) and not options["allow_skip"]:
-        return [f"it runs {version}, and {target['version']} skips a minor release: upgrade to {major}.{minor + 1} "
-                "first, or pass -e preflight_allow_skip=true"]
+    # Which minor release is the last one before a major one, no number tells.
+    if ahead > (major, minor + 1) and ahead != (major + 1, 0) and not options["allow_skip"]:
+        between = f"{major}.{minor + 1}" if ahead[0] == major else f"the last one of {major}, then to {major + 1}.0"
+        return [f"it runs {version}, and {target['version']} skips a minor release: upgrade to {between} first, or "
+                "pass -e preflight_allow_skip=true"]
     return []
 
 
-def _readiness(seen):
+def _readiness(seen, options):
     node = seen["node"]
     if seen["ready"]:
         return []
+    choice = ("; the nodes that are down are rolled first" if options["allow_degraded"] else
+              ", or pass -e preflight_allow_degraded=true to roll the nodes that are down first")
     return [f"{node['ready_url']} answers {seen['answers']}, expected 200 from every worker: see journalctl -u "
-            f"{node['api_unit']}, or pass -e preflight_allow_degraded=true to roll the nodes that are down first"]
+            f"{node['api_unit']}{choice}"]
 
 
 def _gateways(seen, excused):
@@ -215,7 +219,7 @@ def _findings(name, seen, in_tier, begun, excused, serving, target, options):
     findings.judge("configuration", _configuration(node, in_tier))
     findings.judge("tier", _tier(node, in_tier, serving))
     findings.judge("credentials", _credentials(node, in_tier, serving), "warn")
-    for check, problems in (("readiness", _readiness(seen)), ("gateways", _gateways(seen, excused))):
+    for check, problems in (("readiness", _readiness(seen, options)), ("gateways", _gateways(seen, excused))):
         findings.judge(check, problems, _mended(problems, begun, options))
     findings.judge("drain", _drain(node, options))
     if seen.get("balancer"):

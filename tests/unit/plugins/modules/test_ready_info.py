@@ -87,6 +87,8 @@ def test_time_runs_out(run_module, serve):
     (dict(connections=0), "connections must be 1 or more, not 0"),
     (dict(rounds=0), "rounds must be 1 or more, not 0"),
     (dict(minimum=2), "minimum is 2, but there are only 1 URLs"),
+    # One URL twice is one.
+    (dict(urls=[NOBODY, NOBODY], minimum=2), "minimum is 2, but there are only 1 URLs"),
     (dict(urls=["https://sf-1/"]), "'https://sf-1/' is not a URL of the form http://HOST:PORT/PATH"),
 ])
 def test_bad_input(run_module, arguments, message):

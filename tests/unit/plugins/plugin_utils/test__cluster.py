@@ -53,6 +53,17 @@ def test_nodes(nodes, found, words):
     assert [word for word in words if word not in text] == []
 
 
+def test_one_node_under_two_names():
+    verdict = dict(VERDICT, three=dict(name="sf-1", findings=[]))
+    found = [finding for finding in judge_cluster(verdict, {}) if finding.level == "fail"]
+    assert [finding.check for finding in found] == ["names"]
+    assert found[0].words == "one and three are the same node, sf-1: keep one of these names in the inventory"
+    # One of them is left out by --limit.
+    found = judge_cluster(VERDICT, {}, unseen=dict(three=dict(name="sf-2")))
+    assert [finding.words for finding in found if finding.check == "names"] == [
+        "three and two are the same node, sf-2: keep one of these names in the inventory"]
+
+
 RUNNING = {"sf-api": "running", "sf-net": "running"}
 
 

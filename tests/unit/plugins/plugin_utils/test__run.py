@@ -81,23 +81,49 @@ def test_a_fact_is_of_plain_types():
 
 
 GROUPS = {"all": ["sf-1", "sf-2", "x"], "allsf": ["sf-1", "sf-2"], "database_node": ["sf-1"],
-          "etcd_master": ["sf-1", "x"], "mine": ["sf-2"]}
+          "etcd_master": ["sf-1", "sf-2"], "mine": ["sf-2"]}
 
 
 def test_the_inventory():
-    assert inventory_of("upgrade", GROUPS) == (["sf-1", "sf-2"], ["sf-1", "x"])
+    assert inventory_of("upgrade", GROUPS) == (["sf-1", "sf-2"], ["sf-1", "sf-2"])
     assert inventory_of("pause", GROUPS, rolling_group="all", rolling_database_groups=["mine"]) == (
         ["sf-1", "sf-2", "x"], ["sf-2"])
+    # As -e gives it. A part of a group's name is no group.
+    assert inventory_of("upgrade", GROUPS, rolling_database_groups="mine,nope")[1] == ["sf-2"]
+    with pytest.raises(AnsibleError, match="none in the database tier|no node in the database tier"):
+        inventory_of("upgrade", GROUPS, rolling_database_groups="mines")
+    assert inventory_of("upgrade", dict(allsf=["a"], etcd=["a"])) == (["a"], ["a"])
 
 
 @pytest.mark.parametrize("kind, words", [
-    ("upgrade", "^Nothing was touched. The inventory has no node in the group nope: check -i"),
+    ("upgrade", "^Nothing was touched. The inventory has no node in the group nope .-e rolling_group=NAME"),
     ("status", "^The inventory has no node in the group nope"),
     ("stop", "^Nothing was set. No node of the group nope is in the database tier"),
 ])
 def test_an_inventory_without_nodes(kind, words):
     with pytest.raises(AnsibleError, match=words):
         inventory_of(kind, GROUPS, rolling_group="nope")
+
+
+def test_groups_of_other_names_are_refused_at_once():
+    groups = dict(all=["a"], ungrouped=[], hypervisors=["a"], network=["b"], rolling_nodes=["a"])
+    with pytest.raises(AnsibleError) as refused:
+        inventory_of("upgrade", groups)
+    words = str(refused.value)
+    assert "no node in the group allsf (" in words and ", and none in the database tier, a group database or " in words
+    assert words.endswith("Its groups are hypervisors, network: name yours, or check -i.")
+    assert inventory_of("status", dict(allsf=["a"])) == (["a"], [])
+
+
+@pytest.mark.parametrize("database, words", [
+    (["a", "a-mysql"], "^Nothing was touched. a-mysql is in the database tier, and not in the group allsf: "),
+    (["y", "a", "x"], "^Nothing was touched. y and x are in the database tier"),
+])
+def test_a_host_of_the_tier_that_is_no_node(database, words):
+    groups = dict(allsf=["a", "b"], database=database)
+    with pytest.raises(AnsibleError, match=words):
+        inventory_of("upgrade", groups)
+    assert inventory_of("pause", groups)[0] == ["a", "b"]
 
 
 def test_the_command():

@@ -13,6 +13,7 @@ from ansible_collections.shakenfist.rolling.plugins.plugin_utils._variables impo
     prefixes,
     since,
     unknown,
+    unknown_hosts,
     wrong_types,
 )
 
@@ -75,6 +76,19 @@ def test_types():
     options = {"a": dict(type="int", description="x"), "b": dict(type="str", choices=["x"], default="x"), "c": {}}
     assert wrong_types(options, {}) == wrong_types(options, {"a": "7", "b": "x"}) == []
     assert len(wrong_types(options, {"a": "many", "b": "y"})) == 2
+
+
+@pytest.mark.parametrize("limit, said", [
+    (None, []), ("", []), ("sf-1,sf-2", []), ("database:!sf-1", []), ("all,&database", []), ("sf-*", []), ("nope*", []),
+    ("~sf-[19]", []), ("@failed.txt", []), ("database[0]", []), ("allsf[0:1]", []),
+    ("sf-1,sf-33", ["sf-33 (did you mean sf-"]),
+    ("!sf-33,zzz,zzz", ["sf-33 (did you mean", ", zzz."]), ("nodes[0]", ["nodes"]),
+    ("fd00::1", []), ("fd00::2", ["fd00::2"]),
+])
+def test_a_limit(limit, said):
+    words = unknown_hosts(limit, ["all", "allsf", "database", "sf-1", "sf-2", "fd00::1"])
+    assert bool(words) == bool(said) and [one for one in said if one not in words] == []
+    assert words.startswith("--limit names what the inventory does not have: ") or not said
 
 
 @pytest.mark.parametrize("values, words", [

@@ -106,6 +106,25 @@ def test_each_problem(node, database, message):
     assert re.search(message, problems[0]), problems[0]
 
 
+@pytest.mark.parametrize("target, between", [
+    ("0.9.9", ""), ("0.10.0", ""), ("1.0.0", ""), ("1.0.4", ""), ("0.11.0", "0.10"),
+    ("1.1.0", "the last one of 0, then to 1.0"), ("2.0.0", "the last one of 0, then to 1.0")])
+def test_the_next_release(target, between):
+    """No number tells whether 0.9 is the last one before 1.0."""
+    node = seen(release={"version": "0.9.3"}, distribution="other")
+    problems = verdict(node, target=dict(TARGET, version=target))["problems"]
+    assert problems == ([f"it runs 0.9.3, and {target} skips a minor release: upgrade to {between} first, or pass -e "
+                         "preflight_allow_skip=true"] if between else [])
+    assert verdict(node, target=dict(TARGET, version=target), allow_skip=True)["problems"] == []
+
+
+def test_what_was_done_already_is_no_advice():
+    findings = verdict(seen(ready=False), allow_degraded=True)["findings"]
+    (finding,) = [one for one in findings if one.check == "readiness"]
+    assert finding.level == "warn" and "preflight_allow_degraded" not in finding.words
+    assert finding.words.endswith("see journalctl -u sf-api; the nodes that are down are rolled first")
+
+
 def test_all_problems_are_told_at_once():
     node = seen(ready=False, has_database_credentials=False, units={}, release={"version": "0.9.0"},
                 gateways={"x:1": "UNAVAILABLE", "y:1": "UNAVAILABLE"})
