@@ -9,6 +9,8 @@
 # record of the run, so the task is for localhost.
 # question: status asks how the nodes are.
 
+import socket
+
 from ansible.errors import AnsibleError
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._balancers import true
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._controller import ControllerAction
@@ -43,6 +45,14 @@ ARGUMENTS = dict(
 FLAGS = ("allow_degraded", "allow_downgrade", "allow_skip", "cut_short", "sentinels")
 
 
+def addresses_of(host):
+    """What a host of the inventory is called, and the addresses that the controller finds for that."""
+    try:
+        return list(dict.fromkeys([host, *(found[4][0] for found in socket.getaddrinfo(host, None))]))
+    except (OSError, UnicodeError):
+        return [host]
+
+
 class ActionModule(ControllerAction):
     """Answer one question from what is known of all nodes of the play."""
 
@@ -74,7 +84,8 @@ class ActionModule(ControllerAction):
                   for name, record in records.items()},
             resolved={name: value(name, "stage_resolved", {}) for name in play},
             problems=[reason(record.unresolved) for record in records.values() if record.unresolved],
-            addresses={name: value(name, "ansible_host", "") for name in nodes if name not in play})
+            addresses={name: addresses_of(value(name, "ansible_host", "") or name) for name in nodes
+                       if name not in play})
 
     @staticmethod
     def balancers(record):

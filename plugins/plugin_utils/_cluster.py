@@ -6,10 +6,12 @@
 
 # The cluster as a whole: the API's list of nodes against the inventory, and the clocks.
 
+import ipaddress
 from urllib.parse import urlsplit
 
 from ansible_collections.shakenfist.rolling.plugins.module_utils._version import reports
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._findings import FAIL, Findings
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._node import netloc
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._table import listed
 
 # A daemon that nobody can name.
@@ -124,6 +126,8 @@ def judge_cluster(verdict, api, offsets=None, limit=5.0, hidden=(), unseen=None,
                                  + (api.get("problem") or "no node could ask")], "warn")
     else:
         strangers, missing, theirs = _listed({**unseen, **verdict}, api)
+        # One of these may be among those that --limit hides, so nothing is said of them; the limit is refused.
+        strangers = [] if set(hidden) - set(unseen) else strangers
         # What is amiss with the list is no reason to leave a configuration unapplied.
         level = "warn" if restart else "fail"
         stale = [name for name in strangers if theirs[name]["state"] in ("error", "missing")]
@@ -158,20 +162,35 @@ def judge_cluster(verdict, api, offsets=None, limit=5.0, hidden=(), unseen=None,
     return findings
 
 
+def _short(name):
+    """A name without its domain; an address is all of its name."""
+    try:
+        return str(ipaddress.ip_address(name))
+    except ValueError:
+        return name.partition(".")[0]
+
+
+def _same(nodes, name, addresses):
+    """The one of the API's nodes that the inventory means: by its name, then its address, then its short name."""
+    found = ([node for node in nodes if node["name"] == name], [node for node in nodes if node["ip"] in addresses],
+             [node for node in nodes if _short(node["name"]) == _short(name)])
+    return next((same[0] for same in found if len(same) == 1), None)
+
+
 def unseen_nodes(nodes, addresses, like):
-    """What the API tells of nodes of the inventory that this run may not look at, with the ports of one that it may."""
+    """What the API tells of nodes of the inventory that this run may not look at, with the ports of one that it may.
+
+    :arg addresses: by name in the inventory, the addresses that it may have.
+    """
     if not like:
         return {}
     url, gateway_port = urlsplit(like["ready_url"]), like["gateway"].rpartition(":")[2]
-    found = {}
-    for name, address in addresses.items():
-        for node in nodes:
-            if node["state"] != "deleted" and (node["name"] == name or node["ip"] == address):
-                found[name] = {
-                    "name": node["name"],
-                    "address": node["ip"],
-                    "ready_url": url._replace(netloc=f"{node['ip']}:{url.port}").geturl(),
-                    "gateway": f"{node['ip']}:{gateway_port}",
-                    "version": node["release"],
-                }
-    return found
+    there = [node for node in nodes if node["state"] != "deleted"]
+    same = {name: _same(there, name, possible) for name, possible in addresses.items()}
+    return {name: {
+        "name": node["name"],
+        "address": node["ip"],
+        "ready_url": url._replace(netloc=netloc(node["ip"], url.port)).geturl(),
+        "gateway": netloc(node["ip"], gateway_port),
+        "version": node["release"],
+    } for name, node in same.items() if node}

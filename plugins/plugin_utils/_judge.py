@@ -11,7 +11,7 @@ import dataclasses
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._cluster import judge_cluster, unseen_nodes
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._findings import report
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._node_notes import note_nodes
-from ansible_collections.shakenfist.rolling.plugins.plugin_utils._plan import plan_of
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._plan import percentages, plan_of
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import SAME
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._runbook import PREFLIGHT, section
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._verdict import judge_nodes
@@ -28,7 +28,7 @@ class Sight:
     :param seen: by name in the inventory, what the action C(look) has noted, with C(zone), C(balancer) and C(told).
     :param resolved: by name, what was resolved there, C(stage_resolved).
     :param problems: why the release could not be resolved, one sentence each.
-    :param addresses: by name, the addresses of the nodes that C(--limit) leaves out.
+    :param addresses: by name of the nodes that C(--limit) leaves out, the addresses that each may have.
     """
 
     seen: dict
@@ -191,6 +191,8 @@ def _order(plan, nodes, options):
                  "together with the one before" if name in together else "",
                  f"not together with the one before: {why[name]}" if name in why else ""]
         lines.append(", ".join(filter(None, words)))
+    share = percentages(options.serial, len(plan["others"])) if plan["others"] else ""
+    lines += [f"rolling_serial: {share}"] if share else []
     state = f"restarted since {options.given}" if options.restart else f"on {plan['release']}"
     lines += [f"{name}: {state} already, passed over" for name in plan["done"]]
     if options.kind == "restart" and plan["order"]:

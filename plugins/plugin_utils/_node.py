@@ -62,6 +62,11 @@ def behind(units, active, since=0, since_units=(), alone=()):
     return down + old
 
 
+def netloc(host, port):
+    """Host and port as a URL has them."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
 def what_it_is(product, name, address, config, releases, units):
     """The fact C(cluster_node).
 
@@ -72,7 +77,7 @@ def what_it_is(product, name, address, config, releases, units):
     settings, active = config["settings"], releases["active"]
     address = settings.get("NODE_MESH_IP", address)
     port = settings.get("MARIADB_GATEWAY_PORT", product["gateway_port"])
-    url = f"http://{address}:{product['api_port']}"
+    url = f"http://{netloc(address, product['api_port'])}"
     api_unit = units["units"].get(product["api_unit"], {})
     grace = drain_grace(settings.get("API_DRAIN_GRACE", ""), product["drain_grace"], api_unit)
     managed = [unit for unit, state in units["units"].items() if state["managed"]]
@@ -86,8 +91,8 @@ def what_it_is(product, name, address, config, releases, units):
         ready_url=url + product["ready_path"],
         drain_grace=grace["seconds"],
         drain_grace_source=grace["source"],
-        gateway=f"{address}:{port}",
-        gateways=[f"{host}:{port}" for host in config["addresses"]],
+        gateway=netloc(address, port),
+        gateways=[netloc(host, port) for host in config["addresses"]],
         has_database_credentials=config["present"][CREDENTIALS],
         present=config["present"],
         spelt=config["spelt"],

@@ -46,6 +46,13 @@ def sizes(serial, count):
     return found
 
 
+def percentages(serial, count):
+    """What the percentages of C(rolling_serial) are of so many nodes, in words; empty where there is none."""
+    items = serial if isinstance(serial, (list, tuple)) else [serial]
+    return ", ".join(f"{item} of {count} is {size}" for item, size in zip(items, sizes(serial, count))
+                     if str(item).strip().endswith("%"))
+
+
 def _tier(verdict, database, leader):
     """The nodes of one tier that are left to do: those that serve nobody first, zone by zone, the leader last.
 
@@ -60,25 +67,29 @@ def _tier(verdict, database, leader):
 def _members(verdict, nodes):
     """By kind, the nodes that serve now. A kind with one member only has nobody to stand in for it anyway."""
     facts = {node["name"]: node for node in nodes}
-    kinds = {words: {name for name, node in verdict.items()
-                     if node["ready"] and facts.get(node.get("name", name), {}).get(kind)}
+    kinds = {words: [name for name, node in verdict.items()
+                     if node["ready"] and facts.get(node.get("name", name), {}).get(kind)]
              for kind, words in KINDS.items()}
     return {words: members for words, members in kinds.items() if len(members) > 1}
 
 
-def _batched(names, verdict, serial, kinds):
-    """The wave of these nodes, in their order: never two zones in one batch, never all of one kind."""
+def _batched(names, verdict, serial, kinds, leader):
+    """The wave of these nodes: never two zones in one batch, never all of one kind.
+
+    Each node joins the first batch that may have it, so that there are few; but the leader is never rolled before others.
+    """
     limits, wave = sizes(serial, len(names)), Wave(OTHERS)
     for name in names:
-        batch = wave.batches[-1] if wave.batches else []
-        room = bool(batch) and len(batch) < limits[min(len(wave.batches), len(limits)) - 1]
-        why = _apart(batch, name, verdict, kinds) if room else ""
-        if room and not why:
-            batch.append(name)
+        last = verdict[name].get("name", name) == leader
+        open_ones = [batch for place, batch in enumerate(wave.batches)
+                     if len(batch) < limits[min(place, len(limits) - 1)] and not (last and batch is not wave.batches[-1])]
+        why = [_apart(batch, name, verdict, kinds) for batch in open_ones]
+        if "" in why:
+            open_ones[why.index("")].append(name)
             continue
+        if open_ones and open_ones[-1] is wave.batches[-1]:
+            wave.why[name] = why[-1]
         wave.batches.append([name])
-        if why:
-            wave.why[name] = why
     return wave
 
 
@@ -86,8 +97,8 @@ def _apart(batch, name, verdict, kinds):
     """Why a node may not be out of rotation together with those of a batch."""
     if verdict[batch[0]].get("zone", "") != verdict[name].get("zone", ""):
         return "another zone"
-    all_of = next((words for words, members in kinds.items() if members <= {*batch, name}), "")
-    return f"else no {all_of} would be left" if all_of else ""
+    return next((f"{listed(members, ' and ')} are all {words}" for words, members in kinds.items()
+                 if set(members) <= {*batch, name}), "")
 
 
 def plan_of(verdict, serial=1, back=False, api=None, unseen_ready=(), seen=None, cut_short=False):
@@ -103,7 +114,7 @@ def plan_of(verdict, serial=1, back=False, api=None, unseen_ready=(), seen=None,
     api, seen = api or {}, seen or {}
     leader = api.get("leader") or ""
     tier = Wave(DATABASE, [[name] for name in _tier(verdict, True, leader)])
-    others = _batched(_tier(verdict, False, leader), verdict, serial, _members(verdict, api.get("nodes") or []))
+    others = _batched(_tier(verdict, False, leader), verdict, serial, _members(verdict, api.get("nodes") or []), leader)
     # A new sf-api needs a new sf-database, so going back the tier comes last.
     waves = [others, tier] if back else [tier, others]
     ready = [name for name, node in verdict.items() if node["ready"]]

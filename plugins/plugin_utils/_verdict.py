@@ -70,18 +70,20 @@ def _configuration(node, in_tier):
     return problems
 
 
-def _tier(node, in_tier, serving):
-    """A node that runs a gateway is rolled as one of the tier, or two of them could go at once."""
-    serves = node["gateway"] in serving
-    if in_tier or not (serves or node["units"].get(node["database_unit"], {}).get("active")):
+def _tier(node, in_tier, serving, named):
+    """A node that has a gateway is rolled as one of the tier, or two of them could go at once; one that is down, too."""
+    serves, unit = node["gateway"] in serving, node["units"].get(node["database_unit"])
+    used = unit is not None and node["gateway"] in named
+    if in_tier or not (serves or used or (unit or {}).get("active")):
         return []
-    words = f", and its gateway {node['gateway']} is SERVING" if serves else ""
-    return [f"it runs {node['database_unit']}{words}, but the inventory does not have it in the database tier: add it "
+    words = (f", and its gateway {node['gateway']} is SERVING" if serves else
+             f", and MARIADB_GATEWAY_HOSTS names its gateway {node['gateway']}" if used else "")
+    return [f"it {'runs' if serves or unit.get('active') else 'has'} {node['database_unit']}{words}, but the inventory does not have it in the database tier: add it "
             "to the group database there (or to database_node or etcd_master, whichever yours has)"]
 
 
-def _credentials(node, in_tier, serving):
-    if in_tier or not node["has_database_credentials"] or _tier(node, in_tier, serving):
+def _credentials(node, in_tier, serving, named):
+    if in_tier or not node["has_database_credentials"] or _tier(node, in_tier, serving, named):
         return []
     return [f"it is not in the database tier, but {node['config']} has a MARIADB_HOST: add the node to the database "
             "group if it runs a gateway, or remove the MARIADB_ settings, they are a secret that it does not need"]
@@ -204,7 +206,7 @@ def _mended(problems, begun, options):
     return "warn" if options["allow_degraded"] or begun else "fail"
 
 
-def _findings(name, seen, in_tier, begun, excused, serving, target, options):
+def _findings(name, seen, in_tier, begun, excused, gateways, target, options):
     """All checks of one node."""
     node, findings = seen["node"], Findings(name)
     if seen["failure"] or not node:
@@ -217,8 +219,8 @@ def _findings(name, seen, in_tier, begun, excused, serving, target, options):
     findings.judge("identity", _identity(node), "warn")
     findings.judge("deployer", _deployer(node, target, options), "warn")
     findings.judge("configuration", _configuration(node, in_tier))
-    findings.judge("tier", _tier(node, in_tier, serving))
-    findings.judge("credentials", _credentials(node, in_tier, serving), "warn")
+    findings.judge("tier", _tier(node, in_tier, *gateways))
+    findings.judge("credentials", _credentials(node, in_tier, *gateways), "warn")
     for check, problems in (("readiness", _readiness(seen, options)), ("gateways", _gateways(seen, excused))):
         findings.judge(check, problems, _mended(problems, begun, options))
     findings.judge("drain", _drain(node, options))
@@ -251,6 +253,7 @@ def judge_nodes(nodes, database, target, allow_degraded=False, allow_downgrade=F
     excused = [nodes[name]["node"]["gateway"] for name in begun]
     serving = {gateway for seen in nodes.values()
                for gateway, status in seen["gateways"].items() if status == "SERVING"}
+    named = {gateway for seen in nodes.values() for gateway in (seen["node"] or {}).get("gateways") or ()}
     verdict = {}
     for name, seen in nodes.items():
         node = seen["node"]
@@ -258,7 +261,7 @@ def judge_nodes(nodes, database, target, allow_degraded=False, allow_downgrade=F
         # No balancer sends it requests, so it does not serve, and rolling it again lets it in.
         ready = seen["ready"] and not _told(seen, "shut")
         there = bool(node) and on_target(node, target, restart)
-        findings = _findings(name, seen, name in database, name in begun, excused, serving, target, options)
+        findings = _findings(name, seen, name in database, name in begun, excused, (serving, named), target, options)
         verdict[name] = {
             "name": node["name"] if node else name,
             "database": name in database,

@@ -197,7 +197,8 @@ NODES = [dict(name="sf-1", ip="10.0.0.1", state="created", release="0.8.0"),
 
 
 def test_by_name_and_by_address():
-    found = unseen_nodes(NODES, {"sf-1": "one.example", "sf-2": "10.0.0.2", "sf-4": "10.0.0.4", "sf-5": "x"}, LIKE)
+    found = unseen_nodes(NODES, {"sf-1": ["one.example"], "sf-2": ["two", "10.0.0.2"], "sf-4": ["10.0.0.4"],
+                                 "sf-5": ["x"]}, LIKE)
     assert found == {
         "sf-1": dict(name="sf-1", address="10.0.0.1", ready_url="http://10.0.0.1:13000/readyz",
                      gateway="10.0.0.1:13005", version="0.8.0"),
@@ -206,4 +207,23 @@ def test_by_name_and_by_address():
 
 
 def test_nobody_to_be_like():
-    assert unseen_nodes(NODES, {"sf-1": "x"}, {}) == {}
+    assert unseen_nodes(NODES, {"sf-1": ["x"]}, {}) == {}
+
+
+@pytest.mark.parametrize("name, addresses, found", [
+    ("10.0.0.1", ["10.0.0.1"], "sf-1"), ("sf-1.example.org", ["192.0.2.1"], "sf-1"), ("fd00::7", ["fd00::7"], "six.lab"),
+    ("six.other", [], "six.lab"), ("10.0.0.9", ["10.0.0.9"], None), ("twice", [], None)])
+def test_a_node_by_its_name_or_address(name, addresses, found):
+    nodes = [dict(NODES[0], name=each, ip=address, state="created") for each, address in (
+        ("sf-1", "10.0.0.1"), ("six.lab", "fd00::7"), ("twice.a", "10.0.0.3"), ("twice.b", "10.0.0.4"))]
+    seen = unseen_nodes(nodes, {name: addresses}, LIKE).get(name)
+    assert (seen or {}).get("name") == found
+    if found == "six.lab":
+        assert seen["ready_url"] == "http://[fd00::7]:13000/readyz" and seen["gateway"] == "[fd00::7]:13005"
+
+
+def test_a_limit_that_hides_nodes_nobody_knows():
+    found = judge_cluster({"a": dict(name="sf-1", findings=[], done=False)}, only(), hidden={"10.9.9.9": []},
+                          target="0.8.1")
+    words = " ".join(finding.words for finding in found.failed())
+    assert "--limit hides 10.9.9.9, and the API knows nothing of them" in words and "lacks" not in words

@@ -148,7 +148,7 @@ def test_a_node_that_nobody_has_examined():
 
 
 def test_those_that_limit_leaves_out():
-    cluster = sight(1, 3, addresses={"sf-2": "10.0.0.2"})
+    cluster = sight(1, 3, addresses={"sf-2": ["10.0.0.2"]})
     assert list(cluster.unseen(ALL)) == ["sf-2"]
     found = judge(cluster, OPTIONS, ALL, unseen_ready=["sf-2"])
     assert found.refusal == "" and found.plan["serving"] == ["sf-1", "sf-3", "sf-2"]

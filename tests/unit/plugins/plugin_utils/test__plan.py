@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import pytest
 from ansible.errors import AnsibleError
-from ansible_collections.shakenfist.rolling.plugins.plugin_utils._plan import plan_of
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._plan import percentages, plan_of
 
 
 def node(database=False, ready=True, done=False, gateway_down=False):
@@ -100,8 +100,19 @@ def test_a_batch_is_never_all_of_a_kind():
     api = dict(nodes=[dict(name=name, is_hypervisor=name in hypervisors, is_network_node=name == "d")
                       for hypervisors in ["abc"] for name in "abcde"])
     # The only network node has nobody to stand in for it.
-    assert plan_of(verdict, "100%", api=api)["batches"] == [["a", "b"], ["c", "d"]]
+    plan = plan_of(verdict, "100%", api=api)
+    assert plan["batches"] == [["a", "b", "d"], ["c"]]
+    assert plan["waves"][-1]["why"] == {"c": "a, b and c are all hypervisors"}
+    assert plan_of(verdict, ["1", "100%"], api=api)["batches"] == [["a"], ["b", "c", "d"]]
+    # The leader is not rolled before others.
+    assert plan_of(verdict, "100%", api=dict(api, leader="d"))["batches"] == [["a", "b"], ["c", "d"]]
     api["nodes"][4]["is_hypervisor"] = True
     assert plan_of(verdict, "100%", api=api)["batches"] == [["a", "b", "c", "d"]]
     verdict["e"]["ready"] = False
-    assert plan_of(verdict, "100%", api=api)["batches"] == [["a", "b"], ["c", "d"]]
+    assert plan_of(verdict, "100%", api=api)["batches"] == [["a", "b", "d"], ["c"]]
+
+
+@pytest.mark.parametrize("serial, words", [
+    (2, ""), ("2", ""), ("75%", "75% of 4 is 3"), (["1", "50%"], "50% of 4 is 2"), ("10%", "10% of 4 is 1")])
+def test_percentages(serial, words):
+    assert percentages(serial, 4) == words
