@@ -20,8 +20,16 @@ from ansible_collections.shakenfist.rolling.plugins.plugin_utils._notes import k
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import NODE_FACT, changed, node_of
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._steps import Failed, StepsAction
 
+TEXT, NUMBER, NAMES = dict(type="str"), dict(type="float"), dict(type="list", elements="str")
+# The defaults of role cluster, by their names without the prefix. Typed here, for -e makes a text of everything.
+PRODUCT = dict(
+    config=TEXT, config_prefix=TEXT, credentials=TEXT, venv=TEXT, releases=TEXT, distribution=TEXT, deployer_mark=TEXT,
+    commands=NAMES, units=NAMES, units_ignored=NAMES, restart_order=dict(type="list", elements="list"), sentinels=NAMES,
+    sentinels_alone=dict(type="bool"), api_unit=TEXT, api_port=dict(type="int"), ready_path=TEXT, database_unit=TEXT,
+    gateway_port=dict(type="int"), drain_grace=NUMBER, schema_versions=TEXT, since=NUMBER, since_units=NAMES,
+)
 ARGUMENTS = dict(
-    product=dict(type="dict", required=True),
+    product=dict(type="dict", required=True, options=PRODUCT),
     parts=dict(type="list", elements="str", choices=["ready", "gateways", "gateway", "host"], default=[]),
     noted=dict(type="bool", default=False),
 )

@@ -76,13 +76,13 @@ def _members(verdict, nodes):
 def _batched(names, verdict, serial, kinds, leader):
     """The wave of these nodes: never two zones in one batch, never all of one kind.
 
-    Each node joins the first batch that may have it, so that there are few; but the leader is never rolled before others.
+    Each joins the first batch that may have it, so that there are few; but the leader is never rolled before others.
     """
     limits, wave = sizes(serial, len(names)), Wave(OTHERS)
     for name in names:
         last = verdict[name].get("name", name) == leader
         open_ones = [batch for place, batch in enumerate(wave.batches)
-                     if len(batch) < limits[min(place, len(limits) - 1)] and not (last and batch is not wave.batches[-1])]
+                     if len(batch) < limits[min(place, len(limits) - 1)] and (not last or batch is wave.batches[-1])]
         why = [_apart(batch, name, verdict, kinds) for batch in open_ones]
         if "" in why:
             open_ones[why.index("")].append(name)

@@ -93,6 +93,11 @@ def unknown_hosts(limit, known):
 
 def wrong_types(options, values):
     """What is said of values that are not of the type that is documented."""
+    # A text of -e is split at its commas, whatever else is in it.
+    quoted = [name for name, value in values.items() if (options.get(name) or {}).get("type") == "list"
+              and isinstance(value, str) and value.lstrip().startswith(("[", "{"))]
+    if quoted:
+        return [f"{name} is a text that looks like a list: write -e '{{\"{name}\": [...]}}'" for name in quoted]
     spec = {name: {key: option[key] for key in ("type", "elements", "choices", "options") if key in option}
             for name, option in options.items() if name in values}
     return list(ArgumentSpecValidator(spec).validate({name: values[name] for name in spec}).error_messages)

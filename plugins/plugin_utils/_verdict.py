@@ -71,14 +71,15 @@ def _configuration(node, in_tier):
 
 
 def _tier(node, in_tier, serving, named):
-    """A node that has a gateway is rolled as one of the tier, or two of them could go at once; one that is down, too."""
+    """A node that has a gateway, even one that is down, is rolled as one of the tier, or two could go at once."""
     serves, unit = node["gateway"] in serving, node["units"].get(node["database_unit"])
     used = unit is not None and node["gateway"] in named
     if in_tier or not (serves or used or (unit or {}).get("active")):
         return []
+    down = used and not unit.get("active")
     words = (f", and its gateway {node['gateway']} is SERVING" if serves else
-             f", and MARIADB_GATEWAY_HOSTS names its gateway {node['gateway']}" if used else "")
-    return [f"it {'runs' if serves or unit.get('active') else 'has'} {node['database_unit']}{words}, but the inventory does not have it in the database tier: add it "
+             f", and MARIADB_GATEWAY_HOSTS names its gateway {node['gateway']}, which is down" if down else "")
+    return [f"it runs {node['database_unit']}{words}, but the inventory does not have it in the database tier: add it "
             "to the group database there (or to database_node or etcd_master, whichever yours has)"]
 
 

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 from ansible.errors import AnsibleConnectionFailure, AnsibleError
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.plugins.action import ActionBase
 from ansible_collections.shakenfist.rolling.plugins.action import forecast, judge, look, run, settings
 
@@ -118,7 +119,7 @@ def test_a_run_begins(cluster):
     record = cluster.run()
     assert (record["kind"], record["nodes"], record["database"], record["lock"]) == (
         "upgrade", ["sf-1", "sf-2", "sf-3"], ["sf-1"], "sf-1")
-    cluster.set = dict(rolling_group="database", rolling_database_groups=["allsf"])
+    cluster.set = dict(rolling_group="database", rolling_database_groups=["database"])
     cluster.begin()
     assert cluster.run()["nodes"] == ["sf-1"] and cluster.run()["id"] != record["id"]
 
@@ -175,6 +176,16 @@ def test_since(cluster):
 
 
 # ---- the look
+
+def test_a_product_of_texts():
+    """What C(-e) gives is text."""
+    given = dict(units="a,b", restart_order="a,*", api_port="13000", sentinels_alone="no", since="5", drain_grace="8.5")
+    found = ArgumentSpecValidator(look.ARGUMENTS).validate(dict(product=given))
+    assert not found.error_messages
+    product = {key: value for key, value in found.validated_parameters["product"].items() if value is not None}
+    assert product == dict(units=["a", "b"], restart_order=[["a"], ["*"]], api_port=13000, sentinels_alone=False,
+                           since=5.0, drain_grace=8.5)
+
 
 def test_a_look(cluster):
     cluster.begin()

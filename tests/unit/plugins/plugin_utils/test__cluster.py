@@ -211,7 +211,8 @@ def test_nobody_to_be_like():
 
 
 @pytest.mark.parametrize("name, addresses, found", [
-    ("10.0.0.1", ["10.0.0.1"], "sf-1"), ("sf-1.example.org", ["192.0.2.1"], "sf-1"), ("fd00::7", ["fd00::7"], "six.lab"),
+    ("10.0.0.1", ["10.0.0.1"], "sf-1"), ("sf-1.example.org", ["192.0.2.1"], "sf-1"),
+    ("fd00::7", ["fd00::7"], "six.lab"),
     ("six.other", [], "six.lab"), ("10.0.0.9", ["10.0.0.9"], None), ("twice", [], None)])
 def test_a_node_by_its_name_or_address(name, addresses, found):
     nodes = [dict(NODES[0], name=each, ip=address, state="created") for each, address in (

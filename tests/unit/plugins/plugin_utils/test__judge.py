@@ -70,7 +70,10 @@ def test_never_all_of_a_kind():
         node["is_hypervisor"] = True
     found = judge(sight(), Options(database=["sf-1"], serial=2), nodes)
     assert found.plan["batches"] == [["sf-2"], ["sf-3"]]
-    assert found.order[2].endswith("not together with the one before: else no hypervisors would be left")
+    assert found.order[2].endswith("not together with the one before: sf-2 and sf-3 are all hypervisors")
+    assert "rolling_serial" not in " ".join(found.order)
+    found = judge(sight(), Options(database=["sf-1"], serial="50%"), nodes)
+    assert found.order[-1] == "rolling_serial: 50% of 2 is 1"
 
 
 def test_a_cluster_that_is_not_fit():

@@ -78,6 +78,13 @@ def test_types():
     assert len(wrong_types(options, {"a": "many", "b": "y"})) == 2
 
 
+def test_a_list_as_a_text():
+    options = {"a": dict(type="list", elements="str"), "b": dict(type="dict")}
+    assert wrong_types(options, {"a": "x,y", "b": "{'x': 1}"}) == [] == wrong_types(options, {"a": ["[x]"]})
+    assert wrong_types(options, {"a": ' ["x", "y"]'}) == [
+        "a is a text that looks like a list: write -e '{\"a\": [...]}'"]
+
+
 @pytest.mark.parametrize("limit, said", [
     (None, []), ("", []), ("sf-1,sf-2", []), ("database:!sf-1", []), ("all,&database", []), ("sf-*", []), ("nope*", []),
     ("~sf-[19]", []), ("@failed.txt", []), ("database[0]", []), ("allsf[0:1]", []),

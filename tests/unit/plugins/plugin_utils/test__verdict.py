@@ -241,7 +241,7 @@ def test_no_roll_leads_to_a_release_that_is_rebuilt():
     (True, {"10.0.0.1:13005": "NOT_SERVING"}, "^it runs sf-database, but the inventory"),
     # Another unit may run it.
     (False, {"10.0.0.1:13005": "SERVING"}, "^it runs sf-database, and its gateway"),
-    (False, {}, "^it has sf-database, and MARIADB_GATEWAY_HOSTS names its gateway 10.0.0.1:13005, but the inventory"),
+    (False, {}, "^it runs sf-database, and MARIADB_GATEWAY_HOSTS names its gateway 10.0.0.1:13005, which is down"),
 ])
 def test_a_gateway_outside_of_the_tier(active, gateways, words):
     node = other(units={"sf-api": {}, "sf-database": dict(active=active)}, gateways=gateways,
@@ -262,7 +262,7 @@ def test_a_gateway_that_is_down_and_outside_of_the_tier():
     named["node"]["gateways"] = ["10.0.0.1:13005", "10.0.0.3:13005"]
     found = judged({"a": named, "b": node}, ["a"], TARGET)["b"]["problems"]
     assert len(found) == 1 and found[0].startswith(
-        "it has sf-database, and MARIADB_GATEWAY_HOSTS names its gateway 10.0.0.3:13005, but the inventory does not")
+        "it runs sf-database, and MARIADB_GATEWAY_HOSTS names its gateway 10.0.0.3:13005, which is down, but the")
     named["node"]["gateways"] = ["10.0.0.1:13005"]
     assert judged({"a": named, "b": node}, ["a"], TARGET)["b"]["problems"] == []
 
