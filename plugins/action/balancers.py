@@ -12,6 +12,7 @@ from ansible_collections.shakenfist.rolling.plugins.plugin_utils._balancers impo
     balancers_of,
     drain_balancers,
     haproxy_of,
+    is_asked,
     problems_of,
     remembered,
     sightings_of,
@@ -46,7 +47,8 @@ class ActionModule(StatesAction):
         """Without the address of HAProxy, which may have a password in it."""
         settings, decided = self.settings, drain_balancers(self.settings)
         haproxy = {key: self.haproxy[key] for key in ("backend", "server") if self.haproxy}
-        return dict(haproxy=haproxy, haproxy_told=decided["haproxy"], elsewhere=bool(settings["haproxy_host"]),
+        return dict(haproxy=haproxy, haproxy_told=decided["haproxy"], 
+                    elsewhere=bool(settings["haproxy_host"]) and is_asked(settings, self.record.asked),
                     haproxy_was=self.record.balancers.get("haproxy", {}).get("was", ""), nginx=names(settings["nginx"]),
                     apache=(names(settings["apache_hosts"]) or [self.name]) if settings["apache"] else [])
 
@@ -62,11 +64,12 @@ class ActionModule(StatesAction):
     def asked(self):
         where, found = self.haproxy, {}
         if where:
+            told = drain_balancers(self.settings)["haproxy"]
             try:
                 answer = self.module("haproxy_info", self.task_vars, address=where["address"], backend=where["backend"],
-                                     servers=[where["server"]], checked=not drain_balancers(self.settings)["haproxy"])
+                                     servers=[where["server"]], checked=not told)
                 # Not all of it: it is kept for each node.
-                found = dict(haproxy={key: answer[key] for key in ("reachable", "problems")})
+                found = dict(haproxy=dict({key: answer[key] for key in ("reachable", "problems")}, told=told))
             except Failed as exc:
                 found = dict(failure=str(exc))
         self.note(asked=found)

@@ -111,6 +111,8 @@ class ActionModule(ControllerAction):
         given = {key: value for key, value in arguments["options"].items() if value is not None}
         given.update({key: true(given[key]) for key in FLAGS if key in given})
         kind = run.kind if run.kind in OWN else "upgrade"
+        if kind != "upgrade":
+            given["backup"] = "never"
         options = Options(kind=kind, groups=dict(task_vars["groups"]), **given)
         ready = [url for url, one in arguments["unseen_seen"].items() if one.get("ready")]
         unseen = sight.unseen(arguments["api"])

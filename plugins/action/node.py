@@ -15,6 +15,7 @@ from ansible_collections.shakenfist.rolling.plugins.plugin_utils._balancers impo
     balancers_of,
     drain_balancers,
     haproxy_of,
+    is_asked,
     remembered,
 )
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._failure import told_of, way_back
@@ -62,7 +63,8 @@ class ActionModule(StatesAction):
     def haproxy(self):
         """Where to ask HAProxy from the node itself; nothing if that is not to be done."""
         name = self.node.get("name") or self.task_vars["inventory_hostname"]
-        return {} if self.settings["haproxy_host"] else haproxy_of(self.settings, name)
+        asked = is_asked(self.settings, self.record.asked) and not self.settings["haproxy_host"]
+        return haproxy_of(self.settings, name) if asked else {}
 
     def tell_haproxy(self):
         """Have HAProxy send nothing more. What it said before is recorded even if the sessions do not end in time."""
@@ -172,7 +174,7 @@ class ActionModule(StatesAction):
         """Not only a pause for balancer and clients of the gateway: a node that does not stay ready has failed."""
         node = self.node
         # HAProxy has said UP by now, so nobody has to wait for it.
-        settle = 0 if self.settings["haproxy_address"] else self.given.settle
+        settle = 0 if is_asked(self.settings, self.record.asked) else self.given.settle
         answer = self.call("Watch the node while the balancer takes it back", "ready_info", urls=[node["ready_url"]],
                            unit=node["api_unit"], rounds=max(int(settle), 1), interval=1)
         seen = ", ".join(each["answers"] for each in answer["seen"].values())

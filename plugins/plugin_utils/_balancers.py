@@ -74,6 +74,14 @@ def haproxy_of(settings, name):
                 server=settings["haproxy_server"] or name)
 
 
+def is_asked(settings, asked):
+    """Whether HAProxy is asked: not where the preflight could not, and has said that the roll goes on without it.
+
+    :arg asked: of the record of the node, what the preflight has found.
+    """
+    return bool(settings["haproxy_address"]) and (asked.get("haproxy") or {}).get("reachable") is not False
+
+
 def remembered(told, where, was):
     """Those that were told, with HAProxy. What it said before a first drain is not forgotten in a second one."""
     before = told.get("haproxy", {}).get("was")

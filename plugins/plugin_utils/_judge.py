@@ -83,6 +83,8 @@ class Options:
     allow_skip: bool = False
     balancer_detection: float = 0.0
     strategy: str = "clone"
+    drain_timeout: float = 0.0
+    backup: str = "never"
     cut_short: bool = False
     sentinels: bool = True
     given: str = ""
@@ -130,7 +132,7 @@ def judge(sight, options, api=None, unseen_ready=(), command=""):
                         allow_degraded=options.allow_degraded or bool(options.given),
                         allow_downgrade=options.allow_downgrade or options.back, allow_skip=options.allow_skip,
                         balancer_detection=options.balancer_detection, strategy=options.strategy,
-                        restart=options.restart)
+                        restart=options.restart, drain_timeout=options.drain_timeout, backup=options.backup)
     unseen = sight.unseen(api)
     cluster = judge_cluster(nodes, api, sight.offsets(), hidden=sight.addresses, unseen=unseen,
                             database=options.database, target=version, back=options.back, restart=options.restart,

@@ -16,6 +16,8 @@ from ansible_collections.shakenfist.rolling.plugins.plugin_utils._notes import r
 # What may differ between two looks at a disk that nobody fills on purpose, and what a release grows.
 ROOM = 1.2
 MIB = 2 ** 20
+# Seconds that a drain may take beyond its grace: for requests that are in flight at its end, and for the stop.
+SPARE = 30
 
 
 def on_target(node, target, restart=False):
@@ -132,6 +134,24 @@ def _gateways(seen, excused):
             for gateway, status in sorted(seen["gateways"].items()) if status != "SERVING" and gateway not in excused]
 
 
+def _daemons(node):
+    """A daemon that does not run will not start either, perhaps, while the node is out of rotation."""
+    units = node["units"]
+    return [f"{name} is {units[name]['state']}: see journalctl -u {name}. Rolling the node starts it again"
+            for name in node.get("daemons") or () if not units[name]["active"]] + [
+        f"{name} is masked, so nothing starts it: systemctl unmask {name}"
+        for name, unit in units.items() if "masked" in unit.get("state", "")]
+
+
+def _dump(seen, in_tier, options):
+    """The backup is made before the migration, by a program that not every node has."""
+    programs = (seen.get("host") or {}).get("programs") or {}
+    if not in_tier or options["backup"] == "never" or not programs or any(programs.values()):
+        return []
+    return [f"it has neither {' nor '.join(programs)}, and a backup before the migration takes one of them: install "
+            "the package mariadb-client on the first node of the tier, or pass -e schema_backup=never"]
+
+
 def _drain(node, options):
     """The times of a drain must be in their order, or requests are cut."""
     grace, detection = float(node["drain_grace"]), options["balancer_detection"]
@@ -139,6 +159,10 @@ def _drain(node, options):
     stop = unit.get("stop_timeout")
     graceful = graceful_timeout(unit.get("arguments", {})) or 0.0
     problems = []
+    if options["drain_timeout"] and grace >= options["drain_timeout"]:
+        problems.append(f"its drain grace ({shown(node)}) is not less than drain_timeout "
+                        f"({options['drain_timeout']:g} s), the roll would give up on its drain: "
+                        f"pass -e drain_timeout={grace + SPARE:g}")
     if graceful and graceful <= grace:
         problems.append(f"{node['api_unit']}'s graceful timeout ({graceful:g} s) is not more than its drain grace "
                         f"({shown(node)}), requests would be cut: raise --graceful-timeout, or lower API_DRAIN_GRACE")
@@ -164,6 +188,9 @@ def _strategy(node):
 
 def _balancer(balancer):
     """What speaks against relying on the balancer; one that cannot be asked is only not witnessed."""
+    if not balancer["reachable"] and balancer.get("told"):
+        return "fail", [f"{words}: it is to be told before each drain, correct drain_haproxy_address or leave it out"
+                        for words in balancer["problems"]]
     if not balancer["reachable"]:
         return "warn", [f"{words}: the roll goes on without asking it" for words in balancer["problems"]]
     return "fail", [f"{words}. Or, for a balancer without checks: -e drain_tell_first=true"
@@ -224,7 +251,12 @@ def _findings(name, seen, in_tier, begun, excused, gateways, target, options):
     findings.judge("credentials", _credentials(node, in_tier, *gateways), "warn")
     for check, problems in (("readiness", _readiness(seen, options)), ("gateways", _gateways(seen, excused))):
         findings.judge(check, problems, _mended(problems, begun, options))
+    findings.judge("daemons", _daemons(node), "warn")
     findings.judge("drain", _drain(node, options))
+    if not node["drain_grace"]:
+        findings.judge("drain", [f"its drain grace is 0 s ({shown(node).partition(', ')[2]}): it serves nobody from "
+                                 "its stop on, and what a balancer sends until it has noticed fails: raise "
+                                 "API_DRAIN_GRACE, or have the balancer told first (drain_tell_first)"], "warn")
     if seen.get("balancer"):
         level, problems = _balancer(seen["balancer"])
         findings.judge("balancer", problems, level)
@@ -234,12 +266,13 @@ def _findings(name, seen, in_tier, begun, excused, gateways, target, options):
         findings.add("strategy", *_strategy(node))
     if not options["restart"]:
         findings.judge("room", _room(seen, target))
+        findings.judge("backup", _dump(seen, in_tier, options), "warn")
     findings.judge("owner", (seen.get("host") or {}).get("unsafe", []))
     return findings
 
 
 def judge_nodes(nodes, database, target, allow_degraded=False, allow_downgrade=False, allow_skip=False,
-                balancer_detection=0.0, strategy="clone", restart=False):
+                balancer_detection=0.0, strategy="clone", restart=False, drain_timeout=0.0, backup="never"):
     """Judge each node from what was seen of it.
 
     A node that an earlier roll to the same release has begun is not required to be ready, nor its gateway to be
@@ -248,7 +281,7 @@ def judge_nodes(nodes, database, target, allow_degraded=False, allow_downgrade=F
     """
     options = dict(allow_degraded=allow_degraded, allow_downgrade=allow_downgrade, allow_skip=allow_skip,
                    balancer_detection=float(balancer_detection or 0), strategy="clone" if restart else strategy,
-                   restart=restart)
+                   restart=restart, drain_timeout=float(drain_timeout or 0), backup=backup)
     begun = [] if restart else [name for name, seen in nodes.items()
                                 if seen["node"] and _unfinished(seen["node"], target)]
     excused = [nodes[name]["node"]["gateway"] for name in begun]

@@ -228,6 +228,20 @@ def test_other_balancers_are_told_elsewhere(one):
     assert one.go("gated")["elsewhere"] is True and one.go("admitted")["elsewhere"] is True and one.asked() == []
 
 
+def test_a_balancer_that_the_roll_goes_on_without(one):
+    """The preflight could not ask it, and has said so: nobody waits for its answer now."""
+    one.variables = dict(drain_haproxy_address=SOCKET)
+    one.note(asked=dict(haproxy=dict(reachable=False)))
+    one.drain(**PEERS)
+    assert "haproxy" not in dict((module, given) for module, given, dummy in one.calls)["drain"]
+    one.go("gated")
+    assert "haproxy_info" not in one.asked()
+    one.go("settled", followed=True, settle=7.0)
+    assert one.calls[0][1]["rounds"] == 7
+    one.variables["drain_haproxy_host"] = "lb"
+    assert one.act(balancers, state="found")["elsewhere"] is False
+
+
 # ---- what comes after it
 
 def test_the_next_node_may_follow(one):
@@ -342,7 +356,7 @@ def test_haproxy_is_asked_about_its_checks(one):
     one.variables = dict(drain_haproxy_address=SOCKET, drain_haproxy_server="s")
     one.given["haproxy_info"] = dict(reachable=True, problems=["none"], servers=["s"])
     assert one.act(balancers, state="asked")["changed"] is False
-    assert one.record()["asked"] == dict(haproxy=dict(reachable=True, problems=["none"]))
+    assert one.record()["asked"] == dict(haproxy=dict(reachable=True, problems=["none"], told=False))
     assert one.record().get("timeline", []) == []
     assert one.calls[0][:2] == ("haproxy_info", dict(address=SOCKET, backend="sf-api", servers=["s"], checked=True))
     one.variables["drain_haproxy_set"] = True

@@ -16,9 +16,9 @@ def seen(number, ready=True, kind="3.11 x", **changes):
     node = dict(
         name=f"sf-{number}", problem="", has_database_credentials=number == 1, config="/etc/sf/config", kind=kind,
         database_unit="sf-database", api_unit="sf-api", gateways=["10.0.0.1:13005"], gateway=f"{address}:13005",
-        units={"sf-api": {}, "sf-database": {}} if number == 1 else {"sf-api": {}}, ready_url=f"http://{address}/readyz",
-        release={"version": "0.8.0"}, staged=[], behind=[], drain_grace=25.0, drain_grace_source="config", venv="/v",
-        releases="/r", distribution="another", present={}, spelt={})
+        units={"sf-api": {}, "sf-database": {}} if number == 1 else {"sf-api": {}},
+        ready_url=f"http://{address}/readyz", release={"version": "0.8.0"}, staged=[], behind=[], drain_grace=25.0,
+        drain_grace_source="config", venv="/v", releases="/r", distribution="another", present={}, spelt={})
     return dict(node=dict(node, **changes), failure="", ready=ready, answers="200" if ready else "503", host={},
                 gateways={"10.0.0.1:13005": "SERVING"}, zone="")
 

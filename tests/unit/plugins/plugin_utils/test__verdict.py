@@ -11,6 +11,7 @@ from ansible.errors import AnsibleError
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._findings import Finding
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._verdict import judge_nodes
 
+NO_DUMP = {"mariadb-dump": "", "mysqldump": ""}
 TARGET = {"name": "0.8.1-aa", "version": "0.8.1"}
 
 
@@ -58,6 +59,13 @@ def test_a_fit_node():
     assert result == {"name": "n", "database": True, "version": "0.8.0", "zone": "", "ready": True,
                       "gateway_down": False, "done": False, "problems": []}
     assert verdict(other(), database=[])["problems"] == []
+
+
+def test_a_balancer_that_cannot_be_told():
+    balancer = dict(reachable=False, problems=["HAProxy h:1 cannot be asked: refused"], told=True)
+    assert verdict(dict(seen(), balancer=balancer))["problems"] == [
+        "HAProxy h:1 cannot be asked: refused: it is to be told before each drain, correct drain_haproxy_address or "
+        "leave it out"]
 
 
 @pytest.mark.parametrize("reachable, problems, level, words", [
@@ -116,6 +124,43 @@ def test_the_next_release(target, between):
     assert problems == ([f"it runs 0.9.3, and {target} skips a minor release: upgrade to {between} first, or pass -e "
                          "preflight_allow_skip=true"] if between else [])
     assert verdict(node, target=dict(TARGET, version=target), allow_skip=True)["problems"] == []
+
+
+def warned(node, check, database=("a",), **options):
+    findings = verdict(node, database, **options)["findings"]
+    return [finding.words for finding in findings if (finding.check, finding.level) == (check, "warn")]
+
+
+def test_daemons_that_do_not_run():
+    units = {"sf-api": {}, "sf-database": {}, "sf-queues": dict(active=False, state="failed (Result: exit-code)"),
+             "sf-net": dict(active=True, state="active (running)"),
+             "sf-x": dict(active=False, state="not installed (masked)")}
+    assert warned(seen(units=units, daemons=["sf-queues", "sf-net"]), "daemons") == [
+        "sf-queues is failed (Result: exit-code): see journalctl -u sf-queues. Rolling the node starts it again",
+        "sf-x is masked, so nothing starts it: systemctl unmask sf-x"]
+    assert warned(seen(), "daemons") == []
+
+
+def test_a_drain_that_is_longer_than_it_may_take():
+    assert verdict(seen(), drain_timeout=25)["problems"] == [
+        "its drain grace (25 s, from /etc/sf/config) is not less than drain_timeout (25 s), the roll would give up "
+        "on its drain: pass -e drain_timeout=55"]
+    assert verdict(seen(), drain_timeout=26)["problems"] == []
+
+
+def test_no_grace():
+    (words,) = warned(seen(drain_grace=0.0), "drain")
+    assert words.startswith("its drain grace is 0 s (") and "drain_tell_first" in words
+    assert warned(seen(), "drain") == []
+
+
+@pytest.mark.parametrize("programs, database, backup, said", [
+    (NO_DUMP, ["a"], "auto", True), (dict(NO_DUMP, mysqldump="/x"), ["a"], "auto", False),
+    (NO_DUMP, ["a"], "never", False), ({}, ["a"], "always", False), (NO_DUMP, [], "always", False)])
+def test_nothing_to_back_up_with(programs, database, backup, said):
+    node = dict(host(programs=programs), ready=True)
+    words = warned(node, "backup", database, backup=backup)
+    assert bool(words) is said and (not said or "it has neither mariadb-dump nor mysqldump" in words[0])
 
 
 def test_what_was_done_already_is_no_advice():
