@@ -47,7 +47,7 @@ class ActionModule(StatesAction):
         """Without the address of HAProxy, which may have a password in it."""
         settings, decided = self.settings, drain_balancers(self.settings)
         haproxy = {key: self.haproxy[key] for key in ("backend", "server") if self.haproxy}
-        return dict(haproxy=haproxy, haproxy_told=decided["haproxy"], 
+        return dict(haproxy=haproxy, haproxy_told=decided["haproxy"],
                     elsewhere=bool(settings["haproxy_host"]) and is_asked(settings, self.record.asked),
                     haproxy_was=self.record.balancers.get("haproxy", {}).get("was", ""), nginx=names(settings["nginx"]),
                     apache=(names(settings["apache_hosts"]) or [self.name]) if settings["apache"] else [])

@@ -31,26 +31,29 @@ class PersistentAction(TimedAction):
 
     A lost node ends the run of Ansible for that host: no rescue, and no word on what comes next. With the variable
     C(roll_reconnect_timeout) the node is waited for, for so many seconds, and the module is run once more, so only for
-    modules that may be run twice. When time runs out the task fails, as any other one does, with C(lost).
+    modules that may be run twice. When time runs out the task fails, as any other one does, with C(lost), and C(away),
+    the other host that it was delegated to.
     """
 
     def act(self, task_vars):
-        if self._task.action.rpartition(".")[2] in ONCE:
-            return self.ask(task_vars)
-        return self.persist(lambda: self.ask(task_vars), task_vars)
+        once = self._task.action.rpartition(".")[2] in ONCE
+        return self.persist(lambda: self.ask(task_vars), task_vars, once)
 
     def ask(self, task_vars):
         """Run the module."""
         return self._execute_module(task_vars=task_vars)
 
-    def persist(self, ask, task_vars):
-        """What C(ask) returns, as soon as the node is there to answer."""
+    def persist(self, ask, task_vars, once=False):
+        """What C(ask) returns, as soon as the node is there to answer.
+
+        :arg once: whether it must not be asked again: then the task fails at once.
+        """
         patience = self.patience(task_vars)
         if patience is None:
             return ask()
         other = self.delegate(task_vars)
-        deadline = time.monotonic() + patience
-        news = deadline - patience
+        news = time.monotonic()
+        deadline = news if once else news + patience
         while True:
             try:
                 return ask()
@@ -58,8 +61,10 @@ class PersistentAction(TimedAction):
                 words = str(exc).strip()
             left = deadline - time.monotonic()
             if left <= 0:
-                return dict(failed=True, changed=False, lost=True, msg=(
-                    f"{other or 'the node'} cannot be reached by ssh any more, and did not come back within "
+                who = other or "the node"
+                return dict(failed=True, changed=False, lost=True, away=other, msg=(
+                    f"{who} cannot be reached by ssh any more, and it is not known what was done there: {words}"
+                    if once else f"{who} cannot be reached by ssh any more, and did not come back within "
                     f"{patience:g} s: {words}"))
             if time.monotonic() >= news:
                 news = time.monotonic() + NEWS

@@ -77,7 +77,7 @@ class StepsAction(PersistentAction):
         def run():
             return self._execute_module(module_name=f"shakenfist.rolling.{module}", module_args=arguments,
                                         task_vars=task_vars)
-        answer = run() if module in ONCE else self.persist(run, task_vars)
+        answer = self.persist(run, task_vars, once=module in ONCE)
         if tolerated:
             answer = dict(answer, failed=False)
         self.collect(answer)

@@ -233,7 +233,7 @@ def test_a_balancer_that_the_roll_goes_on_without(one):
     one.variables = dict(drain_haproxy_address=SOCKET)
     one.note(asked=dict(haproxy=dict(reachable=False)))
     one.drain(**PEERS)
-    assert "haproxy" not in dict((module, given) for module, given, dummy in one.calls)["drain"]
+    assert "haproxy" not in {module: given for module, given, dummy in one.calls}["drain"]
     one.go("gated")
     assert "haproxy_info" not in one.asked()
     one.go("settled", followed=True, settle=7.0)

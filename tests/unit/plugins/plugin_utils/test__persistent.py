@@ -52,8 +52,9 @@ def test_without_the_variable_it_is_as_ever(run):
 
 @pytest.mark.parametrize("module", _persistent.ONCE)
 def test_what_is_run_once_only(run, module):
-    with pytest.raises(AnsibleConnectionFailure):
-        run([LOST, dict(changed=True)], module=module, roll_reconnect_timeout=300)
+    result, asked, dummy = run([LOST, dict(changed=True)], module=module, roll_reconnect_timeout=300)
+    assert result["failed"] and result["lost"] and len(asked) == 1 and result["away"] == ""
+    assert result["msg"].startswith("the node cannot be reached by ssh any more, and it is not known what was done")
 
 
 def test_a_node_that_comes_back(run):
@@ -71,7 +72,8 @@ def test_a_node_that_does_not_come_back(run, patience, tries):
 
 def test_another_host_is_lost(run):
     result, dummy, warned = run([LOST], roll_reconnect_timeout=5, ansible_delegated_vars={"lb": {}})
-    assert result["msg"].startswith("lb cannot be reached by ssh") and warned[0].startswith("lb is lost, waiting")
+    assert result["away"] == "lb" and result["msg"].startswith("lb cannot be reached by ssh")
+    assert warned[0].startswith("lb is lost, waiting")
 
 
 def test_it_does_not_say_so_all_the_time(run):

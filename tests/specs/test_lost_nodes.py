@@ -1,0 +1,61 @@
+# Copyright (c) 2026, the shakenfist.rolling authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Ansible goes on without a node that it cannot reach, and no rescue runs for it. So whatever connects to a node does so
+# through an action of this collection, which fails then, and no play goes on with fewer nodes than it was given.
+
+from __future__ import annotations
+
+import pathlib
+
+import pytest
+import yaml
+
+ROOT = pathlib.Path(__file__).parents[2]
+# Modules of Ansible's that connect to nobody.
+LOCAL = {"add_host", "assert", "debug", "fail", "import_playbook", "import_role", "import_tasks", "include_role",
+         "include_tasks", "meta", "set_fact"}
+# In the play that stages, where nodes serve; the task after them says who was lost.
+STAGING = [("release/tasks/prepare.yml", "fetch"), ("release/tasks/prepare.yml", "file")]
+
+
+def tasks_of(entries):
+    """All tasks, those in blocks too."""
+    for entry in entries or ():
+        if "block" in entry:
+            for part in ("block", "rescue", "always"):
+                yield from tasks_of(entry.get(part))
+        else:
+            yield entry
+
+
+def read(path):
+    return yaml.safe_load(path.read_text(encoding="utf-8"))
+
+
+def test_whatever_connects_is_ours():
+    found = []
+    for path in sorted((ROOT / "roles").glob("*/tasks/*.yml")):
+        keys = [key for task in tasks_of(read(path)) for key in task]
+        modules = {key.rpartition(".")[2] for key in keys if key.startswith("ansible.")}
+        found += [(str(path.relative_to(ROOT / "roles")), module) for module in sorted(modules - LOCAL)]
+    assert found == STAGING
+
+
+PLAYS = [(path.name, play) for path in sorted((ROOT / "playbooks").glob("**/*.yml")) if "tasks" not in path.parts
+         for play in read(path) or () if "rolling_" in str(play.get("hosts")) and play.get("any_errors_fatal")]
+
+
+@pytest.mark.parametrize("name, play", PLAYS, ids=[f"{name}: {play['name']}" for name, play in PLAYS])
+def test_no_play_goes_on_with_fewer_nodes(name, play):
+    """Of a play on one node nobody is left; where there are several, a task says who was lost."""
+    imported = [task.get("ansible.builtin.import_tasks", "") for task in tasks_of(play.get("tasks"))]
+    assert "rolling_first" in play["hosts"] or play.get("roles") or any("nobody_lost" in path for path in imported)
+
+
+def test_every_play_that_ends_a_run_waits_for_nodes():
+    """It imports role run, which has the variable."""
+    assert "roll_reconnect_timeout" in read(ROOT / "roles" / "run" / "defaults" / "main.yml")
+    ending = [yaml.safe_dump(play) for dummy, play in PLAYS if "rescue" in yaml.safe_dump(play)]
+    assert len(ending) == 5 and all("import_role" in text and "shakenfist.rolling.run" in text for text in ending)
