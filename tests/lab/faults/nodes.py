@@ -14,6 +14,8 @@ from rows import (
     done,
     draining,
     power_on,
+    process_runs,
+    publish,
     reachable,
     ready,
     reboot,
@@ -42,6 +44,12 @@ ROWS = [
     Row('node-unreachable-while-it-restarts', 'a node cannot be reached any more while its daemons are restarted',
         moment=OTHERS, inject=unreachable('sf-2'), mend=reachable('sf-2'),
         arguments=IMPATIENT, node='sf-2', cause=(UNREACHABLE, 'Not touched: sf-3')),
+
+    # Left out, it would let new code get ahead of the database tier.
+    Row('node-unreachable-while-the-schema-is-migrated', 'a node of the tier cannot be reached any more in the migration',
+        prepare=publish('0.8.1', 'migration_slow'), moment=process_runs('sf-1', 'ensure-mariadb-schema'),
+        inject=unreachable('sf-2'), mend=reachable('sf-2'),
+        arguments=IMPATIENT, node='sf-2', cause=(UNREACHABLE, 'No daemon was restarted')),
 
     Row('node-loses-power-while-it-restarts', 'a node is switched off while its daemons are restarted',
         moment=OTHERS,
