@@ -46,7 +46,7 @@ ROWS = [
         arguments=IMPATIENT, node='sf-2', cause=(UNREACHABLE, 'Not touched: sf-3')),
 
     # Left out, it would let new code get ahead of the database tier.
-    Row('node-unreachable-while-the-schema-is-migrated', 'a node of the tier cannot be reached any more in the migration',
+    Row('node-unreachable-in-the-migration', 'a node of the tier cannot be reached any more in the migration',
         prepare=publish('0.8.1', 'migration_slow'), moment=process_runs('sf-1', 'ensure-mariadb-schema'),
         inject=unreachable('sf-2'), mend=reachable('sf-2'),
         arguments=IMPATIENT, node='sf-2', cause=(UNREACHABLE, 'No daemon was restarted')),
