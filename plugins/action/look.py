@@ -9,6 +9,7 @@
 import time
 
 from ansible.errors import AnsibleConnectionFailure, AnsibleError
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._failure import words_of
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._node import (
     config_question,
     reason,
@@ -37,12 +38,6 @@ ARGUMENTS = dict(
 DUMPS = ["mariadb-dump", "mysqldump"]
 
 
-def words_of(exc):
-    """Why a module could not answer."""
-    words, further = exc.result.get("msg") or "unknown failure", exc.result.get("module_stderr")
-    return f"{words}: {further.strip()}" if further else words
-
-
 class ActionModule(StepsAction):
     """Ask the modules one after the other."""
 
@@ -60,7 +55,7 @@ class ActionModule(StepsAction):
         except AnsibleConnectionFailure as exc:
             seen.update(unreachable=True, failure=f"it cannot be reached: {exc}")
         except Failed as exc:
-            seen["failure"] = reason(words_of(exc))
+            seen["failure"] = reason(words_of(exc.result, "unknown failure"))
         except AnsibleError as exc:
             # Ansible itself raises where it may not become root, for example.
             seen["failure"] = reason(str(exc))

@@ -9,6 +9,7 @@
 
 import dataclasses
 
+from ansible_collections.shakenfist.rolling.plugins.module_utils._common import last_lines
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._runbook import explained
 
 OPTIONS = "run the command again, with the options that you gave it"
@@ -68,10 +69,16 @@ def given_up(words, advice):
     return explained("\n".join(filter(None, [words, advice])), words)
 
 
+def words_of(result, nothing="failed"):
+    """Why a module has failed. Where it could not even run, what stands in its way says so, such as sudo."""
+    words, further = str(result.get("msg") or nothing), last_lines(str(result.get("module_stderr") or ""), 2)
+    return f"{words}: {further}" if further else words
+
+
 def cause_of(task, result, now):
     """The cause, from a task that has failed and its result, which may tell the part of the task that did."""
     seen = result.get("seen") if isinstance(result.get("seen"), dict) else {}
-    return Cause(step=task and result.get("title") or task, words=str(result.get("msg") or "failed"),
+    return Cause(step=task and result.get("title") or task, words=words_of(result),
                  units=list(result.get("failed_units") or ()),
                  not_ready=[url for url, each in seen.items() if isinstance(each, dict) and not each.get("ready")],
                  lost=bool(result.get("lost")), away=result.get("away") or "", stopped=bool(result.get("stopped")),
@@ -80,7 +87,7 @@ def cause_of(task, result, now):
 
 def told_of(task, result):
     """A later failure, which is told beside the first one."""
-    return f"{result.get('title') or task}: {result.get('msg') or 'failed'}"
+    return f"{result.get('title') or task}: {words_of(result)}"
 
 
 @dataclasses.dataclass

@@ -216,3 +216,11 @@ def test_other_nodes_of_the_batch():
     section = "What it means: docs/runbook.md#roll-a-node-that-is-lost"
     assert lost_node("sf-3", lost, again) == dict(words=words, text=f"{words}\n{section}\n{further}",
                                                   state=further.splitlines()[0])
+
+
+@pytest.mark.parametrize("result, words", [
+    (dict(msg="no"), "no"), ({}, "failed"), (dict(msg="no", module_stderr=""), "no"),
+    (dict(msg="Deserialization failed", module_stderr="a\nb\nsudo: a terminal is required\n"),
+     "Deserialization failed: b\nsudo: a terminal is required")])
+def test_what_stands_in_the_way_of_a_module(result, words):
+    assert cause_of("Drain", result, 1.0).words == words and told_of("Drain", result) == f"Drain: {words}"
