@@ -113,7 +113,9 @@ class ActionModule(ControllerAction):
         kind = run.kind if run.kind in OWN else "upgrade"
         if kind != "upgrade":
             given["backup"] = "never"
-        options = Options(kind=kind, groups=dict(task_vars["groups"]), **given)
+        lock = arguments["lock"]
+        options = Options(kind=kind, groups=dict(task_vars["groups"]), lock=lock["words"] if lock.get("held") else "",
+                          **given)
         ready = [url for url, one in arguments["unseen_seen"].items() if one.get("ready")]
         unseen = sight.unseen(arguments["api"])
         found = judge(sight, options, arguments["api"],

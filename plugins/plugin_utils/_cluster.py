@@ -117,9 +117,11 @@ def _left_out(verdict, hidden, unseen, database, target, back, restart):
 
 
 def judge_cluster(verdict, api, offsets=None, limit=5.0, hidden=(), unseen=None, database=(), target="",
-                  back=False, restart=False, sentinels=True):
+                  back=False, restart=False, sentinels=True, lock=""):
     """Judge the cluster as a whole: the API's list of nodes against the inventory, and the clocks."""
     findings, unseen = Findings(), unseen or {}
+    if lock:
+        findings.judge("lock", [f"the cluster is locked: {lock}. What that run does meanwhile, this does not know"], "warn")
     findings.judge("names", _doubles({**unseen, **verdict}))
     if not api.get("known"):
         findings.judge("nodes", ["the API's list of nodes is not known, so stale nodes and the leader are not seen: "

@@ -85,6 +85,7 @@ class Options:
     strategy: str = "clone"
     drain_timeout: float = 0.0
     backup: str = "never"
+    lock: str = ""
     cut_short: bool = False
     sentinels: bool = True
     given: str = ""
@@ -136,7 +137,7 @@ def judge(sight, options, api=None, unseen_ready=(), command=""):
     unseen = sight.unseen(api)
     cluster = judge_cluster(nodes, api, sight.offsets(), hidden=sight.addresses, unseen=unseen,
                             database=options.database, target=version, back=options.back, restart=options.restart,
-                            sentinels=options.sentinels)
+                            sentinels=options.sentinels, lock=options.lock)
     cluster += note_nodes(sight.seen, version, options.groups, unseen)
     lines = report(cluster, {name: node["findings"] for name, node in nodes.items()})
     problem = "; ".join(dict.fromkeys([*sight.problems, *_differ(sight)]))

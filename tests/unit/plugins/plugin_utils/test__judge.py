@@ -162,6 +162,11 @@ def test_a_plan_that_cannot_be_meant():
     assert found.refusal.startswith("Nothing was touched. drain_cut_short is true")
 
 
+def test_a_plan_while_somebody_rolls():
+    found = judge(sight(), Options(database=["sf-1"], lock="bob@desk upgrades"), ALL)
+    assert found.refusal == "" and found.report[0].startswith("warn  the cluster is locked: bob@desk upgrades. What that")
+
+
 def test_clocks():
     cluster = sight()
     for number, offset in enumerate((0.1, 9.0, None), start=1):
