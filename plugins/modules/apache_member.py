@@ -78,10 +78,10 @@ from urllib.error import HTTPError
 from urllib.parse import unquote, urlencode, urlsplit, urlunsplit
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.urls import open_url
 from ansible_collections.shakenfist.rolling.plugins.module_utils import _rotation
 from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError, wait_for
 from ansible_collections.shakenfist.rolling.plugins.module_utils._haproxy import hide_credentials
+from ansible_collections.shakenfist.rolling.plugins.module_utils._http import open_url
 
 ANSWER_WITHIN = 5
 XML = "{http://httpd.apache.org}"
@@ -118,7 +118,9 @@ class Member(_rotation.Member):
                               url_password=self.password and unquote(self.password), force_basic_auth=bool(self.user),
                               validate_certs=self.params["validate_certs"], use_proxy=False).read()
         except HTTPError as exc:
-            wants = {401: "it wants another user and password: write http://USER:PASSWORD@HOST/PATH",
+            moved = "it redirects, write the address that it leads to"
+            wants = {301: moved, 302: moved, 307: moved, 308: moved,
+                     401: "it wants another user and password: write http://USER:PASSWORD@HOST/PATH",
                      403: "it may not be asked from here: see the Require of its Location, or ask from another host",
                      404: "is that the path of its Location?"}.get(exc.code, "see the error log of Apache")
             raise RollingError(f"{self.balancer} answered {exc.code}, not its balancers: {wants}") from exc

@@ -134,6 +134,7 @@ from urllib.error import HTTPError
 from ansible.module_utils import urls
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError, conclude, wait_for
+from ansible_collections.shakenfist.rolling.plugins.module_utils._http import open_url
 from ansible_collections.shakenfist.rolling.plugins.module_utils._version import brief, reports
 
 KEYS = ("name", "ip", "state", "lastseen", "release", "is_hypervisor", "is_network_node", "is_etcd_master",
@@ -191,10 +192,8 @@ class Api:
         :raises HTTPError: for a status that is not one of success.
         """
         try:
-            # A redirect must not take the credentials elsewhere, nor a .netrc replace them.
-            response = urls.open_url(
-                f"{self.url}{place}", method=method, data=data, headers=headers, timeout=self.timeout,
-                use_proxy=False, follow_redirects="none", use_netrc=False)
+            response = open_url(f"{self.url}{place}", method=method, data=data, headers=headers, timeout=self.timeout,
+                                use_proxy=False)
             return json.loads(response.read(AT_MOST))
         except HTTPError:
             raise

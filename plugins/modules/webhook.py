@@ -60,7 +60,7 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.urls import open_url
+from ansible_collections.shakenfist.rolling.plugins.module_utils._http import open_url
 
 
 def in_words(error):
@@ -78,9 +78,8 @@ def post(url, headers, body, timeout):
 
     def send():
         try:
-            open_url(url, data=json.dumps(body).encode(), method="POST", timeout=timeout, follow_redirects="none",
-                     headers=dict({"Content-Type": "application/json"}, **headers), http_agent="shakenfist.rolling",
-                     use_netrc=False).close()
+            open_url(url, data=json.dumps(body).encode(), method="POST", timeout=timeout,
+                     headers=dict({"Content-Type": "application/json"}, **headers)).close()
             problem[0] = ""
         except Exception as exc:  # whatever it is, it is no reason to fail
             wrapped = isinstance(exc, URLError) and isinstance(exc.reason, Exception)

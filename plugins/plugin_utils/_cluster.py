@@ -121,7 +121,8 @@ def judge_cluster(verdict, api, offsets=None, limit=5.0, hidden=(), unseen=None,
     """Judge the cluster as a whole: the API's list of nodes against the inventory, and the clocks."""
     findings, unseen = Findings(), unseen or {}
     if lock:
-        findings.judge("lock", [f"the cluster is locked: {lock}. What that run does meanwhile, this does not know"], "warn")
+        findings.judge("lock", [f"the cluster is locked: {lock}. What that run does meanwhile, this does not know"],
+                       "warn")
     findings.judge("names", _doubles({**unseen, **verdict}))
     if not api.get("known"):
         findings.judge("nodes", ["the API's list of nodes is not known, so stale nodes and the leader are not seen: "

@@ -70,3 +70,12 @@ def test_every_plugin_has_a_unit_test():
         plugins = {f"test_{path.stem}" for path in (ROOT / "plugins" / folder).glob("*.py")}
         tests = {path.stem for path in (ROOT / "tests" / "unit" / "plugins" / folder).glob("test_*.py")}
         assert plugins - tests == set(), folder
+
+
+def test_one_place_opens_urls():
+    """It has what each of them needs: credentials go to the address that was given, and to no other."""
+    found = [path.name for path in sorted((ROOT / "plugins").rglob("*.py"))
+             if "urls.open_url(" in path.read_text() or "urlopen(" in path.read_text()
+             or "fetch_url(" in path.read_text() or "import open_url" in path.read_text()
+             and "module_utils._http import open_url" not in path.read_text()]
+    assert found == ["_http.py"]

@@ -220,6 +220,7 @@ def test_a_user_and_a_password(apache, run):
 @pytest.mark.parametrize("says, message", [
     ((403, ""), "answered 403, not its balancers: it may not be asked from here"),
     ((404, ""), "answered 404, not its balancers: is that the path of its Location"),
+    ((302, ""), "answered 302, not its balancers: it redirects, write the address that it leads to"),
     ((500, ""), "answered 500, not its balancers: see the error log of Apache$"),
     ((200, "<html>\n<p>It works"), "it said '<html> <p>It works': a balancer-manager of Apache 2.4 is needed$"),
 ])

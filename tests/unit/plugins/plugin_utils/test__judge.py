@@ -164,7 +164,8 @@ def test_a_plan_that_cannot_be_meant():
 
 def test_a_plan_while_somebody_rolls():
     found = judge(sight(), Options(database=["sf-1"], lock="bob@desk upgrades"), ALL)
-    assert found.refusal == "" and found.report[0].startswith("warn  the cluster is locked: bob@desk upgrades. What that")
+    assert found.refusal == ""
+    assert found.report[0].startswith("warn  the cluster is locked: bob@desk upgrades. What that run does")
 
 
 def test_clocks():
