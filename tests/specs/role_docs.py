@@ -53,7 +53,7 @@ OF_PLAYBOOKS = {
     "stop_reason": {"type": "str", "default": "", "description": "Of `stop`: why the roll is to end, for people."},
 }
 # Roles that were made of several parts, whose variables have the names of these.
-PARTS = {"run": ("run", "lock", "watch", "hook", "report", "tell"),
+PARTS = {"run": ("run", "lock", "watch", "hook", "report", "tell", "roll_reconnect"),
          "release": ("release", "stage", "activate", "prune", "rollback")}
 # The roles in the order in which a roll comes to them; others follow.
 ORDER = "status plan preflight run release schema roll drain balancer restart gate verify reconfigure".split()

@@ -139,8 +139,8 @@ def roll(tmp_path):
         (tmp_path / "hosts.yml").write_text(yaml.safe_dump({**NO_SUDO, "allsf": {"hosts": hosts, "vars": dict({
             "ansible_connection": "local", "ansible_become": False, "ansible_python_interpreter": sys.executable,
             "to_roll": list(order), "lock_path": str(tmp_path / "rolling.lock"), "stage_fails": [], "roll_fails": [],
-            "report_directory": str(tmp_path), "tell_textfile": str(metrics), "tell_cluster": "prod"}, **variables)}}),
-            encoding="utf-8")
+            "report_directory": str(tmp_path), "tell_textfile": str(metrics), "tell_cluster": "prod"}, **variables)},
+            "database": {"hosts": {"sf-1": {}}}}), encoding="utf-8")
         process = subprocess.run(
             [ANSIBLE_PLAYBOOK, "-i", str(tmp_path / "hosts.yml"), str(tmp_path / "roll.yml"), "-e", f"first={first}",
              *arguments], cwd=ROOT,
