@@ -61,14 +61,16 @@ class ActionModule(ControllerAction):
     def answer(self, arguments, task_vars):
         hostvars = task_vars["hostvars"]
         run = run_of(hostvars)
-        sight = self.sight(hostvars, run, list(task_vars["ansible_play_hosts_all"]), arguments["nodes"])
+        # Only these compare addresses: the others must not wait for a name server.
+        resolve = addresses_of if arguments["question"] in ("unseen", "plan") else lambda host: [host]
+        sight = self.sight(hostvars, run, list(task_vars["ansible_play_hosts_all"]), arguments["nodes"], resolve)
         try:
             return getattr(self, arguments["question"])(sight, arguments, run, task_vars)
         except AnsibleError as exc:
             return dict(failed=True, msg=str(exc))
 
-    def sight(self, hostvars, run, play, nodes):
-        """What is known of all nodes."""
+    def sight(self, hostvars, run, play, nodes, resolve):
+        """What is known of all nodes; C(resolve) finds the addresses of a host."""
         records = {name: node_of(hostvars, name, run) for name in play}
 
         def value(name, key, default):
@@ -84,7 +86,7 @@ class ActionModule(ControllerAction):
                   for name, record in records.items()},
             resolved={name: value(name, "stage_resolved", {}) for name in play},
             problems=[reason(record.unresolved) for record in records.values() if record.unresolved],
-            addresses={name: addresses_of(value(name, "ansible_host", "") or name) for name in nodes
+            addresses={name: resolve(value(name, "ansible_host", "") or name) for name in nodes
                        if name not in play})
 
     @staticmethod

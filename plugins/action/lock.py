@@ -26,7 +26,7 @@ from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import (
 
 # Seconds between two looks of a run that waits. They are made from here: nothing on the node outlives a Ctrl-C.
 INTERVAL = 3
-# Seconds for which a lost node is waited for meanwhile, where the variable of role roll is not set.
+# Seconds for which a lost node is waited for meanwhile, where the variable of role run is not set.
 PATIENCE = 300
 RESUME, STOP = "shakenfist.rolling.resume", "shakenfist.rolling.stop"
 

@@ -108,6 +108,6 @@ def what_it_is(product, name, address, config, releases, units):
         sentinels=[unit for unit in product["sentinels"] if unit in managed],
         # The daemons that somebody wants to run, and those of them that do not, or not since the release is active.
         daemons=managed,
-        behind=behind(units["units"], active.get("since", 0), product["since"], names(product["since_units"]),
+        behind=behind(units["units"], active.get("since", 0), product["since"], product["since_units"],
                       product["sentinels"] if product["sentinels_alone"] else ()),
     )

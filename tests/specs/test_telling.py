@@ -17,6 +17,7 @@ from threading import Thread
 
 import pytest
 import yaml
+from controller import NO_SUDO
 
 ROOT = pathlib.Path(__file__).parents[2]
 ANSIBLE_PLAYBOOK = str(pathlib.Path(sys.executable).with_name("ansible-playbook"))
@@ -24,9 +25,6 @@ PATIENCE = 120  # seconds for a run; it takes about 8
 SECRETS = dict(tell_webhook_headers={"Authorization": "Bearer H3ADER"}, tell_webhook_extra={"routing_key": "K3Y"})
 COMMAND = "ansible-playbook -i x shakenfist.rolling.upgrade"
 
-# An operator's group_vars/all, on a controller without sudo: the variable beats the keyword.
-NO_SUDO = {"all": {"vars": {"ansible_become": True, "ansible_become_user": "nobody",
-                            "ansible_become_exe": "/nowhere/sudo"}}}
 
 # A roll without its slow parts. Of the second batch, those fail that are named.
 ROLL = """

@@ -16,13 +16,11 @@ from threading import Thread
 
 import pytest
 import yaml
+from controller import NO_SUDO
 
 ROOT = pathlib.Path(__file__).parents[2]
 ANSIBLE_PLAYBOOK = str(pathlib.Path(sys.executable).with_name("ansible-playbook"))
 PATIENCE = 180  # seconds for a run; it takes about 10
-# An operator's group_vars/all, on a controller without sudo: the variable beats the keyword.
-NO_SUDO = {"all": {"vars": {"ansible_become": True, "ansible_become_user": "nobody",
-                            "ansible_become_exe": "/nowhere/sudo"}}}
 
 # A roll without its slow parts, in batches of two. The service breaks where the test wants it to.
 ROLL = """
