@@ -501,6 +501,7 @@ def build():
 def beside(lab, build):
     """What takes a minute and leaves the other tests alone."""
     wheels = ROOT / '.cache/contract'
+    idle = threading.Event()
 
     def overlong_drain():
         """A stop of sf-api under a request longer than gunicorn's 55 s."""
@@ -516,15 +517,19 @@ def beside(lab, build):
 
     def idle_drain():
         """A stop of an sf-api that nobody connects to."""
-        with variant(lab, 'sf-3', 'sf-api') as unit:
+        with contextlib.ExitStack() as stack:
+            stack.callback(idle.set)
+            unit = stack.enter_context(variant(lab, 'sf-3', 'sf-api'))
             lab.ssh('sf-3', f'systemctl start {unit}')
             ask = "curl -s -o /dev/null -w '%{http_code}' http://127.0.0.1:13001/readyz"
             wait_for(lambda: lab.ssh('sf-3', ask, check=False).stdout == '200', 20, f'{unit} ready')
+            idle.set()
             return stop(lab, 'sf-3', unit)
 
     def newer_build():
         """A build is installed under the daemons that run: what the node reports of it, and when."""
         wheel = build('0.8.1.dev3+gabc1234', wheels)
+        idle.wait()  # what starts while pip replaces its files may find half of them
         seen = []
         for source in (wheel, build('0.8.0', wheels)):
             lab.ssh('sf-3', f'cat > /tmp/{source.name}', data=source.read_bytes())

@@ -16,7 +16,7 @@ from threading import Thread
 
 import pytest
 import yaml
-from controller import NO_SUDO
+from inventories import NO_SUDO
 
 ROOT = pathlib.Path(__file__).parents[2]
 ANSIBLE_PLAYBOOK = str(pathlib.Path(sys.executable).with_name("ansible-playbook"))
