@@ -14,6 +14,7 @@ from ansible_collections.shakenfist.rolling.plugins.plugin_utils._node import (
     config_question,
     reason,
     releases_question,
+    stops_question,
     units_question,
     what_it_is,
 )
@@ -67,34 +68,51 @@ class ActionModule(StepsAction):
         return dict(seen=seen, ansible_facts={NODE_FACT: changed(record, seen=seen, asked={}, unresolved="")})
 
     def see(self, seen, arguments, task_vars):
-        product = arguments["product"]
-        config = self.module("config_info", task_vars, **config_question(product))
-        releases = self.module("release_info", task_vars, **releases_question(product))
-        units = self.module("units_info", task_vars, **units_question(product, config["settings"]))
+        product, parts = arguments["product"], arguments["parts"]
+        config, releases, units = self.several(
+            task_vars, ("", "config_info", config_question(product)), ("", "release_info", releases_question(product)),
+            ("", "units_info", units_question(product)))
         name = task_vars["inventory_hostname"]
         address = self._templar.template(task_vars.get("ansible_host") or name)
-        seen["node"] = node = what_it_is(product, name, address, config, releases, units)
-        for part in arguments["parts"]:
-            getattr(self, f"see_{part}")(seen, node, task_vars)
+        node = what_it_is(product, name, address, config, releases, units)
+        seen["node"] = node
+        asked = self.questions(product, node, parts)
+        answers = self.ask(asked, self.in_venv(node["venv"]) if "grpc_health_info" in asked else task_vars)
+        if "units_info" in answers:
+            units["units"].update(answers["units_info"]["units"])
+            seen["node"] = what_it_is(product, name, address, config, releases, units)
+        if "ready_info" in answers:
+            answer = answers["ready_info"]
+            seen.update(ready=answer["ready"],
+                        answers=next((one["answers"] for one in answer["seen"].values()), "nothing"))
+        seen.update(host=answers.get("host_info", {}), gateways=answers.get("grpc_health_info", {}).get("seen", {}))
+        if "gateway" in parts and not node["problem"]:
+            seen["gateways"] = self.own_gateway(node)
 
-    def see_ready(self, seen, node, task_vars):
-        answer = self.module("ready_info", task_vars, urls=[node["ready_url"]], unit=node["api_unit"])
-        seen["ready"] = answer["ready"]
-        seen["answers"] = next((one["answers"] for one in answer["seen"].values()), "nothing")
+    @staticmethod
+    def questions(product, node, parts):
+        """What only who knows what the node is can ask: arguments by module."""
+        asked = {}
+        if "host" in parts:  # the first, for it compares the clocks
+            asked["host_info"] = dict(path=node["venv"], releases=node["releases"], reference=time.time(),
+                                      commands=DUMPS, directories=keys(node["distribution"])["directories"])
+        if node["drain_grace_source"] == "assumed":
+            # Only the journal may still tell, and to read it takes long.
+            asked["units_info"] = stops_question(product)
+        if "ready" in parts:
+            asked["ready_info"] = dict(urls=[node["ready_url"]], unit=node["api_unit"])
+        if "gateways" in parts and not node["problem"]:  # else there is no Python that could ask
+            asked["grpc_health_info"] = dict(targets=node["gateways"])
+        return asked
 
-    def see_gateways(self, seen, node, task_vars, targets=None):
-        if node["problem"]:
-            return  # no Python that could ask
-        seen["gateways"] = self.module("grpc_health_info", self.in_venv(node["venv"]),
-                                       targets=node["gateways"] if targets is None else targets)["seen"]
+    def ask(self, asked, task_vars):
+        calls = [("", module, arguments) for module, arguments in asked.items()]
+        return dict(zip(asked, self.several(task_vars, *calls))) if calls else {}
 
-    def see_gateway(self, seen, node, task_vars):
+    def own_gateway(self, node):
+        """Its health. A broken virtualenv costs the node this word only."""
+        asked = dict(grpc_health_info=dict(targets=[node["gateway"]]))
         try:
-            self.see_gateways(seen, node, task_vars, targets=[node["gateway"]])
+            return self.ask(asked, self.in_venv(node["venv"]))["grpc_health_info"]["seen"]
         except Failed:
-            pass  # a broken virtualenv costs the node this word only
-
-    def see_host(self, seen, node, task_vars):
-        seen["host"] = self.module("host_info", task_vars, path=node["venv"], releases=node["releases"],
-                                   reference=time.time(), commands=DUMPS,
-                                   directories=keys(node["distribution"])["directories"])
+            return {}

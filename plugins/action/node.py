@@ -122,37 +122,30 @@ class ActionModule(StatesAction):
         self.note(runs=runs, stopped=[])
 
     def restart_gateway(self, tiers):
-        given, gateway, first = self.given, self.node["gateway"], None
-        rejected = given.lead_clients_away and self.call(
-            "Have clients use the other gateways", "port_reject", server=gateway,
-            servers=self.node["gateways"])["rejecting"]
-        try:
-            runs = self.call("Restart the gateway to the database", "units", tiers=tiers,
-                             timeout=given.restart_timeout)["units"]
-        except Failed as exc:
-            first = exc
-        # On a node that is lost the kernel drops the rule by itself.
-        if rejected and not (first and first.result.get("lost")):
-            try:
-                self.call("Let clients use this gateway again", "port_reject", server=gateway, state="absent")
-            except Failed as exc:
-                first = first or exc
-        if first:
-            raise first
-        self.serving("Wait until the gateway is SERVING", [gateway], given.restart_timeout)
-        return dict(runs)
+        given, gateway = self.given, self.node["gateway"]
+        away = dict(server=gateway, servers=self.node["gateways"]) if given.lead_clients_away else None
+        restarted = self.several(
+            self.in_venv(self.node["venv"]),
+            ("Restart the gateway to the database", "units", dict(tiers=tiers, timeout=given.restart_timeout,
+                                                                  lead_away=away)),
+            self.serving("Wait until the gateway is SERVING", [gateway], given.restart_timeout))
+        return dict(restarted[0]["units"])
 
-    def serving(self, title, targets, timeout):
-        self.module("grpc_health_info", self.in_venv(self.node["venv"]), title=title, targets=targets, timeout=timeout)
+    @staticmethod
+    def serving(title, targets, timeout):
+        return title, "grpc_health_info", dict(targets=targets, timeout=timeout)
 
     def gated(self):
         self.gate({**self.given.runs, **self.record.runs})
 
     def gate(self, runs):
         given, node, where = self.given, self.node, self.haproxy()
-        self.call("Wait until every worker of the API is ready", "ready_info", urls=[node["ready_url"]],
-                  unit=node["api_unit"], connections=given.connections, rounds=given.rounds, timeout=given.gate_timeout)
-        self.serving("Wait until the gateways are SERVING", given.gateways, given.gate_timeout)
+        self.several(
+            self.in_venv(node["venv"]),
+            ("Wait until every worker of the API is ready", "ready_info", dict(
+                urls=[node["ready_url"]], unit=node["api_unit"], connections=given.connections, rounds=given.rounds,
+                timeout=given.gate_timeout)),
+            self.serving("Wait until the gateways are SERVING", given.gateways, given.gate_timeout))
         self.admitted()
         if where:
             self.call("Wait until the balancer has the node back", "haproxy_info", address=where["address"],
@@ -207,8 +200,9 @@ class ActionModule(StatesAction):
     def go_back(self):
         node, place = self.node, {key: self.node[key] for key in ("releases", "distribution")}
         place["path"] = node["venv"]
-        releases = self.call("Look at the releases", "release_info", **place)
-        units = self.call("Look at the daemons", "units_info", patterns=units_of(node))["units"]
+        releases, units = self.several(self.task_vars, ("Look at the releases", "release_info", place),
+                                       ("Look at the daemons", "units_info", dict(patterns=units_of(node))))
+        units = units["units"]
         way = way_back(node, self.given.target, releases, units, self.run_record.changes_release(),
                        bool(self.record.schema.get("moved")))
         if way.way == "back":

@@ -50,20 +50,19 @@ class ActionModule(StatesAction):
         given, node = self.given, self.given.node
         self.check(self.job.problem)
         # Not as the preflight has seen them: the command for another node may have restarted one of this node since.
-        before = self.units()
+        before = self.several(self.task_vars, self.daemons())[0]["units"]
         if not self._task.check_mode:
             self.run_command()
-        releases = self.module("release_info", self.task_vars, title="Look at the release", path=node["venv"],
-                               releases=node["releases"], distribution=node["distribution"])
+        place = dict(path=node["venv"], releases=node["releases"], distribution=node["distribution"])
+        releases, after = self.several(self.task_vars, ("Look at the release", "release_info", place), self.daemons())
         self.check(_reconfigure.release_problem(self.job, node, releases), "Stop if the release is another one")
-        after = self.units()
+        after = after["units"]
         left = _reconfigure.left_of(given.units, before, after)
         restarted = node["api_unit"] not in left and not self._task.check_mode
         return dict(left=left, runs=after, serves=bool(left and restarted and self.is_ready()))
 
-    def units(self):
-        return self.module("units_info", self.task_vars, title="Look at the daemons",
-                           patterns=self.given.units)["units"]
+    def daemons(self):
+        return "Look at the daemons", "units_info", dict(patterns=self.given.units)
 
     def run_command(self):
         given, began = self.given, time.time()
@@ -74,7 +73,7 @@ class ActionModule(StatesAction):
             # It may have cut its own connection. What comes next waits for the node; the command is not run twice.
             answer = dict(msg=str(exc))
         self.collected["changed"] = True
-        self.entries.append(entry_of(self.step, began, "reconfigure", {}, self.collected))
+        self.entries.append(entry_of(self.step, began, time.time(), "reconfigure", {}, self.collected))
         failed = given.playbook and answer.get("rc") != 0
         self.check(_reconfigure.failure(self.job, answer, given.timeout, given.log, self.where,
                                         _reconfigure.end_of(given.log) if failed else ""))

@@ -10,7 +10,7 @@ import math
 import time
 
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import SAME, node_of, run_of
-from ansible_collections.shakenfist.rolling.plugins.plugin_utils._steps import Failed, StatesAction
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._steps import StatesAction
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._verify import release_problem, second_look_problem
 
 TEXT = dict(type="str", default="")
@@ -57,17 +57,15 @@ class ActionModule(StatesAction):
         # Counted from the end of its turn: most nodes have run for that long while others were rolled.
         timeline = node_of(self.task_vars["hostvars"], self.name).timeline
         left = given.bake - (time.time() - timeline[-1]["ended"] if timeline else 0)
-        readiness = self.module("ready_info", self.task_vars, urls=[node["ready_url"]], unit=node["api_unit"],
-                                rounds=max(math.ceil(left), 1), interval=1)
-        units = self.module("units_info", self.task_vars, tolerated=True, patterns=node["daemons"],
-                            up_since=node["units"],
-                            expected=f"every daemon to stay up for {given.bake:g} s after the roll")
-        if "units" not in units:
-            raise Failed(units)
         since = given.since or node["release"]["since"]
-        exceptions = self.module("exceptions_info", self.task_vars, path=given.exceptions, since=since)
-        return second_look_problem(self.name, node, given.version, readiness, units, exceptions, given.bake, since,
-                                   given.exceptions, given.advice)
+        readiness, units, exceptions = self.several(
+            self.task_vars,
+            ("", "ready_info", dict(urls=[node["ready_url"]], unit=node["api_unit"], rounds=max(math.ceil(left), 1),
+                                    interval=1)),
+            ("", "units_info", dict(patterns=node["daemons"])),
+            ("", "exceptions_info", dict(path=given.exceptions, since=since)))
+        return second_look_problem(self.name, node, given.version, readiness, units["units"], exceptions, given.bake,
+                                   since, given.exceptions, given.advice)
 
     def reported(self):
         given, node, hostvars = self.given, self.node, self.task_vars["hostvars"]

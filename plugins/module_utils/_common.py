@@ -4,12 +4,15 @@
 
 # This module_util is private to the collection: it may change at any time, use it only from shakenfist.rolling.
 
+import copy
 import errno
 import fcntl
 import os
 import shutil
 import time
 from contextlib import contextmanager
+
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 FULL = "No space left on device"
 
@@ -25,6 +28,19 @@ class RollingError(Exception):
         super().__init__(message)
         self.message = message
         self.details = details
+
+
+def as_part(module, part, given):
+    """The module as one of its parts sees it, with arguments of its own.
+
+    :arg part: it has C(ARGUMENTS), as a module of its own would declare them, and perhaps C(REQUIRED_IF).
+    """
+    checked = ArgumentSpecValidator(part.ARGUMENTS, required_if=getattr(part, "REQUIRED_IF", None)).validate(given)
+    if checked.error_messages:
+        raise RollingError("; ".join(checked.error_messages))
+    seen = copy.copy(module)
+    seen.params = checked.validated_parameters
+    return seen
 
 
 def conclude(module, act, intent="", folder=""):

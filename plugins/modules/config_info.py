@@ -72,61 +72,14 @@ spelt:
   sample: {"MARIADB_HOST": ["SHAKENFIST_MARIADB_HOST"]}
 """
 
-import ipaddress
-import socket
-
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.shakenfist.rolling.plugins.module_utils._common import conclude
-from ansible_collections.shakenfist.rolling.plugins.module_utils._environment import read_environment_file
-
-
-def resolved(host, own):
-    """The address of a host, as everybody names it."""
-    try:
-        ipaddress.ip_address(host)
-        return host
-    except ValueError:
-        pass
-    try:
-        found = [info[4][0] for info in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)]
-    except (OSError, UnicodeError):
-        return host
-    if own and (own in found or any(ipaddress.ip_address(each.partition("%")[0]).is_loopback for each in found)):
-        return own
-    # A name may have several; the same one each time.
-    return min((each for each in found if ":" not in each), default=min(found))
-
-
-def look(path, prefix, keys, presence, hosts, own):
-    variables = read_environment_file(path)
-
-    def value(key):
-        return variables.get(prefix + key, variables.get(key))
-
-    def names(key):
-        return [name for name in dict.fromkeys((prefix + key, key)) if name in variables]
-
-    return dict(
-        addresses=[resolved(host, value(own) or "")
-                   for host in map(str.strip, (value(hosts) or "").split(",")) if host],
-        settings={key: value(key) for key in keys if value(key) is not None},
-        present={key: bool(value(key)) for key in presence},
-        spelt={key: names(key) for key in presence if names(key)})
+from ansible_collections.shakenfist.rolling.plugins.module_utils.parts import config_info as part
 
 
 def main():
-    module = AnsibleModule(
-        argument_spec=dict(
-            path=dict(type="path", required=True),
-            prefix=dict(type="str", default=""),
-            keys=dict(type="list", elements="str", default=[], no_log=False),
-            presence=dict(type="list", elements="str", default=[]),
-            hosts=dict(type="str", default=""),
-            own=dict(type="str", default=""),
-        ),
-        supports_check_mode=True,
-    )
-    conclude(module, lambda: look(**module.params))
+    module = AnsibleModule(argument_spec=part.ARGUMENTS, supports_check_mode=True)
+    conclude(module, lambda: part.run(module))
 
 
 if __name__ == "__main__":

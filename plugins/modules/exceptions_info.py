@@ -32,44 +32,14 @@ files:
 count: {type: int, returned: success, description: How many new files there are.}
 """
 
-import os
-
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError, conclude
-
-AT_MOST = 20
-
-
-def new_files(path, since):
-    """The names of the files that were changed after a moment, the newest first."""
-    found = []
-    try:
-        with os.scandir(path) as entries:
-            for entry in entries:
-                try:
-                    changed = entry.stat(follow_symlinks=False).st_mtime
-                except FileNotFoundError:
-                    continue  # cleaned up meanwhile
-                if changed > since and not entry.is_dir(follow_symlinks=False):
-                    found.append((changed, entry.name))
-    except FileNotFoundError:
-        return []
-    except OSError as exc:
-        raise RollingError(f"cannot look for exceptions in {path}: {exc.strerror}. It must be a directory that root "
-                           f"can read: ls -ld {path}") from exc
-    return [name for dummy, name in sorted(found, reverse=True)]
-
-
-def look(path, since):
-    files = new_files(path, since)
-    return dict(files=files[:AT_MOST], count=len(files))
+from ansible_collections.shakenfist.rolling.plugins.module_utils._common import conclude
+from ansible_collections.shakenfist.rolling.plugins.module_utils.parts import exceptions_info as part
 
 
 def main():
-    module = AnsibleModule(
-        argument_spec=dict(path=dict(type="path", required=True), since=dict(type="float", required=True)),
-        supports_check_mode=True)
-    conclude(module, lambda: look(**module.params))
+    module = AnsibleModule(argument_spec=part.ARGUMENTS, supports_check_mode=True)
+    conclude(module, lambda: part.run(module))
 
 
 if __name__ == "__main__":

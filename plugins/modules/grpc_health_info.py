@@ -44,66 +44,14 @@ seen:
 waited: {type: float, returned: always, description: "How long that took, in seconds."}
 """
 
-import time
-import traceback
-
-from ansible.module_utils.basic import AnsibleModule, missing_required_lib
-from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError, conclude, wait_for
-
-try:
-    import grpc
-    from grpc_health.v1 import health_pb2, health_pb2_grpc
-except ImportError:
-    grpc = None
-    GRPC_ERROR = traceback.format_exc()
-else:
-    GRPC_ERROR = None
-
-
-# Seconds between two looks, and for which one call may keep the module waiting.
-INTERVAL = 0.2
-ANSWER_WITHIN = 2
-
-
-def check(target):
-    """The health of one server: its own word, or the gRPC status of the failed call."""
-    # A fresh channel for each look: an old one would wait out its reconnect backoff and see a returned server late.
-    with grpc.insecure_channel(target, options=[("grpc.enable_http_proxy", 0)]) as channel:
-        try:
-            answer = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=ANSWER_WITHIN)
-        except grpc.RpcError as exc:
-            return exc.code().name
-    return health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status)
-
-
-def ask(targets, timeout):
-    seen = {}
-
-    def look():
-        seen.update({target: check(target) for target in targets})
-        return all(status == "SERVING" for status in seen.values())
-
-    begin = time.monotonic()
-    serving = wait_for(look, timeout, INTERVAL)
-    result = dict(serving=serving, seen=seen, waited=round(time.monotonic() - begin, 3))
-    if timeout and not serving:
-        waiting = ", ".join(f"{target} is {status}" for target, status in seen.items() if status != "SERVING")
-        raise RollingError(f"expected SERVING from {len(targets)} of {len(targets)} gRPC servers within {timeout:g} s; "
-                           f"last seen: {waiting}", **result)
-    return result
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.shakenfist.rolling.plugins.module_utils._common import conclude
+from ansible_collections.shakenfist.rolling.plugins.module_utils.parts import grpc_health_info as part
 
 
 def main():
-    module = AnsibleModule(
-        argument_spec=dict(
-            targets=dict(type="list", elements="str", required=True),
-            timeout=dict(type="float", default=0),
-        ),
-        supports_check_mode=True,
-    )
-    if grpc is None:
-        module.fail_json(msg=missing_required_lib("grpcio and grpcio-health-checking"), exception=GRPC_ERROR)
-    conclude(module, lambda: ask(**module.params))
+    module = AnsibleModule(argument_spec=part.ARGUMENTS, supports_check_mode=True)
+    conclude(module, lambda: part.run(module))
 
 
 if __name__ == "__main__":

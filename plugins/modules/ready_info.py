@@ -60,117 +60,14 @@ seen:
 waited: {type: float, returned: always, description: "How long that took, in seconds."}
 """
 
-import glob
-import time
-
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.shakenfist.rolling.plugins.module_utils import _readiness
-from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError, conclude, wait_for
-from ansible_collections.shakenfist.rolling.plugins.module_utils._systemd import Systemd, short
-
-# For how many seconds the connections of a round to one URL, all together, may keep the module waiting.
-ANSWER_WITHIN = 5
-
-
-def worker_count(pid):
-    """How many processes below C(pid) have no child: the workers, whether C(pid) is gunicorn or a shell around it."""
-    parents = {}
-    for path in glob.glob("/proc/[0-9]*/stat"):
-        try:
-            with open(path, encoding="utf-8", errors="replace") as handle:
-                # The second field is the command in parentheses, which may contain anything; the parent follows it.
-                child, dummy, rest = handle.read().rpartition(")")
-                parents[int(child.split()[0])] = int(rest.split()[1])
-        except (OSError, ValueError, IndexError):
-            continue  # the process ended while we looked
-    children = {}
-    for child, parent in parents.items():
-        children.setdefault(parent, []).append(child)
-    below, workers = list(children.get(pid, [])), 0
-    while below:
-        own = children.get(below.pop(), [])
-        below += own
-        workers += not own
-    return workers
-
-
-class Watch:
-    """Rounds of questions to the URLs, and for each one how many good rounds in a row it has had."""
-
-    def __init__(self, module):
-        self.params = params = module.params
-        urls = list(dict.fromkeys(params["urls"]))
-        self.minimum = len(urls) if params["minimum"] is None else params["minimum"]
-        for name in ("connections", "rounds"):
-            if params[name] < 1:
-                raise RollingError(f"{name} must be 1 or more, not {params[name]}")
-        if self.minimum > len(urls):
-            raise RollingError(f"minimum is {self.minimum}, but there are only {len(urls)} URLs")
-        for url in urls:
-            _readiness.split_url(url)
-        self.systemd = Systemd(module.run_command)
-        self.connections = params["connections"]
-        self.streak = dict.fromkeys(urls, 0)
-        self.answers = {url: [] for url in urls}
-
-    def round(self):
-        """Ask every URL once; tell whether enough of them are ready."""
-        if self.params["unit"]:
-            name = short(self.params["unit"])
-            pid = int(self.systemd.show([name])[name].get("MainPID") or 0)
-            self.connections = max(self.params["connections"], 2 * worker_count(pid) if pid else 1)
-        for url in self.streak:
-            self.answers[url] = _readiness.ask_once(url, self.connections, ANSWER_WITHIN)
-            self.streak[url] = self.streak[url] + 1 if _readiness.all_ready(self.answers[url]) else 0
-        return self.count() >= self.minimum
-
-    def is_ready(self, url):
-        return self.streak[url] >= self.params["rounds"]
-
-    def count(self):
-        return sum(map(self.is_ready, self.streak))
-
-    def complaint(self):
-        """What is wrong, in words."""
-        waiting = [f"{url} answered {_readiness.describe(answers)}" for url, answers in self.answers.items()
-                   if not self.is_ready(url)]
-        rounds, how = self.params["rounds"], ""
-        if rounds > 1 or self.connections > 1:
-            how = f", {rounds} times in a row over {self.connections} connections at once,"
-        return (f"expected 200 from {self.minimum} of {len(self.streak)} URLs{how} within {self.params['timeout']:g} s"
-                f"; last seen: {'; '.join(waiting)}")
-
-
-def ask(module):
-    begin, params = time.monotonic(), module.params
-    watch = Watch(module)
-    # A look without a timeout still takes its rounds.
-    for dummy in range(params["rounds"] - 1):
-        watch.round()
-        time.sleep(params["interval"])
-    ready = wait_for(watch.round, params["timeout"], params["interval"])
-    result = dict(ready=ready, count=watch.count(), connections=watch.connections,
-                  seen={url: dict(ready=watch.is_ready(url), answers=_readiness.describe(answers))
-                        for url, answers in watch.answers.items()}, waited=round(time.monotonic() - begin, 3))
-    if params["timeout"] and not ready:
-        raise RollingError(watch.complaint(), **result)
-    return result
+from ansible_collections.shakenfist.rolling.plugins.module_utils._common import conclude
+from ansible_collections.shakenfist.rolling.plugins.module_utils.parts import ready_info as part
 
 
 def main():
-    module = AnsibleModule(
-        argument_spec=dict(
-            urls=dict(type="list", elements="str", required=True),
-            connections=dict(type="int", default=1),
-            unit=dict(type="str"),
-            rounds=dict(type="int", default=1),
-            minimum=dict(type="int"),
-            timeout=dict(type="float", default=0),
-            interval=dict(type="float", default=0.2),
-        ),
-        supports_check_mode=True,
-    )
-    conclude(module, lambda: ask(module))
+    module = AnsibleModule(argument_spec=part.ARGUMENTS, supports_check_mode=True)
+    conclude(module, lambda: part.run(module))
 
 
 if __name__ == "__main__":

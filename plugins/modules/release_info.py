@@ -76,92 +76,14 @@ problem:
   sample: "sf-ctl is missing in /srv/shakenfist/venv/bin"
 """
 
-import os
-
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError
-from ansible_collections.shakenfist.rolling.plugins.module_utils._identity import contents, rewritten
-from ansible_collections.shakenfist.rolling.plugins.module_utils._release import PREVIOUS, inspect
-
-
-def active_release(run, path, distribution):
-    """The active release behind the virtualenv C(path)."""
-    if not os.path.isdir(path):
-        raise RollingError(f"there is no virtualenv at {path}")
-    found = inspect(run, path, distribution)
-    real, linked = os.path.realpath(path), os.path.islink(path)
-    stamps = [os.lstat(path).st_mtime] if linked else []
-    if found["record"]:
-        stamps.append(os.stat(found["record"]).st_mtime)
-    return dict(path=real, name=os.path.basename(real) if linked else None, version=found["version"],
-                since=max(stamps, default=0.0), python=found["python"], platform=found["platform"], pip=found["pip"],
-                contents=contents(found["record"]), rewritten=linked and rewritten(real, found))
-
-
-def previous_release(run, releases, distribution, active):
-    """The release that was active before, if it could be active again."""
-    link = os.path.join(releases, PREVIOUS)
-    path = os.path.realpath(link)
-    if not os.path.islink(link) or path == active:
-        return {}
-    try:
-        version = inspect(run, path, distribution)["version"]
-    except RollingError:
-        return {}
-    return dict(path=path, name=os.path.basename(path), version=version)
-
-
-def staged_releases(run, releases, distribution):
-    """The complete release directories; incomplete ones begin with a dot.
-
-    :returns: the names of those that are what their names say, and by name the versions of the others.
-    """
-    staged, other = [], {}
-    for entry in sorted(os.scandir(releases), key=lambda entry: entry.name) if os.path.isdir(releases) else []:
-        # A link is what an interrupted adoption has left, or an operator's own.
-        if entry.name.startswith(".") or not entry.is_dir(follow_symlinks=False):
-            continue
-        try:
-            found = inspect(run, entry.path, distribution)
-        except RollingError:
-            found = None
-        if found and rewritten(os.path.realpath(entry.path), found):
-            other[entry.name] = found["version"]
-        else:
-            staged.append(entry.name)
-    return staged, other
+from ansible_collections.shakenfist.rolling.plugins.module_utils._common import conclude
+from ansible_collections.shakenfist.rolling.plugins.module_utils.parts import release_info as part
 
 
 def main():
-    module = AnsibleModule(
-        argument_spec=dict(
-            path=dict(type="path", required=True),
-            releases=dict(type="path", required=True),
-            distribution=dict(type="str", required=True),
-            commands=dict(type="list", elements="str", default=[]),
-            deployer_mark=dict(type="path"),
-        ),
-        supports_check_mode=True,
-    )
-    # With a slash at its end a link would look like the directory that it leads to.
-    path = module.params["path"].rstrip("/")
-    problem, active = "", {}
-    try:
-        active = active_release(module.run_command, path, module.params["distribution"])
-    except RollingError as exc:
-        problem = exc.message
-    else:
-        missing = [name for name in module.params["commands"]
-                   if not os.access(os.path.join(path, "bin", name), os.X_OK)]
-        if missing:
-            problem = f"{', '.join(missing)} missing in {path}/bin"
-    releases, distribution = module.params["releases"], module.params["distribution"]
-    staged, other = staged_releases(module.run_command, releases, distribution)
-    mark = module.params["deployer_mark"] or ""
-    module.exit_json(
-        changed=False, active=active, staged=staged, rewritten=other, problem=problem,
-        previous=previous_release(module.run_command, releases, distribution, active.get("path")),
-        deployer=mark if mark and os.path.exists(mark) else "")
+    module = AnsibleModule(argument_spec=part.ARGUMENTS, supports_check_mode=True)
+    conclude(module, lambda: part.run(module))
 
 
 if __name__ == "__main__":

@@ -32,10 +32,6 @@ options:
     description: By unit, the run that it is to be in, as M(shakenfist.rolling.units) or an earlier look returns it. The
       module then fails if a unit is not active, or no longer in that run. Of a unit that is not named any run will do.
     type: dict
-  expected:
-    description: What was expected of the units, in the words of that failure.
-    type: str
-    default: every daemon to be active and still in the run that the restart began
 extends_documentation_fragment: shakenfist.rolling.attributes.info
 """
 
@@ -80,73 +76,13 @@ failed_units:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.shakenfist.rolling.plugins.module_utils import _systemd
-from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError, conclude
-
-START = ("InactiveExitTimestampMonotonic", "ActiveEnterTimestampMonotonic")
-STOP = ("ActiveExitTimestampMonotonic", "InactiveEnterTimestampMonotonic")
-MORE = ("TimeoutStopUSec", "ExecStart", *START, *STOP)
-
-
-def look(state, arguments=()):
-    """What a roll wants to know of one unit, from what systemd says of it."""
-    enabled = state.get("UnitFileState") in ("enabled", "enabled-runtime")
-    return dict(
-        active=state.get("ActiveState") in ("active", "reloading"),
-        managed=enabled or state.get("ActiveState") not in ("inactive", "deactivating", None),
-        invocation=state.get("InvocationID", ""),
-        pid=int(state.get("MainPID") or 0),
-        restarts=int(state.get("NRestarts") or 0),
-        started=_systemd.started(state),
-        state=_systemd.describe(state),
-        start_seconds=_systemd.lasted(state, *START),
-        stop_seconds=_systemd.lasted(state, *STOP),
-        stop_timeout=_systemd.seconds(state.get("TimeoutStopUSec")),
-        arguments=_systemd.command_arguments(state.get("ExecStart"), arguments),
-    )
-
-
-def fallen(units, runs):
-    """The units that are not active, or no longer in the run that a restart began, and why."""
-    found = {}
-    for name, unit in sorted(units.items()):
-        # What a restart of the units returned, or an earlier look at them.
-        run = runs.get(name) or {}
-        began = run.get("after") or run.get("invocation")
-        if not unit["active"]:
-            found[name] = f"{name} is {unit['state']}"
-        elif began and (unit["invocation"] != began or unit["restarts"] > run.get("restarts", 0)):
-            found[name] = f"{name} is {unit['state']}, but was started again, by systemd {unit['restarts']} times"
-    return found
-
-
-def ask(systemd, patterns, exclude, arguments, stops, up_since, expected):
-    ignored = [_systemd.short(name) for name in exclude]
-    names = [name for name in systemd.installed(patterns) if name not in ignored]
-    units = {name: look(state, arguments) for name, state in systemd.show(names, MORE).items()}
-    for name in map(_systemd.short, stops):
-        if name in units:
-            units[name]["stops"] = systemd.stops(name)
-    failed = {} if up_since is None else fallen(units, up_since)
-    if failed:
-        raise RollingError(f"expected {expected}; {'; '.join(failed.values())}", units=units, failed_units=list(failed))
-    return dict(units=units)
+from ansible_collections.shakenfist.rolling.plugins.module_utils._common import conclude
+from ansible_collections.shakenfist.rolling.plugins.module_utils.parts import units_info as part
 
 
 def main():
-    module = AnsibleModule(
-        argument_spec=dict(
-            patterns=dict(type="list", elements="str", required=True),
-            exclude=dict(type="list", elements="str", default=[]),
-            arguments=dict(type="list", elements="str", default=[]),
-            stops=dict(type="list", elements="str", default=[]),
-            up_since=dict(type="dict"),
-            expected=dict(type="str",
-                          default="every daemon to be active and still in the run that the restart began"),
-        ),
-        supports_check_mode=True,
-    )
-    conclude(module, lambda: ask(_systemd.Systemd(module.run_command), **module.params))
+    module = AnsibleModule(argument_spec=part.ARGUMENTS, supports_check_mode=True)
+    conclude(module, lambda: part.run(module))
 
 
 if __name__ == "__main__":

@@ -14,6 +14,8 @@ from ansible_collections.shakenfist.rolling.plugins.plugin_utils._notes import k
 SUDO = ". Let the ssh user run sudo without a password on that node, or pass --ask-become-pass"
 SETTINGS = ("NODE_NAME", "NODE_MESH_IP", "MARIADB_GATEWAY_HOSTS", "MARIADB_GATEWAY_PORT", "API_DRAIN_GRACE")
 CREDENTIALS = "MARIADB_HOST"
+# What a unit has on its command line of how long it drains.
+GRACE = ["--graceful-timeout"]
 
 
 def reason(words):
@@ -36,11 +38,14 @@ def releases_question(product):
                 commands=product["commands"], deployer_mark=product["deployer_mark"])
 
 
-def units_question(product, settings):
-    """The arguments of the module C(units_info); the journal is only read for what nothing else tells."""
-    unknown = drain_grace(settings.get("API_DRAIN_GRACE"), product["drain_grace"])["source"] == "assumed"
-    return dict(patterns=product["units"], exclude=product["units_ignored"], arguments=["--graceful-timeout"],
-                stops=[product["api_unit"]] if unknown else [])
+def units_question(product):
+    """The arguments of the module C(units_info)."""
+    return dict(patterns=product["units"], exclude=product["units_ignored"], arguments=GRACE)
+
+
+def stops_question(product):
+    """The same, for the one unit of which the journal is to tell how its stops went."""
+    return dict(patterns=[product["api_unit"]], arguments=GRACE, stops=[product["api_unit"]])
 
 
 def names(units):

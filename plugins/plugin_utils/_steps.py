@@ -78,10 +78,36 @@ class StepsAction(PersistentAction):
             return self._execute_module(module_name=f"shakenfist.rolling.{module}", module_args=arguments,
                                         task_vars=task_vars)
         answer = self.persist(run, task_vars, once=module in ONCE)
-        if tolerated:
-            answer = dict(answer, failed=False)
+        return self.took(title, module, arguments, dict(answer, failed=False) if tolerated else answer, began)
+
+    def several(self, task_vars, /, *calls):
+        """What several modules return, which the node runs in one go: to start each of them takes it a quarter second.
+
+        :arg calls: of each what it does, in words, its name and its arguments.
+        """
+        began, answers = time.time(), []
+
+        def run():
+            asked = [dict(module=module, arguments=arguments) for dummy, module, arguments in calls]
+            return self._execute_module(module_name="shakenfist.rolling.several", module_args=dict(calls=asked),
+                                        task_vars=task_vars)
+        answer = self.persist(run, task_vars)
+        if not answer.get("answers"):
+            return [self.took(*calls[0], answer, began)]
+        self.collect({key: answer[key] for key in COLLECTS if key in answer})
+        # The start of it all belongs to the first.
+        left = sum(each["seconds"] for each in answer["answers"])
+        ended = time.time()
+        for call, each in zip(calls, answer["answers"]):
+            left -= each.pop("seconds")
+            answers.append(self.took(*call, each, began, ended - left))
+            began = ended - left
+        return answers
+
+    def took(self, title, module, arguments, answer, began, ended=None):
+        """Take what a module has answered; where it has failed, the task fails."""
         self.collect(answer)
-        entry = self.aside(self.tell, module, began, arguments, answer)
+        entry = self.aside(self.tell, module, arguments, answer, began, ended or time.time())
         if answer.get("failed"):
             self.timing = entry
             raise Failed(answer, title)
@@ -131,13 +157,13 @@ class StepsAction(PersistentAction):
         if answer.get("ansible_facts"):
             found["ansible_facts"] = {**found.get("ansible_facts", {}), **answer["ansible_facts"]}
 
-    def tell(self, module, began, arguments, answer):
+    def tell(self, module, arguments, answer, began, ended):
         """Tell that a module has ended; its entry in the timeline."""
         if module in DETAILS:
             result = "failed" if answer.get("failed") else "changed" if answer.get("changed") else "ok"
             self.announce(dict(event="module", step=self.step, module=module, result=result,
-                               seconds=round(time.time() - began, 3), details=plain(details_of(module, answer))))
-        return entry_of(self.step, began, module, arguments, answer) if self.step else None
+                               seconds=round(ended - began, 3), details=plain(details_of(module, answer))))
+        return entry_of(self.step, began, ended, module, arguments, answer) if self.step else None
 
     def announce(self, event):
         """Let the callback know at once: a fault, a user and a log wait for it. Without the callback nobody sees it."""

@@ -14,9 +14,9 @@ from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import NOD
 ARGUMENTS = {"ready_info": ("minimum",), "units": ("tiers",)}
 
 
-def entry_of(step, began, module, arguments, result):
+def entry_of(step, began, ended, module, arguments, result):
     """One entry: when a module ran, in which step, and what of it the report tells."""
-    entry = dict(step=step, began=round(began, 3), ended=round(time.time(), 3))
+    entry = dict(step=step, began=round(began, 3), ended=round(ended, 3))
     if result.get("failed"):
         return entry
     details = details_of(module, result)
@@ -67,7 +67,7 @@ class TimedAction(ActionBase):
         task = None if self._task.run_once else describe(self._task)
         if not task or not task.step:
             return {}
-        entry = entry_of(task.step, began, task.module, self._task.args, result)
+        entry = entry_of(task.step, began, time.time(), task.module, self._task.args, result)
         if result.get("failed"):
             return dict(timing=entry)
         return dict(ansible_facts=with_entries(result.get("ansible_facts"), task_vars, [entry]))

@@ -8,6 +8,8 @@
 
 import time
 
+from ansible_collections.shakenfist.rolling.plugins.module_utils.parts.units_info import fallen
+
 
 def release_problem(name, node, version):
     """A node that runs something else, or has daemons from before."""
@@ -33,9 +35,11 @@ def second_look_problem(name, node, version, readiness, units, exceptions, bake,
         return (f"{name}: expected 200 from every worker for {bake:g} s after the roll; it was ready, and then was "
                 f"not: {answers} at the last look. Look at journalctl -u {node['api_unit']} -n 50 there. "
                 f"{advice}")
-    if units.get("failed_units"):
-        journal = "".join(f" -u {unit}" for unit in units["failed_units"])
-        return (f"{name}: {units['msg']}. The node runs {version}. Look at journalctl{journal} -n 50 there. "
+    failed = fallen(units, node["units"])
+    if failed:
+        journal = "".join(f" -u {unit}" for unit in failed)
+        return (f"{name}: expected every daemon to stay up for {bake:g} s after the roll; "
+                f"{'; '.join(failed.values())}. The node runs {version}. Look at journalctl{journal} -n 50 there. "
                 f"{advice}")
     if exceptions["count"]:
         return (f"{name}: since {moment_of(since, node, version)} there are {exceptions['count']} unhandled exceptions "

@@ -16,6 +16,7 @@ from threading import Thread
 
 import pytest
 import yaml
+
 from inventories import NO_SUDO
 
 ROOT = pathlib.Path(__file__).parents[2]

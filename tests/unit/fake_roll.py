@@ -28,7 +28,6 @@ SCHEMA = dict(tables={}, enums={})
 ANSWERS = {
     "drain": dict(changed=True, was_ready=True, not_ready_after=0.11, stopped_after=0.5, state="inactive (dead)"),
     "grpc_health_info": dict(serving=True, waited=0.1, seen={}),
-    "port_reject": dict(changed=True, rejecting=True),
     "prune": dict(changed=True, removed=["0.7.9-11223344"], kept=[]),
     "ready_info": dict(ready=True, count=2, waited=0.2, seen={"http://a": dict(ready=True, answers="200"),
                                                               "http://b": dict(ready=True, answers="200")}),
@@ -77,7 +76,14 @@ CALLS = """
 
 class ActionModule(ActionModule):
     def _execute_module(self, module_name=None, module_args=None, task_vars=None, **dummy):
-        return answer(module_name, task_vars)
+        if not module_name.endswith(".several"):
+            return answer(module_name, task_vars)
+        answers = []
+        for call in module_args["calls"]:
+            answers.append(dict(answer(call["module"], task_vars), seconds=0.0))
+            if answers[-1].get("failed"):
+                return dict(failed=True, msg=answers[-1].get("msg"), answers=answers)
+        return dict(answers=answers)
 """
 # The same, and it tells when, as the real ones do.
 TIMED = """

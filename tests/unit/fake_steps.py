@@ -9,6 +9,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 from ansible.plugins.action import ActionBase
+from ansible_collections.shakenfist.rolling.tests.unit.fakes import with_several
 
 
 class Steps:
@@ -37,7 +38,7 @@ class Steps:
                                        action="x", get_vars=lambda: dict(rolling_step=self.step), get_name=lambda: "x")
         action._templar = SimpleNamespace(template=lambda value: value)
         action._display = SimpleNamespace(display=lambda text, **dummy: self.said.append(text.event))
-        action._execute_module = self.execute
+        action._execute_module = with_several(self.execute)
         action._compute_environment_string = lambda found: found.update(FROM_THE_TASK="yes")
         defaults = {option: value.get("default") for option, value in self.plugin.ARGUMENTS.items()}
         action.validate_argument_spec = lambda argument_spec: (None, dict(defaults, **arguments))

@@ -31,6 +31,22 @@ esac
 """
 
 
+def with_several(execute):
+    """An C(_execute_module) of an action that has what C(several) answers from what each of the modules does."""
+    def run(module_name=None, module_args=None, task_vars=None, **dummy):
+        if not module_name.endswith(".several"):
+            return execute(module_name=module_name, module_args=module_args, task_vars=task_vars)
+        answers = []
+        for call in module_args["calls"]:
+            answer = execute(module_name=f"shakenfist.rolling.{call['module']}", module_args=call["arguments"],
+                             task_vars=task_vars)
+            answers.append(dict(answer, seconds=0.0))
+            if answer.get("failed"):
+                return dict(failed=True, msg=answer.get("msg"), answers=answers)
+        return dict(answers=answers)
+    return run
+
+
 def entry(name, version, sha256):
     """One package in a report of pip."""
     return {"metadata": {"name": name, "version": version},

@@ -66,7 +66,7 @@ class Messages:
 
     def __init__(self):
         paths = [path for folder in FOLDERS
-                 for path in sorted(glob.glob(os.path.join(ROOT, "plugins", folder, "*.py")))]
+                 for path in sorted(glob.glob(os.path.join(ROOT, "plugins", folder, "**", "*.py"), recursive=True))]
         self.sources = [Source(path) for path in paths]
         self.by_name = {}
         for source in self.sources:

@@ -21,6 +21,8 @@ from ansible.plugins.action import ActionBase
 from recording import TURNS, Recording, fitted, key
 
 PLACE = '/nowhere'
+# It runs others: they are what is recorded, and what answers.
+SEVERAL = 'several'
 
 
 def called(action, module_name, module_args):
@@ -35,9 +37,13 @@ def record(folder):
     def execute(self, module_name=None, module_args=None, tmp=None, task_vars=None, **more):
         name, dummy = called(self, module_name, module_args)
         answer = run(self, module_name=module_name, module_args=module_args, tmp=tmp, task_vars=task_vars, **more)
+        kept = [(name, answer)]
+        if name == SEVERAL:
+            kept = [(key(call['module'], call['arguments']), each)
+                    for call, each in zip(module_args['calls'], answer.get('answers', []))]
         # A node does one thing at a time, so each has a file of its own.
         with open(folder / task_vars['inventory_hostname'], 'a', encoding='utf-8') as handle:
-            handle.write(json.dumps([name, answer], default=str) + '\n')
+            handle.writelines(json.dumps(each, default=str) + '\n' for each in kept)
         return answer
 
     ActionBase._execute_module = execute
@@ -69,6 +75,10 @@ def replay(folder, path, run, count):
 
     def execute(self, module_name=None, module_args=None, tmp=None, task_vars=None, **dummy):
         name, arguments = called(self, module_name, module_args)
+        if name == SEVERAL:
+            return dict(answers=[
+                dict(execute(self, call['module'], call['arguments'], task_vars=task_vars), seconds=0.0)
+                for call in arguments['calls']])
         node = task_vars['inventory_hostname']
         answer = recording.answer(run, node, name, *counter.next(node, name))
         if answer is None:

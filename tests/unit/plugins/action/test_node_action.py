@@ -13,6 +13,7 @@ from ansible.errors import AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
 from ansible_collections.shakenfist.rolling.plugins.action import balancers, node
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._steps import NOTED
+from ansible_collections.shakenfist.rolling.tests.unit.fakes import with_several
 
 UNITS = {name: dict(active=True) for name in ("sf-api", "sf-net", "sf-database")}
 NODE = dict(name="one", venv="/v", releases="/r", distribution="sf", ready_url="http://sf-2", api_unit="sf-api",
@@ -36,7 +37,7 @@ class Node:
         self.plan = PLAN
         self.given = dict(
             haproxy_server=dict(changed=True, was="ready"), haproxy_info={}, drain=dict(changed=True),
-            port_reject=dict(changed=True, rejecting=True), grpc_health_info={},
+            grpc_health_info={},
             units=dict(changed=True, units=RUNS), units_info=dict(units=UNITS),
             ready_info=dict(ready=True, seen={"u": dict(ready=True, answers="200")}), nodes_info=dict(notes=["slow"]),
             release_info=dict(active=dict(version="0.8.1"), previous=dict(name="old", version="0.8.0")),
@@ -62,7 +63,7 @@ class Node:
                                        action="x", get_vars=lambda: dict(rolling_step="restart"))
         action._templar = SimpleNamespace(template=lambda value: value)
         action._display = SimpleNamespace(display=lambda text, **dummy: self.said.append(text.event))
-        action._execute_module = self.execute
+        action._execute_module = with_several(self.execute)
         defaults = {option: value.get("default") for option, value in plugin.ARGUMENTS.items()}
         action.validate_argument_spec = lambda argument_spec: (None, dict(defaults, **arguments))
         result = action.run(task_vars=dict(self.variables, hostvars=self.hostvars(), inventory_hostname="sf-2",
@@ -163,20 +164,17 @@ def test_a_balancer_that_cannot_be_told(one):
 def test_a_restart(one):
     one.note(stopped=["sf-api"])
     one.go("restarted", units=["sf-database", "sf-net"], restart_timeout=60.0)
-    assert one.asked() == ["port_reject", "units", "port_reject", "grpc_health_info", "units"]
-    assert one.calls[0][1] == dict(server="sf-2:1", servers=["sf-1:1", "sf-2:1"])
-    assert one.calls[1][1] == dict(tiers=[["sf-database"]], timeout=60.0)
-    assert one.calls[2][1] == dict(server="sf-2:1", state="absent")
-    assert one.calls[3][1:] == (dict(targets=["sf-2:1"], timeout=60.0), "/v/bin/python")
-    assert one.calls[4][1] == dict(tiers=[["sf-api", "sf-net"]], stop=[], timeout=60.0)
+    assert one.asked() == ["units", "grpc_health_info", "units"]
+    away = dict(server="sf-2:1", servers=["sf-1:1", "sf-2:1"])
+    assert one.calls[0][1:] == (dict(tiers=[["sf-database"]], timeout=60.0, lead_away=away), "/v/bin/python")
+    assert one.calls[1][1:] == (dict(targets=["sf-2:1"], timeout=60.0), "/v/bin/python")
+    assert one.calls[2][1:] == (dict(tiers=[["sf-api", "sf-net"]], stop=[], timeout=60.0), None)
     assert one.record()["runs"] == RUNS and one.record()["stopped"] == [] and one.steps() == []
 
 
-@pytest.mark.parametrize("rejecting, lead", [(False, True), (True, False)])
-def test_nobody_is_led_away(one, rejecting, lead):
-    one.given["port_reject"] = dict(rejecting=rejecting)
-    one.go("restarted", units=["sf-database"], lead_clients_away=lead)
-    assert one.asked().count("port_reject") == lead and one.asked()[-1] == "units"
+def test_nobody_is_led_away(one):
+    one.go("restarted", units=["sf-database"], lead_clients_away=False)
+    assert one.calls[0][1]["lead_away"] is None
 
 
 def test_a_node_without_a_gateway(one):
@@ -184,20 +182,13 @@ def test_a_node_without_a_gateway(one):
     assert one.asked() == ["units"]
 
 
-@pytest.mark.parametrize("lost, asked", [(False, ["port_reject", "units", "port_reject"]),
-                                         (True, ["port_reject", "units"])])
-def test_a_gateway_that_does_not_start(one, lost, asked):
-    """Its clients may come again, unless the node is lost: the kernel lets them."""
-    one.given["units"] = dict(FAIL, lost=lost)
+@pytest.mark.parametrize("module, asked, title", [
+    ("units", ["units"], "Restart the gateway to the database"),
+    ("grpc_health_info", ["units", "grpc_health_info"], "Wait until the gateway is SERVING")])
+def test_a_gateway_that_does_not_start(one, module, asked, title):
+    one.given[module] = FAIL
     result = one.go("restarted", units=["sf-database"])
-    assert one.asked() == asked and result["title"] == "Restart the gateway to the database"
-
-
-def test_clients_that_cannot_be_let_in_again(one):
-    one.given["port_reject"] = [dict(rejecting=True), FAIL, dict(rejecting=True), dict(FAIL, msg="nor that")]
-    assert one.go("restarted", units=["sf-database"])["title"] == "Let clients use this gateway again"
-    one.given["units"] = FAIL
-    assert one.go("restarted", units=["sf-database"])["msg"] == "no"
+    assert one.asked() == asked and (result["title"], result["msg"]) == (title, "no")
 
 
 # ---- the gate
@@ -284,8 +275,8 @@ def test_a_node_goes_back(one):
     one.note(runs=dict(old={}), failure=dict(x=1), balancers=dict(haproxy=dict(was="ready")))
     result = one.go("restored", gate_timeout=60.0)
     assert result["changed"] and "failed" not in result and one.steps() == ["restore"]
-    assert one.asked() == ["release_info", "units_info", "release", "port_reject", "units", "port_reject",
-                           "grpc_health_info", "units", "ready_info", "grpc_health_info", "haproxy_server",
+    assert one.asked() == ["release_info", "units_info", "release", "units", "grpc_health_info", "units",
+                           "ready_info", "grpc_health_info", "haproxy_server",
                            "haproxy_info", "units_info"]
     assert one.calls[2][1] == dict(name="old", state="active", path="/v", releases="/r", distribution="sf")
     assert one.calls[-1][1]["up_since"] == RUNS

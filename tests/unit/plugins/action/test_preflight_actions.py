@@ -14,6 +14,7 @@ from ansible.errors import AnsibleConnectionFailure, AnsibleError
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.plugins.action import ActionBase
 from ansible_collections.shakenfist.rolling.plugins.action import forecast, judge, look, run, settings
+from ansible_collections.shakenfist.rolling.tests.unit.fakes import with_several
 
 PRODUCT = dict(
     config="/etc/sf/config", config_prefix="SHAKENFIST_", credentials="/etc/sf/shakenfist.json", venv="/v",
@@ -44,7 +45,7 @@ class Cluster:
         self.broken, self.asked, self.check, self.set = {}, [], False, {}
         monkeypatch.setattr(ActionBase, "run", lambda *dummy: {})
         for plugin in (forecast, judge, look, run, settings):
-            monkeypatch.setattr(plugin.ActionModule, "_execute_module", self.execute)
+            monkeypatch.setattr(plugin.ActionModule, "_execute_module", staticmethod(with_several(self.execute)))
 
     def answers(self, name):
         database = name == "sf-1"
@@ -195,9 +196,25 @@ def test_a_look(cluster):
     assert seen["ready"] and seen["answers"] == "200 200" and seen["gateways"] and seen["host"]["free"]
     assert cluster.hostvars["sf-1"]["cluster_node"] == seen["node"] and cluster.facts("sf-1")["discovered"] == 1
     asked = {module: (python, arguments) for name, module, python, arguments in cluster.asked if name == "sf-1"}
-    assert list(asked) == ["config_info", "release_info", "units_info", "ready_info", "grpc_health_info", "host_info"]
-    assert [module for module, (python, dummy) in asked.items() if python] == ["grpc_health_info"]
-    assert asked["grpc_health_info"][0] == "/v/bin/python" and asked["units_info"][1]["stops"] == []
+    assert list(asked) == ["config_info", "release_info", "units_info", "host_info", "ready_info", "grpc_health_info"]
+    # Once each for what needs nothing, and for what needs to know the node: by the Python that has gRPC.
+    assert [python for python, dummy in asked.values()] == [None] * 3 + ["/v/bin/python"] * 3
+    assert "stops" not in asked["units_info"][1]
+
+
+def test_the_journal_is_read_for_what_nothing_else_tells(cluster):
+    cluster.begin()
+    cluster.broken["sf-2", "config_info"] = dict(settings=dict(NODE_NAME="sf-2"))
+    unit = dict(active=True, managed=True, started=5.0, state="active", stops=[dict(seconds=7.5, itself=True)])
+    asked = cluster.answers
+    # Only who asks for stops is told of them.
+    cluster.answers = lambda name: dict(asked(name), **({"units_info": dict(units={"sf-api": unit})} if cluster.asked[
+        -1][3].get("stops") else {}))
+    node = cluster.act(look, "sf-2", product=PRODUCT)["seen"]["node"]
+    assert [module for dummy, module, dummy, dummy in cluster.asked] == [
+        "config_info", "release_info", "units_info", "units_info"]
+    assert cluster.asked[-1][3] == dict(patterns=["sf-api"], arguments=["--graceful-timeout"], stops=["sf-api"])
+    assert (node["drain_grace"], node["drain_grace_source"]) == (7.0, "journal") and len(node["units"]) > 1
 
 
 @pytest.mark.parametrize("broken, failure, unreachable", [

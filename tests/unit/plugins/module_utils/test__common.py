@@ -13,6 +13,7 @@ import pytest
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.shakenfist.rolling.plugins.module_utils._common import (
     RollingError,
+    as_part,
     conclude,
     explain_os_error,
     flocked,
@@ -98,3 +99,22 @@ def test_the_size_of_a_directory(tmp_path):
     os.link(tmp_path / "file", tmp_path / "again")
     assert size(tmp_path) == one >= 10000
     assert size(tmp_path / "none") == 0
+
+
+PART = SimpleNamespace(ARGUMENTS=dict(name=dict(type="str", required=True), most=dict(type="int", default=3),
+                                      hosts=dict(type="list", elements="str")),
+                       REQUIRED_IF=[("name", "all", ["hosts"])])
+
+
+def test_a_part_has_arguments_of_its_own():
+    module = SimpleNamespace(params=dict(name="other"), check_mode=True)
+    part = as_part(module, PART, dict(name="one", most="5"))
+    assert part.params == dict(name="one", most=5, hosts=None) and part.check_mode
+    assert module.params == dict(name="other")
+
+
+@pytest.mark.parametrize("given, words", [
+    ({}, "name"), (dict(name="all"), "hosts"), (dict(name="a", most="x"), "most")])
+def test_arguments_that_a_part_refuses(given, words):
+    with pytest.raises(RollingError, match=words):
+        as_part(SimpleNamespace(params={}), PART, given)

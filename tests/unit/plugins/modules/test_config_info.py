@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import pytest
+from ansible_collections.shakenfist.rolling.plugins.module_utils.parts import config_info as part
 from ansible_collections.shakenfist.rolling.plugins.modules import config_info
 
 CONFIG = '''
@@ -53,7 +54,7 @@ def test_addresses(run_module, tmp_path, monkeypatch, hosts, found, addresses):
             raise OSError("Name or service not known")
         return [(2, type, 6, "", (address, 0)) for address in found[host]]
 
-    monkeypatch.setattr(config_info.socket, "getaddrinfo", resolve)
+    monkeypatch.setattr(part.socket, "getaddrinfo", resolve)
     path = tmp_path / "config"
     path.write_text(f'SHAKENFIST_GATEWAYS="{hosts}"\nMESH=10.0.0.1\n')
     result = run_module(config_info, path=str(path), prefix="SHAKENFIST_", hosts="GATEWAYS", own="MESH")

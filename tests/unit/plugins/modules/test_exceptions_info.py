@@ -9,6 +9,7 @@ from contextlib import nullcontext
 from types import SimpleNamespace
 
 import pytest
+from ansible_collections.shakenfist.rolling.plugins.module_utils.parts import exceptions_info as part
 from ansible_collections.shakenfist.rolling.plugins.modules import exceptions_info
 
 
@@ -62,6 +63,6 @@ def test_a_file_that_is_gone_meanwhile(monkeypatch):
 
     here = SimpleNamespace(name="here", is_dir=lambda **dummy: False,
                            stat=lambda **dummy: SimpleNamespace(st_mtime=5.0))
-    monkeypatch.setattr(exceptions_info.os, "scandir",
+    monkeypatch.setattr(part.os, "scandir",
                         lambda path: nullcontext([SimpleNamespace(name="gone", stat=gone), here]))
-    assert exceptions_info.new_files("/exceptions", 1) == ["here"]
+    assert part.new_files("/exceptions", 1) == ["here"]

@@ -9,6 +9,7 @@ from concurrent import futures
 
 import grpc
 import pytest
+from ansible_collections.shakenfist.rolling.plugins.module_utils.parts import grpc_health_info as part
 from ansible_collections.shakenfist.rolling.plugins.modules import grpc_health_info
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
@@ -17,7 +18,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 def gateway(monkeypatch):
     """Start a server with the given health, None for a server without a health service."""
     # A server that answers takes a few milliseconds, on a busy machine more.
-    monkeypatch.setattr(grpc_health_info, "ANSWER_WITHIN", 30)
+    monkeypatch.setattr(part, "ANSWER_WITHIN", 30)
     servers = []
 
     def start(status):
@@ -57,13 +58,13 @@ def test_no_targets(run_module):
 
 def test_it_waits(run_module, gateway, monkeypatch):
     answers = ["UNAVAILABLE", "NOT_SERVING", "SERVING"]
-    monkeypatch.setattr(grpc_health_info, "check", lambda dummy: answers.pop(0))
+    monkeypatch.setattr(part, "check", lambda dummy: answers.pop(0))
     result = run_module(grpc_health_info, targets=["sf-1:13005"], timeout=60)
     assert result["serving"] and not answers
 
 
 def test_a_silent_server_does_not_hold_the_module(run_module, monkeypatch):
-    monkeypatch.setattr(grpc_health_info, "ANSWER_WITHIN", 0.3)
+    monkeypatch.setattr(part, "ANSWER_WITHIN", 0.3)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         target = "127.0.0.1:%d" % listener.getsockname()[1]
         result = run_module(grpc_health_info, targets=[target])
@@ -80,7 +81,7 @@ def test_time_runs_out(run_module, gateway):
 
 
 def test_without_grpcio(run_module, monkeypatch):
-    monkeypatch.setattr(grpc_health_info, "grpc", None)
-    monkeypatch.setattr(grpc_health_info, "GRPC_ERROR", "ImportError: no grpc")
+    monkeypatch.setattr(part, "grpc", None)
+    monkeypatch.setattr(part, "GRPC_ERROR", "ImportError: no grpc")
     result = run_module(grpc_health_info, targets=["sf-1:13005"])
     assert result["failed"] and "grpcio and grpcio-health-checking" in result["msg"]

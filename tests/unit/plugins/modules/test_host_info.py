@@ -9,6 +9,7 @@ import platform
 import stat
 
 import pytest
+from ansible_collections.shakenfist.rolling.plugins.module_utils.parts import host_info as part
 from ansible_collections.shakenfist.rolling.plugins.modules import host_info
 from ansible_collections.shakenfist.rolling.tests.unit.fakes import Clock
 
@@ -17,7 +18,7 @@ from ansible_collections.shakenfist.rolling.tests.unit.fakes import Clock
 def owners(monkeypatch):
     """Whose a directory is, by path; root's if it is not named. The mode is the real one."""
     fake = {}
-    monkeypatch.setattr(host_info, "owner_and_mode",
+    monkeypatch.setattr(part, "owner_and_mode",
                         lambda path: (fake.get(path, 0), stat.S_IMODE(os.stat(path).st_mode)))
     return fake
 
@@ -54,7 +55,7 @@ def test_a_host(run, host, check):
 
 @pytest.mark.parametrize("ahead", [-30, 0, 30])
 def test_the_clock(run, ahead, monkeypatch):
-    monkeypatch.setattr(host_info, "time", Clock(1000.0))
+    monkeypatch.setattr(part, "time", Clock(1000.0))
     assert run(reference=1000.0 - ahead)["clock_offset"] == ahead
 
 
@@ -93,9 +94,9 @@ def test_no_virtualenv_yet(run, host):
 def test_a_file_that_is_gone_meanwhile(monkeypatch, host):
     active = str(host / "releases" / "0.8.0-1")
     real = os.walk
-    monkeypatch.setattr(host_info.os, "walk", lambda path, **more: (
+    monkeypatch.setattr(part.os, "walk", lambda path, **more: (
         (root, names, [*files, "gone"]) for root, names, files in real(path, **more)))
-    assert host_info.size(active) == os.lstat(active).st_blocks * 512
+    assert part.size(active) == os.lstat(active).st_blocks * 512
 
 
 def test_no_releases_yet(run, host, owners):
@@ -147,14 +148,14 @@ def test_two_file_systems(run, host):
 
 def test_owner_and_mode(tmp_path):
     tmp_path.chmod(0o1750)
-    assert host_info.owner_and_mode(tmp_path) == (os.getuid(), 0o1750)
+    assert part.owner_and_mode(tmp_path) == (os.getuid(), 0o1750)
 
 
 def test_what_it_may_not_read(run, host, monkeypatch):
     def refuse(path, onerror):
         onerror(PermissionError(13, "Permission denied", f"{path}/lib"))
 
-    monkeypatch.setattr(host_info.os, "walk", refuse)
+    monkeypatch.setattr(part.os, "walk", refuse)
     result = run()
     active = host / "releases" / "0.8.0-1"
     assert result["failed"] and result["msg"] == (f"cannot look at {active}/lib: Permission denied. This must run as "

@@ -8,6 +8,7 @@ import socket
 
 import pytest
 from ansible.module_utils import basic
+from ansible_collections.shakenfist.rolling.plugins.module_utils.parts import port_reject as part
 from ansible_collections.shakenfist.rolling.plugins.modules import port_reject
 
 GATEWAY = dict(server="10.0.0.1:13005", servers=["10.0.0.1:13005", "10.0.0.2:13005"])
@@ -52,8 +53,8 @@ def node(monkeypatch):
     fake = Node()
     monkeypatch.setattr(basic.AnsibleModule, "get_bin_path", fake.find)
     monkeypatch.setattr(basic.AnsibleModule, "run_command", fake.run)
-    monkeypatch.setattr(port_reject, "takes_connections", lambda server: server in fake.others)
-    monkeypatch.setattr(port_reject.time, "sleep", lambda seconds: fake.done.append(f"{seconds} s"))
+    monkeypatch.setattr(part, "takes_connections", lambda server: server in fake.others)
+    monkeypatch.setattr(part.time, "sleep", lambda seconds: fake.done.append(f"{seconds} s"))
     return fake
 
 
@@ -143,5 +144,5 @@ def test_bad_addresses(run_module, node, server, servers):
 def test_takes_connections():
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-        assert port_reject.takes_connections(f"127.0.0.1:{port}")
-    assert not port_reject.takes_connections(f"127.0.0.1:{port}")
+        assert part.takes_connections(f"127.0.0.1:{port}")
+    assert not part.takes_connections(f"127.0.0.1:{port}")

@@ -11,6 +11,7 @@ import subprocess
 import sys
 
 import pytest
+from ansible_collections.shakenfist.rolling.plugins.module_utils.parts import ready_info as part
 from ansible_collections.shakenfist.rolling.plugins.modules import ready_info
 from ansible_collections.shakenfist.rolling.tests.unit.fakes import unit
 
@@ -68,7 +69,7 @@ def test_the_failure_says_how_it_asked(run_module, serve, connections, rounds, h
 
 
 def test_workers_that_stall_hold_the_module_once(run_module, serve_workers, monkeypatch):
-    monkeypatch.setattr(ready_info, "ANSWER_WITHIN", 1)
+    monkeypatch.setattr(part, "ANSWER_WITHIN", 1)
     url = serve_workers(*[None] * 8)
     result = run_module(ready_info, urls=[url], connections=8, timeout=0.1)
     assert result["failed"] and result["seen"][url]["answers"] == "no answer in time"
@@ -98,7 +99,7 @@ def test_bad_input(run_module, arguments, message):
 
 @pytest.mark.parametrize("pid, least, expected", [("0", 1, 1), ("0", 5, 5), ("workers", 1, 6), ("workers", 9, 9)])
 def test_connections_follow_the_workers_of_a_unit(run_module, serve, systemd, monkeypatch, pid, least, expected):
-    monkeypatch.setattr(ready_info, "worker_count", lambda pid: {4711: 3}[pid])
+    monkeypatch.setattr(part, "worker_count", lambda pid: {4711: 3}[pid])
     systemd.units = {"sf-api": [unit(MainPID="4711" if pid == "workers" else pid)]}
     result = run_module(ready_info, urls=[serve(200)], unit="sf-api.service", connections=least)
     assert result["ready"] and result["connections"] == expected
@@ -115,14 +116,14 @@ def test_a_process_that_ends_while_it_is_looked_at_is_no_worker(tmp_path, monkey
     path = tmp_path / "stat"
     if stat is not None:
         path.write_text(stat)
-    monkeypatch.setattr(ready_info.glob, "glob", lambda dummy: [str(path)])
-    assert ready_info.worker_count(7) == 0
+    monkeypatch.setattr(part.glob, "glob", lambda dummy: [str(path)])
+    assert part.worker_count(7) == 0
 
 
 def test_the_name_of_a_process_may_hold_anything(tmp_path, monkeypatch):
     (tmp_path / "stat").write_text("8 (a) S 1) S 7 8 8 0")
-    monkeypatch.setattr(ready_info.glob, "glob", lambda dummy: [str(tmp_path / "stat")])
-    assert ready_info.worker_count(7) == 1
+    monkeypatch.setattr(part.glob, "glob", lambda dummy: [str(tmp_path / "stat")])
+    assert part.worker_count(7) == 1
 
 
 def test_workers_below_a_shell(tmp_path, monkeypatch):
@@ -130,15 +131,15 @@ def test_workers_below_a_shell(tmp_path, monkeypatch):
     tree = {8: 7, 21: 8, 22: 8, 23: 8, 30: 1}
     for child, parent in tree.items():
         (tmp_path / str(child)).write_text("%d (gunicorn) S %d 7 8 0" % (child, parent))
-    monkeypatch.setattr(ready_info.glob, "glob", lambda dummy: [str(tmp_path / str(child)) for child in tree])
-    assert ready_info.worker_count(7) == 3
+    monkeypatch.setattr(part.glob, "glob", lambda dummy: [str(tmp_path / str(child)) for child in tree])
+    assert part.worker_count(7) == 3
 
 
 def test_worker_count():
-    before = ready_info.worker_count(os.getpid())
+    before = part.worker_count(os.getpid())
     children = [subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) for dummy in range(2)]
     try:
-        assert ready_info.worker_count(os.getpid()) == before + 2
+        assert part.worker_count(os.getpid()) == before + 2
     finally:
         for child in children:
             child.communicate(b"\n")
@@ -162,8 +163,8 @@ def processes(*pairs):
 def test_workers_are_what_has_no_children(tmp_path, monkeypatch, stats, expected):
     for number, stat in enumerate(stats):
         (tmp_path / str(number)).write_text(stat)
-    monkeypatch.setattr(ready_info.glob, "glob", lambda dummy: sorted(map(str, tmp_path.iterdir())))
-    assert ready_info.worker_count(7) == expected
+    monkeypatch.setattr(part.glob, "glob", lambda dummy: sorted(map(str, tmp_path.iterdir())))
+    assert part.worker_count(7) == expected
 
 
 def test_worker_count_of_a_shell():
@@ -171,7 +172,7 @@ def test_worker_count_of_a_shell():
     shell = subprocess.Popen(["sh", "-c", f"sh -c '{script}'; exit $?"], stdout=subprocess.PIPE, start_new_session=True)
     try:
         assert shell.stdout.readline() == b"up\n"
-        assert ready_info.worker_count(shell.pid) == 3
+        assert part.worker_count(shell.pid) == 3
     finally:
         os.killpg(shell.pid, signal.SIGKILL)
         shell.communicate()

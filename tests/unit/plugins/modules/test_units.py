@@ -7,6 +7,7 @@ from __future__ import annotations
 import re
 
 import pytest
+from ansible_collections.shakenfist.rolling.plugins.module_utils.parts import port_reject
 from ansible_collections.shakenfist.rolling.plugins.modules import units
 from ansible_collections.shakenfist.rolling.tests.unit.fakes import unit
 
@@ -186,3 +187,29 @@ def test_what_no_later_tier_starts_is_not_stopped(run_module, around, stop, tier
     result = run_module(units, stop=stop, tiers=tiers)
     assert result["failed"] and not around.orders
     assert result["msg"] == f"cannot stop {LAST} before the first tier: no tier after it starts it again"
+
+
+AWAY = dict(server="10.0.0.1:13005", servers=["10.0.0.1:13005", "10.0.0.2:13005"])
+
+
+@pytest.mark.parametrize("rejecting, then, done", [
+    (True, [NEW], ["present", "reset-failed sf-database", "restart sf-database", "absent"]),
+    (True, [FAILED], ["present", "reset-failed sf-database", "restart sf-database", "absent"]),
+    (False, [NEW], ["present", "reset-failed sf-database", "restart sf-database"]),
+])
+def test_clients_are_led_away_meanwhile(run_module, systemd, monkeypatch, rejecting, then, done):
+    def reject(module):
+        systemd.orders.append(module.params["state"])
+        assert (module.params["server"], module.params["servers"]) == (AWAY["server"], AWAY["servers"])
+        return dict(rejecting=rejecting)
+    monkeypatch.setattr(port_reject, "run", reject)
+    systemd.units, systemd.then = {"sf-database": [OLD]}, {"sf-database": then}
+    result = run_module(units, tiers=[["sf-database"]], lead_away=AWAY)
+    assert systemd.orders == done and result["failed"] == (then == [FAILED])
+    assert not run_module(units, True, tiers=[["sf-database"]], lead_away=AWAY)["failed"] and systemd.orders == done
+
+
+def test_nobody_to_lead_away(run_module, systemd, monkeypatch):
+    monkeypatch.setattr(port_reject, "run", lambda module: 1 / 0)
+    systemd.units, systemd.then = {"sf-database": [OLD]}, {"sf-database": [NEW]}
+    assert not run_module(units, tiers=[["sf-database"]])["failed"]

@@ -7,6 +7,7 @@ from __future__ import annotations
 import pytest
 from ansible.module_utils import basic
 from ansible_collections.shakenfist.rolling.plugins.module_utils import _systemd
+from ansible_collections.shakenfist.rolling.plugins.module_utils.parts import units_info as part
 from ansible_collections.shakenfist.rolling.plugins.modules import units_info
 from ansible_collections.shakenfist.rolling.tests.unit.fakes import Clock, unit
 
@@ -37,7 +38,7 @@ def test_which_units(run_module, systemd, check, patterns, exclude, expected):
     (unit("activating", "auto-restart", UnitFileState="static"), dict(active=False, managed=True)),
 ])
 def test_state(state, expected):
-    seen = units_info.look(state)
+    seen = part.look(state)
     assert {key: seen[key] for key in expected} == expected
 
 
@@ -113,7 +114,7 @@ def up(active=True, invocation="run2", restarts=0, state="active (running)"):
      ["sf-api is inactive (dead)", "sf-net is failed (failed)"]),
 ])
 def test_what_has_not_stayed_up(units, runs, expected):
-    assert list(units_info.fallen(units, runs).values()) == expected
+    assert list(part.fallen(units, runs).values()) == expected
 
 
 def test_a_unit_that_has_not_stayed_up(run_module, systemd):
@@ -124,5 +125,3 @@ def test_a_unit_that_has_not_stayed_up(run_module, systemd):
     assert result["failed"] and result["failed_units"] == ["sf-net"] and sorted(result["units"]) == ["sf-api", "sf-net"]
     assert result["msg"].startswith("expected every daemon to be active and still in the run that the restart began; "
                                     "sf-net is failed")
-    result = run_module(units_info, patterns=["sf-*"], up_since={}, expected="peace")
-    assert result["msg"].startswith("expected peace; ")

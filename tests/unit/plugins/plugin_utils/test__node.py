@@ -11,6 +11,7 @@ from ansible_collections.shakenfist.rolling.plugins.plugin_utils._node import (
     names,
     reason,
     releases_question,
+    stops_question,
     units_question,
     what_it_is,
 )
@@ -90,10 +91,9 @@ def test_the_questions():
     assert "ETCD_HOST" in config_question(dict(PRODUCT, distribution="shakenfist"))["presence"]
     assert config_question(PRODUCT)["presence"] == ["MARIADB_HOST"]
     assert releases_question(PRODUCT)["deployer_mark"] == "/m"
-    assert units_question(PRODUCT, {})["stops"] == ["sf-api"]
-    assert units_question(PRODUCT, {"API_DRAIN_GRACE": "8"})["stops"] == []
-    assert units_question(PRODUCT, {"API_DRAIN_GRACE": "soon"})["stops"] == ["sf-api"]
-    assert units_question(dict(PRODUCT, drain_grace="7"), {})["stops"] == []
+    assert units_question(PRODUCT) == dict(patterns=PRODUCT["units"], exclude=PRODUCT["units_ignored"],
+                                           arguments=["--graceful-timeout"])
+    assert stops_question(PRODUCT) == dict(patterns=["sf-api"], stops=["sf-api"], arguments=["--graceful-timeout"])
 
 
 @pytest.mark.parametrize("given, expected", [("", []), ([], []), ("a,b", ["a", "b"]), (["a"], ["a"])])

@@ -94,6 +94,39 @@ def test_each_module_is_told_when_it_ends(run):
     assert events[3]["details"] == dict(units={"sf-api": 0.5}) and events[1]["result"] == "ok"
 
 
+def in_one_go(self, task_vars):
+    ready, units = self.several(task_vars, ("Wait", "ready_info", dict(urls=["a"])),
+                                ("Restart", "units", dict(tiers=[["sf-api"]])))
+    return dict(units=units["units"], count=ready["count"])
+
+
+def test_modules_in_one_go(run, monkeypatch):
+    monkeypatch.setattr(_steps, "time", SimpleNamespace(time=iter([1000.0, 1003.0]).__next__))
+    answers = [dict(READY, seconds=0.5), dict(RESTARTED, seconds=2.0, diff=dict(before="a", after="b"))]
+    result, action = run(in_one_go, [dict(answers=answers, warnings=["w"], diff=[1])])
+    assert action.asked == [("shakenfist.rolling.several", dict(calls=[
+        dict(module="ready_info", arguments=dict(urls=["a"])),
+        dict(module="units", arguments=dict(tiers=[["sf-api"]]))]))]
+    timeline = result["ansible_facts"].pop("rolling_node")["timeline"]
+    assert result == dict(changed=True, units=RESTARTED["units"], count=1, warnings=["w"],
+                          diff=[dict(before="a", after="b")], ansible_facts={})
+    # The start of it all belongs to the first.
+    assert [(entry["module"], entry["began"], entry["ended"]) for entry in timeline] == [
+        ("ready_info", 1000.0, 1001.0), ("units", 1001.0, 1003.0)]
+    assert [event["module"] for dummy, event, dummy in action.said] == ["ready_info", "units"]
+    assert [event["seconds"] for dummy, event, dummy in action.said] == [1.0, 2.0]
+
+
+@pytest.mark.parametrize("answer, title, entries", [
+    (dict(failed=True, msg="no", answers=[dict(READY, seconds=0.0), dict(failed=True, msg="no", seconds=0.0,
+                                                                         units={})]), "Restart", 2),
+    (dict(failed=True, msg="no", module_stderr="x"), "Wait", 1)])
+def test_one_of_them_fails(run, answer, title, entries):
+    """It may be the start itself: that is said of the first."""
+    result, action = run(in_one_go, [answer])
+    assert result["failed"] and (result["msg"], result["title"]) == ("no", title) and len(action.said) == entries
+
+
 def test_one_module_fails(run):
     result, action = run(two, [READY, dict(failed=True, changed=True, msg="no", failed_units=["sf-api"], diff=[1])])
     assert (result["failed"], result["changed"], result["msg"], result["diff"]) == (True, True, "no", [1])

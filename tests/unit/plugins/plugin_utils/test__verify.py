@@ -7,7 +7,8 @@ from __future__ import annotations
 import pytest
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._verify import release_problem, second_look_problem
 
-NODE = dict(release=dict(version="0.8.1", since=100.0), behind=[], problem="", api_unit="sf-api")
+NODE = dict(release=dict(version="0.8.1", since=100.0), behind=[], problem="", api_unit="sf-api",
+            units={"sf-net": dict(invocation="a", restarts=0)})
 
 
 @pytest.mark.parametrize("changes, words", [
@@ -24,7 +25,7 @@ def test_the_release(changes, words):
 
 def look(ready=True, units=None, count=0, since=100.0):
     readiness = dict(ready=ready, seen={"u": dict(answers="503 from 8 of 8")})
-    return second_look_problem("sf-1", NODE, "0.8.1", readiness, units or dict(units={}),
+    return second_look_problem("sf-1", NODE, "0.8.1", readiness, units or {},
                                dict(count=count, files=["sf-net-1.txt"]), 10, since, "/srv/e", "Go back.")
 
 
@@ -33,9 +34,11 @@ def test_a_second_look():
     assert look(ready=False) == (
         "sf-1: expected 200 from every worker for 10 s after the roll; it was ready, and then was not: 503 from 8 of 8 "
         "at the last look. Look at journalctl -u sf-api -n 50 there. Go back.")
-    assert look(units=dict(failed_units=["sf-net", "sf-q"], msg="expected peace; sf-net is failed")) == (
-        "sf-1: expected peace; sf-net is failed. The node runs 0.8.1. Look at journalctl -u "
-        "sf-net -u sf-q -n 50 there. Go back.")
+    assert look(units={name: dict(active=False, state="failed") for name in ("sf-net", "sf-q")}) == (
+        "sf-1: expected every daemon to stay up for 10 s after the roll; sf-net is failed; sf-q is failed. The node "
+        "runs 0.8.1. Look at journalctl -u sf-net -u sf-q -n 50 there. Go back.")
+    assert look(units={"sf-net": dict(active=True, state="active", invocation="b", restarts=0)}).startswith(
+        "sf-1: expected every daemon to stay up for 10 s after the roll; sf-net is active, but was started again")
 
 
 @pytest.mark.parametrize("since, words", [(100.0, "0.8.1 is active"), (1795233182.0, "2026-11-21 03:53:02 UTC")])

@@ -1,0 +1,70 @@
+# Copyright (c) 2026, the shakenfist.rolling authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This module_util is private to the collection: it may change at any time, use it only from shakenfist.rolling.
+
+from ansible_collections.shakenfist.rolling.plugins.module_utils import _systemd
+from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError
+
+ARGUMENTS = dict(
+    patterns=dict(type="list", elements="str", required=True),
+    exclude=dict(type="list", elements="str", default=[]),
+    arguments=dict(type="list", elements="str", default=[]),
+    stops=dict(type="list", elements="str", default=[]),
+    up_since=dict(type="dict"),
+)
+
+START = ("InactiveExitTimestampMonotonic", "ActiveEnterTimestampMonotonic")
+STOP = ("ActiveExitTimestampMonotonic", "InactiveEnterTimestampMonotonic")
+MORE = ("TimeoutStopUSec", "ExecStart", *START, *STOP)
+
+
+def look(state, arguments=()):
+    """What a roll wants to know of one unit, from what systemd says of it."""
+    enabled = state.get("UnitFileState") in ("enabled", "enabled-runtime")
+    return dict(
+        active=state.get("ActiveState") in ("active", "reloading"),
+        managed=enabled or state.get("ActiveState") not in ("inactive", "deactivating", None),
+        invocation=state.get("InvocationID", ""),
+        pid=int(state.get("MainPID") or 0),
+        restarts=int(state.get("NRestarts") or 0),
+        started=_systemd.started(state),
+        state=_systemd.describe(state),
+        start_seconds=_systemd.lasted(state, *START),
+        stop_seconds=_systemd.lasted(state, *STOP),
+        stop_timeout=_systemd.seconds(state.get("TimeoutStopUSec")),
+        arguments=_systemd.command_arguments(state.get("ExecStart"), arguments),
+    )
+
+
+def fallen(units, runs):
+    """The units that are not active, or no longer in the run that a restart began, and why."""
+    found = {}
+    for name, unit in sorted(units.items()):
+        # What a restart of the units returned, or an earlier look at them.
+        run = runs.get(name) or {}
+        began = run.get("after") or run.get("invocation")
+        if not unit["active"]:
+            found[name] = f"{name} is {unit['state']}"
+        elif began and (unit["invocation"] != began or unit["restarts"] > run.get("restarts", 0)):
+            found[name] = f"{name} is {unit['state']}, but was started again, by systemd {unit['restarts']} times"
+    return found
+
+
+def ask(systemd, patterns, exclude, arguments, stops, up_since):
+    ignored = [_systemd.short(name) for name in exclude]
+    names = [name for name in systemd.installed(patterns) if name not in ignored]
+    units = {name: look(state, arguments) for name, state in systemd.show(names, MORE).items()}
+    for name in map(_systemd.short, stops):
+        if name in units:
+            units[name]["stops"] = systemd.stops(name)
+    failed = {} if up_since is None else fallen(units, up_since)
+    if failed:
+        raise RollingError("expected every daemon to be active and still in the run that the restart began; "
+                           + "; ".join(failed.values()), units=units, failed_units=list(failed))
+    return dict(units=units)
+
+
+def run(module):
+    return ask(_systemd.Systemd(module.run_command), **module.params)

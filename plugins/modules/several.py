@@ -1,0 +1,104 @@
+#!/usr/bin/python
+# Copyright (c) 2026, the shakenfist.rolling authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+DOCUMENTATION = r"""
+module: several
+short_description: Run several modules of this collection in one go
+version_added: 0.2.0
+description:
+  - Runs modules one after the other, up to the first that fails. To start a module costs a node about a quarter of a
+    second, so what asks for several things in a row has them all for the price of one start.
+  - They share the Python interpreter, so M(shakenfist.rolling.grpc_health_info) needs the one of the virtualenv here,
+    too.
+options:
+  calls:
+    description: What to run.
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      module:
+        description: The name of the module, without that of the collection.
+        type: str
+        required: true
+        choices:
+          [config_info, exceptions_info, grpc_health_info, host_info, ready_info, release_info, units, units_info]
+      arguments: {type: dict, default: {}, description: What the module is given.}
+extends_documentation_fragment: shakenfist.rolling.attributes
+attributes:
+  idempotent:
+    support: partial
+    details: As each of the modules is.
+"""
+
+EXAMPLES = r"""
+- name: Look at the releases and the daemons of a node
+  shakenfist.rolling.several:
+    calls:
+      - module: release_info
+        arguments: {path: /srv/shakenfist/venv, releases: /srv/shakenfist/releases, distribution: shakenfist}
+      - module: units_info
+        arguments: {patterns: ["sf-*"]}
+"""
+
+RETURN = r"""
+answers:
+  description: What each module that ran has returned, in that order, and in C(seconds) how long it took. C(failed) is
+    true of one that has failed, which is the last one then.
+  returned: always
+  type: list
+  elements: dict
+"""
+
+import time
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError, as_part
+from ansible_collections.shakenfist.rolling.plugins.module_utils.parts import (
+    config_info,
+    exceptions_info,
+    grpc_health_info,
+    host_info,
+    ready_info,
+    release_info,
+    units,
+    units_info,
+)
+
+PARTS = dict(config_info=config_info, exceptions_info=exceptions_info, grpc_health_info=grpc_health_info,
+             host_info=host_info, ready_info=ready_info, release_info=release_info, units=units, units_info=units_info)
+
+
+def answer_of(module, call):
+    """What the module of one call would return."""
+    began, part = time.monotonic(), PARTS[call["module"]]
+    try:
+        answer = part.run(as_part(module, part, call["arguments"]))
+    except RollingError as exc:
+        answer = dict(exc.details, failed=True, msg=exc.message)
+    return dict(dict(changed=False, failed=False), **answer, seconds=round(time.monotonic() - began, 3))
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec=dict(calls=dict(type="list", elements="dict", required=True, options=dict(
+            module=dict(type="str", required=True, choices=sorted(PARTS)),
+            arguments=dict(type="dict", default={})))),
+        supports_check_mode=True,
+    )
+    answers = []
+    for call in module.params["calls"]:
+        answers.append(answer_of(module, call))
+        if answers[-1]["failed"]:
+            break
+    result = dict(changed=any(answer["changed"] for answer in answers), answers=answers,
+                  diff=[answer["diff"] for answer in answers if "diff" in answer])
+    if answers and answers[-1]["failed"]:
+        module.fail_json(msg=answers[-1]["msg"], **result)
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()
