@@ -116,20 +116,19 @@ class ActionModule(StatesAction):
         given, node = self.given, self.node
         plan = restart_order(units, given.order, node["database_unit"], node["sentinels"], states,
                              alone=not given.sentinels)
-        runs = self.restart_gateway(plan["gateway"]) if plan["gateway"] else {}
-        runs.update(self.call("Restart the daemons that others order after, then the others", "units",
-                              stop=plan["stop"], tiers=plan["others"], timeout=given.restart_timeout)["units"])
-        self.note(runs=runs, stopped=[])
+        asked = [("Restart the daemons that others order after, then the others", "units", dict(
+            stop=plan["stop"], tiers=plan["others"], timeout=given.restart_timeout))]
+        if plan["gateway"]:
+            asked = [*self.gateway_first(plan["gateway"]), *asked]
+        answers = self.several(self.in_venv(node["venv"]) if plan["gateway"] else self.task_vars, *asked)
+        self.note(runs={name: run for answer in answers for name, run in answer.get("units", {}).items()}, stopped=[])
 
-    def restart_gateway(self, tiers):
+    def gateway_first(self, tiers):
         given, gateway = self.given, self.node["gateway"]
         away = dict(server=gateway, servers=self.node["gateways"]) if given.lead_clients_away else None
-        restarted = self.several(
-            self.in_venv(self.node["venv"]),
-            ("Restart the gateway to the database", "units", dict(tiers=tiers, timeout=given.restart_timeout,
-                                                                  lead_away=away)),
-            self.serving("Wait until the gateway is SERVING", [gateway], given.restart_timeout))
-        return dict(restarted[0]["units"])
+        return [("Restart the gateway to the database", "units", dict(tiers=tiers, timeout=given.restart_timeout,
+                                                                      lead_away=away)),
+                self.serving("Wait until the gateway is SERVING", [gateway], given.restart_timeout)]
 
     @staticmethod
     def serving(title, targets, timeout):

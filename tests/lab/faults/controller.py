@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from rows import KILLED, Row, done, draining, process_runs, publish, step
+from rows import KILLED, Row, draining, others_restart, process_runs, publish, step
 
 WINDOW = 'quorum', 'drain'
 
@@ -30,6 +30,6 @@ ROWS = [
            prepare=publish('0.8.1', 'migration_slow')),
     killed('drain', draining('sf-1')),
     killed('activate', step('activate', 'sf-2'), check=passed_over('sf-1'), ci=True),
-    killed('restart', done('grpc_health_info', 'restart', 'sf-1')),
+    killed('restart', others_restart('sf-1')),
     killed('gate', step('gate', 'sf-2'), check=passed_over('sf-1', 'sf-2')),
 ]

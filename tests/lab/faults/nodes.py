@@ -11,8 +11,8 @@ from rows import (
     ROLLED,
     STOPPED,
     Row,
-    done,
     draining,
+    others_restart,
     power_on,
     process_runs,
     publish,
@@ -27,8 +27,7 @@ from rows import (
 UNREACHABLE = '(?i)unreachable|cannot be reached|connection'
 # A node that is lost is waited for, five minutes if nothing else is said.
 IMPATIENT = ('-e', 'roll_reconnect_timeout=10')
-# The gateway to the database is back, the other daemons are next.
-OTHERS = done('grpc_health_info', 'restart', 'sf-2')
+OTHERS = others_restart('sf-2')
 
 
 ROWS = [

@@ -81,10 +81,13 @@ def step(name, node=''):
                   lambda run: run.roll.told(event='begin', step=name, node=node), name)
 
 
-def done(module, name, node):
-    """When a module has ended in a step of a node."""
-    return Moment('%s has ended in step %s of %s' % (module, name, node),
-                  lambda run: run.roll.told(event='task', module=module, step=name, node=node), name)
+def others_restart(node):
+    """While a node of the database tier restarts its other daemons: its gateway is back already."""
+    def condition(run):
+        now = run.lab.unit(node, 'sf-database')
+        before = run.notes.setdefault('the gateway of ' + node, now['InvocationID'])
+        return now['ActiveState'] == 'active' and now['InvocationID'] != before
+    return Moment('sf-database of %s was restarted' % node, condition, 'restart')
 
 
 def seen(words, condition):

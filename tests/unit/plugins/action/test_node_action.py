@@ -168,7 +168,7 @@ def test_a_restart(one):
     away = dict(server="sf-2:1", servers=["sf-1:1", "sf-2:1"])
     assert one.calls[0][1:] == (dict(tiers=[["sf-database"]], timeout=60.0, lead_away=away), "/v/bin/python")
     assert one.calls[1][1:] == (dict(targets=["sf-2:1"], timeout=60.0), "/v/bin/python")
-    assert one.calls[2][1:] == (dict(tiers=[["sf-api", "sf-net"]], stop=[], timeout=60.0), None)
+    assert one.calls[2][1:] == (dict(tiers=[["sf-api", "sf-net"]], stop=[], timeout=60.0), "/v/bin/python")
     assert one.record()["runs"] == RUNS and one.record()["stopped"] == [] and one.steps() == []
 
 
@@ -179,7 +179,7 @@ def test_nobody_is_led_away(one):
 
 def test_a_node_without_a_gateway(one):
     one.go("restarted", units=["sf-net"])
-    assert one.asked() == ["units"]
+    assert one.asked() == ["units"] and one.calls[0][2] is None
 
 
 @pytest.mark.parametrize("module, asked, title", [
@@ -303,7 +303,7 @@ def test_only_the_balancer_is_to_let_it_in(one):
 
 @pytest.mark.parametrize("answer, why", [
     (FAIL, "Restart the gateway to the database: no"),
-    (AnsibleConnectionFailure("no route"), "AnsibleConnectionFailure: no route"), ({}, "KeyError: 'units'")])
+    (AnsibleConnectionFailure("no route"), "AnsibleConnectionFailure: no route"), (KeyError("units"), "KeyError: 'units'")])
 def test_a_way_back_that_fails(one, answer, why):
     one.given["units"] = answer
     result = one.go("restored")
