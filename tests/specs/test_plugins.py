@@ -72,6 +72,14 @@ def test_every_plugin_has_a_unit_test():
         assert plugins - tests == set(), folder
 
 
+def test_every_part_belongs_to_a_module():
+    """So the module's documentation and tests are those of the part."""
+    parts = {path.stem for path in (ROOT / "plugins" / "module_utils" / "parts").glob("*.py")} - {"__init__"}
+    assert parts and parts <= set(PLUGINS["module"])
+    for name in parts:
+        assert f"parts import {name} as part" in (ROOT / "plugins" / "modules" / f"{name}.py").read_text()
+
+
 def test_one_place_opens_urls():
     """It has what each of them needs: credentials go to the address that was given, and to no other."""
     found = [path.name for path in sorted((ROOT / "plugins").rglob("*.py"))

@@ -303,7 +303,8 @@ def test_only_the_balancer_is_to_let_it_in(one):
 
 @pytest.mark.parametrize("answer, why", [
     (FAIL, "Restart the gateway to the database: no"),
-    (AnsibleConnectionFailure("no route"), "AnsibleConnectionFailure: no route"), (KeyError("units"), "KeyError: 'units'")])
+    (AnsibleConnectionFailure("no route"), "AnsibleConnectionFailure: no route"),
+    (KeyError("units"), "KeyError: 'units'")])
 def test_a_way_back_that_fails(one, answer, why):
     one.given["units"] = answer
     result = one.go("restored")
