@@ -8,35 +8,133 @@ import re
 
 from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError
 
-ASSIGNMENT = re.compile(r"^(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)=(.*)$")
-QUOTES = ("'", '"')
+NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
+BLANKS = " \t\n\r"
+ENDS = "\n\r"
 SECRET = re.compile(r"PASSW|SECRET|TOKEN|CREDENTIAL|(?:^|_)KEY(?:_|$)", re.IGNORECASE)
 
 
+class EnvironmentFile:
+    """Reads the text of an EnvironmentFile character by character, with the rules and states of systemd.
+
+    Quotes may begin anywhere after blanks and end anywhere, a backslash at the end of a line continues it, blanks
+    around C(=) and at the end of an unquoted value do not count, and there is no comment behind a value.
+    """
+
+    def __init__(self, text, source):
+        self.source, self.state = source, self.before_key
+        self.variables, self.number, self.begun = {}, 1, 1
+        self.key = self.value = ""
+        # How much of the value stays, whatever blanks follow: what is quoted or escaped.
+        self.kept = 0
+        for sign in text:
+            self.state = self.state(sign) or self.state
+            self.number += sign == "\n"
+        if self.state in (self.single, self.double, self.double_escape):
+            raise self.wrong("has an unbalanced quote")
+        if self.state == self.in_key:
+            self.end_of_key()
+        if self.state in (self.before_value, self.in_value, self.escape):
+            self.push()
+
+    def wrong(self, words):
+        """The error for a line. The line itself is not quoted: it may hold a password."""
+        name = f" ({self.key.strip()})" if self.state != self.in_key else ""
+        return RollingError(f"line {self.begun} of {self.source}{name} {words}: correct that line")
+
+    def push(self):
+        if not NAME.match(self.key.strip()):
+            self.state = self.in_key
+            raise self.wrong('is not of the form KEY="value"')
+        self.variables[self.key.strip()] = self.value[:self.kept] + self.value[self.kept:].rstrip(BLANKS)
+
+    def end_of_key(self):
+        if self.key.strip():
+            raise self.wrong('is not of the form KEY="value"')
+
+    def keep(self, sign):
+        self.value += sign
+        self.kept = len(self.value)
+
+    # Each state takes a sign, and returns the next state where it is another one.
+
+    def before_key(self, sign):
+        if sign in "#;":
+            return self.comment
+        if sign in BLANKS:
+            return None
+        self.key, self.value, self.kept, self.begun = sign, "", 0, self.number
+        return self.in_key
+
+    def comment(self, sign):
+        return self.comment_escape if sign == "\\" else self.before_key if sign in ENDS else None
+
+    def comment_escape(self, dummy):
+        return self.comment
+
+    def in_key(self, sign):
+        if sign in ENDS:
+            self.end_of_key()
+        if sign == "=":
+            return self.before_value
+        self.key += sign
+        return None
+
+    def before_value(self, sign):
+        if sign in ENDS:
+            self.push()
+            return self.before_key
+        quote = {"'": self.single, '"': self.double, "\\": self.escape}.get(sign)
+        if quote or sign in BLANKS:
+            return quote
+        self.value += sign
+        return self.in_value
+
+    def in_value(self, sign):
+        if sign in ENDS:
+            self.push()
+            return self.before_key
+        if sign == "\\":
+            self.kept = len(self.value)
+            return self.escape
+        self.value += sign
+        return None
+
+    def escape(self, sign):
+        if sign not in ENDS:
+            self.keep(sign)
+        return self.in_value
+
+    def single(self, sign):
+        if sign == "'":
+            return self.before_value
+        self.keep(sign)
+        return None
+
+    def double(self, sign):
+        if sign == '"':
+            return self.before_value
+        if sign == "\\":
+            return self.double_escape
+        self.keep(sign)
+        return None
+
+    def double_escape(self, sign):
+        if sign in '"\\`$':
+            self.keep(sign)
+        elif sign != "\n":
+            self.keep("\\" + sign)
+        return self.double
+
+
 def parse_environment_file(text, source="the configuration"):
-    """Parse a systemd EnvironmentFile: C(KEY=value) lines, values may be quoted and may contain C(=).
+    """Parse a systemd EnvironmentFile, to the values that systemd would set.
 
     :returns: the variables as a dict of strings.
-    :raises RollingError: for a line that is neither an assignment, a comment nor empty. The line itself is not
-        quoted: it may hold a password.
+    :raises RollingError: for what systemd passes over or nobody can mean: a line without an assignment, a name that is
+        none, as in C(export A=b), and a quote that does not end.
     """
-    variables = {}
-    for number, line in enumerate(text.splitlines(), start=1):
-        line = line.strip()
-        if not line or line[0] in "#;":
-            continue
-        match = ASSIGNMENT.match(line)
-        if not match:
-            raise RollingError(f"line {number} of {source} is not of the form KEY=\"value\": correct that line")
-        key, value = match.group(1), match.group(2).strip()
-        if value[:1] in QUOTES:
-            if len(value) < 2 or value[-1] != value[0]:
-                raise RollingError(f"line {number} of {source} ({key}) has an unbalanced quote: correct that line")
-            quote, value = value[0], value[1:-1]
-            if quote == '"':
-                value = re.sub(r'\\(["\\$`])', r"\1", value)
-        variables[key] = value
-    return variables
+    return EnvironmentFile(text, source).variables
 
 
 def read_environment_file(path):

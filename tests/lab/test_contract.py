@@ -289,6 +289,26 @@ def test_files_of_a_node(lab, node):
     assert lab.out(node, 'ls -A /srv/shakenfist/exceptions') == ''
 
 
+AS_SYSTEMD_READS = r"""
+import json, subprocess, sys
+found = []
+for text in json.load(sys.stdin):
+    with open('/tmp/contract.env', 'w', newline='') as handle:
+        handle.write(text)
+    out = subprocess.run(['systemd-run', '--quiet', '--wait', '--pipe', '-p', 'EnvironmentFile=/tmp/contract.env',
+                          '/usr/bin/env', '-0'], check=True, stdout=subprocess.PIPE).stdout.decode()
+    found.append({k: v for k, dummy, v in (line.partition('=') for line in out.split(chr(0))) if k in ('A', 'B', 'C')})
+print(json.dumps(found))
+"""
+
+
+def test_an_environment_file_means_what_the_modules_take_it_for(lab):
+    sys.path.append(str(ROOT / 'tests/unit'))
+    lines = {text: means for text, means in importlib.import_module('environment_files').LINES if means is not None}
+    out = lab.ssh('sf-3', 'python3 -c ' + shlex.quote(AS_SYSTEMD_READS), data=json.dumps(list(lines))).stdout
+    assert dict(zip(lines, json.loads(out))) == lines
+
+
 @pytest.mark.parametrize('node', NODES)
 def test_units_of_a_node(lab, node):
     units = lab.show(node, 'sf-*.service')

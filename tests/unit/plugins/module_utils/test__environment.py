@@ -10,30 +10,10 @@ from ansible_collections.shakenfist.rolling.plugins.module_utils._environment im
     parse_environment_file,
     read_environment_file,
 )
+from ansible_collections.shakenfist.rolling.tests.unit.environment_files import LINES
 
 
-@pytest.mark.parametrize("line, expected", [
-    ('A="b"', {"A": "b"}),
-    ("A='b'", {"A": "b"}),
-    ("A=b", {"A": "b"}),
-    ("A=", {"A": ""}),
-    ('A=""', {"A": ""}),
-    ('  A = "b"', None),
-    ('A="b=c=="', {"A": "b=c=="}),
-    ('A="two words"', {"A": "two words"}),
-    ("export A=b", {"A": "b"}),
-    ("# A=b", {}),
-    ("; A=b", {}),
-    ("", {}),
-    (r'A="a \"b\" \\ \$c"', {"A": r'a "b" \ $c'}),
-    (r"A='a \b'", {"A": r"a \b"}),
-    ("A=1\nA=2", {"A": "2"}),
-    ("no assignment", None),
-    ("1A=b", None),
-    ('A="b', None),
-    ("A='b\"", None),
-    ('A="', None),
-])
+@pytest.mark.parametrize("line, expected", LINES)
 def test_lines(line, expected):
     if expected is None:
         with pytest.raises(RollingError, match="line 1 of the configuration .*correct that line"):
@@ -46,6 +26,13 @@ def test_an_error_names_the_line_but_does_not_quote_it():
     with pytest.raises(RollingError) as caught:
         parse_environment_file('A="1"\nPASSWORD="secret\n', "/etc/sf/config")
     assert "line 2 of /etc/sf/config (PASSWORD)" in caught.value.message
+    assert "secret" not in caught.value.message
+
+
+@pytest.mark.parametrize("text", ["my secret", "my secret = x", "A=1\nmy secret\n"])
+def test_what_is_no_assignment_is_not_quoted(text):
+    with pytest.raises(RollingError) as caught:
+        parse_environment_file(text)
     assert "secret" not in caught.value.message
 
 
