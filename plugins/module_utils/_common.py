@@ -74,6 +74,30 @@ def wait_for(look, timeout, interval=0.1):
         time.sleep(min(interval, max(0.0, deadline - time.monotonic())))
 
 
+def make_directory(path, mode=0o755):
+    """Make sure that a directory is there. Each one that is made has the mode that is meant, whatever the umask."""
+    if os.path.isdir(path):
+        return
+    make_directory(os.path.dirname(path) or ".")
+    try:
+        os.mkdir(path)
+    except FileExistsError:
+        if not os.path.isdir(path):
+            raise
+    else:
+        os.chmod(path, mode)
+
+
+def sync_directories(*paths):
+    """Have the names that were made in some directories outlive a loss of power."""
+    for path in dict.fromkeys(map(os.path.realpath, paths)):
+        handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
 @contextmanager
 def flocked(directory, within):
     """Have the lock on a directory alone; gives its handle, None if it was not free within so many seconds."""

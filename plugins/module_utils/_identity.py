@@ -47,6 +47,7 @@ def mark(root, found, name):
     text = json.dumps(dict(name=name, version=found["version"], record=record, contents=contents(found["record"])))
     with open(path + ".new", "w", encoding="utf-8") as handle:
         handle.write(text + "\n")
+    os.chmod(path + ".new", 0o644)
     os.replace(path + ".new", path)
 
 

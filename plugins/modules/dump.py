@@ -85,7 +85,12 @@ import shutil
 import time
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError, conclude, last_lines
+from ansible_collections.shakenfist.rolling.plugins.module_utils._common import (
+    RollingError,
+    conclude,
+    last_lines,
+    make_directory,
+)
 from ansible_collections.shakenfist.rolling.plugins.module_utils._environment import DATABASE_OPTIONS, Database
 
 OTHERWISE = "take a backup yourself and pass -e schema_backup=never"
@@ -303,7 +308,7 @@ def back_up(module):
             then = " and restore it into a scratch schema to check it" if params["scratch"] else ""
             return dict(changed=True, path=path, msg=f"would dump the database {database.name} ({tables} tables, "
                                                      f"{megabytes(size)}) to {path}{then}")
-        os.makedirs(directory, mode=0o700, exist_ok=True)
+        make_directory(directory, 0o700)
         write_dump(client, path)
         size = os.path.getsize(path)
         verified = "complete; not restored to check it"

@@ -106,7 +106,14 @@ from contextlib import contextmanager
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.shakenfist.rolling.plugins.module_utils import _release
-from ansible_collections.shakenfist.rolling.plugins.module_utils._common import FULL, RollingError, free_space, size
+from ansible_collections.shakenfist.rolling.plugins.module_utils._common import (
+    FULL,
+    RollingError,
+    free_space,
+    make_directory,
+    size,
+    sync_directories,
+)
 from ansible_collections.shakenfist.rolling.plugins.module_utils._identity import MARKER, as_marked, mark, rewritten
 from ansible_collections.shakenfist.rolling.plugins.module_utils._wheels import digests_in_folder
 
@@ -128,6 +135,17 @@ def exchange(one, other):
     if code in (errno.EINVAL, errno.ENOSYS):
         return False
     raise OSError(code, os.strerror(code), one)
+
+
+def write_out(path):
+    """Have the file system of a path write to the disk whatever it has only in memory."""
+    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        if ctypes.CDLL(None, use_errno=True).syncfs(handle):
+            code = ctypes.get_errno()
+            raise OSError(code, os.strerror(code), path)
+    finally:
+        os.close(handle)
 
 
 def link(target, path, time=None):
@@ -297,6 +315,7 @@ def activate(module, target):
             link(target, path)
     # The link's own time says since when the release is active. It must not be before the swap.
     os.utime(path, follow_symlinks=False)
+    sync_directories(os.path.dirname(path), os.path.dirname(target))
     return result
 
 
@@ -461,7 +480,7 @@ def stage(module, target):
                           before_header=f"active: {release}")
     if module.check_mode:
         return result
-    os.makedirs(params["releases"], mode=0o755, exist_ok=True)
+    make_directory(params["releases"])
     check_file_system(params["path"], params["releases"])
     clone = os.path.join(params["releases"], f".{params['name']}.partial")
     with _release.exclusively(params["releases"]) as handle:
@@ -478,7 +497,10 @@ def stage(module, target):
             # With the lock's handle: should this process be killed, its pip still holds the lock while it goes on.
             result["packages"] = build(module, clone, pass_fds=[handle])
             make_way(params, target)
+            # What is activated may have to start after a loss of power.
+            write_out(clone)
             os.rename(clone, target)
+            sync_directories(params["releases"])
         finally:
             shutil.rmtree(clone, ignore_errors=True)
     return result

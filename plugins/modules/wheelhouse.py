@@ -72,7 +72,7 @@ import tempfile
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.shakenfist.rolling.plugins.module_utils import _release, _wheels
-from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError
+from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError, make_directory
 
 
 def check(digests, lock, where):
@@ -131,7 +131,7 @@ def unpack(module):
     found = _wheels.digests_in_tar(params["src"])
     check(found, lock, params["src"])
     if not module.check_mode:
-        os.makedirs(dest, mode=0o755, exist_ok=True)
+        make_directory(dest)
         _wheels.unpack_tar(params["src"], [name for name in found if present.get(name) != found[name]], dest)
     return dict(changed=True, files=sorted(found))
 

@@ -18,7 +18,9 @@ from ansible_collections.shakenfist.rolling.plugins.module_utils._common import 
     explain_os_error,
     flocked,
     last_lines,
+    make_directory,
     size,
+    sync_directories,
     wait_for,
 )
 
@@ -118,3 +120,37 @@ def test_a_part_has_arguments_of_its_own():
 def test_arguments_that_a_part_refuses(given, words):
     with pytest.raises(RollingError, match=words):
         as_part(SimpleNamespace(params={}), PART, given)
+
+
+@pytest.mark.parametrize("mask", [0o022, 0o077])
+def test_a_directory_has_the_mode_that_is_meant(tmp_path, mask):
+    before = os.umask(mask)
+    try:
+        make_directory(str(tmp_path / "a" / "b"), 0o700)
+        make_directory(str(tmp_path / "a" / "c"))
+        make_directory(str(tmp_path))
+    finally:
+        os.umask(before)
+    modes = {name: (tmp_path / name).stat().st_mode & 0o777 for name in ("a", "a/b", "a/c")}
+    assert modes == {"a": 0o755, "a/b": 0o700, "a/c": 0o755}
+
+
+def test_a_directory_that_another_one_makes(tmp_path, monkeypatch):
+    there = iter([False, True, True])
+    monkeypatch.setattr(os.path, "isdir", lambda path: next(there))
+    monkeypatch.setattr(os, "mkdir", lambda path: throw(FileExistsError()))
+    make_directory(str(tmp_path / "a"))
+
+
+def test_a_file_in_the_way_of_a_directory(tmp_path):
+    (tmp_path / "a").write_text("")
+    with pytest.raises(FileExistsError):
+        make_directory(str(tmp_path / "a"))
+
+
+def test_the_names_in_a_directory_are_written(tmp_path, monkeypatch):
+    (tmp_path / "link").symlink_to(tmp_path)
+    synced = []
+    monkeypatch.setattr(os, "fsync", lambda handle: synced.append(os.readlink(f"/proc/self/fd/{handle}")))
+    sync_directories(str(tmp_path), str(tmp_path / "link"))
+    assert synced == [str(tmp_path)]

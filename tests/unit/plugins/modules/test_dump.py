@@ -333,9 +333,9 @@ def test_a_directory_that_is_a_file(node):
 
 
 def test_a_directory_that_cannot_be_made(node, monkeypatch):
-    def refuse(path, **dummy):
+    def refuse(path, dummy):
         raise PermissionError(13, "Permission denied", path)
-    monkeypatch.setattr(dump.os, "makedirs", refuse)
+    monkeypatch.setattr(dump, "make_directory", refuse)
     result = node.run()
     assert result["failed"]
     assert result["msg"] == f"cannot write the dump: {node.directory}: Permission denied"

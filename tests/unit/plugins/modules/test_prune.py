@@ -4,10 +4,22 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
+import subprocess
+import time
 
 import pytest
+from ansible.module_utils import basic
 from ansible_collections.shakenfist.rolling.plugins.modules import prune
+
+DIGEST = "-00000000"
+
+
+def short(text):
+    """Names of releases without their digests, which only make them ours."""
+    return text.replace(DIGEST, "")
 
 
 @pytest.fixture
@@ -16,25 +28,33 @@ def releases(tmp_path, monkeypatch):
     folder = tmp_path / "releases"
     folder.mkdir()
     for name in "abcde":
-        (folder / name / "bin").mkdir(parents=True)
-        (folder / name / "bin" / "python").write_text("")
+        (folder / (name + DIGEST) / "bin").mkdir(parents=True)
+        (folder / (name + DIGEST) / "bin" / "python").write_text("")
     (folder / "a file").write_text("")
-    monkeypatch.setattr(prune, "named_at", lambda path: ord(os.path.basename(path)))
+    monkeypatch.setattr(prune, "named_at", lambda path: ord(os.path.basename(path)[0]))
     return folder
 
 
 @pytest.fixture
-def run(run_module, releases, tmp_path):
+def again(run_module, releases, tmp_path):
+    def run(**options):
+        return json.loads(short(json.dumps(run_module(prune, path=str(tmp_path / "venv"), releases=str(releases),
+                                                      **options))))
+    return run
+
+
+@pytest.fixture
+def run(again, releases, tmp_path):
     def run(active="e", previous=None, **options):
-        (tmp_path / "venv").symlink_to(releases / active)
+        (tmp_path / "venv").symlink_to(releases / (active + DIGEST))
         if previous:
-            (releases / ".previous").symlink_to(releases / previous)
-        return run_module(prune, path=str(tmp_path / "venv"), releases=str(releases), **options)
+            (releases / ".previous").symlink_to(releases / (previous + DIGEST))
+        return again(**options)
     return run
 
 
 def left(releases):
-    return "".join(sorted(path.name for path in releases.iterdir() if path.is_dir() and not path.is_symlink()))
+    return "".join(sorted(short(path.name) for path in releases.iterdir() if path.is_dir() and not path.is_symlink()))
 
 
 @pytest.mark.parametrize("options, kept", [
@@ -66,9 +86,9 @@ def test_check_mode(run, releases):
     assert run(check=True)["removed"] == ["a", "b", "c"] and left(releases) == "abcde"
 
 
-def test_again(run, run_module, releases, tmp_path):
+def test_again(run, again):
     run()
-    result = run_module(prune, path=str(tmp_path / "venv"), releases=str(releases))
+    result = again()
     assert not result["changed"] and result["removed"] == []
 
 
@@ -83,9 +103,9 @@ def test_no_releases(run_module, tmp_path):
     assert not result["failed"] and not result["changed"] and result["kept"] == []
 
 
-def test_a_plain_virtualenv(run_module, releases, tmp_path):
+def test_a_plain_virtualenv(again, releases, tmp_path):
     (tmp_path / "venv").mkdir()
-    assert run_module(prune, path=str(tmp_path / "venv"), releases=str(releases))["kept"] == ["d", "e"]
+    assert again()["kept"] == ["d", "e"]
 
 
 def test_it_cannot_be_removed(run, monkeypatch):
@@ -95,7 +115,7 @@ def test_it_cannot_be_removed(run, monkeypatch):
     assert "Read-only file system" in run()["msg"]
 
 
-def test_an_interruption_leaves_no_half_release(run, run_module, releases, tmp_path, monkeypatch):
+def test_an_interruption_leaves_no_half_release(run, again, releases, monkeypatch):
     def stop(*dummy, **more):
         raise OSError("stopped")
 
@@ -108,18 +128,54 @@ def test_an_interruption_leaves_no_half_release(run, run_module, releases, tmp_p
             if not ignore_errors:
                 raise OSError("stopped")
         patch.setattr(prune.shutil, "rmtree", stop)
-        arguments = dict(path=str(tmp_path / "venv"), releases=str(releases), keep=4)
-        assert run_module(prune, **arguments)["failed"]
-    assert sorted(path.name for path in releases.iterdir() if path.is_dir()) == [".a.partial", *"bcde"]
-    assert run_module(prune, **arguments)["removed"] == [".a.partial"]
+        assert again(keep=4)["failed"]
+    assert sorted(short(path.name) for path in releases.iterdir() if path.is_dir()) == [".a.partial", *"bcde"]
+    assert again(keep=4)["removed"] == [".a.partial"]
     assert left(releases) == "bcde"
 
 
 def test_what_is_no_release_is_left_alone(run, releases):
-    (releases / "backups").mkdir()
+    (releases / "backups-0a1b2c3d").mkdir()
+    (releases / "theirs" / "bin").mkdir(parents=True)
+    (releases / "theirs" / "bin" / "python").write_text("")
     assert run(keep=1)["removed"] == ["a", "b", "c", "d"]
-    assert left(releases) == "backupse"
+    assert left(releases) == "backups-0a1b2c3detheirs"
 
+
+@pytest.mark.parametrize("check", [False, True])
+def test_what_a_process_runs_from_is_kept(run, releases, monkeypatch, check):
+    warned = []
+    monkeypatch.setattr(basic.AnsibleModule, "warn", lambda dummy, text: warned.append(text))
+    monkeypatch.setattr(prune, "processes", lambda: [
+        ("sf-net (4711)", f"{releases}/b{DIGEST}/lib/x.so\n"), ("sf-api (2)", f"{releases}/e{DIGEST}/bin/python\n"),
+        ("sh (3)", f"{releases}/a{DIGEST}\0{releases}/a{DIGEST}.old/x\n")])
+    result = run(check=check)
+    assert result["kept"] == ["b", "d", "e"] and result["removed"] == ["a", "c"]
+    assert result["held"] == dict(b=["sf-net (4711)"])
+    assert list(map(short, warned)) == [f"b in {releases} is kept: sf-net (4711) still runs from it. Restart that, the "
+                                        "next run removes it"]
+    assert left(releases) == ("abcde" if check else "bde")
+
+
+def test_the_processes(tmp_path):
+    """Of a real one: what runs from the directory is found by its command line, or by what it has mapped."""
+    program = tmp_path / "0.8.0-00000000" / "bin" / "sleep"
+    program.parent.mkdir(parents=True)
+    shutil.copy(shutil.which("sleep"), program)
+    with subprocess.Popen(["renamed", "60"], executable=program) as process:
+        try:
+            limit = time.monotonic() + 10
+            while not (found := prune.holders({"old": str(program.parents[1])})) and time.monotonic() < limit:
+                time.sleep(0.01)
+        finally:
+            process.kill()
+    assert found == {"old": [f"sleep ({process.pid})"]}
+    assert prune.holders({}) == {}
+
+
+def test_a_process_that_has_ended(monkeypatch):
+    monkeypatch.setattr(prune.glob, "glob", lambda pattern: ["/proc/0"])
+    assert list(prune.processes()) == []
 
 def test_keep_nothing(run):
     assert "keep must be 1 or more" in run(keep=0)["msg"]

@@ -4,11 +4,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import errno
 import fcntl
 import json
 import os
+from types import SimpleNamespace
 
 import pytest
 from ansible_collections.shakenfist.rolling.plugins.module_utils import _release
@@ -194,10 +196,10 @@ def test_a_full_disk(run, venv, tmp_path, monkeypatch, state, where, free):
 def test_a_disk_that_is_full_for_the_module_itself(run, venv, releases, monkeypatch):
     venv("venv")
 
-    def makedirs(*dummy, **kwargs):
+    def mkdir(*dummy, **kwargs):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(release.os, "makedirs", makedirs)
+    monkeypatch.setattr(release.os, "mkdir", mkdir)
     result = run("staged")
     assert ": the disk is full: " in result["msg"] and result["msg"].endswith("([Errno 28] No space left on device)")
 
@@ -395,6 +397,37 @@ def test_in_place_fails(run, venv, tmp_path, facts, message):
     result = run("in_place")
     assert result["failed"] and message in result["msg"]
     assert result["msg"].startswith(f"cannot upgrade {tmp_path}/venv: ")
+
+
+# ---- what a loss of power leaves
+
+def test_what_is_staged_is_on_the_disk_before_it_has_its_name(run, venv, releases, monkeypatch):
+    venv("venv", offers=OFFERS, becomes="0.8.1")
+    done = []
+
+    def note(*paths):
+        done.append((paths, (releases / NAME).exists()))
+    monkeypatch.setattr(release, "write_out", note)
+    monkeypatch.setattr(release, "sync_directories", note)
+    assert run("staged")["changed"]
+    assert done == [((str(releases / f".{NAME}.partial"),), False), ((str(releases),), True)]
+
+
+def test_the_links_of_an_activation_are_on_the_disk(run, venv, staged, releases, tmp_path, monkeypatch):
+    (tmp_path / "venv").symlink_to(venv("releases/0.8.0-cc"))
+    done = []
+    monkeypatch.setattr(release, "sync_directories", lambda *paths: done.append(
+        (paths, os.readlink(tmp_path / "venv"), os.path.lexists(releases / ".previous"))))
+    assert run("active")["changed"] and not run("active")["changed"]
+    assert done == [((str(tmp_path), str(releases)), str(staged), True)]
+
+
+@pytest.mark.parametrize("code, error", [(0, None), (-1, OSError)])
+def test_writing_out(tmp_path, monkeypatch, code, error):
+    release.write_out(str(tmp_path))
+    monkeypatch.setattr(release.ctypes, "CDLL", lambda *dummy, **more: SimpleNamespace(syncfs=lambda handle: code))
+    with pytest.raises(error) if error else contextlib.nullcontext():
+        release.write_out(str(tmp_path))
 
 
 # ---- activating
