@@ -90,7 +90,7 @@ class ActionModule(ControllerAction):
                 self.name, arguments["node"], self.cause, left, again, self.node.restored,
                 self.node.failure.get("way", ""), batch.followers, self.suspects(), self.node.balancers,
                 arguments["hooks"], "balancer" in self.node.failure, self.node.failure.get("hook", ""),
-                bool(self.node.schema.get("moved")), self.restore())
+                bool(self.node.schema.get("moved")), self.restore(), batch.caution)
             text, state = told.text(), told.state()
         return dict(self.noted(failure=dict(text=text, state=state, serves=bool(left.get("ready")))), message=text)
 

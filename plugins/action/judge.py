@@ -133,7 +133,8 @@ class ActionModule(ControllerAction):
         api = arguments["api"] if "known" in arguments["api"] else NOBODY_ASKS
         nodes = {name: dict(seen, gateway=next(iter(seen["gateways"].values()), ""))
                  for name, seen in sight.seen.items()}
-        verdict = judge_status(nodes, arguments["options"].get("database") or (), api)
+        database = arguments["options"].get("database") or ()
+        verdict = judge_status(nodes, database, api)
         lock = arguments["lock"] if "words" in arguments["lock"] else {}
-        return dict(report=lines_of(verdict, api, lock=lock, limited=bool(sight.addresses)),
+        return dict(report=lines_of(verdict, api, lock=lock, limited=bool(sight.addresses), database=database),
                     ill=[name for name, node in verdict.items() if node["ill"]])

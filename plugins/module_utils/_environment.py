@@ -31,26 +31,21 @@ class EnvironmentFile:
             self.state = self.state(sign) or self.state
             self.number += sign == "\n"
         if self.state in (self.single, self.double, self.double_escape):
-            raise self.wrong("has an unbalanced quote")
+            raise RollingError(f"line {self.begun} of {source} ({self.key.strip()}) has an unbalanced quote: correct "
+                               "that line")
         if self.state == self.in_key:
-            self.end_of_key()
+            raise self.no_assignment()
         if self.state in (self.before_value, self.in_value, self.escape):
             self.push()
 
-    def wrong(self, words):
+    def no_assignment(self):
         """The error for a line. The line itself is not quoted: it may hold a password."""
-        name = f" ({self.key.strip()})" if self.state != self.in_key else ""
-        return RollingError(f"line {self.begun} of {self.source}{name} {words}: correct that line")
+        return RollingError(f'line {self.begun} of {self.source} is not of the form KEY="value": correct that line')
 
     def push(self):
         if not NAME.match(self.key.strip()):
-            self.state = self.in_key
-            raise self.wrong('is not of the form KEY="value"')
+            raise self.no_assignment()
         self.variables[self.key.strip()] = self.value[:self.kept] + self.value[self.kept:].rstrip(BLANKS)
-
-    def end_of_key(self):
-        if self.key.strip():
-            raise self.wrong('is not of the form KEY="value"')
 
     def keep(self, sign):
         self.value += sign
@@ -74,7 +69,7 @@ class EnvironmentFile:
 
     def in_key(self, sign):
         if sign in ENDS:
-            self.end_of_key()
+            raise self.no_assignment()
         if sign == "=":
             return self.before_value
         self.key += sign

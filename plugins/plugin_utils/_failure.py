@@ -17,7 +17,7 @@ OPTIONS = "run the command again, with the options that you gave it"
 ADVICE = {
     "begin": f"No node was touched.\nNext: fix that, then {OPTIONS}.",
     "plan": "Nothing in service was changed, and the schema was not touched.\nNext: fix that, then run this again.",
-    "check": f"Next: fix that, then {OPTIONS}.",
+    "check": f"Nothing was touched.\nNext: fix that, then {OPTIONS}.",
     "stage": ("Nothing in service was changed, and the schema was not touched.\n"
               f"Next: fix that, then {OPTIONS} and this release:\n{{command}}"),
     "schema": ("No daemon was restarted, every node serves as before. If a migration has begun, the schema may be "
@@ -205,6 +205,7 @@ class Told:
     :param shut: whether a balancer could not be told to send requests again.
     :param hook: why the last hook has failed, if it did.
     :param moved: whether the schema was migrated; C(restore) is the command that restores the backup.
+    :param caution: what is to be known until the database tier is rolled.
     """
 
     name: str
@@ -222,6 +223,7 @@ class Told:
     hook: str = ""
     moved: bool = False
     restore: str = ""
+    caution: str = ""
 
     def state(self):
         return state_of(self.name, self.node["ready_url"], self.left, self.restored)
@@ -232,7 +234,7 @@ class Told:
         other = (" If the release itself is broken, roll to a fixed one instead." if self.way == "back" else "")
         why = f"{self.name}: {self.cause.step}: {self.cause.words}"
         return explained("\n".join([
-            why, self.state(),
+            why, self.state(), *([self.caution] if self.caution else []),
             *still_out(self.balancers if self.shut or not ready else {}, self.hooks, self.hook),
             f"Not touched: {', '.join(self.followers) or 'no node is left'}.",
             f"Next: {where_to_look(self.name, self.node, self.cause, self.suspects)}, and fix the cause.{choice}",

@@ -82,7 +82,7 @@ def refusal(kind, name, node, version, seen, backups):
 
     :arg backups: the commands that restore the backups of the nodes of the tier.
     """
-    begin = f"Nothing was touched. {name} is in the database tier, and the schema is not the one that {version} wants"
+    begin = f"{name} is in the database tier, and the schema is not the one that {version} wants"
     unit = node["database_unit"]
     if kind in SAME:
         # What the build says counts more than what was recorded of it.

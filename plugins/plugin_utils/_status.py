@@ -113,6 +113,20 @@ def _strangers(verdict, api):
             for node in api.get("nodes") or [] if node["state"] != "deleted" and node["name"] not in ours]
 
 
+def _tier(verdict, database):
+    """A database tier that an upgrade has not come to the end of."""
+    on = {}
+    for name in database:
+        if verdict.get(name, {}).get("release"):
+            on.setdefault(verdict[name]["release"], []).append(name)
+    if len(on) < 2:
+        return []
+    releases = "; ".join(f"{release} on {listed(on[release])}" for release in sorted(on))
+    return [f"the database tier is on more than one release ({releases}). "
+            "If the schema was migrated, no sf-database of the older one starts again: restart none of them, and "
+            "finish the upgrade"]
+
+
 def _lock(lock):
     if not lock:
         return "not known, the node that has it was not seen"
@@ -123,13 +137,15 @@ def _lock(lock):
     return lock["words"]
 
 
-def lines_of(verdict, api=None, lock=None, limited=False):
+def lines_of(verdict, api=None, lock=None, limited=False, database=()):
     """The state of the cluster as lines: a table, what is amiss, and who rolls."""
     api = api or {}
     lines = [_summary(verdict), *table([HEAD, *(_row(name, node) for name, node in verdict.items())], 0)]
     for name, node in verdict.items():
         for words in node["problems"] + node["notes"]:
             lines += wrap(f"{name}: {words}")
+    for words in _tier(verdict, database):
+        lines += wrap(words)
     if not api.get("known"):
         lines += wrap(f"leader: not known, {api.get('problem') or 'no node could ask the API'}")
     elif not limited:

@@ -8,11 +8,16 @@
 from __future__ import annotations
 
 import pathlib
+import sys
 
 import pytest
 import yaml
 
 ROOT = pathlib.Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT / ".ansible/collections"))
+
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._failure import advice  # noqa: E402
+
 # Modules of Ansible's that connect to nobody.
 LOCAL = {"add_host", "assert", "debug", "fail", "import_playbook", "import_role", "import_tasks", "include_role",
          "include_tasks", "meta", "set_fact"}
@@ -52,6 +57,18 @@ def test_no_play_goes_on_with_fewer_nodes(name, play):
     """Of a play on one node nobody is left; where there are several, a task says who was lost."""
     imported = [task.get("ansible.builtin.import_tasks", "") for task in tasks_of(play.get("tasks"))]
     assert "rolling_first" in play["hosts"] or play.get("roles") or any("nobody_lost" in path for path in imported)
+
+
+@pytest.mark.parametrize("name, play", PLAYS, ids=[f"{name}: {play['name']}" for name, play in PLAYS])
+def test_a_play_that_ends_a_run_says_what_comes_next(name, play):
+    """By its phase: it is not left to who imports it, for one of them forgets."""
+    if "tasks_from: fail" not in yaml.safe_dump(play):
+        return
+    phases = [play.get("vars", {}).get("run_phase")]
+    if name == "last.yml":  # the end of each kind of run
+        phases = [each["vars"]["run_phase"] for path in sorted((ROOT / "playbooks").glob("*.yml"))
+                  for each in read(path) if "shared/last.yml" in str(each.get("ansible.builtin.import_playbook"))]
+    assert phases and all(advice("upgrade", phase, "") for phase in phases)
 
 
 def test_every_play_that_ends_a_run_waits_for_nodes():

@@ -103,7 +103,7 @@ def test_the_command():
     ("rollback", "verify", "All nodes were rolled before this.", "this release:\nCMD"),
     ("restart", "verify", "All nodes were restarted before this.", "This only looks again:\nCMD"),
     ("reconfigure", "verify", "The command was run for all nodes", "options that you gave it."),
-    ("restart", "check", "Next: fix that", "that you gave it."),
+    ("restart", "check", "Nothing was touched.\nNext: fix that", "that you gave it."),
     ("restart", "", "", ""),
 ])
 def test_advice(kind, step, begins, ends):
@@ -160,6 +160,10 @@ def test_the_whole_message():
         "Then run the command again, with the options that you gave it and this release:\nCMD\n"
         "It passes over finished nodes and continues with this one."
         " If the release itself is broken, roll to a fixed one instead.")
+
+
+def test_a_tier_half_way_is_in_every_message():
+    assert "every worker is ready.\nHurry.\nNot touched: sf-3.\n" in told(followers=["sf-3"], caution="Hurry.")
 
 
 SAID = "the backup is restored with "

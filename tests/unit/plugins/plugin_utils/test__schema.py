@@ -85,7 +85,7 @@ def test_the_summary():
     assert summary_of(found, STAGED) == dict(tables=OLD, wanted=NEW, expected=NEW, backup=BACKUP["restore"])
 
 
-BEGIN = "Nothing was touched. sf-1 is in the database tier, and the schema is not the one that 0.8.1 wants"
+BEGIN = "sf-1 is in the database tier, and the schema is not the one that 0.8.1 wants"
 
 
 def refused(kind, tables, wanted=None, expected=None, backups=()):

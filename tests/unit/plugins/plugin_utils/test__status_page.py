@@ -41,6 +41,17 @@ def test_a_cluster():
     assert yaml.safe_dump(lines[:5], width=1000) == "".join(f"- {line}\n" for line in lines[:5])
 
 
+@pytest.mark.parametrize("releases, words", [
+    (("0.8.1", "0.8.0", "0.8.0"), "the database tier is on more than one release (0.8.0 on sf-2; 0.8.1 on sf-1). If"),
+    (("0.8.1", "0.8.1", "0.8.0"), ""),
+    (("0.8.1", None, "0.8.0"), ""),
+])
+def test_a_tier_that_is_half_way(releases, words):
+    verdict = {f"sf-{count}": node(f"sf-{count}", release=release) for count, release in enumerate(releases, 1)}
+    text = " ".join(line.strip() for line in lines_of(verdict, API, FREE, database=["sf-1", "sf-2", "sf-9"]))
+    assert words in text and ("database tier" in text) == bool(words)
+
+
 def test_the_leader_may_be_out_of_reach():
     lines = lines_of({"sf-3": dict(ABSENT, leader=True)}, API, FREE)
     assert lines[0] == "0 of 1 nodes serve; not known on 1" and lines[2].endswith("leader, unreachable")
