@@ -10,7 +10,10 @@
 
 import time
 
+from ansible import constants as C
+from ansible import context
 from ansible.errors import AnsibleError
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._ansible import obstacles
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._controller import ControllerAction
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import (
     NODE_FACT,
@@ -50,6 +53,9 @@ class ActionModule(ControllerAction):
 
     def begun(self, arguments, task_vars):
         kind = arguments["kind"]
+        found = obstacles(C.config.get_config_value("TASK_TIMEOUT"), str(C.DEFAULT_STRATEGY), context.CLIARGS)
+        if found:
+            raise AnsibleError(f"Nothing was touched. {'; '.join(found)}")
         settings = {name: self._templar.template(task_vars[name])
                     for name in ("rolling_group", "rolling_database_groups") if name in task_vars}
         nodes, database = inventory_of(kind, task_vars["groups"], **settings)
