@@ -158,12 +158,10 @@ def event(**fields):
 
 
 DRAIN = event(event='begin', node='sf-1', step='drain') + event(event='begin', node='sf-2', step='drain')
-UNITS = event(event='task', node='sf-2', step='restart', module='units', result='changed')
 
 
 @pytest.mark.parametrize('script, moment', [
-    (DRAIN, words.step('drain', 'sf-2')), (event(event='begin', step='stage'), words.step('stage')),
-    (UNITS, words.done('units', 'restart', 'sf-2'))])
+    (DRAIN, words.step('drain', 'sf-2')), (event(event='begin', step='stage'), words.step('stage'))])
 def test_a_moment_comes(make, script, moment):
     run = make('echo "PLAY [Roll]"\n%sexec sleep 20' % script, moment=moment, inject=lambda run: run.roll.kill(),
                outcome=words.KILLED)
@@ -171,6 +169,14 @@ def test_a_moment_comes(make, script, moment):
     assert run.result.became == words.KILLED
     assert run.result.problems == []
     assert run.fault[0]
+
+
+def test_the_moment_in_which_the_other_daemons_restart():
+    states = [('active', 'a'), ('inactive', 'a'), ('activating', 'b'), ('active', 'b')]
+    given = [dict(ActiveState=state, InvocationID=run) for state, run in states]
+    run = types.SimpleNamespace(notes={}, lab=types.SimpleNamespace(unit=lambda *dummy: given.pop(0)))
+    moment = words.others_restart('sf-2')
+    assert [moment.condition(run) for dummy in states] == [False, False, False, True]
 
 
 def test_when_a_step_was_reached(make):
