@@ -124,8 +124,12 @@ class ActionModule(PersistentAction):
 
     def for_the_node(self, answer, task_vars):
         """The answer, with what the record of the node, or its failure, is to have of it."""
+        place = self.place(task_vars)
         if answer.get("lost"):
-            answer["away"] = self.place(task_vars)
+            answer["away"] = place
+        elif answer.get("failed") and not answer.get("stopped") and place != task_vars["inventory_hostname"]:
+            # Else it would be taken for a fault of the node whose turn it is.
+            answer.update(away=place, msg=f"on {place}: {answer['msg']}")
         if answer.get("paused"):
             record = node_of(task_vars["hostvars"], task_vars["inventory_hostname"])
             answer["ansible_facts"] = {NODE_FACT: changed(record, pauses=[*record.pauses, answer["paused"]])}

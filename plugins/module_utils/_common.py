@@ -7,6 +7,7 @@
 import copy
 import errno
 import fcntl
+import hashlib
 import os
 import shutil
 import time
@@ -15,6 +16,8 @@ from contextlib import contextmanager
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 FULL = "No space left on device"
+# Of root alone, and gone with a reboot, as those are who hold a lock.
+TURNS = "/run/shakenfist-rolling"
 
 
 class RollingError(Exception):
@@ -98,10 +101,17 @@ def sync_directories(*paths):
             os.close(handle)
 
 
+def turn_of(directory):
+    """The file whose lock stands for a directory. That of the directory itself could be held by whoever may read it."""
+    path = os.path.realpath(directory)
+    return os.path.join(TURNS, f"{os.path.basename(path)}-{hashlib.sha256(os.fsencode(path)).hexdigest()[:16]}")
+
+
 @contextmanager
 def flocked(directory, within):
-    """Have the lock on a directory alone; gives its handle, None if it was not free within so many seconds."""
-    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    """Have a directory alone; gives the handle of the lock, None if it was not free within so many seconds."""
+    make_directory(TURNS, 0o700)
+    handle = os.open(turn_of(directory), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
 
     def take():
         try:

@@ -18,6 +18,7 @@ from ansible_collections.shakenfist.rolling.plugins.module_utils._common import 
     disk_full,
     flocked,
     last_lines,
+    turn_of,
 )
 from ansible_collections.shakenfist.rolling.plugins.module_utils._environment import read_environment_file
 from ansible_collections.shakenfist.rolling.plugins.module_utils._version import version_key
@@ -150,7 +151,7 @@ def exclusively(directory):
     with flocked(directory, TURN_WITHIN) as handle:
         if handle is None:
             raise RollingError(f"another one has been staging or pruning in {directory} for {TURN_WITHIN} s: see which "
-                               f"process it is with fuser -v {directory}, end it, and start again")
+                               f"process it is with fuser -v {turn_of(directory)}, end it, and start again")
         yield handle
 
 

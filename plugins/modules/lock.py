@@ -107,7 +107,6 @@ msg:
   sample: "Asked alice@admin, pid 4711, run 1a2b3c4d (renewed 8 s ago, doing: rolling sf-2) to go on."
 """
 
-import fcntl
 import json
 import os
 import time
@@ -115,10 +114,12 @@ from contextlib import contextmanager, suppress
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.shakenfist.rolling.plugins.module_utils import _lock
-from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError, conclude
+from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError, conclude, flocked, turn_of
 
 # What the lock says of a run that waits, before what it will do then.
 PAUSED = "paused, next: "
+# For how many seconds others may read and write the lock before us; each of them takes milliseconds.
+TURN_WITHIN = 30
 
 
 @contextmanager
@@ -126,21 +127,23 @@ def alone(path):
     """Nobody else reads or writes the lock meanwhile."""
     directory = os.path.dirname(path)
     try:
-        handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+        os.scandir(directory).close()
     except OSError as exc:
         raise RollingError(f"cannot keep the lock in {directory}: {exc.strerror}. Does the node have Shaken Fist? Name "
                            "another file with -e lock_path=...") from exc
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+    with flocked(directory, TURN_WITHIN) as handle:
+        if handle is None:
+            raise RollingError(f"another process has kept others from the lock {path} for {TURN_WITHIN} s: see which "
+                               f"one it is with fuser -v {turn_of(directory)}")
         yield
-    finally:
-        os.close(handle)
 
 
 def write(path, lock):
-    part = f"{path}.{os.getpid()}"
+    part = f"{path}.new"
     try:
-        with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as handle:
+        with suppress(FileNotFoundError):
+            os.unlink(part)  # of one that was killed
+        with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as handle:
             json.dump(lock, handle, indent=2)
             handle.flush()
             os.fsync(handle.fileno())

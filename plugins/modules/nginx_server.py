@@ -88,6 +88,7 @@ from ansible_collections.shakenfist.rolling.plugins.module_utils._common import 
     RollingError,
     flocked,
     last_lines,
+    turn_of,
     wait_for,
 )
 from ansible_collections.shakenfist.rolling.plugins.module_utils._rotation import OPTIONS
@@ -278,7 +279,7 @@ def alone(path, timeout):
     with flocked(directory, timeout) as handle:
         if handle is None:
             raise RollingError(f"another process has kept the lock on {directory} for {timeout:g} s: see which one it "
-                               f"is with fuser -v {directory}")
+                               f"is with fuser -v {turn_of(directory)}")
         yield
 
 

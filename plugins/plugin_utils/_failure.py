@@ -46,7 +46,8 @@ class Cause:
     :param words: what was expected and what was seen.
     :param units: the units that failed.
     :param not_ready: the readiness URLs that the step has missed.
-    :param lost: whether a host cannot be reached any more, C(away), or the node itself if that is empty.
+    :param lost: whether the host cannot be reached any more where it happened.
+    :param away: that host, if it is not the node itself.
     :param stopped: whether the run was stopped before the node; C(request) is of the operator who has asked for that.
     :param timing: when the module ran that has failed.
     :param at: when it was noted.
@@ -170,6 +171,8 @@ def where_to_look(name, node, cause, suspects):
     if cause.lost:
         away = cause.away or name
         return f"see why {away} cannot be reached (ansible {away} -m ping)"
+    if cause.away:
+        return f"look at {cause.away}, where that happened"
     units = cause.units or [node["api_unit"], node["database_unit"]]
     return f"look at journalctl{''.join(f' -u {unit}' for unit in units)} -n 50 on {' and '.join(suspects)}"
 

@@ -32,6 +32,12 @@ def module_arguments(arguments):
             yield
 
 
+@pytest.fixture(autouse=True)
+def turns(monkeypatch, tmp_path_factory):
+    """The directory of the locks of modules, which is /run's."""
+    monkeypatch.setattr(_common, "TURNS", str(tmp_path_factory.mktemp("turns")))
+
+
 @pytest.fixture
 def run_module(capsys, tmp_path):
     """Run a module as Ansible does and return what it prints: its result, with C(failed) true or false."""

@@ -279,6 +279,17 @@ def test_each_pause_is_noted(action, slept):
     assert result["ansible_facts"]["rolling_node"]["pauses"] == [[1.0, 2.0], result["paused"]]
 
 
+@pytest.mark.parametrize("delegated, words, away", [
+    ({"sf-1": {}}, "on sf-1: cannot write the lock /l: full", "sf-1"),
+    ({"sf-2": {}}, "cannot write the lock /l: full", None),
+    ({}, "cannot write the lock /l: full", None)])
+def test_where_it_failed(action, delegated, words, away):
+    """The node whose turn it is has nothing to do with a full disk of the one that has the lock."""
+    full = dict(failed=True, msg="cannot write the lock /l: full")
+    result, dummy = action([full], dict(ansible_delegated_vars=delegated), state="renewed")
+    assert result["failed"] and (result["msg"], result.get("away")) == (words, away)
+
+
 @pytest.mark.parametrize("delegated, away", [({"sf-1": {}}, "sf-1"), ({}, "sf-2")])
 def test_the_node_with_the_lock_is_lost(action, delegated, away):
     lost = dict(roll_reconnect_timeout=0, ansible_delegated_vars=delegated)

@@ -21,6 +21,7 @@ from ansible_collections.shakenfist.rolling.plugins.module_utils._common import 
     make_directory,
     size,
     sync_directories,
+    turn_of,
     wait_for,
 )
 
@@ -85,7 +86,8 @@ def throw(error):
 
 def test_one_at_a_time(tmp_path, clock):
     with flocked(tmp_path, 1) as handle:
-        assert os.path.samestat(os.fstat(handle), os.stat(tmp_path))
+        assert os.path.samestat(os.fstat(handle), os.stat(turn_of(tmp_path)))
+        assert os.fstat(handle).st_mode & 0o777 == 0o600 and list(tmp_path.iterdir()) == []
         with flocked(tmp_path, 1) as other:
             assert other is None and clock.now == 1001
     with flocked(tmp_path, 0) as handle:

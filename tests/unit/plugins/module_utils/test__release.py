@@ -11,6 +11,7 @@ import subprocess
 from types import SimpleNamespace
 
 import pytest
+from ansible_collections.shakenfist.rolling.plugins.module_utils import _common
 from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError
 from ansible_collections.shakenfist.rolling.plugins.module_utils._release import (
     canonical,
@@ -111,7 +112,7 @@ def test_credentials_of_an_index_are_hidden(url, hidden):
 
 
 def free(directory):
-    handle = os.open(directory, os.O_RDONLY)
+    handle = os.open(_common.turn_of(directory), os.O_RDWR | os.O_CREAT)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -10,7 +10,7 @@ import re
 import time
 
 import pytest
-from ansible_collections.shakenfist.rolling.plugins.module_utils import _lock
+from ansible_collections.shakenfist.rolling.plugins.module_utils import _common, _lock
 from ansible_collections.shakenfist.rolling.plugins.modules import lock
 
 
@@ -282,6 +282,21 @@ def test_a_request_that_cannot_be_read(ask, path, bad):
 def test_the_directory_is_missing(run_module, tmp_path):
     result = run_module(lock, path=str(tmp_path / "none" / "lock"), holder=holder())
     assert result["failed"] and f"cannot keep the lock in {tmp_path}/none" in result["msg"]
+
+
+def test_somebody_does_not_let_go_of_it(ask, path, monkeypatch):
+    monkeypatch.setattr(lock, "TURN_WITHIN", 0.1)
+    with _common.flocked(path.parent, 1):
+        result = ask()
+    assert result["failed"] and f"from the lock {path} for 0.1 s: see which one it is with fuser -v" in result["msg"]
+    assert not path.exists()
+
+
+def test_what_a_killed_one_has_left_or_somebody_has_laid_there(ask, path):
+    precious = path.parent / "precious"
+    precious.write_text("x")
+    (path.parent / f"{path.name}.new").symlink_to(precious)
+    assert not ask()["failed"] and precious.read_text() == "x" and not path.is_symlink()
 
 
 def test_it_cannot_be_written(ask, path, monkeypatch):

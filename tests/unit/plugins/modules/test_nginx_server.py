@@ -11,6 +11,7 @@ import shutil
 import time
 
 import pytest
+from ansible_collections.shakenfist.rolling.plugins.module_utils import _common
 from ansible_collections.shakenfist.rolling.plugins.modules import nginx_server
 
 MARK = "  # out of rotation: shakenfist.rolling"
@@ -270,7 +271,7 @@ def test_it_waits_for_connections(nginx, run, monkeypatch):
 
 
 def test_one_at_a_time(nginx, run, tmp_path):
-    directory = os.open(tmp_path, os.O_RDONLY)
+    directory = os.open(_common.turn_of(tmp_path), os.O_RDWR | os.O_CREAT)
     try:
         fcntl.flock(directory, fcntl.LOCK_EX)
         result = run("drain", reload_timeout=0.1)

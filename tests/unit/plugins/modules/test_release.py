@@ -13,7 +13,7 @@ import os
 from types import SimpleNamespace
 
 import pytest
-from ansible_collections.shakenfist.rolling.plugins.module_utils import _release
+from ansible_collections.shakenfist.rolling.plugins.module_utils import _common, _release
 from ansible_collections.shakenfist.rolling.plugins.modules import release
 from ansible_collections.shakenfist.rolling.tests.unit.fakes import entry
 from ansible_collections.shakenfist.rolling.tests.unit.wheels import (
@@ -221,7 +221,7 @@ def test_two_that_stage_at_once(run, venv, releases, tmp_path, clock):
     """The second one waits, then finds it staged."""
     venv("venv", offers=OFFERS, becomes="0.8.1")
     releases.mkdir()
-    first = os.open(releases, os.O_RDONLY)
+    first = os.open(_common.turn_of(releases), os.O_RDWR | os.O_CREAT)
     fcntl.flock(first, fcntl.LOCK_EX)
 
     def finish():
@@ -239,7 +239,7 @@ def test_a_lock_that_is_never_freed(run, venv, releases, monkeypatch):
     monkeypatch.setattr(_release, "TURN_WITHIN", 0.3)
     venv("venv", offers=OFFERS, becomes="0.8.1")
     releases.mkdir()
-    first = os.open(releases, os.O_RDONLY)
+    first = os.open(_common.turn_of(releases), os.O_RDWR | os.O_CREAT)
     fcntl.flock(first, fcntl.LOCK_EX)
     result = run("staged")
     os.close(first)
@@ -255,7 +255,7 @@ def test_what_staging_runs_holds_the_lock(run, venv, releases, tmp_path, monkeyp
     monkeypatch.setenv("PATH", f"{tmp_path}/commands:{os.environ['PATH']}")
     venv("venv", offers=OFFERS, becomes="0.8.1")
     assert run("staged")["changed"]
-    assert str(releases) in (tmp_path / "open").read_text().splitlines()
+    assert _common.turn_of(releases) in (tmp_path / "open").read_text().splitlines()
 
 
 # ---- staging and upgrading with a real pip
