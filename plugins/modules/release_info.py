@@ -44,12 +44,13 @@ active:
       pip installed the distribution, whichever was later.
     - C(contents) is a digest of what O(distribution) has installed, the same for the same wheel, whoever installed it.
       Empty if its installer recorded nothing. C(rewritten) is whether the release directory is not what its name says.
+    - C(outside) is where the link O(path) leads, if that is not O(releases), else empty.
     - C(python) and C(pip) are their versions, V(null) without pip, C(platform) what this Python was built for.
   returned: success
   type: dict
   sample: {"path": "/srv/shakenfist/releases/0.8.1-0a1b2c3d", "name": "0.8.1-0a1b2c3d", "version": "0.8.1",
     "since": 1763700000.25, "python": "3.11.2", "platform": "linux-x86_64", "pip": "23.0.1", "contents": "9b2f40c1",
-    "rewritten": false}
+    "rewritten": false, "outside": ""}
 staged:
   description: The names of the complete release directories that are what their names say, as far as that is known, the
     active one among them.

@@ -44,6 +44,14 @@ def _identity(node):
             "written into it. An upgrade goes on all the same, and keeps it under the name of what it holds"]
 
 
+def _link(node):
+    """A release that is nowhere among the others could not be gone back to."""
+    outside = node["release"].get("outside")
+    return [f"{node['venv']} is a link to {node['release']['path']}, which is not in {node['releases']}, so that a "
+            f"node that fails could not go back to it: pass -e cluster_releases={outside}, which makes that the place of "
+            "all releases"] if outside else []
+
+
 def _deployer(node, target, options):
     """Who else restarts daemons, because of what the roll is about to install."""
     if not node.get("deployer") or not target or options["restart"] or on_target(node, target):
@@ -265,6 +273,7 @@ def _findings(name, seen, in_tier, begun, excused, gateways, target, options):
     if options["strategy"] == "in_place":
         findings.add("strategy", *_strategy(node))
     if not options["restart"]:
+        findings.judge("link", _link(node))
         findings.judge("room", _room(seen, target))
         findings.judge("backup", _dump(seen, in_tier, options), "warn")
     findings.judge("owner", (seen.get("host") or {}).get("unsafe", []))

@@ -19,18 +19,20 @@ ARGUMENTS = dict(
 )
 
 
-def active_release(run, path, distribution):
+def active_release(run, path, releases, distribution):
     """The active release behind the virtualenv C(path)."""
     if not os.path.isdir(path):
         raise RollingError(f"there is no virtualenv at {path}")
     found = inspect(run, path, distribution)
     real, linked = os.path.realpath(path), os.path.islink(path)
+    folder = os.path.dirname(real)
     stamps = [os.lstat(path).st_mtime] if linked else []
     if found["record"]:
         stamps.append(os.stat(found["record"]).st_mtime)
     return dict(path=real, name=os.path.basename(real) if linked else None, version=found["version"],
                 since=max(stamps, default=0.0), python=found["python"], platform=found["platform"], pip=found["pip"],
-                contents=contents(found["record"]), rewritten=linked and rewritten(real, found))
+                contents=contents(found["record"]), rewritten=linked and rewritten(real, found),
+                outside=folder if linked and folder != os.path.realpath(releases) else "")
 
 
 def previous_release(run, releases, distribution, active):
@@ -73,7 +75,7 @@ def run(module):
     path = params["path"].rstrip("/")
     problem, active = "", {}
     try:
-        active = active_release(module.run_command, path, params["distribution"])
+        active = active_release(module.run_command, path, params["releases"], params["distribution"])
     except RollingError as exc:
         problem = exc.message
     else:

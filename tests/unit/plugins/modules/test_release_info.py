@@ -26,7 +26,7 @@ def test_a_plain_virtualenv(look, venv, check):
     assert not result["changed"] and result["problem"] == "" and result["staged"] == []
     assert result["active"] == {"path": str(root), "name": None, "version": "0.8.0", "since": 1000.0,
                                 "python": "3.11.2", "platform": "linux-x86_64", "pip": "23.0.1", "contents": "",
-                                "rewritten": False}
+                                "rewritten": False, "outside": ""}
     assert result["rewritten"] == {} and result["deployer"] == ""
 
 
@@ -45,6 +45,13 @@ def test_a_link(look, venv, tmp_path, linked, installed, since, slash):
     assert result["staged"] == ["0.8.0-cc", "0.8.1-aa"]
     assert (result["active"]["name"], result["active"]["version"], result["active"]["since"]) == (
         "0.8.1-aa", "0.8.1", since)
+
+
+@pytest.mark.parametrize("place, outside", [("releases", ""), ("theirs", "theirs")])
+def test_a_link_that_leads_elsewhere(look, venv, tmp_path, place, outside):
+    (tmp_path / "releases").mkdir(exist_ok=True)
+    (tmp_path / "venv").symlink_to(venv(f"{place}/0.8.0-aa"))
+    assert look()["active"]["outside"] == (str(tmp_path / outside) if outside else "")
 
 
 def test_without_a_record(look, venv):

@@ -175,7 +175,7 @@ OTHERS = "may have been told to send it nothing. The next run lets it in again; 
 @pytest.mark.parametrize("values, has, lacks", [
     (dict(way="stay", restored="is on 0.8.0 as before"), ["Not touched: no node is left."], ["a fixed one"]),
     (dict(suspects=["sf-1", "sf-3"]), ["-n 50 on sf-1 and sf-3, and fix"], []),
-    (dict(cause=Cause("Renew the lock", "on sf-1: full", away="sf-1")), ["Next: look at sf-1, where that happened, and"],
+    (dict(cause=Cause("Renew the lock", "on sf-1: full", away="sf-1")), ["Next: look at sf-1, where that happened,"],
      ["journalctl"]),
     # Words that name a unit do not make it one that has failed.
     (dict(cause=Cause("Gate", "sf-net was left alone")), ["journalctl -u sf-api -u sf-database -n 50"], ["-u sf-net"]),

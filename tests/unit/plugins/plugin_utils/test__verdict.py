@@ -53,6 +53,14 @@ def verdict(node, database=("a",), target=None, **options):
     return judged({"a": node}, list(database), TARGET if target is None else target, **options)["a"]
 
 
+@pytest.mark.parametrize("restart", [False, True])
+def test_a_link_of_the_operators_own(restart):
+    node = seen(release={"version": "0.8.0", "path": "/opt/venv", "outside": "/opt"})
+    assert verdict(node, restart=restart)["problems"] == ([] if restart else [
+        "/v is a link to /opt/venv, which is not in /r, so that a node that fails could not go back to it: pass "
+        "-e cluster_releases=/opt, which makes that the place of all releases"])
+
+
 def test_a_fit_node():
     result = verdict(seen())
     assert {finding.level for finding in result.pop("findings")} == {"pass"}
