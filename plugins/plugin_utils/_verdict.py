@@ -47,9 +47,11 @@ def _identity(node):
 def _link(node):
     """A release that is nowhere among the others could not be gone back to."""
     outside = node["release"].get("outside")
+    if not outside:
+        return []
     return [f"{node['venv']} is a link to {node['release']['path']}, which is not in {node['releases']}, so that a "
-            f"node that fails could not go back to it: pass -e cluster_releases={outside}, which makes that the place of "
-            "all releases"] if outside else []
+            f"node that fails could not go back to it: pass -e cluster_releases={outside}, which makes that the place "
+            "of all releases"]
 
 
 def _deployer(node, target, options):
