@@ -477,10 +477,31 @@ def start(lab, image, machine):
            image, "/bin/sh", "/lab/init", lab.kind(machine), *(lab.options["balancer"] if machine == "lb" else []))
 
 
+def check_machines():
+    """A machine that has ended is not waited for; its last words say why it has."""
+    gone = podman("ps", "--all", "--filter", f"label={LABEL}", "--filter", "status=exited", "--format",
+                  "{{.Names}}").stdout.split()
+    if not gone:
+        return
+    result = podman("logs", "--tail", "15", gone[0], check=False)
+    words = (result.stdout + result.stderr).strip()
+    further = "Next: tools/lab down, and up again"
+    if "inotify" in words or "Too many open files" in words:
+        now = pathlib.Path("/proc/sys/fs/inotify/max_user_instances").read_text(encoding="ascii").strip()
+        further = (f"Next: sysctl fs.inotify.max_user_instances=1024 (now {now}: systemd takes some in each "
+                   "machine), then tools/lab up again")
+    names = ", ".join(name.removeprefix(PREFIX) for name in gone)
+    raise LabError(f"exited, and not up: {names}. The last words of the first one:\n{words or '(none)'}\n{further}")
+
+
 def wait_until(what, condition, limit=START_LIMIT):
     """Wait for a condition; it returns an empty string, or what is still missing."""
-    deadline = time.monotonic() + limit
+    deadline = look = time.monotonic()
+    deadline += limit
     while True:
+        if time.monotonic() >= look:
+            check_machines()
+            look = time.monotonic() + 2
         missing = condition()
         if not missing:
             return
