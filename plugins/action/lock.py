@@ -14,6 +14,7 @@ import socket
 import time
 
 from ansible import constants as C
+from ansible_collections.shakenfist.rolling.plugins.module_utils._common import process_started
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._batch import caution_of
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._persistent import PersistentAction
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._rollout import Announcement, said
@@ -40,17 +41,6 @@ def boot_id():
         return ""
 
 
-def started(pid):
-    """When a process started, in clock ticks since the boot; empty if it does not run or this is not Linux."""
-    try:
-        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as handle:
-            # After the command in parentheses, which may contain anything, this is the 20th field.
-            state, *fields = handle.read().rpartition(")")[2].split()
-    except OSError:
-        return ""
-    return "" if state == "Z" else fields[18]
-
-
 def user():
     try:
         return os.environ.get("SUDO_USER") or getpass.getuser()
@@ -60,7 +50,7 @@ def user():
 
 def myself(pid):
     """Who asks: the run of C(ansible-playbook) with this process id."""
-    holder = dict(user=user(), host=socket.gethostname(), boot=boot_id(), pid=pid, started=started(pid))
+    holder = dict(user=user(), host=socket.gethostname(), boot=boot_id(), pid=pid, started=process_started(pid))
     identity = "\0".join(str(holder[key]) for key in ("host", "boot", "pid", "started"))
     holder["run"] = hashlib.sha256(identity.encode()).hexdigest()[:8]
     return holder
@@ -79,8 +69,8 @@ def is_dead(lock, mine):
         return True
     except PermissionError:
         # Somebody else's: a /proc that is mounted with hidepid does not show it.
-        return started(pid) not in ("", lock.get("started"))
-    return started(pid) != lock.get("started")
+        return process_started(pid) not in ("", lock.get("started"))
+    return process_started(pid) != lock.get("started")
 
 
 class ActionModule(PersistentAction):

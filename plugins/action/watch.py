@@ -8,6 +8,8 @@
 # state: begun records that the service is watched. judged records what was read, result, and fails if more than budget
 # requests have failed, or if nobody watches any more. ended records the last of it, and says it.
 
+import os
+
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils import _watch
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._persistent import PersistentAction
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._rollout import said
@@ -46,8 +48,11 @@ class ActionModule(PersistentAction):
 
     def started(self):
         before = self.probe(state="stopped")
-        return before if before.get("failed") else self.probe(
-            url=self.arguments["url"], **self.arguments["options"], **DAY)
+        if before.get("failed"):
+            return before
+        # Tasks run in processes that ansible-playbook forks. On another host it is no process.
+        owner = dict(owner=os.getppid()) if self._connection.transport == "local" else {}
+        return self.probe(url=self.arguments["url"], **owner, **self.arguments["options"], **DAY)
 
     def begun(self):
         return dict(ansible_facts=self.keep(started=True))

@@ -101,6 +101,17 @@ def sync_directories(*paths):
             os.close(handle)
 
 
+def process_started(pid):
+    """When a process was started, in clock ticks since the boot; empty if it does not run or this is not Linux."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as handle:
+            # After the command in parentheses, which may contain anything, this is the 20th field.
+            state, *fields = handle.read().rpartition(")")[2].split()
+    except OSError:
+        return ""
+    return "" if state == "Z" else fields[18]
+
+
 def turn_of(directory):
     """The file whose lock stands for a directory. That of the directory itself could be held by whoever may read it."""
     path = os.path.realpath(directory)

@@ -20,7 +20,7 @@ from collections import Counter, deque
 from contextlib import suppress
 from urllib.parse import urlsplit
 
-from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError
+from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError, process_started
 
 STATE = "state.json"    # the last numbers, for when the watcher is gone
 SOCKET = "socket"       # where it listens; whoever listens there lives
@@ -296,6 +296,7 @@ class Watcher:
 
     def __init__(self, options):
         self.options = options
+        self.owner = process_started(options["owner"]) if options["owner"] else None
         self.targets = [Target(url, options) for url in options["urls"]]
         self.lock = threading.Lock()
         self.ended = None           # why, in words
@@ -498,6 +499,10 @@ class Watcher:
         if connection is not None:
             connection.close()
 
+    def is_owned(self):
+        """Whether the process still runs that it watches for."""
+        return bool(self.owner) and process_started(self.options["owner"]) == self.owner
+
     def tick(self, listener):
         """Do what is due, then wait; returns when the next thing may be due."""
         with self.lock:
@@ -510,6 +515,8 @@ class Watcher:
                 self.offer(due)
             if now - self.began >= self.options["max_seconds"]:
                 self.end(f"it had watched for {self.options['max_seconds']:g} s (max_seconds)")
+            if self.owner is not None and not self.is_owned():
+                self.end(f"process {self.options['owner']}, which it was to watch for, had ended")
             if now - self.read_at >= self.options["idle_seconds"]:
                 self.end(f"nobody had read it for {self.options['idle_seconds']:g} s (idle_seconds)")
             if now - self.written >= WRITE_EVERY:

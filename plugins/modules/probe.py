@@ -87,6 +87,10 @@ options:
       between two looks.
     type: float
     default: 3600
+  owner:
+    description: The id of a process on the same machine. The watcher ends when that process does, such as the
+      C(ansible-playbook) for which it watches.
+    type: int
   mark:
     description:
       - Only with O(state=read). From now on requests are counted under this name, too; a mark that is the last one
@@ -521,7 +525,7 @@ def check_params(params):
 def watch_options(params):
     """What makes one watch differ from another."""
     options = {key: params[key] for key in ("rate", "timeout", "validate_certs", "ca_path", "max_seconds",
-                                            "idle_seconds")}
+                                            "idle_seconds", "owner")}
     options["urls"] = params["urls"] or [url for url in [params["url"]] if url]
     options["expect"] = sorted(set(params["expect"]))
     options["headers"] = {name: str(value) for name, value in params["headers"].items()}
@@ -563,6 +567,7 @@ def main():
             must_answer=dict(type="bool", default=True),
             max_seconds=dict(type="float", default=21600),
             idle_seconds=dict(type="float", default=3600),
+            owner=dict(type="int"),
             mark=dict(type="str"),
         ),
         mutually_exclusive=[("url", "urls")],

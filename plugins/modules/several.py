@@ -6,7 +6,7 @@
 DOCUMENTATION = r"""
 module: several
 short_description: Run several modules of this collection in one go
-version_added: 0.2.0
+version_added: 0.1.0
 description:
   - Runs modules one after the other, up to the first that fails. To start a module costs a node about a quarter of a
     second, so what asks for several things in a row has them all for the price of one start.

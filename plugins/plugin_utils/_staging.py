@@ -61,14 +61,31 @@ def messages_of(answer, node):
     return [words for words in (answer["notice"], unpinned) if words]
 
 
+def came_from(nodes):
+    """The releases that the nodes could go back to, by what they came from.
+
+    After an upgrade that has stopped half-way, only the nodes that it has rolled count: the others still run what these
+    came from, and would go back one release further. After a rollback that has stopped at its end no node knows any
+    more where it came from; one with daemons of the release before is yet to be restarted.
+    """
+    def version_of(node, which):
+        return (node.get(which) or {}).get("version")
+
+    on, before = (list(dict.fromkeys(filter(None, (version_of(node, which) for node in nodes.values()))))
+                  for which in ("release", "previous"))
+    old = [unit for node in nodes.values() for unit in node.get("behind") or () if node["units"][unit]["active"]]
+    if not before and len(on) == 1 and old:
+        return on
+    return [version for version in before if version in on] or before
+
+
 def way_back(name, nodes, version=""):
     """The target of a node that goes back: a release that it still has.
 
     :arg nodes: by name the C(cluster_node) of all nodes.
     :arg version: the release that was asked for; if it is empty, the one that the nodes came from.
     """
-    came_from = [(node.get("previous") or {}).get("version") for node in nodes.values()]
-    candidates = list(dict.fromkeys(filter(None, came_from)))
+    candidates = came_from(nodes)
     if not version and len(candidates) > 1:
         raise RollingError(f"the nodes came from different releases ({', '.join(candidates)}): name one with "
                            f"-e rollback_release={candidates[0]}")

@@ -48,14 +48,14 @@ def test_sudo_is_seen_through(monkeypatch):
 
 
 def test_when_a_process_started(gone):
-    assert lock.started(os.getpid()).isdigit()
-    assert lock.started(gone) == ""
+    assert lock.process_started(os.getpid()).isdigit()
+    assert lock.process_started(gone) == ""
 
 
 def test_a_process_that_nobody_has_waited_for_is_gone():
     with subprocess.Popen([sys.executable, "-c", ""], stdin=subprocess.DEVNULL) as child:
         os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
-        assert lock.started(child.pid) == ""
+        assert lock.process_started(child.pid) == ""
 
 
 def test_no_boot_id(monkeypatch):

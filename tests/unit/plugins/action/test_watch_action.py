@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import os
 from types import SimpleNamespace
 
 import pytest
@@ -23,12 +24,14 @@ class Watched:
     def __init__(self, monkeypatch):
         monkeypatch.setattr(ActionBase, "run", lambda *dummy: {})
         self.record, self.said, self.asked, self.answers = dict(id="x"), [], [], []
+        self.transport = "local"
 
     def act(self, state, **arguments):
         """The result of the action; what it records of the run is kept."""
         action = watch.ActionModule.__new__(watch.ActionModule)
         action._task = SimpleNamespace(action="shakenfist.rolling.watch", run_once=False, get_name=lambda: "Watch")
         action._display = SimpleNamespace(display=self.said.append, warning=self.said.append)
+        action._connection = SimpleNamespace(transport=self.transport)
         action._templar = SimpleNamespace(template=lambda value: value)
         defaults = {option: value.get("default") for option, value in watch.ARGUMENTS.items()}
         action.validate_argument_spec = lambda argument_spec: (None, dict(defaults, state=state, url=URL, **arguments))
@@ -58,8 +61,15 @@ def test_a_watch_begins(watched):
     before, begun = watched.asked
     assert before["state"] == "stopped" and begun["url"] == URL and begun["rate"] == "5" and "state" not in begun
     assert begun["max_seconds"] == begun["idle_seconds"] == 86400
+    assert begun["owner"] == os.getppid()
     watched.act("begun")
     assert watched.record["watch"] == dict(started=True)
+
+
+def test_a_watcher_on_another_host_knows_no_process_of_this_one(watched):
+    watched.transport = "ssh"
+    watched.act("started")
+    assert "owner" not in watched.asked[1]
 
 
 @pytest.mark.parametrize("answers, asked", [

@@ -31,7 +31,7 @@ URL = "http://127.0.0.1:1/"
 
 def options(*urls, **changes):
     return dict(dict(urls=list(urls) or [URL], rate=5.0, timeout=10.0, expect=[200], headers={}, validate_certs=True,
-                     ca_path=None, max_seconds=3600.0, idle_seconds=600.0), **changes)
+                     ca_path=None, max_seconds=3600.0, idle_seconds=600.0, owner=None), **changes)
 
 
 @pytest.fixture(autouse=True)
@@ -710,6 +710,18 @@ def test_who_asks_nonsense_holds_nobody_up(watch, monkeypatch, question):
 def test_it_ends_by_itself(watch, limits, seconds, ended):
     watcher = watch(**limits)
     watcher.pass_by(seconds)
+    tick(watcher)
+    assert watcher.ended == ended
+
+
+@pytest.mark.parametrize("starts, ended", [
+    (["7", "7"], None), (["7", "8"], "process 4711, which it was to watch for, had ended"),
+    (["7", ""], "process 4711, which it was to watch for, had ended"),
+    ([""], "process 4711, which it was to watch for, had ended")])
+def test_it_ends_with_whom_it_watches_for(watch, monkeypatch, starts, ended):
+    left = list(starts)
+    monkeypatch.setattr(_probe, "process_started", lambda pid: {4711: left}[pid].pop(0))
+    watcher = watch(owner=4711)
     tick(watcher)
     assert watcher.ended == ended
 

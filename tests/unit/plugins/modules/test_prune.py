@@ -177,5 +177,6 @@ def test_a_process_that_has_ended(monkeypatch):
     monkeypatch.setattr(prune.glob, "glob", lambda pattern: ["/proc/0"])
     assert list(prune.processes()) == []
 
+
 def test_keep_nothing(run):
     assert "keep must be 1 or more" in run(keep=0)["msg"]

@@ -63,6 +63,7 @@ def test_messages(notice, unpinned, expected):
 
 
 OTHER = node(previous=("0.7.8", "0.7.8-cc"), staged=["0.7.8-cc"])
+AHEAD = node("0.8.1", "0.8.1-dd", previous=("0.8.0", "0.8.0-aa"))
 
 
 @pytest.mark.parametrize("nodes, version, expected", [
@@ -70,6 +71,12 @@ OTHER = node(previous=("0.7.8", "0.7.8-cc"), staged=["0.7.8-cc"])
     (dict(a=node(), b=node(previous=None), c={}), "", ("0.7.9", "0.7.9-bb")),
     (dict(a=node(previous=None), b=node()), "", ("0.7.9", "0.7.9-bb")),
     (dict(a=node(), b=OTHER), "0.7.9", ("0.7.9", "0.7.9-bb")),
+    # An upgrade that has stopped half-way: b has been rolled, a still runs what b came from.
+    (dict(a=node(), b=AHEAD), "", ("0.8.0", "0.8.0-aa")),
+    (dict(a=AHEAD, b=node()), "", ("0.8.0", "0.8.0-aa")),
+    # A rollback that was killed when its last node was active again, and not yet restarted.
+    (dict(a=node(previous=None), b=node(previous=None, behind=["sf-net"], units={"sf-net": dict(active=True)})), "",
+     ("0.8.0", "0.8.0-aa")),
     # It is there already.
     (dict(a=node()), "0.8.0", ("0.8.0", "0.8.0-aa")),
     (dict(a=node(name=None)), "0.8.0", ("0.8.0", "")),
@@ -83,6 +90,8 @@ def test_the_way_back(nodes, version, expected):
 @pytest.mark.parametrize("nodes, version, message", [
     (dict(a=node(), b=OTHER), "", "the nodes came from different releases (0.7.9, 0.7.8): name one with "
                                   "-e rollback_release=0.7.9"),
+    (dict(a=node(previous=None, behind=["sf-net"], units={"sf-net": dict(active=False)})), "",
+     "no node has a release that it came from: name one that is staged with -e rollback_release=VERSION"),
     (dict(a=node(previous=None)), "", "no node has a release that it came from: name one that is staged with "
                                       "-e rollback_release=VERSION"),
     (dict(a=node()), "0.7.8", "a has no release 0.7.8 to go back to. It has: 0.7.9-bb, 0.8.0-aa"),
