@@ -77,7 +77,12 @@ class ActionModule(StepsAction):
         node = what_it_is(product, name, address, config, releases, units)
         seen["node"] = node
         asked = self.questions(product, node, parts)
-        answers = self.ask(asked, self.in_venv(node["venv"]) if "grpc_health_info" in asked else task_vars)
+        failed = None
+        try:
+            answers = self.ask(asked, self.in_venv(node["venv"]) if "grpc_health_info" in asked else task_vars)
+        except Failed as exc:
+            # What was seen before that counts: whether the node serves, for example.
+            failed, answers = exc, dict(zip(asked, exc.answers))
         if "units_info" in answers:
             units["units"].update(answers["units_info"]["units"])
             seen["node"] = what_it_is(product, name, address, config, releases, units)
@@ -86,6 +91,8 @@ class ActionModule(StepsAction):
             seen.update(ready=answer["ready"],
                         answers=next((one["answers"] for one in answer["seen"].values()), "nothing"))
         seen.update(host=answers.get("host_info", {}), gateways=answers.get("grpc_health_info", {}).get("seen", {}))
+        if failed:
+            raise failed
         if "gateway" in parts and not node["problem"]:
             seen["gateways"] = self.own_gateway(node)
 

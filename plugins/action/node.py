@@ -118,17 +118,19 @@ class ActionModule(StatesAction):
                              alone=not given.sentinels)
         asked = [("Restart the daemons that others order after, then the others", "units", dict(
             stop=plan["stop"], tiers=plan["others"], timeout=given.restart_timeout))]
-        if plan["gateway"]:
-            asked = [*self.gateway_first(plan["gateway"]), *asked]
-        answers = self.several(self.in_venv(node["venv"]) if plan["gateway"] else self.task_vars, *asked)
+        answers = self.restart_gateway(plan["gateway"]) if plan["gateway"] else []
+        answers += self.several(self.task_vars, *asked)
         self.note(runs={name: run for answer in answers for name, run in answer.get("units", {}).items()}, stopped=[])
 
-    def gateway_first(self, tiers):
+    def restart_gateway(self, tiers):
         given, gateway = self.given, self.node["gateway"]
         away = dict(server=gateway, servers=self.node["gateways"]) if given.lead_clients_away else None
-        return [("Restart the gateway to the database", "units", dict(tiers=tiers, timeout=given.restart_timeout,
-                                                                      lead_away=away)),
-                self.serving("Wait until the gateway is SERVING", [gateway], given.restart_timeout)]
+        # gRPC comes last in a process: whatever is run after it would be forked beside its threads.
+        return self.several(
+            self.in_venv(self.node["venv"]),
+            ("Restart the gateway to the database", "units", dict(tiers=tiers, timeout=given.restart_timeout,
+                                                                  lead_away=away)),
+            self.serving("Wait until the gateway is SERVING", [gateway], given.restart_timeout))
 
     @staticmethod
     def serving(title, targets, timeout):

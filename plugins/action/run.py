@@ -17,6 +17,7 @@ from ansible_collections.shakenfist.rolling.plugins.plugin_utils._ansible import
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._controller import ControllerAction
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import (
     NODE_FACT,
+    REQUESTS,
     RUN_FACT,
     Run,
     changed,
@@ -53,7 +54,10 @@ class ActionModule(ControllerAction):
 
     def begun(self, arguments, task_vars):
         kind = arguments["kind"]
-        found = obstacles(C.config.get_config_value("TASK_TIMEOUT"), str(C.DEFAULT_STRATEGY), context.CLIARGS)
+        # The brake must hold with whatever settings.
+        timeout, strategy = (0, "linear") if kind in REQUESTS else (
+            C.config.get_config_value("TASK_TIMEOUT"), str(C.DEFAULT_STRATEGY))
+        found = obstacles(timeout, strategy, context.CLIARGS)
         if found:
             raise AnsibleError(f"Nothing was touched. {'; '.join(found)}")
         settings = {name: self._templar.template(task_vars[name])

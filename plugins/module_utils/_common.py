@@ -121,8 +121,11 @@ def turn_of(directory):
 @contextmanager
 def flocked(directory, within):
     """Have a directory alone; gives the handle of the lock, None if it was not free within so many seconds."""
-    make_directory(TURNS, 0o700)
-    handle = os.open(turn_of(directory), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+    try:
+        make_directory(TURNS, 0o700)
+        handle = os.open(turn_of(directory), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+    except OSError as exc:
+        raise RollingError(f"cannot keep locks in {TURNS}: {exc.strerror}. It must be a directory of root's") from exc
 
     def take():
         try:

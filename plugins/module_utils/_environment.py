@@ -27,10 +27,14 @@ class EnvironmentFile:
         self.key = self.value = ""
         # How much of the value stays, whatever blanks follow: what is quoted or escaped.
         self.kept = 0
+        # What follows a backslash at the end of a comment.
+        self.swallowed = ""
         for sign in text:
             self.state = self.state(sign) or self.state
             self.number += sign == "\n"
         if self.state in (self.single, self.double, self.double_escape):
+            if not NAME.match(self.key.strip()):
+                raise self.no_assignment()
             raise RollingError(f"line {self.begun} of {source} ({self.key.strip()}) has an unbalanced quote: correct "
                                "that line")
         if self.state == self.in_key:
@@ -40,7 +44,8 @@ class EnvironmentFile:
 
     def no_assignment(self):
         """The error for a line. The line itself is not quoted: it may hold a password."""
-        return RollingError(f'line {self.begun} of {self.source} is not of the form KEY="value": correct that line')
+        return RollingError(f'line {self.begun} of {self.source} is not of the form KEY="value", without export before '
+                            "it: correct that line")
 
     def push(self):
         if not NAME.match(self.key.strip()):
@@ -55,6 +60,7 @@ class EnvironmentFile:
 
     def before_key(self, sign):
         if sign in "#;":
+            self.swallowed = "#"
             return self.comment
         if sign in BLANKS:
             return None
@@ -62,9 +68,14 @@ class EnvironmentFile:
         return self.in_key
 
     def comment(self, sign):
+        if sign == "=" and NAME.match(self.swallowed.strip()):
+            raise RollingError(f"line {self.number} of {self.source} comes after a comment that ends in a backslash: "
+                               "whether it counts depends on the version of systemd, so remove that backslash")
+        self.swallowed += sign
         return self.comment_escape if sign == "\\" else self.before_key if sign in ENDS else None
 
-    def comment_escape(self, dummy):
+    def comment_escape(self, sign):
+        self.swallowed = "" if sign in ENDS else "#"
         return self.comment
 
     def in_key(self, sign):
@@ -135,7 +146,8 @@ def parse_environment_file(text, source="the configuration"):
 def read_environment_file(path):
     """Read and parse the EnvironmentFile at C(path)."""
     try:
-        with open(path, encoding="utf-8") as handle:
+        # As it is: a carriage return ends a line, too, but a backslash continues only one of the two ends.
+        with open(path, encoding="utf-8", newline="") as handle:
             text = handle.read()
     except (OSError, UnicodeDecodeError) as exc:
         raise RollingError(f"cannot read {path}: {getattr(exc, 'strerror', None) or exc}") from exc

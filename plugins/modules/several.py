@@ -53,6 +53,7 @@ answers:
 """
 
 import time
+import traceback
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError, as_part
@@ -78,6 +79,9 @@ def answer_of(module, call):
         answer = part.run(as_part(module, part, call["arguments"]))
     except RollingError as exc:
         answer = dict(exc.details, failed=True, msg=exc.message)
+    except Exception as exc:
+        # What those before it have done must not get lost.
+        answer = dict(failed=True, msg=f"{type(exc).__name__}: {exc}", exception=traceback.format_exc())
     return dict(dict(changed=False, failed=False), **answer, seconds=round(time.monotonic() - began, 3))
 
 

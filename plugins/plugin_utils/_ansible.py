@@ -18,8 +18,8 @@ def obstacles(task_timeout, strategy, options):
     if task_timeout:
         found.append(f"task_timeout is {task_timeout} s, it would cut a drain or a migration: export "
                      "ANSIBLE_TASK_TIMEOUT=0")
-    if strategy.rpartition(".")[2] != "linear":
-        found.append(f"the strategy is {strategy}, with which nodes do not wait for each other: export "
+    if strategy.rpartition(".")[2] not in ("linear", "debug"):
+        found.append(f"the strategy is {strategy}, with which nodes may not wait for each other: export "
                      "ANSIBLE_STRATEGY=linear")
     tags = [tag for tag in options.get("tags") or () if tag != "all"]
     given = dict(tags=f"--tags {','.join(tags)}" if tags else "", step="--step" if options.get("step") else "",

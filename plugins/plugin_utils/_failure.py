@@ -13,7 +13,7 @@ from ansible_collections.shakenfist.rolling.plugins.module_utils._common import 
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._runbook import explained
 
 OPTIONS = "run the command again, with the options that you gave it"
-# What a failure says while all nodes are in one step together, by kind of run and run_phase; C({command}) continues the run.
+# What a failure says while all nodes are in one step together, by kind of run and run_phase; C({command}) continues it.
 ADVICE = {
     "begin": f"No node was touched.\nNext: fix that, then {OPTIONS}.",
     "plan": "Nothing in service was changed, and the schema was not touched.\nNext: fix that, then run this again.",

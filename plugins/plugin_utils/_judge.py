@@ -133,7 +133,8 @@ def judge(sight, options, api=None, unseen_ready=(), command=""):
                         allow_degraded=options.allow_degraded or bool(options.given),
                         allow_downgrade=options.allow_downgrade or options.back, allow_skip=options.allow_skip,
                         balancer_detection=options.balancer_detection, strategy=options.strategy,
-                        restart=options.restart, drain_timeout=options.drain_timeout, backup=options.backup)
+                        restart=options.restart, back=options.back, drain_timeout=options.drain_timeout,
+                        backup=options.backup)
     unseen = sight.unseen(api)
     cluster = judge_cluster(nodes, api, sight.offsets(), hidden=sight.addresses, unseen=unseen,
                             database=options.database, target=version, back=options.back, restart=options.restart,

@@ -124,7 +124,7 @@ def _tier(verdict, database):
     releases = "; ".join(f"{release} on {listed(on[release])}" for release in sorted(on))
     return [f"the database tier is on more than one release ({releases}). "
             "If the schema was migrated, no sf-database of the older one starts again: restart none of them, and "
-            "finish the upgrade"]
+            "finish the run that was begun"]
 
 
 def _lock(lock):

@@ -32,6 +32,8 @@ class Failed(Exception):
     def __init__(self, result, title=""):
         super().__init__(str(result.get("msg") or "failed"))
         self.result, self.title = result, title
+        # Of the modules before it that were asked in one go.
+        self.answers = []
 
 
 class StepsAction(PersistentAction):
@@ -96,14 +98,19 @@ class StepsAction(PersistentAction):
                                         task_vars=task_vars)
         answer = self.persist(run, task_vars)
         if not answer.get("answers"):
-            return [self.took(*calls[0], answer, began)]
+            title = "; ".join(filter(None, (title for title, *dummy in calls)))
+            return [self.took(title, *calls[0][1:], answer, began)]
         self.collect({key: answer[key] for key in COLLECTS if key in answer})
         # The start of it all belongs to the first.
         left = sum(each["seconds"] for each in answer["answers"])
         ended = time.time()
         for call, each in zip(calls, answer["answers"]):
             left -= each.pop("seconds")
-            answers.append(self.took(*call, each, began, ended - left))
+            try:
+                answers.append(self.took(*call, each, began, ended - left))
+            except Failed as exc:
+                exc.answers = answers
+                raise
             began = ended - left
         return answers
 

@@ -51,7 +51,7 @@ def _link(node):
         return []
     return [f"{node['venv']} is a link to {node['release']['path']}, which is not in {node['releases']}, so that a "
             f"node that fails could not go back to it: pass -e cluster_releases={outside}, which makes that the place "
-            "of all releases"]
+            f"of all releases, or, if that is on another file system than {node['venv']}, make it a directory again"]
 
 
 def _deployer(node, target, options):
@@ -275,7 +275,7 @@ def _findings(name, seen, in_tier, begun, excused, gateways, target, options):
     if options["strategy"] == "in_place":
         findings.add("strategy", *_strategy(node))
     if not options["restart"]:
-        findings.judge("link", _link(node))
+        findings.judge("link", _link(node), "warn" if options["back"] else "fail")
         findings.judge("room", _room(seen, target))
         findings.judge("backup", _dump(seen, in_tier, options), "warn")
     findings.judge("owner", (seen.get("host") or {}).get("unsafe", []))
@@ -283,7 +283,8 @@ def _findings(name, seen, in_tier, begun, excused, gateways, target, options):
 
 
 def judge_nodes(nodes, database, target, allow_degraded=False, allow_downgrade=False, allow_skip=False,
-                balancer_detection=0.0, strategy="clone", restart=False, drain_timeout=0.0, backup="never"):
+                balancer_detection=0.0, strategy="clone", restart=False, back=False, drain_timeout=0.0,
+                backup="never"):
     """Judge each node from what was seen of it.
 
     A node that an earlier roll to the same release has begun is not required to be ready, nor its gateway to be
@@ -292,7 +293,7 @@ def judge_nodes(nodes, database, target, allow_degraded=False, allow_downgrade=F
     """
     options = dict(allow_degraded=allow_degraded, allow_downgrade=allow_downgrade, allow_skip=allow_skip,
                    balancer_detection=float(balancer_detection or 0), strategy="clone" if restart else strategy,
-                   restart=restart, drain_timeout=float(drain_timeout or 0), backup=backup)
+                   restart=restart, back=back, drain_timeout=float(drain_timeout or 0), backup=backup)
     begun = [] if restart else [name for name, seen in nodes.items()
                                 if seen["node"] and _unfinished(seen["node"], target)]
     excused = [nodes[name]["node"]["gateway"] for name in begun]

@@ -10,15 +10,6 @@ import traceback
 from ansible.module_utils.basic import missing_required_lib
 from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError, wait_for
 
-try:
-    import grpc
-    from grpc_health.v1 import health_pb2, health_pb2_grpc
-except ImportError:
-    grpc = None
-    GRPC_ERROR = traceback.format_exc()
-else:
-    GRPC_ERROR = None
-
 ARGUMENTS = dict(
     targets=dict(type="list", elements="str", required=True),
     timeout=dict(type="float", default=0),
@@ -29,8 +20,20 @@ INTERVAL = 0.2
 ANSWER_WITHIN = 2
 
 
+def libraries():
+    """What asks. Only who asks pays for the import; a grpcio that does not fit raises much else than ImportError."""
+    try:
+        import grpc
+        from grpc_health.v1 import health_pb2, health_pb2_grpc
+    except Exception as exc:
+        raise RollingError(missing_required_lib("grpcio and grpcio-health-checking"),
+                           exception=traceback.format_exc()) from exc
+    return grpc, health_pb2, health_pb2_grpc
+
+
 def check(target):
     """The health of one server: its own word, or the gRPC status of the failed call."""
+    grpc, health_pb2, health_pb2_grpc = libraries()
     # A fresh channel for each look: an old one would wait out its reconnect backoff and see a returned server late.
     with grpc.insecure_channel(target, options=[("grpc.enable_http_proxy", 0)]) as channel:
         try:
@@ -58,6 +61,5 @@ def ask(targets, timeout):
 
 
 def run(module):
-    if grpc is None:
-        raise RollingError(missing_required_lib("grpcio and grpcio-health-checking"), exception=GRPC_ERROR)
+    libraries()
     return ask(**module.params)

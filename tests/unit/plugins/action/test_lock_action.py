@@ -83,7 +83,7 @@ def test_the_process_of_somebody_else(monkeypatch, shown, dead):
         raise PermissionError()
     mine = lock.myself(os.getpid())
     monkeypatch.setattr(lock.os, "kill", refuse)
-    monkeypatch.setattr(lock, "started", lambda pid: shown)
+    monkeypatch.setattr(lock, "process_started", lambda pid: shown)
     assert lock.is_dead(dict(mine, started="9"), mine) is dead
 
 

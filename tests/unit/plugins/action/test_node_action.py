@@ -168,7 +168,7 @@ def test_a_restart(one):
     away = dict(server="sf-2:1", servers=["sf-1:1", "sf-2:1"])
     assert one.calls[0][1:] == (dict(tiers=[["sf-database"]], timeout=60.0, lead_away=away), "/v/bin/python")
     assert one.calls[1][1:] == (dict(targets=["sf-2:1"], timeout=60.0), "/v/bin/python")
-    assert one.calls[2][1:] == (dict(tiers=[["sf-api", "sf-net"]], stop=[], timeout=60.0), "/v/bin/python")
+    assert one.calls[2][1:] == (dict(tiers=[["sf-api", "sf-net"]], stop=[], timeout=60.0), None)
     assert one.record()["runs"] == RUNS and one.record()["stopped"] == [] and one.steps() == []
 
 

@@ -247,6 +247,19 @@ def test_a_gateway_that_cannot_be_asked(cluster):
     assert seen["failure"] == "" and seen["gateways"] == {}
 
 
+def test_a_gateway_that_cannot_be_asked_does_not_make_a_node_that_serves_one_that_does_not(cluster):
+    cluster.begin()
+    cluster.broken["sf-1", "grpc_health_info"] = dict(failed=True, msg="no grpc")
+    seen = cluster.look()["sf-1"]["seen"]
+    assert seen["failure"] == "no grpc" and seen["ready"] and seen["answers"] == "200 200" and seen["host"]
+
+
+@pytest.mark.parametrize("kind, refused", [("upgrade", True), ("status", True), ("stop", False), ("pause", False)])
+def test_the_brake_holds_with_whatever_settings(cluster, monkeypatch, kind, refused):
+    monkeypatch.setattr(run.C, "DEFAULT_STRATEGY", "free")
+    assert bool(cluster.begin(kind).get("failed")) is refused
+
+
 def test_a_broken_virtualenv_asks_no_gateway(cluster):
     cluster.begin()
     cluster.broken["sf-1", "release_info"] = dict(problem="it is broken")

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.shakenfist.rolling.plugins.module_utils import _common
 from ansible_collections.shakenfist.rolling.plugins.module_utils._common import (
     RollingError,
     as_part,
@@ -156,3 +157,14 @@ def test_the_names_in_a_directory_are_written(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "fsync", lambda handle: synced.append(os.readlink(f"/proc/self/fd/{handle}")))
     sync_directories(str(tmp_path), str(tmp_path / "link"))
     assert synced == [str(tmp_path)]
+
+
+@pytest.mark.parametrize("where", ["a file/x", "full"])
+def test_locks_that_cannot_be_kept(tmp_path, monkeypatch, where):
+    (tmp_path / "a file").write_text("")
+    (tmp_path / "full").mkdir()
+    if where == "full":
+        monkeypatch.setattr(os, "open", lambda *dummy: throw(OSError(errno.ENOSPC, "No space left on device")))
+    monkeypatch.setattr(_common, "TURNS", str(tmp_path / where))
+    with pytest.raises(RollingError, match=f"cannot keep locks in {tmp_path}/{where}: "), flocked(tmp_path, 0):
+        pass

@@ -29,7 +29,19 @@ def test_an_error_names_the_line_but_does_not_quote_it():
     assert "secret" not in caught.value.message
 
 
-@pytest.mark.parametrize("text", ["my secret", "my secret = x", "A=1\nmy secret\n"])
+@pytest.mark.parametrize("text, line", [("# A \\\nB=1", 2), ("# x=y \\\n  B = 1\n", 2), ("A=1\n; A \\\nB=1", 3)])
+def test_what_follows_a_comment_depends_on_the_version_of_systemd(text, line):
+    with pytest.raises(RollingError, match=f"line {line} of the configuration comes after a comment that ends in "):
+        parse_environment_file(text)
+
+
+@pytest.mark.parametrize("text, expected", [(text, found) for text, found in LINES if found is not None])
+def test_a_file_is_read_as_its_text(tmp_path, text, expected):
+    (tmp_path / "config").write_bytes(text.encode())
+    assert read_environment_file(str(tmp_path / "config")) == expected
+
+
+@pytest.mark.parametrize("text", ["my secret", "my secret = x", "A=1\nmy secret\n", 'my secret = "x'])
 def test_what_is_no_assignment_is_not_quoted(text):
     with pytest.raises(RollingError) as caught:
         parse_environment_file(text)

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import builtins
 import socket
 from concurrent import futures
 
@@ -80,8 +81,14 @@ def test_time_runs_out(run_module, gateway):
                              "NOT_SERVING")
 
 
-def test_without_grpcio(run_module, monkeypatch):
-    monkeypatch.setattr(part, "grpc", None)
-    monkeypatch.setattr(part, "GRPC_ERROR", "ImportError: no grpc")
+@pytest.mark.parametrize("fault", [ImportError("no grpc"), RuntimeError("grpcio is older than its generated code")])
+def test_without_a_grpcio_that_fits(run_module, monkeypatch, fault):
+    load = builtins.__import__
+
+    def refuse(name, *more, **others):
+        if name.startswith("grpc"):
+            raise fault
+        return load(name, *more, **others)
+    monkeypatch.setattr(builtins, "__import__", refuse)
     result = run_module(grpc_health_info, targets=["sf-1:13005"])
     assert result["failed"] and "grpcio and grpcio-health-checking" in result["msg"]

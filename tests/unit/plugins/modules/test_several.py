@@ -56,6 +56,16 @@ def test_arguments_of_a_module(run_module, arguments, words):
     assert result["failed"] and words in result["msg"]
 
 
+def test_a_fault_does_not_hide_what_was_done_before_it(run_module, systemd, tmp_path, monkeypatch):
+    def broken(module):
+        raise OSError(5, "Input/output error")
+    monkeypatch.setattr(several.PARTS["exceptions_info"], "run", broken)
+    systemd.units = dict.fromkeys(["sf-api"], [unit()])
+    result = run_module(several, calls=[LOOK, nobody(tmp_path)])
+    assert result["failed"] and result["msg"] == "OSError: [Errno 5] Input/output error"
+    assert list(result["answers"][0]["units"]) == ["sf-api"] and "in broken" in result["answers"][1]["exception"]
+
+
 def test_nothing_to_run(run_module):
     assert run_module(several, calls=[])["answers"] == []
 

@@ -12,7 +12,8 @@ from ansible_collections.shakenfist.rolling.plugins.plugin_utils._ansible import
     (0, "linear", {}, []),
     (0, "ansible.builtin.linear", dict(tags=("all",), step=False, start_at_task=None), []),
     (30, "linear", {}, ["task_timeout is 30 s, it would cut a drain or a migration: export ANSIBLE_TASK_TIMEOUT=0"]),
-    (0, "free", {}, ["the strategy is free, with which nodes do not wait for each other: export "
+    (0, "debug", {}, []),
+    (0, "free", {}, ["the strategy is free, with which nodes may not wait for each other: export "
                      "ANSIBLE_STRATEGY=linear"]),
     (0, "mitogen_linear", {}, ["the strategy is mitogen_linear, with which"]),
     (0, "linear", dict(tags=["a", "b"]), ["--tags a,b leaves out steps of a run: leave that out"]),

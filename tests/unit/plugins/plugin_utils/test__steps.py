@@ -120,9 +120,9 @@ def test_modules_in_one_go(run, monkeypatch):
 @pytest.mark.parametrize("answer, title, entries", [
     (dict(failed=True, msg="no", answers=[dict(READY, seconds=0.0), dict(failed=True, msg="no", seconds=0.0,
                                                                          units={})]), "Restart", 2),
-    (dict(failed=True, msg="no", module_stderr="x"), "Wait", 1)])
+    (dict(failed=True, msg="no", module_stderr="x"), "Wait; Restart", 1)])
 def test_one_of_them_fails(run, answer, title, entries):
-    """It may be the start itself: that is said of the first."""
+    """It may be the start itself: nobody knows which of them it was then."""
     result, action = run(in_one_go, [answer])
     assert result["failed"] and (result["msg"], result["title"]) == ("no", title) and len(action.said) == entries
 
