@@ -492,7 +492,7 @@ class Run:
     def second(self):
         """The fault is gone: the same command again, or the one that the message gave."""
         row = self.row
-        if self.roll.outcome == words.REFUSED and row.again is None and self.as_before():
+        if self.before is not None and self.roll.outcome == words.REFUSED and row.again is None and self.as_before():
             self.would_roll()
             return
         given = self.roll.next_command()

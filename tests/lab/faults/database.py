@@ -30,13 +30,22 @@ def start(run):
     until('all nodes but the one that is out of rotation are ready', lambda: all(map(run.lab.ready, ('sf-2', 'sf-3'))))
 
 
+def restarted(*commands):
+    """Restart MariaDB after these commands. What gateways say is of the new one once it has run for longer than they
+    take from one look to the next (5 s): one that looked during the restart is NOT_SERVING until then."""
+    def uptime(run):
+        words = run.lab.execute('db', 'mariadb', '-BNe', "SHOW GLOBAL STATUS LIKE 'Uptime'", check=False).stdout.split()
+        return int(words[1]) if len(words) > 1 else 0
+    return both(shell('db', *commands, 'systemctl restart mariadb'),
+                lambda run: until('MariaDB has run for 6 s', lambda: uptime(run) >= 6), gateways('SERVING'))
+
+
 def claims(version):
     """MariaDB says that it is another version; it is restarted for it."""
-    return shell('db', "printf '[mariadbd]\\nversion = %s\\n' >/etc/mysql/mariadb.conf.d/99-version.cnf" % version,
-                 'systemctl restart mariadb')
+    return restarted("printf '[mariadbd]\\nversion = %s\\n' >/etc/mysql/mariadb.conf.d/99-version.cnf" % version)
 
 
-HONEST = shell('db', 'rm /etc/mysql/mariadb.conf.d/99-version.cnf', 'systemctl restart mariadb')
+HONEST = restarted('rm /etc/mysql/mariadb.conf.d/99-version.cnf')
 # The restarts of MariaDB are the row's doing: a write that meets one fails. Nothing else does.
 WRITES = r'^(POST|GET) /api/lab/notes '
 
