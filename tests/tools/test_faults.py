@@ -134,9 +134,9 @@ def test_list(capsys):
 
 def test_the_command(make):
     run = make('echo "$@"', arguments=('-e', 'at=http://{lb}/'))
-    assert rolled(run).roll.text == ('-i inventories/lab shakenfist.rolling.upgrade -e rolling_release=0.8.1 '
-                                     '-e at=http://10.0.0.3/ -e roll_settle=2 -e verify_bake=2 '
-                                     '-e report_directory=.cache/faults/' + faults.machinery.NAME)
+    assert rolled(run).roll.text == ('-i inventories/lab shakenfist.rolling.upgrade -e roll_settle=2 -e verify_bake=2 '
+                                     '-e report_directory=.cache/faults/' + faults.machinery.NAME
+                                     + ' -e rolling_release=0.8.1 -e at=http://10.0.0.3/')
 
 
 def test_the_command_without_a_release(make):

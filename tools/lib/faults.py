@@ -424,7 +424,8 @@ class Run:
         """As an operator types it, with the row's arguments or others."""
         if arguments is None:
             arguments = (('-e', 'rolling_release=' + self.row.release) if self.row.release else ()) + self.row.arguments
-        return [*self.base(), 'shakenfist.rolling.upgrade', *self.filled(arguments), *SHORT]
+        # What a row says comes last, and holds.
+        return [*self.base(), 'shakenfist.rolling.upgrade', *SHORT, *self.filled(arguments)]
 
     def filled(self, arguments):
         return [word.replace('{lb}', self.lab.balancer) for word in arguments]
@@ -500,7 +501,7 @@ class Run:
             command = self.command(row.again)
         elif given:
             # The message gives the command without the options of the first one, and says so.
-            command = [self.base()[0], *given[1:], *self.filled(row.arguments), *SHORT]
+            command = [self.base()[0], *given[1:], *SHORT, *self.filled(row.arguments)]
         else:
             command = self.command()
         self.roll = self.start(command)

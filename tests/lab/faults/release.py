@@ -32,10 +32,10 @@ def held(name, about, trait, *cause, **more):
                **more)
 
 
-def restored(name, about, trait, *cause, **more):
+def restored(name, about, trait, *cause, arguments=SHORT, **more):
     """sf-1 fails on 0.8.2 and goes back to 0.8.1; the whole cluster then goes to 0.8.3."""
     return Row(name, about, lab=('--release', '0.8.1'), release='0.8.2', prepare=publish('0.8.2', *traits(trait)),
-               mend=publish('0.8.3'), arguments=SHORT, again=('-e', 'rolling_release=0.8.3'), ends='0.8.3',
+               mend=publish('0.8.3'), arguments=arguments, again=('-e', 'rolling_release=0.8.3'), ends='0.8.3',
                node='sf-1', cause=('went back to 0.8.1. It serves', 'Not touched: sf-2, sf-3', *cause),
                check=was_on('sf-1', '0.8.1'), **more)
 
@@ -151,7 +151,9 @@ ROWS = [
          'expected SERVING', 'NOT_SERVING', 'OUT OF ROTATION'),
     restored('api-never-ready', 'sf-api of the new release never turns ready', 'api_never_ready',
              'expected 200', 'sf-api'),
-    restored('api-flaps', 'sf-api of the new release is ready, not ready, ready, ...', 'api_flaps', 'expected 200'),
+    # It is ready for 4 s, which is less than the settle that an operator has.
+    restored('api-flaps', 'sf-api of the new release is ready, not ready, ready, ...', 'api_flaps', 'expected 200',
+             arguments=(*SHORT, '-e', 'roll_settle=5')),
     held('api-one-worker-never-ready', 'one of the five workers of sf-api never turns ready',
          'api_one_worker_never_ready', 'expected 200', 'OUT OF ROTATION', ci=True),
     restored('unit-fails', 'another unit of the new release does not start', 'unit_fails',
