@@ -91,14 +91,21 @@ def make_directory(path, mode=0o755):
         os.chmod(path, mode)
 
 
+@contextmanager
+def opened(directory):
+    """A handle of a directory."""
+    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        yield handle
+    finally:
+        os.close(handle)
+
+
 def sync_directories(*paths):
     """Have the names that were made in some directories outlive a loss of power."""
     for path in dict.fromkeys(map(os.path.realpath, paths)):
-        handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-        try:
+        with opened(path) as handle:
             os.fsync(handle)
-        finally:
-            os.close(handle)
 
 
 def process_started(pid):

@@ -33,10 +33,8 @@ class EnvironmentFile:
             self.state = self.state(sign) or self.state
             self.number += sign == "\n"
         if self.state in (self.single, self.double, self.double_escape):
-            if not NAME.match(self.key.strip()):
-                raise self.no_assignment()
-            raise RollingError(f"line {self.begun} of {source} ({self.key.strip()}) has an unbalanced quote: correct "
-                               "that line")
+            raise RollingError(f"line {self.begun} of {source} ({self.name()}) has an unbalanced quote: correct that "
+                               "line")
         if self.state == self.in_key:
             raise self.no_assignment()
         if self.state in (self.before_value, self.in_value, self.escape):
@@ -47,10 +45,15 @@ class EnvironmentFile:
         return RollingError(f'line {self.begun} of {self.source} is not of the form KEY="value", without export before '
                             "it: correct that line")
 
-    def push(self):
-        if not NAME.match(self.key.strip()):
+    def name(self):
+        """The name of the variable; an error where it cannot be one."""
+        name = self.key.strip()
+        if not NAME.match(name):
             raise self.no_assignment()
-        self.variables[self.key.strip()] = self.value[:self.kept] + self.value[self.kept:].rstrip(BLANKS)
+        return name
+
+    def push(self):
+        self.variables[self.name()] = self.value[:self.kept] + self.value[self.kept:].rstrip(BLANKS)
 
     def keep(self, sign):
         self.value += sign

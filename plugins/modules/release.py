@@ -111,6 +111,7 @@ from ansible_collections.shakenfist.rolling.plugins.module_utils._common import 
     RollingError,
     free_space,
     make_directory,
+    opened,
     size,
     sync_directories,
 )
@@ -139,13 +140,10 @@ def exchange(one, other):
 
 def write_out(path):
     """Have the file system of a path write to the disk whatever it has only in memory."""
-    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
+    with opened(path) as handle:
         if ctypes.CDLL(None, use_errno=True).syncfs(handle):
             code = ctypes.get_errno()
             raise OSError(code, os.strerror(code), path)
-    finally:
-        os.close(handle)
 
 
 def link(target, path, time=None):

@@ -22,7 +22,6 @@ def obstacles(task_timeout, strategy, options):
         found.append(f"the strategy is {strategy}, with which nodes may not wait for each other: export "
                      "ANSIBLE_STRATEGY=linear")
     tags = [tag for tag in options.get("tags") or () if tag != "all"]
-    given = dict(tags=f"--tags {','.join(tags)}" if tags else "", step="--step" if options.get("step") else "",
-                 start_at_task="--start-at-task" if options.get("start_at_task") else "")
-    found += [f"{words} leaves out steps of a run: leave that out" for words in given.values() if words]
-    return found
+    given = {f"--tags {','.join(tags)}": tags, "--step": options.get("step"),
+             "--start-at-task": options.get("start_at_task")}
+    return found + [f"{words} leaves out steps of a run: leave that out" for words, there in given.items() if there]

@@ -96,12 +96,17 @@ def _row(name, node):
             f"{node['active']} of {node['units']}", since, remarks]
 
 
+def _by_release(verdict):
+    """The names of the nodes by the release that they run."""
+    found = {}
+    for name, node in verdict.items():
+        found.setdefault(node["release"] or "not known", []).append(name)
+    return found
+
+
 def _summary(verdict):
     """How many serve, and which releases there are."""
-    releases = {}
-    for name, node in verdict.items():
-        releases.setdefault(node["release"] or "not known", []).append(name)
-    told = [f"{release} on {len(names)}" for release, names in releases.items()]
+    told = [f"{release} on {len(names)}" for release, names in _by_release(verdict).items()]
     return f"{sum(node['ready'] is True for node in verdict.values())} of {len(verdict)} nodes serve; {listed(told)}"
 
 
@@ -115,10 +120,7 @@ def _strangers(verdict, api):
 
 def _tier(verdict, database):
     """A database tier that an upgrade has not come to the end of."""
-    on = {}
-    for name in database:
-        if verdict.get(name, {}).get("release"):
-            on.setdefault(verdict[name]["release"], []).append(name)
+    on = _by_release({name: verdict[name] for name in database if verdict.get(name, {}).get("release")})
     if len(on) < 2:
         return []
     releases = "; ".join(f"{release} on {listed(on[release])}" for release in sorted(on))

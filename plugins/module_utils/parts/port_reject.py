@@ -5,11 +5,9 @@
 # This module_util is private to the collection: it may change at any time, use it only from shakenfist.rolling.
 
 import socket
-import sys
 import time
-from contextlib import contextmanager
 
-from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError, as_part, last_lines
+from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError, last_lines
 
 ARGUMENTS = dict(
     server=dict(type="str", required=True),
@@ -124,18 +122,3 @@ def run(module):
             module.warn(f"clients of {params['server']} are not led away before it stops, and requests of theirs may "
                         f"fail: {exc.message}")
     return result
-
-
-@contextmanager
-def rejected(module, given):
-    """Have clients use other servers while one of them restarts.
-
-    :arg given: C(server) and C(servers); nothing to do no such thing.
-    """
-    part = sys.modules[__name__]
-    rejecting = bool(given) and run(as_part(module, part, given))["rejecting"]
-    try:
-        yield
-    finally:
-        if rejecting:
-            run(as_part(module, part, dict(given, state="absent")))

@@ -5,8 +5,9 @@
 # This module_util is private to the collection: it may change at any time, use it only from shakenfist.rolling.
 
 import time
+from contextlib import contextmanager
 
-from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError, wait_for
+from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError, as_part, wait_for
 from ansible_collections.shakenfist.rolling.plugins.module_utils._systemd import Systemd, describe, short
 from ansible_collections.shakenfist.rolling.plugins.module_utils.parts import port_reject
 
@@ -157,6 +158,17 @@ def undo(stop):
         return f"\n{', '.join(stop.names)}, which was stopped before that, may not run: {exc.message}"
 
 
+@contextmanager
+def led_away(module, given):
+    """Have clients use other servers meanwhile, where C(server) and C(servers) are given."""
+    rejecting = bool(given) and port_reject.run(as_part(module, port_reject, given))["rejecting"]
+    try:
+        yield
+    finally:
+        if rejecting:
+            port_reject.run(as_part(module, port_reject, dict(given, state="absent")))
+
+
 def restart_all(module, result):
     """Restart the tiers; keeps in C(result) what has been done, also where that fails."""
     params, systemd = module.params, Systemd(module.run_command)
@@ -170,7 +182,7 @@ def restart_all(module, result):
     stop.check()
     if module.check_mode:
         return
-    with port_reject.rejected(module, params["lead_away"]):
+    with led_away(module, params["lead_away"]):
         try:
             stop.stop()
             for restart in restarts:
