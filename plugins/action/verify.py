@@ -54,9 +54,10 @@ class ActionModule(StatesAction):
     def look_again(self):
         """Green at the gate and broken a minute later: nothing tells in advance that a daemon will not crash."""
         given, node = self.given, self.node
-        # Counted from the end of its turn: most nodes have run for that long while others were rolled.
+        # Counted from its restart: most nodes have run for that long while others were rolled.
         timeline = node_of(self.task_vars["hostvars"], self.name).timeline
-        left = given.bake - (time.time() - timeline[-1]["ended"] if timeline else 0)
+        restarts = [entry["ended"] for entry in timeline if entry.get("module") == "units"]
+        left = given.bake - (time.time() - restarts[-1] if restarts else 0)
         since = given.since or node["release"]["since"]
         readiness, units, exceptions = self.several(
             self.task_vars,

@@ -62,7 +62,8 @@ def test_a_look_at_once(one):
 @pytest.mark.parametrize("ago, rounds", [(0.5, 10), (6.2, 4), (600, 1)])
 def test_how_long_the_daemons_have_run_already(one, monkeypatch, ago, rounds):
     monkeypatch.setattr(verify.time, "time", lambda: 1000.0)
-    one.node = dict(timeline=[dict(ended=1.0), dict(ended=1000.0 - ago)])
+    one.node = dict(timeline=[dict(ended=1.0), dict(module="units", ended=2.0), dict(module="units", ended=1000.0 - ago),
+                              dict(module="ready_info", ended=999.9)])
     done(one)
     assert one.calls[0][1]["rounds"] == rounds
 
@@ -83,7 +84,7 @@ def test_another_release(one):
 
 @pytest.mark.parametrize("answers, words", [
     (dict(ready_info=dict(ready=False, seen=dict(u=dict(answers="503")))), "expected 200 from every worker for 10 s"),
-    (dict(units_info=dict(units=DOWN)), "sf-1: expected every daemon to stay up for 10 s after the roll; sf-net is "
+    (dict(units_info=dict(units=DOWN)), "sf-1: expected every daemon to stay up for 10 s after its restart; sf-net is "
      "failed. The node runs 0.8.1. Look at journalctl -u sf-net"),
     (dict(exceptions_info=dict(count=1, files=["a"])), "since 0.8.1 is active there are 1 unhandled exceptions in"),
 ])
