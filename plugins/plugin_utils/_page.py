@@ -273,7 +273,8 @@ def probed_of(probe):
     columns = {"the minute before": probe.get("before"), "the roll": probe.get("since")}
     columns = {name: column for name, column in columns.items() if column} or {"in all": probe}
     rows = (("requests", "requests", ""), ("failed", "failed", ""), ("excused", "excused", ""),
-            ("longest gap", "longest_gap", " s"), ("p50", "p50", " ms"), ("p99", "p99", " ms"), ("worst", "worst", " ms"))
+            ("longest gap", "longest_gap", " s"), ("p50", "p50", " ms"), ("p99", "p99", " ms"),
+            ("worst", "worst", " ms"))
     return dict(columns=list(columns), rows=[
         dict(name=name, values=[number(column.get(key), unit) for column in columns.values()])
         for name, key, unit in rows])
