@@ -21,7 +21,7 @@ from ansible_collections.shakenfist.rolling.plugins.plugin_utils._judge import (
     Sight,
     judge,
 )
-from ansible_collections.shakenfist.rolling.plugins.plugin_utils._node import reason
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._node import names, reason
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import (
     RUN_FACT,
     changed,
@@ -102,8 +102,8 @@ class ActionModule(ControllerAction):
         asker, of = sight.asker(), sight.resolver_of()
         node = sight.seen[asker]["node"] if asker else {}
         alone = run.kind in OWN
-        names = list(sight.seen) if run.kind == "rollback" else list(of) if alone else list(dict.fromkeys(of.values()))
-        return dict(asker=asker, url=node.get("api_url", ""), credentials=node.get("credentials", ""), resolving=names,
+        by = list(sight.seen) if run.kind == "rollback" else list(of) if alone else list(dict.fromkeys(of.values()))
+        return dict(asker=asker, url=node.get("api_url", ""), credentials=node.get("credentials", ""), resolving=by,
                     target_of={} if alone else {name: other for name, other in of.items() if other != name})
 
     def unseen(self, sight, arguments, run, task_vars):
@@ -112,6 +112,7 @@ class ActionModule(ControllerAction):
     def plan(self, sight, arguments, run, task_vars):
         given = {key: value for key, value in arguments["options"].items() if value is not None}
         given.update({key: true(given[key]) for key in FLAGS if key in given})
+        given["database"] = names(given.get("database"))
         kind = run.kind if run.kind in OWN else "upgrade"
         if kind != "upgrade":
             given["backup"] = "never"
@@ -133,7 +134,7 @@ class ActionModule(ControllerAction):
         api = arguments["api"] if "known" in arguments["api"] else NOBODY_ASKS
         nodes = {name: dict(seen, gateway=next(iter(seen["gateways"].values()), ""))
                  for name, seen in sight.seen.items()}
-        database = arguments["options"].get("database") or ()
+        database = names(arguments["options"].get("database"))
         verdict = judge_status(nodes, database, api)
         lock = arguments["lock"] if "words" in arguments["lock"] else {}
         return dict(report=lines_of(verdict, api, lock=lock, limited=bool(sight.addresses), database=database),

@@ -6,6 +6,8 @@
 
 # Which balancers a roll tells, from the variables that name them, and what they have said.
 
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._node import names
+
 NOBODY = ("drain_tell_first is true, but no balancer is set that could be told: set drain_haproxy_address, "
           "balancer_nginx_hosts or balancer_apache_url, or hook_before_drain to tasks of your own that tell it")
 SOCKET = "set it to a stats socket of level admin, HOST:PORT or a path"
@@ -57,10 +59,10 @@ def balancers_of(get):
         haproxy_backend=get("drain_haproxy_backend", "sf-api"),
         haproxy_server=get("drain_haproxy_server", ""),
         haproxy_host=get("drain_haproxy_host", ""),
-        nginx=get("balancer_nginx_hosts", []),
+        nginx=names(get("balancer_nginx_hosts", [])),
         nginx_sessions_timeout=get("balancer_nginx_sessions_timeout", timeout),
         apache=get("balancer_apache_url", ""),
-        apache_hosts=get("balancer_apache_hosts", []),
+        apache_hosts=names(get("balancer_apache_hosts", [])),
         apache_sessions_timeout=get("balancer_apache_sessions_timeout", timeout),
         hook=get("hook_before_drain", ""),
     )

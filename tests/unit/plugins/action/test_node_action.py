@@ -108,6 +108,12 @@ def test_a_drain(one):
     assert one.record()["stopped"] == ["sf-api"] and len(one.record()["timeline"]) == 2
 
 
+@pytest.mark.parametrize("given, minimum", [({}, 2), (dict(minimum=1), 1), (dict(minimum=0), 0)])
+def test_all_others_are_waited_for_unless_fewer_will_do(one, given, minimum):
+    one.drain(peers=["http://sf-1", "http://sf-3"], **given)
+    assert one.calls[0][1]["minimum"] == minimum
+
+
 def test_a_drain_of_the_only_node(one):
     one.drain(cut_short=True)
     assert one.asked() == ["drain"] and one.calls[0][1]["cut_short"] is True and one.steps() == ["drain"]

@@ -97,7 +97,7 @@ class Cluster:
 
     def plan(self, **options):
         return self.act(judge, question="plan", nodes=self.groups["allsf"], api={}, options=dict(
-            SETTINGS, database=["sf-1", "x"], **options))
+            dict(SETTINGS, database=["sf-1", "x"]), **options))
 
     def run(self):
         return self.facts("localhost")["rolling_run"]
@@ -354,6 +354,15 @@ def test_the_status(cluster):
     assert result["report"][-1] == "lock: nobody" and any("no node serves" in line for line in result["report"])
     result = cluster.act(judge, question="status", api=dict(known=True, nodes=[], leader=""), lock=dict(failed=True))
     assert "lock: not known, the node that has it was not seen" in " ".join(result["report"])
+
+
+def test_a_tier_that_is_a_text(cluster):
+    """Of -e preflight_database_nodes=sf-1,x."""
+    cluster.begin()
+    cluster.look()
+    resolve(cluster)
+    assert not cluster.plan(database="sf-1,x").get("failed")
+    assert cluster.run()["plan"]["database"] == ["sf-1"]
 
 
 # ---- the forecast

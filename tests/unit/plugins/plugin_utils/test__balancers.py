@@ -38,6 +38,13 @@ def test_who_is_told(changes, haproxy, told):
     assert drain_balancers(settings(**changes)) == dict(haproxy=haproxy, told=told, problem="", elsewhere=elsewhere)
 
 
+@pytest.mark.parametrize("given", ["lb1,lb2", ["lb1", "lb2"]])
+def test_their_hosts_may_be_a_text(given):
+    settings = balancers_of(dict(balancer_nginx_hosts=given, balancer_apache_hosts=given).get)
+    assert settings["nginx"] == settings["apache_hosts"] == ["lb1", "lb2"]
+    assert balancers_of({}.get)["nginx"] == balancers_of(dict(balancer_nginx_hosts="").get)["nginx"] == []
+
+
 @pytest.mark.parametrize("address, host, elsewhere", [(SOCKET, "", False), (SOCKET, "lb", True), ("", "lb", False)])
 def test_haproxy_is_told_from_another_host(address, host, elsewhere):
     found = drain_balancers(settings(haproxy_address=address, haproxy_host=host))
