@@ -104,6 +104,7 @@ class ActionModule(ControllerAction):
         alone = run.kind in OWN
         by = list(sight.seen) if run.kind == "rollback" else list(of) if alone else list(dict.fromkeys(of.values()))
         return dict(asker=asker, url=node.get("api_url", ""), credentials=node.get("credentials", ""), resolving=by,
+                    limited=bool(sight.addresses),
                     target_of={} if alone else {name: other for name, other in of.items() if other != name})
 
     def unseen(self, sight, arguments, run, task_vars):

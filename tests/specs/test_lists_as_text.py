@@ -36,8 +36,6 @@ PLUGINS = "ansible_collections.shakenfist.rolling.plugins"
 
 # What a jinja expression may do with one before an action has it.
 PLAIN = re.compile(r"\{\{ (?P<name>\w+)( \| default\((omit|\[\]|\{\})\))? \}\}")
-# The same conversion for a list of names, in jinja.
-CONVERTED = r"\[NAME\] \| flatten \| join\(','\) \| split\(','\)"
 # Only whether there is something.
 TRUTH = r"\[.*\bNAME\b.*\] \| select \| list"
 # Arguments of an action that it hands to a module as they are, and arguments that it converts itself, see below.
@@ -143,10 +141,7 @@ READ = [(path, keys, text, name) for path in FILES if path.name != "argument_spe
 
 def is_converted(path, keys, text, name):
     """Whether a text of a role leads the variable to a reader that converts it."""
-    rest = text
-    for form in (CONVERTED, TRUTH):
-        rest = re.sub(form.replace("NAME", name), "", rest)
-    if not is_in(name, rest):
+    if not is_in(name, re.sub(TRUTH.replace("NAME", name), "", text)):
         return True
     found = PLAIN.fullmatch(text)
     kind, reader = reader_of(path, keys)

@@ -247,6 +247,13 @@ def test_a_gateway_that_cannot_be_asked(cluster):
     assert seen["failure"] == "" and seen["gateways"] == {}
 
 
+@pytest.mark.parametrize("unit", ["sf-database", "another"])
+def test_only_a_node_that_runs_a_gateway_is_asked_for_its_own(cluster, unit):
+    cluster.begin("status")
+    cluster.act(look, "sf-1", product=dict(PRODUCT, database_unit=unit), parts=["ready", "gateway"], noted=True)
+    assert ("grpc_health_info" in [module for dummy, module, *dummy in cluster.asked]) is (unit == "sf-database")
+
+
 def test_a_gateway_that_cannot_be_asked_does_not_make_a_node_that_serves_one_that_does_not(cluster):
     cluster.begin()
     cluster.broken["sf-1", "grpc_health_info"] = dict(failed=True, msg="no grpc")
@@ -279,7 +286,9 @@ def test_who(cluster, kind, resolving, target_of):
     cluster.look()
     assert cluster.act(judge, question="who") == dict(
         changed=False, asker="sf-1", url="http://10.0.0.1:13000", credentials="/etc/sf/shakenfist.json",
-        resolving=resolving, target_of=target_of)
+        resolving=resolving, target_of=target_of, limited=False)
+    cluster.hostvars["sf-9"] = {}
+    assert cluster.act(judge, question="who", nodes=["sf-1", "sf-9"])["limited"]
 
 
 def test_nobody_serves(cluster):
