@@ -38,8 +38,9 @@ class ActionModule(StatesAction):
         looks = not run.plan or bool(run.plan.get("order"))
         # Where the release does not tell which daemons are new.
         since = run.plan.get("since", 0) if run.kind in SAME else 0
+        # Each node keeps this, so nothing of all nodes is in it.
         return dict(rolled=node_of(hostvars, self.name, run).rolled, since=since, looks=looks,
-                    api=run.plan.get("api", True), nodes=run.plan.get("nodes", []))
+                    api=run.plan.get("api", True))
 
     def done(self):
         if self._task.check_mode:
@@ -70,9 +71,10 @@ class ActionModule(StatesAction):
 
     def reported(self):
         given, node, hostvars = self.given, self.node, self.task_vars["hostvars"]
+        before = given.before or run_of(hostvars).plan.get("nodes", [])
         names = [str(hostvars[name]["cluster_node"]["name"]) for name in self.task_vars["ansible_play_hosts"]]
         notes = self.module("nodes_info", self.task_vars, credentials=node["credentials"], url=node["api_url"],
-                            release=given.version, names=names, states=["created"], before=given.before,
+                            release=given.version, names=names, states=["created"], before=before,
                             sentinels=node["sentinels"], sentinels_alone=not given.sentinels,
                             timeout=given.timeout)["notes"]
         if notes:
