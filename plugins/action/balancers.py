@@ -68,7 +68,9 @@ class ActionModule(StatesAction):
                 answer = self.module("haproxy_info", self.task_vars, address=where["address"], backend=where["backend"],
                                      servers=[where["server"]], checked=not told)
                 # Not all of it: it is kept for each node.
-                found = dict(haproxy=dict({key: answer[key] for key in ("reachable", "problems")}, told=told))
+                fall = (answer["servers"].get(where["server"]) or {}).get("fall", 0)
+                found = dict(haproxy=dict(reachable=answer["reachable"], problems=answer["problems"], fall=fall,
+                                          told=told))
             except Failed as exc:
                 found = dict(failure=str(exc))
         self.note(asked=found)

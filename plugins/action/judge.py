@@ -12,7 +12,7 @@
 import socket
 
 from ansible.errors import AnsibleError
-from ansible_collections.shakenfist.rolling.plugins.plugin_utils._balancers import true
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._balancers import balancers_of, drain_balancers, true
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._controller import ControllerAction
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._judge import (
     LACKING,
@@ -81,9 +81,17 @@ class ActionModule(ControllerAction):
                 return default
             return found if isinstance(found, type(default)) else default
 
+        def told(name):
+            """Whether each balancer that is set for a node is told before its drain."""
+            variables = hostvars[name]
+            try:
+                return drain_balancers(balancers_of(lambda key, default: plain(variables.get(key, default))))["told"]
+            except (AnsibleError, ValueError):
+                return False
+
         return Sight(
-            seen={name: {**LACKING, **record.seen, **self.balancers(record), "zone": value(name, "rolling_zone", "")}
-                  for name, record in records.items()},
+            seen={name: {**LACKING, **record.seen, **self.balancers(record), "balancer_told": told(name),
+                         "zone": value(name, "rolling_zone", "")} for name, record in records.items()},
             resolved={name: value(name, "stage_resolved", {}) for name in play},
             problems=[reason(record.unresolved) for record in records.values() if record.unresolved],
             addresses={name: resolve(value(name, "ansible_host", "") or name) for name in nodes

@@ -111,6 +111,7 @@ sessions_zero_after:
     counted no error.
   returned: when O(haproxy) is given, the unit was active and HAProxy could be reached, not in check mode
   type: float
+at_balancer: {type: bool, returned: failure after the stop, description: Whether the cause is at HAProxy.}
 failed_units: {type: list, returned: failure, description: "The unit, if it is what has failed."}
 """
 
@@ -381,6 +382,10 @@ class Drain:
         if self.undrained and self.was_ready and not self.was_told():
             return (f"{self.undrained}. The balancer was not told, so requests may have failed. Tell it first: "
                     "-e drain_tell_first=true (docs/balancers.md)")
+        return self.of_balancer()
+
+    def of_balancer(self):
+        """What of that is HAProxy's: it marks a node down too late, or cannot be asked any more."""
         if self.balancer and not self.params["cut_short"]:
             return self.balancer.complaint(self.name, self.stopped_after)
         return ""
@@ -445,7 +450,7 @@ class Drain:
         result["diff"] = dict(before=f"{self.name}: {before}\n", after=f"{self.name}: {after}\n")
         complaint = "" if self.module.check_mode else self.complaint()
         if complaint:
-            raise RollingError(complaint, **result)
+            raise RollingError(complaint, at_balancer=complaint == self.of_balancer(), **result)
         return result
 
 

@@ -162,9 +162,9 @@ def _dump(seen, in_tier, options):
             "the package mariadb-client on the first node of the tier, or pass -e schema_backup=never"]
 
 
-def _drain(node, options):
-    """The times of a drain must be in their order, or requests are cut."""
-    grace, detection = float(node["drain_grace"]), options["balancer_detection"]
+def _drain(node, told, options):
+    """The times of a drain must be in their order, or requests are cut; C(told) balancers need not notice anything."""
+    grace, detection = float(node["drain_grace"]), 0.0 if told else options["balancer_detection"]
     unit = node["units"].get(node["api_unit"], {})
     stop = unit.get("stop_timeout")
     graceful = graceful_timeout(unit.get("arguments", {})) or 0.0
@@ -262,7 +262,7 @@ def _findings(name, seen, in_tier, begun, excused, gateways, target, options):
     for check, problems in (("readiness", _readiness(seen, options)), ("gateways", _gateways(seen, excused))):
         findings.judge(check, problems, _mended(problems, begun, options))
     findings.judge("daemons", _daemons(node), "warn")
-    findings.judge("drain", _drain(node, options))
+    findings.judge("drain", _drain(node, seen.get("balancer_told"), options))
     if not node["drain_grace"]:
         findings.judge("drain", [f"its drain grace is 0 s ({shown(node).partition(', ')[2]}): it serves nobody from "
                                  "its stop on, and what a balancer sends until it has noticed fails: raise "

@@ -352,9 +352,9 @@ def test_haproxy_is_asked_about_its_checks(one):
     one.act(balancers, state="asked")
     assert one.record()["asked"] == {} and one.calls == []
     one.variables = dict(drain_haproxy_address=SOCKET, drain_haproxy_server="s")
-    one.given["haproxy_info"] = dict(reachable=True, problems=["none"], servers=["s"])
+    one.given["haproxy_info"] = dict(reachable=True, problems=["none"], servers=dict(s=dict(status="UP", fall=3)))
     assert one.act(balancers, state="asked")["changed"] is False
-    assert one.record()["asked"] == dict(haproxy=dict(reachable=True, problems=["none"], told=False))
+    assert one.record()["asked"] == dict(haproxy=dict(reachable=True, problems=["none"], fall=3, told=False))
     assert one.record().get("timeline", []) == []
     assert one.calls[0][:2] == ("haproxy_info", dict(address=SOCKET, backend="sf-api", servers=["s"], checked=True))
     one.variables["drain_haproxy_set"] = True

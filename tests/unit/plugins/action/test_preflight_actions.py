@@ -324,6 +324,22 @@ def test_a_refusal(cluster):
     assert "no version is no version" in cluster.plan()["msg"]
 
 
+@pytest.mark.parametrize("variables, level", [
+    ({}, "warn"), (dict(balancer_nginx_hosts=["lb"]), "pass"),
+    (dict(drain_haproxy_address="lb:1", drain_tell_first="true"), "pass"),
+    (dict(drain_haproxy_address="lb:1", drain_tell_first="false"), "warn"),
+    (dict(balancer_nginx_hosts=["lb"], drain_timeout="{{ nowhere }}"), "warn"),
+])
+def test_whether_the_timing_of_balancers_matters(cluster, variables, level):
+    cluster.begin()
+    for name in cluster.hostvars:
+        cluster.hostvars[name].update(variables)
+    cluster.look()
+    resolve(cluster)
+    report = cluster.plan()["report"]
+    assert [line[:4] for line in report if "balancer timing" in line or "balancer's timing" in line] == [level]
+
+
 def test_what_balancers_say(cluster):
     cluster.begin()
     cluster.look()

@@ -437,7 +437,7 @@ STILL_UP = (r"HAProxy still had sf-api/sf-2 UP when sf-api ended after \d.\d s: 
 ])
 def test_what_the_balancer_saw_is_no_drain(balanced, looks, then, message):
     result = balanced(looks, then, statuses=[200, 503])
-    assert result["failed"] and result["changed"]
+    assert result["failed"] and result["changed"] and result["at_balancer"] is True
     assert result["sessions_zero_after"] is None or "garbage" in message
     assert re.search(message, result["msg"]), result["msg"]
 

@@ -35,7 +35,7 @@ def api(*names):
 
 
 ALL = api("sf-1", "sf-2", "sf-3")
-OPTIONS = Options(database=["sf-1"])
+OPTIONS = Options(database=["sf-1"], balancer_detection=2)
 
 
 def test_a_fit_cluster():
@@ -52,6 +52,24 @@ def test_a_fit_cluster():
         dict(name="sf-1", groups=["rolling_schema"]), dict(name="sf-1", groups=["rolling_order", "rolling_database"]),
         dict(name="sf-2", groups=["rolling_order", "rolling_others"]),
         dict(name="sf-3", groups=["rolling_order", "rolling_others"]), dict(name="sf-1", groups=["rolling_first"])]
+
+
+def test_the_timing_of_balancers_is_judged():
+    cluster = sight()
+    cluster.seen["sf-3"].update(balancer=dict(reachable=True, problems=[], fall=3), balancer_told=False)
+    found = judge(cluster, Options(database=["sf-1"]), ALL)
+    assert found.refusal == "" and [line[:58] for line in found.report[:2]] == [
+        "warn  nothing is known of the balancer's timing: sf-1 serv",
+        "warn  HAProxy marks sf-3 down after 3 failed checks, and d"]
+    found = judge(cluster, Options(database=["sf-1"], balancer_detection=12, settle=12), ALL)
+    assert found.report[0].startswith("warn  roll_settle (12 s) is not more than the balancer takes")
+    # A balancer that is told need not notice anything.
+    assert "the balancer takes 30 s" in judge(cluster, Options(database=["sf-1"], balancer_detection=30), ALL).refusal
+    for seen_of in cluster.seen.values():
+        seen_of["balancer_told"] = True
+    for detection in (0, 30):
+        found = judge(cluster, Options(database=["sf-1"], balancer_detection=detection), ALL)
+        assert found.refusal == "" and "pass  balancer timing" in found.report
 
 
 def test_batches_and_why_they_are_small():
