@@ -113,7 +113,8 @@ ROOM = 1.2
 # The server's numbers for: you may not do that here. The last is of servers with a binary log, for triggers.
 DENIED = (1044, 1045, 1142, 1227, 1370, 1419)
 # And for: the disk is full. The first has other causes, too, so its words count.
-ERROR_OF_STORAGE, FULL = 1030, (1021, 1114)
+ERROR_OF_STORAGE = 1030
+FULL = (1021, 1114)
 NAME_LENGTH = 64
 # For how many seconds to wait for a connection.
 ANSWER_WITHIN = 10
@@ -352,7 +353,8 @@ def drop_leftovers(client):
         return  # whoever may not look has none
     for schema in schemas:
         suffix = re.search(r"_rolling_check_\d+\Z", schema)
-        if suffix and schema == scratch_of(client.database.name, suffix.group(0)):
+        # With the longest of names, the database itself could look like one.
+        if suffix and client.database.name != schema == scratch_of(client.database.name, suffix.group(0)):
             drop(client, schema)
 
 

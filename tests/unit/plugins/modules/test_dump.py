@@ -286,6 +286,10 @@ def test_scratch_schemas_of_runs_that_were_killed(node):
     assert not node.run()["failed"]
     dropped = re.findall("DROP DATABASE `(.*)`", node.seen("calls"))
     assert dropped == ["shakenfist_rolling_check_7", f"shakenfist_rolling_check_{os.getpid()}"]
+    name = "d" * 48 + "_rolling_check_7"
+    node.configure(DATABASE=name)
+    node.set(schemata=name + "\n")
+    assert not node.run(name="longest")["failed"] and f"DROP DATABASE `{name}`" not in node.seen("calls")
     node.set(schemata_fails="ERROR 1227 (42000): Access denied\n")
     assert node.run(name="again")["verified"].startswith(RESTORED)
 
