@@ -44,6 +44,16 @@ def _identity(node):
             "written into it. An upgrade goes on all the same, and keeps it under the name of what it holds"]
 
 
+def _clock(node):
+    """Every daemon would look older than the release, however often it is restarted."""
+    ahead, path = node["release"].get("ahead"), node["release"].get("path")
+    if not ahead:
+        return []
+    return [f"by its clock, {path} became active {ahead} s in the future: the clock was set back since, and no daemon "
+            "would ever count as started after that. See that the clock is right (timedatectl), then: touch -h "
+            f"{node['venv']} {path}/lib/python*/site-packages/{node['distribution']}-*.dist-info/RECORD"]
+
+
 def _link(node):
     """A release that is nowhere among the others could not be gone back to."""
     outside = node["release"].get("outside")
@@ -256,6 +266,7 @@ def _findings(name, seen, in_tier, begun, excused, gateways, target, options):
                    if node["problem"] else [])
     findings.judge("release", _release(node, target, options))
     findings.judge("identity", _identity(node), "warn")
+    findings.judge("clock", _clock(node))
     findings.judge("deployer", _deployer(node, target, options), "warn")
     findings.judge("configuration", _configuration(node, in_tier))
     findings.judge("tier", _tier(node, in_tier, *gateways))
