@@ -84,6 +84,15 @@ def broken(lock, over):
     return {key: lock[key] for key in WORK} if lock and over else {}
 
 
+def lease_of(lease, waits):
+    """The lease that outlasts what lies between two renewals, in seconds.
+
+    :arg waits: the limits of all waits of it. A node that fails is taken through most of them once more on its way
+        back, and a node that is lost is waited for; so each counts twice.
+    """
+    return max(lease, 2 * sum(waits))
+
+
 def ran_out(lock, now):
     """Whether the lease is over. A lock from the future, of a clock that was set back, does not hold for ever."""
     return not -lock["lease"] <= now - lock["renewed"] <= lock["lease"]

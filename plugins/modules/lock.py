@@ -47,6 +47,12 @@ options:
       than 0.
     type: float
     default: 1800
+  waits:
+    description: The limits in seconds of all waits until the lock is renewed next. The lock holds for twice their sum,
+      if that is more than O(lease).
+    type: list
+    elements: float
+    default: []
   takeover: {type: bool, default: false, description: "Take the lock, whoever holds it."}
   nodes:
     description: With O(state=renewed), the nodes that the run has in hand from now on, by their names in the inventory.
@@ -212,8 +218,8 @@ def hold(module, lock, now):
     doing = doing[len(PAUSED):] if doing.startswith(PAUSED) else doing
     if params["state"] == "renewed" and request and request["want"] == "pause":
         doing = PAUSED + doing
-    new.update(since=before["since"], renewed=now, lease=params["lease"], doing=doing, request=request,
-               kind=params["work"].get("kind", ""), release=params["work"].get("release", ""),
+    new.update(since=before["since"], renewed=now, lease=_lock.lease_of(params["lease"], params["waits"]), doing=doing,
+               request=request, kind=params["work"].get("kind", ""), release=params["work"].get("release", ""),
                nodes=in_hand(before["nodes"], params))
     if not module.check_mode:
         write(params["path"], new)
@@ -307,6 +313,7 @@ def main():
             pause_timeout=dict(type="float", default=0),
             doing=dict(type="str", default=""),
             lease=dict(type="float", default=1800),
+            waits=dict(type="list", elements="float", default=[]),
             takeover=dict(type="bool", default=False),
             nodes=dict(type="list", elements="str"),
             settled=dict(type="list", elements="str", default=[]),

@@ -68,6 +68,11 @@ def test_take_renew_free(ask, path):
     assert os.listdir(path.parent) == []
 
 
+def test_a_lease_outlasts_what_may_take_longer(ask):
+    assert ask(lease=1800, waits=["300", 90, 120])["lock"]["lease"] == 1800
+    assert ask(state="renewed", lease=1800, waits=[300, 3600, 120])["lock"]["lease"] == 8040
+
+
 def test_the_lock_says_what_is_in_hand(ask, path):
     work = dict(kind="upgrade", release="0.8.1")
     assert {key: ask(work=work)["lock"][key] for key in _lock.WORK} == dict(work, nodes=[])
