@@ -127,7 +127,7 @@ class ActionModule(ControllerAction):
             given["backup"] = "never"
         lock = arguments["lock"]
         options = Options(kind=kind, groups=dict(task_vars["groups"]), lock=lock["words"] if lock.get("held") else "",
-                          **given)
+                          in_hand=(lock.get("broken") or {}).get("nodes", []), **given)
         ready = [url for url, one in arguments["unseen_seen"].items() if one.get("ready")]
         unseen = sight.unseen(arguments["api"])
         found = judge(sight, options, arguments["api"],

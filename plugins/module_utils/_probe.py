@@ -20,7 +20,7 @@ from collections import Counter, deque
 from contextlib import suppress
 from urllib.parse import urlsplit
 
-from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError, process_started
+from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError, boot_id, process_started
 
 STATE = "state.json"    # the last numbers, for when the watcher is gone
 SOCKET = "socket"       # where it listens; whoever listens there lives
@@ -545,15 +545,6 @@ class Watcher:
         if self.stopper is not None:
             with suppress(OSError):  # the module has gone; what it wanted to know is in the file
                 self.stopper.sendall(json.dumps(dict(report=report)).encode())
-
-
-def boot_id():
-    """The id of the boot; empty where it has none."""
-    try:
-        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as stream:
-            return stream.read().strip()
-    except OSError:
-        return ""
 
 
 def live(options, ready):

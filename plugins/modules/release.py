@@ -115,14 +115,20 @@ from ansible_collections.shakenfist.rolling.plugins.module_utils._common import 
     size,
     sync_directories,
 )
-from ansible_collections.shakenfist.rolling.plugins.module_utils._identity import MARKER, as_marked, mark, rewritten
+from ansible_collections.shakenfist.rolling.plugins.module_utils._identity import (
+    MARKER,
+    as_marked,
+    mark,
+    noted_record,
+    rewritten,
+)
 from ansible_collections.shakenfist.rolling.plugins.module_utils._wheels import digests_in_folder
 
 AT_FDCWD = -100
 RENAME_EXCHANGE = 2
 # What another part keeps about the release that it lies in.
 NOTES = [".rolling-schema.json", ".rolling-backup.json"]
-NOT_CLONED = [*NOTES, MARKER]
+NOT_CLONED = [*NOTES, MARKER, _release.ACTIVATED]
 
 
 def exchange(one, other):
@@ -313,6 +319,7 @@ def activate(module, target):
             link(target, path)
     # The link's own time says since when the release is active. It must not be before the swap.
     os.utime(path, follow_symlinks=False)
+    _release.note_activation(path, noted_record(target))
     sync_directories(os.path.dirname(path), os.path.dirname(target))
     return result
 
@@ -521,6 +528,7 @@ def upgrade(module, path):
     if other and not module.check_mode:
         result["packages"] = install(module, path)
         forget(path)
+        _release.note_activation(path, _release.inspect(module.run_command, path, params["distribution"])["record"])
     return result
 
 

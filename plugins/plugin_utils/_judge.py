@@ -95,6 +95,7 @@ class Options:
     drain_timeout: float = 0.0
     backup: str = "never"
     lock: str = ""
+    in_hand: list = dataclasses.field(default_factory=list)
     cut_short: bool = False
     sentinels: bool = True
     given: str = ""
@@ -143,7 +144,7 @@ def judge(sight, options, api=None, unseen_ready=(), command=""):
                         allow_downgrade=options.allow_downgrade or options.back, allow_skip=options.allow_skip,
                         balancer_detection=options.balancer_detection, strategy=options.strategy,
                         restart=options.restart, back=options.back, drain_timeout=options.drain_timeout,
-                        backup=options.backup)
+                        backup=options.backup, in_hand=options.in_hand)
     unseen = sight.unseen(api)
     cluster = judge_cluster(nodes, api, sight.offsets(), hidden=sight.addresses, unseen=unseen,
                             database=options.database, target=version, back=options.back, restart=options.restart,

@@ -95,8 +95,8 @@ class Cluster:
         return {name: self.act(look, name, product=PRODUCT, parts=["ready", "gateways", "host"], noted=True)
                 for name in self.play}
 
-    def plan(self, **options):
-        return self.act(judge, question="plan", nodes=self.groups["allsf"], api={}, options=dict(
+    def plan(self, lock=None, **options):
+        return self.act(judge, question="plan", nodes=self.groups["allsf"], api={}, lock=lock or {}, options=dict(
             dict(SETTINGS, database=["sf-1", "x"]), **options))
 
     def run(self):
@@ -297,6 +297,15 @@ def test_nobody_serves(cluster):
         cluster.broken[name, "ready_info"] = dict(ready=False, seen={})
     cluster.look()
     assert cluster.act(judge, question="who")["asker"] == ""
+
+
+def test_what_a_killed_run_had_in_hand_is_no_reason_to_refuse(cluster):
+    cluster.begin()
+    cluster.broken["sf-2", "ready_info"] = dict(ready=False, seen={"u": dict(answers="503 503")})
+    cluster.look()
+    resolve(cluster)
+    assert "503 503" in cluster.plan()["msg"]
+    assert not cluster.plan(lock=dict(held=False, broken=dict(nodes=["sf-2"]))).get("failed")
 
 
 def test_a_plan(cluster):

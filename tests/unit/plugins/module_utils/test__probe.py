@@ -15,7 +15,7 @@ import subprocess
 from threading import Thread, Timer
 
 import pytest
-from ansible_collections.shakenfist.rolling.plugins.module_utils import _probe
+from ansible_collections.shakenfist.rolling.plugins.module_utils import _common, _probe
 from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError, wait_for
 from ansible_collections.shakenfist.rolling.plugins.module_utils._probe import (
     Numbers,
@@ -837,7 +837,7 @@ def test_without_proc(place, monkeypatch):
         raise FileNotFoundError(2, "no /proc")
     handlers = {}
     monkeypatch.setattr(_probe.signal, "signal", handlers.__setitem__)
-    monkeypatch.setattr(_probe, "open", fail, raising=False)
+    monkeypatch.setattr(_common, "open", fail, raising=False)
     (place / _probe.SOCKET).write_text("left behind by one that died")
     ready = []
 

@@ -107,6 +107,20 @@ def test_a_cluster_that_is_not_fit():
     assert judge(cluster, Options(kind="restart", database=["sf-1"], given="2026-11-28T11:00:00Z"), ALL).refusal == ""
 
 
+@pytest.mark.parametrize("kind", ["upgrade", "rollback", "restart"])
+def test_the_node_that_a_killed_run_has_drained(kind):
+    """Also where the index has something else by now, so that nothing on the node tells."""
+    cluster = sight()
+    cluster.seen["sf-2"].update(ready=False, answers="503")
+    found = judge(cluster, Options(kind=kind, database=["sf-1"], in_hand=["sf-2", "sf-9"]), ALL)
+    assert found.refusal == "" and "sf-2" in found.plan["order"]
+    assert next(line for line in found.report if "readyz" in line).endswith(
+        "; an earlier run has begun it, and rolling it again lets it in")
+    cluster.seen["sf-3"].update(ready=False, answers="503")
+    found = judge(cluster, Options(kind=kind, database=["sf-1"], in_hand=["sf-2"]), ALL)
+    assert "fail  sf-3: http://10.0.0.3/readyz answers 503" in found.refusal
+
+
 @pytest.mark.parametrize("kind, first, further", [
     ("upgrade", "fail  the release: no such",
      "Correct rolling_release or stage_source, or the index that pip uses on sf-1."),
