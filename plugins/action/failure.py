@@ -14,6 +14,7 @@ import time
 
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils import _failure
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._batch import batch_of
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._build import is_target
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._controller import ControllerAction
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import NODE_FACT, changed, node_of, plain, run_of
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._steps import NOTED
@@ -64,7 +65,7 @@ class ActionModule(ControllerAction):
     def placed(self, arguments):
         """Where the batch stands, and what is to be done with the node."""
         before, target = arguments["node"]["release"], arguments["target"]
-        activates = before["version"] != target["version"] or bool(before.get("rewritten"))
+        activates = not is_target(before, target) or bool(before.get("rewritten"))
         batch = self.batch(arguments)
         return dict(members=batch.members, done=batch.done, peers=batch.peers, gateways=batch.gateways,
                     followed=bool(batch.followers), reconfigures=self.record.kind == "reconfigure",

@@ -31,7 +31,7 @@ from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import (
     run_of,
 )
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._staging import OWN
-from ansible_collections.shakenfist.rolling.plugins.plugin_utils._status import judge_status, lines_of
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._status import builds_of, judge_status, lines_of
 
 ARGUMENTS = dict(
     question=dict(type="str", choices=["who", "unseen", "plan", "status"], required=True),
@@ -146,5 +146,6 @@ class ActionModule(ControllerAction):
         database = names(arguments["options"].get("database"))
         verdict = judge_status(nodes, database, api)
         lock = arguments["lock"] if "words" in arguments["lock"] else {}
-        return dict(report=lines_of(verdict, api, lock=lock, limited=bool(sight.addresses), database=database),
+        return dict(report=lines_of(verdict, api, lock=lock, limited=bool(sight.addresses), database=database,
+                                    builds=builds_of(nodes)),
                     ill=[name for name, node in verdict.items() if node["ill"]])

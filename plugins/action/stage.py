@@ -63,7 +63,8 @@ class ActionModule(StatesAction):
         if self.given.strategy == "clone" or self.given.release or "lock" not in self.target:
             name = self.given.release or self.target["name"]
             return dict(release=self.release("active", name=name, releases=self.node["releases"])["release"])
-        answer = self.release("in_place", title="Upgrade the virtualenv in place", **self.locked())
+        answer = self.release("in_place", title="Upgrade the virtualenv in place",
+                              contents=self.target.get("contents") or "", **self.locked())
         if self.brought:
             self.remove_wheels()
         return dict(release=answer["release"])

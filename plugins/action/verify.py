@@ -18,6 +18,7 @@ SECONDS = dict(type="float", default=0)
 ARGUMENTS = dict(
     state=dict(type="str", choices=["seen", "done", "reported"], required=True), node=dict(type="dict", default={}),
     version=TEXT, rolled=dict(type="bool", default=False), bake=SECONDS, since=SECONDS, exceptions=TEXT, advice=TEXT,
+    target=dict(type="dict", default={}),
     before=dict(type="list", elements="dict", default=[]), sentinels=dict(type="bool", default=True), timeout=SECONDS,
 )
 
@@ -46,7 +47,7 @@ class ActionModule(StatesAction):
         if self._task.check_mode:
             return {}
         given = self.given
-        self.check(release_problem(self.name, self.node, given.version))
+        self.check(release_problem(self.name, self.node, given.version, given.target))
         if given.rolled:
             self.check(self.look_again())
         self.say(f"{self.name} runs {given.version}")

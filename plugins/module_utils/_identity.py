@@ -6,9 +6,12 @@
 
 import csv
 import hashlib
+import io
 import json
 import os
 import re
+import zipfile
+import zlib
 
 # What a release directory held when it got its name. Kept in it, for its name has the digest of a wheel that is gone.
 MARKER = ".rolling-release.json"
@@ -26,10 +29,28 @@ def contents(record):
         return ""
     try:
         with open(record, encoding="utf-8", newline="") as handle:
-            rows = [row[:2] for row in csv.reader(handle) if len(row) >= 2 and row[1]]
+            return _digest(handle)
     except (OSError, ValueError, csv.Error):
         return ""
+
+
+def contents_of_wheel(path):
+    """What C(contents) returns where the wheel C(path) is installed; empty if it is not known."""
+    try:
+        with zipfile.ZipFile(path) as wheel:
+            record = next(name for name in wheel.namelist() if re.fullmatch(r"[^/]+\.dist-info/RECORD", name))
+            return _digest(io.StringIO(wheel.read(record).decode("utf-8"), newline=""))
+    except (OSError, ValueError, StopIteration, RuntimeError, csv.Error, zipfile.BadZipFile, zlib.error):
+        return ""
+
+
+def _digest(record):
+    """The digest of those rows of a RECORD that are the same wherever the wheel is installed."""
+    # What a wheel has in its .data goes to another place: modules beside the others, the rest out of their directory.
+    rows = [[re.sub(r"^[^/]+\.data/(purelib|platlib)/", "", row[0]), row[1]] for row in csv.reader(record)
+            if len(row) >= 2 and row[1]]
     kept = sorted(row for row in rows if not row[0].startswith(("..", "/")) and not row[0].endswith(".pyc")
+                  and not re.match(r"[^/]+\.data/", row[0])
                   and (".dist-info/" not in row[0] or row[0].endswith(".dist-info/METADATA")))
     return hashlib.sha256(json.dumps(kept).encode()).hexdigest() if kept else ""
 

@@ -41,6 +41,11 @@ options:
     type: path
   distribution: {type: str, required: true, description: The Python distribution whose version is the release.}
   version: {type: str, description: The exact version to install. Required for O(state=staged) and O(state=in_place).}
+  contents:
+    description: What O(distribution) is to have installed, as RV(shakenfist.rolling.resolve_info#module:contents) gives
+      it. With O(state=in_place), another build of O(version) than this one is replaced. Empty if it is not known.
+    type: str
+    default: ""
   lock:
     description: What to install, as RV(shakenfist.rolling.resolve_info#module:lock) gives it. What it does not name
       stays as it is. Required for O(state=staged) and O(state=in_place).
@@ -118,6 +123,7 @@ from ansible_collections.shakenfist.rolling.plugins.module_utils._common import 
 from ansible_collections.shakenfist.rolling.plugins.module_utils._identity import (
     MARKER,
     as_marked,
+    contents,
     mark,
     noted_record,
     rewritten,
@@ -376,9 +382,10 @@ def check_request(params):
                            "resolve the release again")
 
 
-def install(module, root, **options):
+def install(module, root, again=False, **options):
     """Install what the lock says into the virtualenv C(root), with its own pip.
 
+    :arg again: whether it holds another build of the release, which pip would take for the one that the lock means.
     :returns: what pip installed.
     """
     params = module.params
@@ -390,6 +397,9 @@ def install(module, root, **options):
         source = ["--find-links", params["wheelhouse"]]
         if {one["sha256"] for one in params["lock"]} <= set(digests_in_folder(params["wheelhouse"]).values()):
             source.append("--no-index")
+    if again:
+        pip.install(["--force-reinstall", "--no-deps", *source,
+                     *pip.locked([_release.pick(params["lock"], params["distribution"])])])
     # What is installed and good enough stays, whether the lock names it or not.
     report = pip.install(["--upgrade-strategy", "only-if-needed", *source, *pip.locked(params["lock"])])
     found = _release.inspect(module.run_command, root, params["distribution"])
@@ -522,11 +532,14 @@ def upgrade(module, path):
     # As pip sees it: 6.0+debian1 is good enough for ==6.0.
     other = [one for one in params["lock"]
              if one["version"] not in (before[one["name"]], (before[one["name"]] or "").split("+")[0])]
-    result = dict(changed=bool(other), release=path, diff=dict(
-        before="".join(f"{one['name']} {before[one['name']] or '(absent)'}\n" for one in other),
+    now = contents(found["record"])
+    again = bool(now and params["contents"]) and now != params["contents"] and found["version"] == params["version"]
+    build = f"another build of {params['distribution']} {params['version']}\n" if again else ""
+    result = dict(changed=bool(other or again), release=path, diff=dict(
+        before=build + "".join(f"{one['name']} {before[one['name']] or '(absent)'}\n" for one in other),
         after="".join(f"{one['name']} {one['version']}\n" for one in other)))
-    if other and not module.check_mode:
-        result["packages"] = install(module, path)
+    if result["changed"] and not module.check_mode:
+        result["packages"] = install(module, path, again)
         forget(path)
         _release.note_activation(path, _release.inspect(module.run_command, path, params["distribution"])["record"])
     return result
@@ -554,6 +567,7 @@ def main():
             releases=dict(type="path"),
             distribution=dict(type="str", required=True),
             version=dict(type="str"),
+            contents=dict(type="str", default=""),
             lock=_release.LOCK,
             wheelhouse=dict(type="path"),
             **_release.PIP_OPTIONS,

@@ -60,6 +60,11 @@ staged:
   type: list
   elements: str
   sample: [0.8.0-99aabbcc, 0.8.1-0a1b2c3d]
+builds:
+  description: By the names in RV(staged) a digest of what O(distribution) has installed there, as in RV(active).
+  returned: success
+  type: dict
+  sample: {"0.8.0-99aabbcc": "41c0e77a", "0.8.1-0a1b2c3d": "9b2f40c1"}
 rewritten:
   description: The release directories that are not what their names say, and which version each holds.
   returned: success
@@ -67,11 +72,12 @@ rewritten:
   sample: {"0.8.0-99aabbcc": "0.8.1"}
 deployer: {type: str, returned: success, description: "O(deployer_mark), if that file is there; empty otherwise."}
 previous:
-  description: The release that was active before, with C(path), C(name) and C(version). Empty if there is none that
-    works.
+  description: The release that was active before, with C(path), C(name), C(version) and C(contents). Empty if there is
+    none that works.
   returned: success
   type: dict
-  sample: {"path": "/srv/shakenfist/releases/0.8.0-99aabbcc", "name": "0.8.0-99aabbcc", "version": "0.8.0"}
+  sample: {"path": "/srv/shakenfist/releases/0.8.0-99aabbcc", "name": "0.8.0-99aabbcc", "version": "0.8.0",
+    "contents": "41c0e77a"}
 problem:
   description: What is wrong with the virtualenv, in words; empty if nothing is.
   returned: success

@@ -81,6 +81,12 @@ name:
   returned: success
   type: str
   sample: 0.8.1-0a1b2c3d
+contents:
+  description: A digest of what this wheel installs, the same as C(active.contents) of
+    M(shakenfist.rolling.release_info) where it is installed. Empty if the wheel cannot be had from here.
+  returned: success
+  type: str
+  sample: 9b2f40c1d2e3f4a5b6c7d8e9f00112233445566778899aabbccddeeff0011223
 packages:
   description: What would be installed or upgraded in this virtualenv. Empty if it already has that version.
   returned: success
@@ -146,7 +152,7 @@ import tarfile
 from urllib.parse import urlsplit
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.shakenfist.rolling.plugins.module_utils import _release, _wheels
+from ansible_collections.shakenfist.rolling.plugins.module_utils import _identity, _release, _wheels
 from ansible_collections.shakenfist.rolling.plugins.module_utils._common import FULL, RollingError
 from ansible_collections.shakenfist.rolling.plugins.module_utils._version import version_key
 
@@ -251,6 +257,25 @@ class Shelf:
         """By digest the path of each file that no index has."""
         return {digest: os.path.join(folder, name) for folder in (self.given, self.built) if folder
                 for name, digest in _wheels.digests_in_folder(folder).items()}
+
+
+def contents_of(shelf, wheel):
+    """What a wheel installs, and words where that cannot be known, for then only its version can be compared."""
+    path = shelf.digests().get(wheel["sha256"])
+    if not path:
+        folder = os.path.join(shelf.pip.module.tmpdir, "release")
+        os.mkdir(folder)
+        pip = _release.Pip(shelf.pip.module, shelf.pip.root)
+        try:
+            pip.run("download", [*BRIEFLY, *shelf.where(), *pip.module.params["extra_args"], "--no-deps", "--dest",
+                                 folder, *pip.locked([wheel])])
+        except RollingError:
+            pass  # whoever stages it says why
+        path = next((one.path for one in os.scandir(folder)), "")
+    contents = _identity.contents_of_wheel(path)
+    return contents, "" if contents else (
+        f"What the wheel of {wheel['name']} {wheel['version']} holds cannot be seen from here. A node that runs this "
+        "version counts as being on it, whichever build of it that is.")
 
 
 def closure(module, shelf, where, requirements, changing, present, spare):
@@ -470,9 +495,11 @@ def resolve(module):
            if os.path.dirname(files[package["sha256"]]) == shelf.built}
     if own and module.params["built"]:
         _wheels.write_tar(own, module.params["built"])
+    contents, unknown = contents_of(shelf, wheel)
+    notice = "\n".join(filter(None, [notice, unknown]))
     return dict(
-        version=wheel["version"], sha256=wheel["sha256"], name=f"{wheel['version']}-{wheel['sha256'][:8]}",
-        packages=packages, lock=lock, carried=carried,
+        version=wheel["version"], sha256=wheel["sha256"], contents=contents,
+        name=f"{wheel['version']}-{wheel['sha256'][:8]}", packages=packages, lock=lock, carried=carried,
         indexed=[package for package in lock if package not in carried], archive="", built=sorted(own), notice=notice,
         unpinned=unpinned, python=".".join(found["python"].split(".")[:2]), platform=found["platform"])
 

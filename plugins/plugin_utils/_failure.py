@@ -10,6 +10,7 @@
 import dataclasses
 
 from ansible_collections.shakenfist.rolling.plugins.module_utils._common import last_lines
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._build import is_target, with_build
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._grace import shown
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._runbook import explained
 
@@ -115,20 +116,20 @@ def way_back(node, target, releases, units, go_back, moved):
     """The way back, from what was published of the node, and what it and its units are now."""
     active, before = releases.get("active") or {}, node["release"]
     # Another installer may have written the target's version into the release that ran: the name tells the two apart.
-    on_target = (go_back and active.get("version") == target["version"]
+    on_target = (go_back and is_target(active, target)
                  and (not before.get("rewritten") or active.get("name") == target.get("name")))
     if not on_target:
         down = [name for name, unit in units.items() if not unit["active"]]
         return WayBack("stay", start=down, message=f"is on {active.get('version') or 'its release'} as before")
     # Its directory has another name now if another installer had written into it.
     kept = before.get("name") in (releases.get("staged") or ())
-    came_from = before if before.get("version") != target["version"] and kept else {}
+    came_from = before if not is_target(before, target) and kept else {}
     previous = releases.get("previous") or came_from
     if not previous or moved:
         because = ("the schema was migrated, its sf-database of the release before would not start" if previous
                    else "there is no release before it to go back to")
         return WayBack("held", message=f"was left on {target['version']}: {because}")
-    return WayBack("back", previous["name"], list(units), f"went back to {previous['version']}")
+    return WayBack("back", previous["name"], list(units), f"went back to {with_build(previous, target)}")
 
 
 def command_of(command, reconfigure, left):

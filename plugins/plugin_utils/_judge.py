@@ -9,6 +9,7 @@
 import dataclasses
 
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._balancers import timing_of
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._build import mixed_words, with_build
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._cluster import judge_cluster, unseen_nodes
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._findings import report
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._node_notes import note_nodes
@@ -138,8 +139,9 @@ def judge(sight, options, api=None, unseen_ready=(), command=""):
     api, target = api or NOBODY_ASKS, sight.target()
     version = target.get("version", "")
     # That a node has the release to go back to does not tell that an earlier run has begun.
+    targets = {name: dict(one, name="") if options.back else one for name, one in sight.resolved.items() if one}
     judged = dict(target, name="") if options.back and target else target
-    nodes = judge_nodes(sight.seen, options.database, judged,
+    nodes = judge_nodes(sight.seen, options.database, judged, targets=targets,
                         allow_degraded=options.allow_degraded or bool(options.given),
                         allow_downgrade=options.allow_downgrade or options.back, allow_skip=options.allow_skip,
                         balancer_detection=options.balancer_detection, strategy=options.strategy,
@@ -150,6 +152,9 @@ def judge(sight, options, api=None, unseen_ready=(), command=""):
                             database=options.database, target=version, back=options.back, restart=options.restart,
                             sentinels=options.sentinels, lock=options.lock)
     cluster.judge("balancer timing", sight.timing(options), "warn")
+    builds = mixed_words(sight.nodes())
+    if builds:
+        cluster.judge("builds", builds, "warn")
     cluster += note_nodes(sight.seen, version, options.groups, unseen)
     lines = report(cluster, {name: node["findings"] for name, node in nodes.items()})
     problem = "; ".join(dict.fromkeys([*sight.problems, *_differ(sight)]))
@@ -157,9 +162,9 @@ def judge(sight, options, api=None, unseen_ready=(), command=""):
         return Judgement(_refusal(sight, options, lines, problem), {}, lines, [])
     plan = plan_of(nodes, options.serial, back=options.back, api=api, unseen_ready=unseen_ready,
                    seen={**unseen, **sight.nodes()}, cut_short=options.cut_short)
-    plan.update(command=command + _continued(options, version), release=version, since=options.since, report=lines)
+    plan.update(command=command + _continued(options, target), release=version, since=options.since, report=lines)
     refusal = f"Nothing was touched. {plan['problem']}" if plan["problem"] else ""
-    return Judgement(refusal, plan, lines, _order(plan, nodes, options))
+    return Judgement(refusal, plan, lines, _order(plan, nodes, options, targets))
 
 
 def _differ(sight):
@@ -173,13 +178,15 @@ def _differ(sight):
             "name one that all support with -e rolling_release=VERSION"]
 
 
-def _continued(options, version):
+def _continued(options, target):
     """What the command that continues a roll names, so that it does the same."""
     if options.kind == "reconfigure":
         return ""
     if options.kind == "restart":
         return f" -e rolling_since={options.since_words}"
-    return f" -e {'rollback' if options.back else 'rolling'}_release={version}"
+    if options.back:
+        return f" -e rollback_release={target.get('given') or target.get('version', '')}"
+    return f" -e rolling_release={target.get('version', '')}"
 
 
 def _refusal(sight, options, lines, problem):
@@ -193,13 +200,15 @@ def _refusal(sight, options, lines, problem):
     return "\n".join(filter(None, [*told, section(PREFLIGHT), "Fix that, then run the command again."]))
 
 
-def _order(plan, nodes, options):
+def _order(plan, nodes, options, targets):
     """The order of the roll as lines."""
     together = {name: batch[0] for batch in plan["batches"] for name in batch[1:]}
     why = {name: words for wave in plan["waves"] for name, words in wave["why"].items()}
     lines = []
     for number, name in enumerate(plan["order"], start=1):
-        words = [f"{number}. {name}: {nodes[name]['version']}" + ("" if options.restart else f" -> {plan['release']}"),
+        node, goal = nodes[name], targets.get(name) or dict(version=plan["release"])
+        way = node["version"] if options.restart else f"{with_build(node, goal)} -> {with_build(goal, node)}"
+        words = [f"{number}. {name}: {way}",
                  "database tier" if name in plan["database"] else "",
                  "" if name in plan["serving"] else "does not serve now",
                  "holds the lease of the leader" if name == plan["leader"] else "",

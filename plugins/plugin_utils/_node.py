@@ -106,6 +106,7 @@ def what_it_is(product, name, address, config, releases, units):
         # Nodes of one kind can share what pip resolves.
         kind=f"{'.'.join(active.get('python', '').split('.')[:2])} {active.get('platform', '')}",
         staged=releases["staged"],
+        builds=releases["builds"],
         rewritten=releases["rewritten"],
         deployer=releases["deployer"],
         previous=releases.get("previous") or {},

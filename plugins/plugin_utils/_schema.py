@@ -7,6 +7,7 @@
 # What the nodes of the database tier know of the schema, and what follows from that: whether a migration is due to be
 # backed up, whether a node can go back, whether a gateway would start again. Versions are of the tables, by name.
 
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._build import is_target
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._notes import migrations
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import SAME
 
@@ -14,7 +15,7 @@ from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import SAM
 def release_of(node, target):
     """The directory of the target; the link to it where it is active, for staging may give it another name."""
     release = node["release"]
-    active = release.get("version") == target["version"] and not release.get("rewritten")
+    active = is_target(release, target) and not release.get("rewritten")
     return node["venv"] if active else f"{node['releases']}/{target['name']}"
 
 

@@ -10,10 +10,16 @@ import dataclasses
 import os
 
 from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._build import (
+    distinct,
+    is_target,
+    same_build,
+    with_build,
+)
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._node import names
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import SAME
 
-RESOLVED = ("version", "sha256", "name", "lock", "carried", "indexed", "archive")
+RESOLVED = ("version", "sha256", "contents", "name", "lock", "carried", "indexed", "archive")
 # The runs in which the target is each node's own.
 OWN = ("rollback", *SAME)
 
@@ -39,7 +45,7 @@ def staging_of(node, resolved, strategy="clone", over_controller=False):
     """
     in_place, rewritten = strategy == "in_place", node["release"]["rewritten"]
     # A release into which another installer has written is not known to be the target, even where it has its version.
-    needed = node["release"]["version"] != resolved["version"] or rewritten
+    needed = not is_target(node["release"], resolved) or rewritten
     absent = in_place or rewritten or resolved["name"] not in node["staged"]
     return Staging(
         # In place, only the nodes that migrate the schema need the new build beside the old one.
@@ -77,45 +83,74 @@ def continued(kind, release):
 
 
 def came_from(nodes):
-    """The releases that the nodes could go back to, by what they came from.
+    """One of each of the releases that the nodes could go back to, by what they came from.
 
     After an upgrade that has stopped half-way, only the nodes that it has rolled count: the others still run what these
     came from, and would go back one release further. After a rollback that has stopped at its end no node knows any
     more where it came from; one with daemons of the release before is yet to be restarted.
     """
-    def version_of(node, which):
-        return (node.get(which) or {}).get("version")
-
-    on, before = (list(dict.fromkeys(filter(None, (version_of(node, which) for node in nodes.values()))))
-                  for which in ("release", "previous"))
+    on, before = (distinct((node.get(which) or {}) for node in nodes.values()) for which in ("release", "previous"))
     old = [unit for node in nodes.values() for unit in node.get("behind") or () if node["units"][unit]["active"]]
     if not before and len(on) == 1 and old:
         return on
-    return [version for version in before if version in on] or before
+    versions = {release["version"] for release in on}
+    return ([release for release in before if any(same_build(release, other) for other in on)]
+            or [release for release in before if release["version"] in versions] or before)
 
 
-def way_back(name, nodes, version=""):
+def staged_on(node):
+    """The releases that a node has staged, by their names."""
+    return [dict(name=name, version=name.rpartition("-")[0], contents=(node.get("builds") or {}).get(name, ""))
+            for name in node.get("staged") or ()]
+
+
+def named(nodes, asked):
+    """The builds that the operator means, all of one version: by the version, or by the name of a release directory.
+
+    A build of which it is known that a node came from it, or runs it, is meant rather than one that is only staged.
+    """
+    pools = [[node.get("previous") or {} for node in nodes.values()],
+             [node.get("release") or {} for node in nodes.values()],
+             [release for node in nodes.values() for release in staged_on(node)]]
+    one = next((release for pool in pools for release in pool if release.get("name") == asked), None)
+    if one:
+        return [one]
+    found = [distinct(release for release in pool if release.get("version") == asked) for pool in pools]
+    if not found[0] and not found[1] and len(found[2]) > 1:
+        raise RollingError(f"more than one build of {asked} is staged ({', '.join(one['name'] for one in found[2])}): "
+                           f"name the one that you mean with -e rollback_release={found[2][0]['name']}")
+    return next(filter(None, found), [dict(version=asked)])
+
+
+def way_back(name, nodes, asked=""):
     """The target of a node that goes back: a release that it still has.
 
+    Nodes may have come from different builds of one version. One that does not have the build that is meant goes back
+    to its own, unless a build was asked for.
+
     :arg nodes: by name the C(cluster_node) of all nodes.
-    :arg version: the release that was asked for; if it is empty, the one that the nodes came from.
+    :arg asked: the release that was asked for; if it is empty, the one that the nodes came from.
     """
-    candidates = came_from(nodes)
-    if not version and len(candidates) > 1:
-        raise RollingError(f"the nodes came from different releases ({', '.join(candidates)}): name one with "
-                           f"-e rollback_release={candidates[0]}")
-    if not version and not candidates:
+    wanted = named(nodes, asked) if asked else came_from(nodes)
+    versions = list(dict.fromkeys(release["version"] for release in wanted))
+    if len(versions) > 1:
+        raise RollingError(f"the nodes came from different releases ({', '.join(versions)}): name one with "
+                           f"-e rollback_release={versions[0]}")
+    if not wanted:
         raise RollingError("no node has a release that it came from: name one that is staged with "
                            "-e rollback_release=VERSION")
-    version, node = version or candidates[0], nodes[name]
-    previous, active, staged = node.get("previous") or {}, node.get("release") or {}, node.get("staged") or []
-    there = active.get("version") == version
-    found = [one for one in staged if one.startswith(f"{version}-")]
-    directory = (previous["name"] if previous.get("version") == version else active.get("name") or "" if there
-                 else found[-1] if found else "")
-    if not directory and not there:
-        raise RollingError(f"{name} has no release {version} to go back to. It has: {', '.join(staged) or 'none'}")
-    return dict(version=version, name=directory)
+    node, version = nodes[name], versions[0]
+    # Of several that are staged, the last one.
+    own = [node.get("previous") or {}, node.get("release") or {}, *reversed(staged_on(node))]
+    found = [release for release in own if any(same_build(release, other) for other in wanted)]
+    if not found and asked in ("", version):
+        found = [release for release in own if release.get("version") == version]
+    if not found:
+        which = asked or with_build(wanted[0], node.get("release") or {})
+        raise RollingError(f"{name} has no release {which} to go back to. It has: "
+                           f"{', '.join(node.get('staged') or ()) or 'none'}")
+    return dict(version=version, name=found[0].get("name") or "", contents=found[0].get("contents") or "",
+                given=asked or version)
 
 
 def running(name, nodes, units=None):

@@ -8,6 +8,7 @@
 
 import time
 
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._build import mixed, mixed_words, short
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._table import listed, table, wrap
 
 
@@ -43,12 +44,12 @@ def _rewritten(node):
 def _absent(name, seen, api):
     """A node that nobody could look at."""
     name = seen["node"].get("name", name)
-    return dict(name=name, release=None, ready=None, gateway=None, active=None, units=None, since=None,
+    return dict(name=name, release=None, build="", ready=None, gateway=None, active=None, units=None, since=None,
                 leader=name == api.get("leader"), absent="unreachable" if seen["unreachable"] else "not examined",
                 problems=[seen["failure"] or "it could not be examined"], notes=_said(name, api))
 
 
-def _looked_at(seen, in_tier, leader):
+def _looked_at(seen, in_tier, leader, build):
     node = seen["node"]
     units = [node["units"][name] for name in node["daemons"]]
     active = [unit for unit in units if unit["active"]]
@@ -58,6 +59,7 @@ def _looked_at(seen, in_tier, leader):
     return dict(
         name=node["name"],
         release=version,
+        build=build,
         ready=seen["ready"],
         gateway=seen["gateway"] if in_tier else "",
         active=len(active),
@@ -70,15 +72,28 @@ def _looked_at(seen, in_tier, leader):
     )
 
 
+def _examined(nodes):
+    return {name: seen["node"] for name, seen in nodes.items() if seen["node"] and not seen["failure"]}
+
+
 def judge_status(nodes, database=(), api=None):
     """What there is to say of each node; one that could not be looked at has no release and a problem."""
     api = api or {}
-    verdict = {}
+    verdict, builds = {}, mixed(_examined(nodes))
     for name, seen in nodes.items():
-        absent = seen["failure"] or not seen["node"]
-        node = _absent(name, seen, api) if absent else _looked_at(seen, name in database, api.get("leader"))
+        if seen["failure"] or not seen["node"]:
+            node = _absent(name, seen, api)
+        else:
+            release = seen["node"]["release"]
+            build = short(release) if any(name in on for on in builds.get(release.get("version"), {}).values()) else ""
+            node = _looked_at(seen, name in database, api.get("leader"), build)
         verdict[name] = dict(node, ill=bool(node["problems"]))
     return verdict
+
+
+def builds_of(nodes):
+    """What there is to say of versions of which nodes run more than one build."""
+    return mixed_words(_examined(nodes))
 
 
 # ---- as lines
@@ -87,26 +102,30 @@ HEAD = ("node", "release", "ready", "gateway", "units", "since (UTC)", "remarks"
 UNKNOWN = "?"
 
 
+def _release(node):
+    return f"{node['release']} build {node['build']}" if node["build"] else node["release"]
+
+
 def _row(name, node):
     remarks = listed(word for word in ("leader" if node["leader"] else "", node["absent"]) if word)
     if node["absent"]:
         return [name, *[UNKNOWN] * 5, remarks]
     since = time.strftime("%Y-%m-%d %H:%M", time.gmtime(node["since"])) if node["since"] else ""
-    return [name, node["release"] or UNKNOWN, "yes" if node["ready"] else "no", node["gateway"],
+    return [name, _release(node) or UNKNOWN, "yes" if node["ready"] else "no", node["gateway"],
             f"{node['active']} of {node['units']}", since, remarks]
 
 
-def _by_release(verdict):
+def _by_release(verdict, release_of=lambda node: node["release"]):
     """The names of the nodes by the release that they run."""
     found = {}
     for name, node in verdict.items():
-        found.setdefault(node["release"] or "not known", []).append(name)
+        found.setdefault(release_of(node) or "not known", []).append(name)
     return found
 
 
 def _summary(verdict):
     """How many serve, and which releases there are."""
-    told = [f"{release} on {len(names)}" for release, names in _by_release(verdict).items()]
+    told = [f"{release} on {len(names)}" for release, names in _by_release(verdict, _release).items()]
     return f"{sum(node['ready'] is True for node in verdict.values())} of {len(verdict)} nodes serve; {listed(told)}"
 
 
@@ -139,14 +158,17 @@ def _lock(lock):
     return lock["words"]
 
 
-def lines_of(verdict, api=None, lock=None, limited=False, database=()):
-    """The state of the cluster as lines: a table, what is amiss, and who rolls."""
+def lines_of(verdict, api=None, lock=None, limited=False, database=(), builds=()):
+    """The state of the cluster as lines: a table, what is amiss, and who rolls.
+
+    :arg builds: what C(builds_of) has returned.
+    """
     api = api or {}
     lines = [_summary(verdict), *table([HEAD, *(_row(name, node) for name, node in verdict.items())], 0)]
     for name, node in verdict.items():
         for words in node["problems"] + node["notes"]:
             lines += wrap(f"{name}: {words}")
-    for words in _tier(verdict, database):
+    for words in [*builds, *_tier(verdict, database)]:
         lines += wrap(words)
     if not api.get("known"):
         lines += wrap(f"leader: not known, {api.get('problem') or 'no node could ask the API'}")

@@ -9,6 +9,7 @@
 from ansible.errors import AnsibleError
 from ansible_collections.shakenfist.rolling.plugins.module_utils._systemd import graceful_timeout
 from ansible_collections.shakenfist.rolling.plugins.module_utils._version import version_key
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._build import is_target
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._findings import Findings
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._grace import shown
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._notes import rebuilt_release, rebuilt_shape, series
@@ -23,12 +24,13 @@ SPARE = 30
 def on_target(node, target, restart=False):
     """Whether the node's active release is the target.
 
-    Not one into which another installer has written that version: of which build it is, nobody knows. Going back, for
-    which the target has no name, the version is all that counts.
+    Not one into which another installer has written that version, under a name that is not right for it. Going back,
+    the target has no name.
     """
-    if not target or node["release"].get("version") != target["version"]:
+    release = node["release"]
+    if not target or release.get("version") != target["version"]:
         return False
-    return restart or not target["name"] or not node["release"].get("rewritten")
+    return restart or is_target(release, target) and not (target["name"] and release.get("rewritten"))
 
 
 def _unfinished(node, target):
@@ -296,18 +298,21 @@ def _findings(name, seen, in_tier, begun, excused, gateways, target, options):
 
 def judge_nodes(nodes, database, target, allow_degraded=False, allow_downgrade=False, allow_skip=False,
                 balancer_detection=0.0, strategy="clone", restart=False, back=False, drain_timeout=0.0,
-                backup="never", in_hand=()):
+                backup="never", in_hand=(), targets=None):
     """Judge each node from what was seen of it.
 
     A node that an earlier roll to the same release has begun is not required to be ready, nor its gateway to be
     serving: rolling it is what fixes it. Nor is one of C(in_hand): a run that was killed had it out of rotation. Where
     daemons are only restarted, a node that runs the release does not tell that, and nothing is built.
+
+    :arg targets: by name the target of a node, where that is another one: another build, or another directory.
     """
     options = dict(allow_degraded=allow_degraded, allow_downgrade=allow_downgrade, allow_skip=allow_skip,
                    balancer_detection=float(balancer_detection or 0), strategy="clone" if restart else strategy,
                    restart=restart, back=back, drain_timeout=float(drain_timeout or 0), backup=backup)
+    targets = {name: (targets or {}).get(name) or target for name in nodes}
     begun = [name for name, seen in nodes.items()
-             if seen["node"] and (name in in_hand or not restart and _unfinished(seen["node"], target))]
+             if seen["node"] and (name in in_hand or not restart and _unfinished(seen["node"], targets[name]))]
     excused = [nodes[name]["node"]["gateway"] for name in begun]
     serving = {gateway for seen in nodes.values()
                for gateway, status in seen["gateways"].items() if status == "SERVING"}
@@ -318,12 +323,14 @@ def judge_nodes(nodes, database, target, allow_degraded=False, allow_downgrade=F
         gateway_down = bool(node) and name in database and node["gateway"] not in serving
         # No balancer sends it requests, so it does not serve, and rolling it again lets it in.
         ready = seen["ready"] and not _told(seen, "shut")
-        there = bool(node) and on_target(node, target, restart)
-        findings = _findings(name, seen, name in database, name in begun, excused, (serving, named), target, options)
+        there = bool(node) and on_target(node, targets[name], restart)
+        findings = _findings(name, seen, name in database, name in begun, excused, (serving, named), targets[name],
+                             options)
         verdict[name] = {
             "name": node["name"] if node else name,
             "database": name in database,
             "version": node["release"].get("version", "") if node else "",
+            "contents": node["release"].get("contents", "") if node else "",
             "zone": seen.get("zone") or "",
             "ready": ready,
             "gateway_down": gateway_down,

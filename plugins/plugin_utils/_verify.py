@@ -9,16 +9,21 @@
 import time
 
 from ansible_collections.shakenfist.rolling.plugins.module_utils.parts.units_info import fallen
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._build import is_target, with_build
 
 
-def release_problem(name, node, version):
-    """A node that runs something else, or has daemons from before."""
-    found, behind = node["release"].get("version"), node.get("behind") or []
-    if found == version and not behind:
+def release_problem(name, node, version, target):
+    """A node that runs something else, or has daemons from before.
+
+    :arg target: what was resolved, which tells the build where it is of this version.
+    """
+    found, behind = node["release"], node.get("behind") or []
+    target = target if target.get("version") == version else dict(version=version)
+    if is_target(found, target) and not behind:
         return ""
-    return (f"{name}: expected release {version}, with every daemon started since; seen "
-            f"{found or node.get('problem')}, not running or older: {', '.join(behind) or 'none'}. Run the same "
-            "command again, it rolls what is left.")
+    seen = with_build(found, target) or node.get("problem")
+    return (f"{name}: expected release {with_build(target, found)}, with every daemon started since; seen {seen}, not "
+            f"running or older: {', '.join(behind) or 'none'}. Run the same command again, it rolls what is left.")
 
 
 def moment_of(since, node, version):

@@ -40,18 +40,18 @@ def previous_release(run, releases, distribution, active):
     if not os.path.islink(link) or path == active:
         return {}
     try:
-        version = inspect(run, path, distribution)["version"]
+        found = inspect(run, path, distribution)
     except RollingError:
         return {}
-    return dict(path=path, name=os.path.basename(path), version=version)
+    return dict(path=path, name=os.path.basename(path), version=found["version"], contents=contents(found["record"]))
 
 
 def staged_releases(run, releases, distribution):
     """The complete release directories; incomplete ones begin with a dot.
 
-    :returns: the names of those that are what their names say, and by name the versions of the others.
+    :returns: by name the contents of those that are what their names say, and the versions of the others.
     """
-    staged, other = [], {}
+    staged, other = {}, {}
     for entry in sorted(os.scandir(releases), key=lambda entry: entry.name) if os.path.isdir(releases) else []:
         # A link is what an interrupted adoption has left, or an operator's own.
         if entry.name.startswith(".") or not entry.is_dir(follow_symlinks=False):
@@ -63,7 +63,7 @@ def staged_releases(run, releases, distribution):
         if found and rewritten(os.path.realpath(entry.path), found):
             other[entry.name] = found["version"]
         else:
-            staged.append(entry.name)
+            staged[entry.name] = contents(found["record"]) if found else ""
     return staged, other
 
 
@@ -83,6 +83,6 @@ def run(module):
     releases, distribution = params["releases"], params["distribution"]
     staged, other = staged_releases(module.run_command, releases, distribution)
     mark = params["deployer_mark"] or ""
-    return dict(active=active, staged=staged, rewritten=other, problem=problem,
+    return dict(active=active, staged=list(staged), builds=staged, rewritten=other, problem=problem,
                 previous=previous_release(module.run_command, releases, distribution, active.get("path")),
                 deployer=mark if mark and os.path.exists(mark) else "")

@@ -15,7 +15,7 @@ import re
 import threading
 import time
 
-from rows import REFUSED, ROLLED, STOPPED, Row, both, draining, install, publish, ready, shell
+from rows import NODES, REFUSED, ROLLED, STOPPED, Row, both, draining, install, publish, ready, shell
 
 SHORT = ('-e', 'gate_timeout=25', '-e', 'restart_timeout=25')
 
@@ -130,6 +130,20 @@ def kept(run):
     return wrong
 
 
+def one_build(run):
+    """The roll has said which node has another build of the version, has rolled that one, and all have the same now."""
+    said = ' '.join(run.rolls[0].text.split())
+    wrong = ['the roll did not say: %s' % words for words in (
+        'the nodes run different builds of 0.8.1', '1. sf-2: 0.8.1 (build', 'sf-1: on 0.8.1 already, passed over')
+        if words not in said]
+    for node in NODES:
+        traits = run.lab.shell(node, '/srv/shakenfist/venv/bin/python -c "import shakenfist._release as r; '
+                               'print(r.TRAITS)"').strip()
+        if traits != '[]':
+            wrong.append('%s runs the build with %s, expected the one of the index' % (node, traits))
+    return wrong
+
+
 # ---- sf-ctl, which every start and stop of a daemon runs
 
 CTL_SAYS = 'Error: sf-ctl has lost its modules'
@@ -178,6 +192,9 @@ ROWS = [
     Row('release-rewritten', 'another installer has written into the releases that are active',
         prepare=both(linked('sf-2'), linked('sf-3'), install('sf-2', '0.8.1', 'api_never_ready'),
                      install('sf-3', '0.8.0.post1')), outcome=ROLLED, check=kept),
+
+    Row('published-again', 'a node has another build of the version that is rolled to', lab=('--release', '0.8.1'),
+        prepare=install('sf-2', '0.8.1', 'migration_slow'), outcome=ROLLED, check=one_build),
 
     Row('no-drain', 'sf-api ends at once when it is stopped, without a drain',
         prepare=undrained('sf-1'), mend=good_again, faulted=('sf-1',),

@@ -53,7 +53,8 @@ class Cluster:
             config_info=dict(settings=dict(NODE_NAME=name, API_DRAIN_GRACE="8"), addresses=["10.0.0.1"],
                              present=dict(MARIADB_HOST=database), spelt={}),
             release_info=dict(active=dict(version="0.8.0", name="", path="/v", python="3.11.2", platform="x",
-                                          since=1.0), staged=[], rewritten={}, deployer="", previous=None, problem=""),
+                                          since=1.0), staged=[], builds={}, rewritten={}, deployer="", previous=None,
+                              problem=""),
             units_info=dict(units={unit: dict(active=True, managed=True, started=5.0, state="active")
                                    for unit in ["sf-api", "sf-net"] + ["sf-database"] * database}),
             ready_info=dict(ready=True, seen={"u": dict(ready=True, answers="200 200")}),

@@ -10,8 +10,8 @@ import pytest
 from ansible.plugins.action import ActionBase
 from ansible_collections.shakenfist.rolling.plugins.action import resolve, resolve_info
 
-RESOLVED = dict(version="0.8.1", sha256="0a1b2c3d", name="0.8.1-0a1b2c3d", lock=["a lock"], carried=[], indexed=["a"],
-                archive="")
+RESOLVED = dict(version="0.8.1", sha256="0a1b2c3d", contents="cc", name="0.8.1-0a1b2c3d", lock=["a lock"], carried=[],
+                indexed=["a"], archive="")
 ANSWER = dict(RESOLVED, changed=False, notice="nothing newer", unpinned=["odd"], built=[])
 
 
@@ -98,7 +98,8 @@ def test_pip_cannot_tell(act):
 @pytest.mark.parametrize("run, kind", [("rollback", ""), (None, "rollback"), ("upgrade", "rollback")])
 def test_the_way_back(act, run, kind):
     result, asked = act(run, kind=kind, previous="0.7.9")
-    assert result == dict(target=dict(version="0.7.9", name="0.7.9-bb"), messages=[]) and asked == []
+    assert result == dict(target=dict(version="0.7.9", name="0.7.9-bb", contents="", given="0.7.9"),
+                          messages=[]) and asked == []
     result = act(run, kind=kind, previous="0.7.8")[0]
     assert result["failed"] and result["msg"].startswith("sf-1 has no release 0.7.8 to go back to.")
 

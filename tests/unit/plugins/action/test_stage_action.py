@@ -17,12 +17,13 @@ from ansible_collections.shakenfist.rolling.tests.unit.fakes import Clock
 NAME = "0.8.1-0a1b2c3d"
 WHEELS = f"/srv/shakenfist/.wheels-{NAME}"
 PLACE = dict(path="/srv/shakenfist/venv", distribution="shakenfist")
-TARGET = dict(version="0.8.1", name=NAME, lock=["a lock"], carried=[], indexed=["of the index"], archive="")
+TARGET = dict(version="0.8.1", name=NAME, contents="cc", lock=["a lock"], carried=[], indexed=["of the index"],
+              archive="")
 CARRIED = dict(TARGET, carried=["of files"], archive="/tmp/given.tar")
 STAGED = ("release", dict(PLACE, state="staged", name=NAME, releases="/srv/releases", version="0.8.1", lock=["a lock"],
                           extra_args=[]))
 ASKED = ("ctl_info", dict(release="/a/release", config="/etc/sf/config"))
-IN_PLACE = ("release", dict(PLACE, state="in_place", version="0.8.1", lock=["a lock"], extra_args=[]))
+IN_PLACE = ("release", dict(PLACE, state="in_place", version="0.8.1", contents="cc", lock=["a lock"], extra_args=[]))
 REMOVED = ("ansible.legacy.file", dict(path=WHEELS, state="absent"))
 
 

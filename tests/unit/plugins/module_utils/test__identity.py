@@ -5,12 +5,14 @@
 from __future__ import annotations
 
 import json
+import zipfile
 
 import pytest
 from ansible_collections.shakenfist.rolling.plugins.module_utils._identity import (
     MARKER,
     as_marked,
     contents,
+    contents_of_wheel,
     mark,
     marked,
     rewritten,
@@ -61,6 +63,24 @@ def test_the_same_wheel_whoever_installed_it(tmp_path):
                                       ("shakenfist/__init__.py", "shakenfist/other.py")])
 def test_another_build(tmp_path, old, new):
     assert digest(tmp_path, PIP) != digest(tmp_path, PIP.replace(old, new))
+
+
+@pytest.mark.parametrize("files", [dict(), {"shakenfist/sub.dist-info/RECORD": "x,sha256=x,1"}])
+def test_a_wheel_is_what_is_recorded_of_it_where_it_is_installed(tmp_path, files):
+    wheel = PIP.replace("../../../bin/", "shakenfist-0.8.1.data/scripts/").replace(
+        "shakenfist/__init__.py", "shakenfist-0.8.1.data/purelib/shakenfist/__init__.py")
+    with zipfile.ZipFile(tmp_path / "one.whl", "w") as archive:
+        for name, text in dict(files, **{f"{INFO}/RECORD": wheel}).items():
+            archive.writestr(name, text)
+    assert contents_of_wheel(str(tmp_path / "one.whl")) == digest(tmp_path, PIP)
+
+
+def test_no_wheel(tmp_path):
+    (tmp_path / "text.whl").write_text("no wheel")
+    with zipfile.ZipFile(tmp_path / "empty.whl", "w") as archive:
+        archive.writestr("shakenfist/__init__.py", "")
+    assert [contents_of_wheel(str(tmp_path / name)) for name in ("text.whl", "empty.whl", "absent.whl")] == [""] * 3
+    assert contents_of_wheel("") == ""
 
 
 @pytest.mark.parametrize("text", ["", "shakenfist/api.py,,\n", "one line\n", "../../../bin/sf-ctl,sha256=p,200\n"])

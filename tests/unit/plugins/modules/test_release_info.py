@@ -44,7 +44,7 @@ def test_a_link(look, venv, tmp_path, linked, installed, since, slash):
     os.utime(tmp_path / "venv", (linked, linked), follow_symlinks=False)
     os.utime(root / "RECORD", (installed, installed))
     result = look(path=f"{tmp_path}/venv{slash}")
-    assert result["staged"] == ["0.8.0-cc", "0.8.1-aa"]
+    assert result["staged"] == ["0.8.0-cc", "0.8.1-aa"] and result["builds"] == {"0.8.0-cc": "", "0.8.1-aa": ""}
     assert (result["active"]["name"], result["active"]["version"], result["active"]["since"]) == (
         "0.8.1-aa", "0.8.1", since)
 

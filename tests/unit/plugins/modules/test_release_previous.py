@@ -50,7 +50,7 @@ def look(run_module, tmp_path):
 def test_it_is_told(activate, look, tmp_path):
     assert look() == {}
     activate("two")
-    assert look() == dict(path=str(tmp_path / "releases" / "one"), name="one", version="0.8.0")
+    assert look() == dict(path=str(tmp_path / "releases" / "one"), name="one", version="0.8.0", contents="")
 
 
 @pytest.mark.parametrize("target", ["two", "nonesuch", "broken"])

@@ -15,7 +15,11 @@ import zipfile
 from types import SimpleNamespace
 
 import pytest
-from ansible_collections.shakenfist.rolling.plugins.module_utils._identity import as_marked, rewritten
+from ansible_collections.shakenfist.rolling.plugins.module_utils._identity import (
+    as_marked,
+    contents_of_wheel,
+    rewritten,
+)
 from ansible_collections.shakenfist.rolling.plugins.module_utils._release import inspect
 from ansible_collections.shakenfist.rolling.plugins.modules import release, release_info
 from ansible_collections.shakenfist.rolling.tests.unit.wheels import (
@@ -145,7 +149,8 @@ def test_the_active_one_gets_the_name_of_what_it_holds(node, monkeypatch, wheel,
     # The roll goes on, and back.
     result = node.run("active", "0.8.1")
     assert result["changed"] and result["renamed"] == "" and result["previous"] == str(node.releases / kept)
-    assert node.look()["previous"] == {"path": str(node.releases / kept), "name": kept, "version": version}
+    assert node.look()["previous"] == {"path": str(node.releases / kept), "name": kept, "version": version,
+                                       "contents": found["active"]["contents"]}
     assert node.run("active", "0.8.1", name=kept)["changed"]
     links_to(node, kept)
 
@@ -363,6 +368,30 @@ def test_a_plain_directory_is_marked_when_it_is_adopted(node):
 def test_a_marker_is_not_inherited(node):
     node.run("staged", "0.8.2")
     assert json.loads((node.releases / node.names["0.8.2"] / ".rolling-release.json").read_text())["version"] == "0.8.2"
+
+
+def test_another_build_is_replaced_in_place(node):
+    node.overwrite(node.other)
+    wheel = contents_of_wheel(str(node.wheel("0.8.1")))
+    assert not node.run("in_place", "0.8.1")["changed"], "which build it is to be is not known"
+    result = node.run("in_place", "0.8.1", contents=wheel, check=True)
+    assert result["changed"] and result["diff"]["before"] == "another build of shakenfist 0.8.1\n"
+    assert "another build" in node.body_in(node.link)
+    assert node.run("in_place", "0.8.1", contents=wheel)["changed"]
+    assert "another build" not in node.body_in(node.link) and node.look()["active"]["contents"] == wheel
+    assert not node.run("in_place", "0.8.1", contents=wheel)["changed"]
+
+
+def test_a_published_again_build_is_staged_beside_the_one_that_runs(node, tmp_path):
+    lock = locked(tmp_path / "other", "shakenfist-0.8.1")
+    name = f"0.8.1-{lock[0]['sha256'][:8]}"
+    result = node.run("staged", "0.8.1", name=name, lock=lock, wheelhouse=str(tmp_path / "other"))
+    assert result["changed"], result
+    found = node.look()
+    assert found["builds"][name] == contents_of_wheel(str(node.other))
+    assert found["builds"][node.names["0.8.1"]] == found["active"]["contents"] != found["builds"][name]
+    assert node.run("active", "0.8.1", name=name)["changed"]
+    assert node.look()["previous"]["contents"] == found["active"]["contents"]
 
 
 def test_scripts_of_another_installer_run_the_release_that_they_lie_in(node):

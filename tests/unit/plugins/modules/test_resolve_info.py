@@ -16,7 +16,7 @@ import pytest
 from ansible.module_utils import basic
 from ansible_collections.shakenfist.rolling.plugins.module_utils import _release, _wheels
 from ansible_collections.shakenfist.rolling.plugins.module_utils._wheels import digests_in_tar, write_tar
-from ansible_collections.shakenfist.rolling.plugins.modules import resolve_info
+from ansible_collections.shakenfist.rolling.plugins.modules import release_info, resolve_info
 from ansible_collections.shakenfist.rolling.tests.unit.fakes import entry
 from ansible_collections.shakenfist.rolling.tests.unit.wheels import (
     index,
@@ -84,6 +84,39 @@ def test_the_whole_closure_is_locked_at_what_is_installed(resolve, node, wheels)
     assert result["python"] == ".".join(platform.python_version_tuple()[:2])
     assert result["platform"] == sysconfig.get_platform()
     assert run_pip(wheels.parent / "venv", "list") == before
+
+
+def test_what_it_holds_is_what_is_there_once_it_is_installed(resolve, node, wheels, run_module, tmp_path):
+    """So a node is known to have another build of the version that it runs, whoever has installed it."""
+    root = node()
+    result = resolve(version="0.8.1")
+    assert not result["failed"] and result["notice"] == ""
+
+    def installed():
+        return run_module(release_info, path=str(root), releases=str(tmp_path / "releases"),
+                          distribution="shakenfist")["active"]
+
+    assert installed()["contents"] != result["contents"]
+    run_pip(root, "install", "--no-deps", "shakenfist==0.8.1")
+    assert installed()["contents"] == result["contents"] != ""
+    make_wheel(wheels, "shakenfist", "0.8.1", body="# published again")
+    assert resolve(version="0.8.1")["contents"] not in ("", installed()["contents"])
+
+
+def test_a_wheel_that_cannot_be_had(resolve, node, wheels, monkeypatch):
+    node()
+    run = _release.Pip.run
+
+    def refuse(pip, verb, arguments):
+        if verb == "download":
+            raise _release.RollingError("pip failed", pip_output="404")
+        return run(pip, verb, arguments)
+
+    monkeypatch.setattr(_release.Pip, "run", refuse)
+    result = resolve()
+    assert not result["failed"] and result["contents"] == ""
+    assert result["notice"] == ("What the wheel of shakenfist 0.8.1 holds cannot be seen from here. A node that runs "
+                                "this version counts as being on it, whichever build of it that is.")
 
 
 def test_a_release_that_is_installed_already(resolve, node, wheels):
@@ -457,12 +490,13 @@ def test_options_reach_pip(resolve, venv, check):
     venv("venv", offers=OFFERS[:1])
     result = resolve(version="0.8.1", packages=["extra>=1"], extra_args=["--pre"], check=check,
                      index_url="http://me:hunter2@db/simple/")
-    first, address, second, dummy, third, dummy = result["calls"]
+    first, address, second, dummy, third, dummy, fourth, dummy = result["calls"]
     assert first.endswith("--pre --dry-run --no-deps --ignore-installed shakenfist==0.8.1")
     assert address == "index=http://me:hunter2@db/simple/"
     assert second.endswith("--pre --dry-run --upgrade shakenfist==0.8.1 extra>=1")
     assert "--pre --dry-run --ignore-installed --constraint " in third
     assert third.endswith("constraints.txt shakenfist==0.8.1 extra>=1")
+    assert " download " in fourth and "--pre --no-deps --dest " in fourth
     result.pop("calls")
     assert "hunter2" not in json.dumps(result)
 

@@ -48,12 +48,17 @@ def test_a_cause_that_says_nothing(result):
 
 # ---- the way back
 
+# A node on another build of the target's version, and what it is once that of the target is active.
+AGAIN = dict(version="0.8.1", name="0.8.1-again", contents="2" * 10)
+BUILT = dict(NEW, contents="1" * 10)
+
+
 def back(go_back=True, moved=False, units=None, **more):
     units = {"sf-api": dict(active=True), "sf-net": dict(active=False)} if units is None else units
     seen = dict(active=NEW, previous=OLD, staged=["0.8.0-old"])
     releases = {name: more.pop(name, known) for name, known in seen.items()}
     release = dict(NODE["release"], **more)
-    return way_back(dict(NODE, release=release), NEW, releases, units, go_back, moved)
+    return way_back(dict(NODE, release=release), BUILT, releases, units, go_back, moved)
 
 
 @pytest.mark.parametrize("arguments, way, release, start, message", [
@@ -74,6 +79,12 @@ def back(go_back=True, moved=False, units=None, **more):
     # Another installer has written the version into the release that ran: the name tells the two apart.
     (dict(rewritten=True), "back", "0.8.0-old", ["sf-api", "sf-net"], "went back to 0.8.0"),
     (dict(rewritten=True, active=dict(NEW, name="0.8.0-old")), "stay", "", ["sf-net"], "is on 0.8.1 as before"),
+    # The version was published again: the build tells whether the node was on the target.
+    (dict(active=AGAIN, version="0.8.1", contents="2" * 10), "stay", "", ["sf-net"], "is on 0.8.1 as before"),
+    (dict(active=BUILT, previous=AGAIN, version="0.8.1", contents="2" * 10), "back", "0.8.1-again",
+     ["sf-api", "sf-net"], "went back to 0.8.1 (build 22222222)"),
+    (dict(active=BUILT, previous=None, version="0.8.1", contents="2" * 10, name="0.8.1-again", staged=["0.8.1-again"]),
+     "back", "0.8.1-again", ["sf-api", "sf-net"], "went back to 0.8.1 (build 22222222)"),
 ])
 def test_the_way_back(arguments, way, release, start, message):
     found = back(**arguments)

@@ -72,6 +72,31 @@ def test_the_timing_of_balancers_is_judged():
         assert found.refusal == "" and "pass  balancer timing" in found.report
 
 
+def test_a_version_that_was_published_again():
+    """The nodes that have the build of its wheel are passed over, the others are rolled."""
+    cluster = sight(resolved={f"sf-{number}": dict(TARGET, contents="2" * 10) for number in (1, 2, 3)})
+    for number, build in ((1, "1" * 10), (2, "2" * 10), (3, "")):
+        cluster.seen[f"sf-{number}"]["node"]["release"] = dict(version="0.8.1", contents=build)
+    found = judge(cluster, OPTIONS, ALL, command="again")
+    assert found.refusal == "" and found.order == [
+        "1. sf-1: 0.8.1 (build 11111111) -> 0.8.1 (build 22222222), database tier",
+        "sf-2: on 0.8.1 already, passed over", "sf-3: on 0.8.1 already, passed over"]
+    assert found.report[0] == (
+        "warn  the nodes run different builds of 0.8.1 (11111111 on sf-1; 22222222 on sf-2; not known on sf-3): it was "
+        "published again with other content, or somebody has installed it by hand. The next upgrade to it rolls those "
+        "that do not have the build of its wheel")
+
+
+def test_back_to_another_build():
+    back = dict(version="0.8.1", name="0.8.1-aa", contents="1" * 10, given="0.8.1-aa")
+    cluster = sight(resolved={f"sf-{number}": back for number in (1, 2, 3)})
+    for number in (1, 2, 3):
+        cluster.seen[f"sf-{number}"]["node"]["release"] = dict(version="0.8.1", contents=f"{number}" * 10)
+    found = judge(cluster, Options(kind="rollback", database=["sf-1"]), ALL, command="again")
+    assert found.plan["done"] == ["sf-1"] and found.plan["command"] == "again -e rollback_release=0.8.1-aa"
+    assert found.order[0].startswith("1. sf-2: 0.8.1 (build 22222222) -> 0.8.1 (build 11111111)")
+
+
 def test_batches_and_why_they_are_small():
     cluster = sight(1, 2, 3, 4, 5)
     cluster.seen["sf-4"]["zone"] = cluster.seen["sf-5"]["zone"] = "b"

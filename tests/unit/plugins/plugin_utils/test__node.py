@@ -60,7 +60,7 @@ UNITS = dict(units={
     "sf-api": dict(unit(), arguments={"--graceful-timeout": "55"}, stops=[dict(seconds=9.4, itself=True)]),
     LAST: unit(50.0), "sf-off": unit(50.0, False, False)})
 RELEASES = dict(active=dict(version="0.8.0", python="3.11.2", platform="linux", since=100.0, name=""),
-                staged=["0.8.1-a"], rewritten={}, deployer="", previous=None, problem="")
+                staged=["0.8.1-a"], builds={"0.8.1-a": "cc"}, rewritten={}, deployer="", previous=None, problem="")
 
 
 def config(*addresses, **settings):

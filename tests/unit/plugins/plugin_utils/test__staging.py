@@ -21,12 +21,13 @@ NEW = dict(version="0.8.1", name="0.8.1-0a1b2c3d", lock=["a lock"], carried=[])
 WHEELS = "/srv/shakenfist/.wheels-0.8.1-0a1b2c3d"
 
 
-def node(version="0.8.0", name="0.8.0-aa", rewritten=False, tier=False, previous=("0.7.9", "0.7.9-bb"), **values):
+def node(version="0.8.0", name="0.8.0-aa", rewritten=False, tier=False, previous=("0.7.9", "0.7.9-bb"), build="",
+         **values):
     return dict(dict(
-        venv="/srv/shakenfist/venv", release=dict(version=version, name=name, rewritten=rewritten),
+        venv="/srv/shakenfist/venv", release=dict(version=version, name=name, rewritten=rewritten, contents=build),
         has_database_credentials=tier, staged=["0.7.9-bb", "0.8.0-aa"], daemons=["sf-net"], api_unit="sf-api",
         units={"sf-api": {}, "sf-net": {}},
-        previous=dict(version=previous[0], name=previous[1]) if previous else {}), **values)
+        previous=dict(zip(("version", "name", "contents"), previous)) if previous else {}), **values)
 
 
 @pytest.mark.parametrize("of, target, options, copied, brought", [
@@ -41,14 +42,18 @@ def node(version="0.8.0", name="0.8.0-aa", rewritten=False, tier=False, previous
     (node(tier=True, staged=[NEW["name"]]), dict(carried=["a wheel"]), dict(strategy="in_place"), True, True),
     (node(tier=True), {}, dict(strategy="in_place"), True, False),
     (node(), dict(carried=None), {}, True, False),
+    # The version that runs was published again.
+    (node(version="0.8.1", build="aa"), dict(contents="bb"), {}, True, False),
+    (node(version="0.8.1", build="bb"), dict(contents="bb"), {}, False, False),
+    (node(version="0.8.1"), dict(contents="bb"), {}, False, False),
 ])
 def test_what_is_to_be_done(of, target, options, copied, brought):
     assert staging_of(of, dict(NEW, **target), **options) == Staging(copied, brought, WHEELS)
 
 
 def test_the_target_that_pip_has_resolved():
-    answer = dict(NEW, sha256="0a1b2c3d", indexed=[], archive="/tmp/x.tar", notice="", unpinned=[], built=[])
-    assert target_of(answer, "sf-1") == dict(NEW, sha256="0a1b2c3d", indexed=[], archive="/tmp/x.tar", node="sf-1")
+    target = dict(NEW, sha256="0a1b2c3d", contents="cc", indexed=[], archive="/tmp/x.tar")
+    assert target_of(dict(target, notice="", unpinned=[], built=[]), "sf-1") == dict(target, node="sf-1")
 
 
 @pytest.mark.parametrize("notice, unpinned, expected", [
@@ -84,7 +89,38 @@ AHEAD = node("0.8.1", "0.8.1-dd", previous=("0.8.0", "0.8.0-aa"))
     (dict(a=node(staged=["0.7.7-aa", "0.7.7-bb", "0.7.7.1-cc"])), "0.7.7", ("0.7.7", "0.7.7-bb")),
 ])
 def test_the_way_back(nodes, version, expected):
-    assert way_back("a", nodes, version) == dict(version=expected[0], name=expected[1])
+    assert way_back("a", nodes, version) == dict(version=expected[0], name=expected[1], contents="",
+                                                 given=version or expected[0])
+
+
+# 0.8.0 was published again: a is still on the first build, b was rolled from that to the second one, c from another.
+FIRST = node(name="0.8.0-aa", build="one")
+SECOND = node(name="0.8.0-bb", build="two", previous=("0.8.0", "0.8.0-aa", "one"), staged=["0.8.0-aa", "0.8.0-bb"],
+              builds={"0.8.0-aa": "one", "0.8.0-bb": "two"})
+ODD = node(name="0.8.0-bb", build="two", previous=("0.8.0", "0.8.0-cc", "three"), staged=["0.8.0-cc"],
+           builds={"0.8.0-cc": "three"})
+STAGED = dict(staged=["0.8.0-aa", "0.8.0-bb"], builds={"0.8.0-aa": "one", "0.8.0-bb": "two"})
+
+
+@pytest.mark.parametrize("nodes, asked, name, build", [
+    (dict(a=SECOND, b=SECOND), "", "0.8.0-aa", "one"),
+    (dict(a=SECOND, b=SECOND), "0.8.0", "0.8.0-aa", "one"),
+    # Stopped half-way, forwards and back.
+    (dict(a=FIRST, b=SECOND), "", "0.8.0-aa", "one"),
+    (dict(a=SECOND, b=FIRST), "", "0.8.0-aa", "one"),
+    (dict(a=dict(FIRST, previous={}), b=SECOND), "0.8.0", "0.8.0-aa", "one"),
+    # By the name of a directory, which another node may have for that build.
+    (dict(a=SECOND, b=SECOND), "0.8.0-bb", "0.8.0-bb", "two"),
+    (dict(a=node("0.8.1", previous=None, staged=["0.8.0-99"], builds={"0.8.0-99": "one"}), b=SECOND), "0.8.0-aa",
+     "0.8.0-99", "one"),
+    # Each to its own where they came from different ones.
+    (dict(a=ODD, b=SECOND), "", "0.8.0-cc", "three"),
+    (dict(a=SECOND, b=ODD), "", "0.8.0-aa", "one"),
+    (dict(a=node("0.8.0", "0.8.0-dd", build="four", staged=[]),
+          b=node("0.8.1", previous=("0.8.0", "0.8.0-aa", "one"))), "", "0.8.0-dd", "four"),
+])
+def test_the_way_back_to_a_build(nodes, asked, name, build):
+    assert way_back("a", nodes, asked) == dict(version="0.8.0", name=name, contents=build, given=asked or "0.8.0")
 
 
 @pytest.mark.parametrize("nodes, version, message", [
@@ -96,6 +132,10 @@ def test_the_way_back(nodes, version, expected):
                                       "-e rollback_release=VERSION"),
     (dict(a=node()), "0.7.8", "a has no release 0.7.8 to go back to. It has: 0.7.9-bb, 0.8.0-aa"),
     (dict(a={}), "0.7.8", "a has no release 0.7.8 to go back to. It has: none"),
+    (dict(a=node("0.8.1", previous=None, **STAGED)), "0.8.0",
+     "more than one build of 0.8.0 is staged (0.8.0-aa, 0.8.0-bb): name the one that you mean with "
+     "-e rollback_release=0.8.0-aa"),
+    (dict(a=ODD, b=SECOND), "0.8.0-aa", "a has no release 0.8.0-aa to go back to. It has: 0.8.0-cc"),
 ])
 def test_no_way_back(nodes, version, message):
     with pytest.raises(RollingError, match=f"{re.escape(message)}$"):

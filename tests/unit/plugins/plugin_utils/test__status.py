@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.shakenfist.rolling.plugins.plugin_utils._status import judge_status
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._status import builds_of, judge_status, lines_of
 
 
 def unit(active=True, started=1000.0):
@@ -27,8 +27,21 @@ def verdict(node, database=("a",), **api):
 
 def test_a_node_that_is_well():
     assert verdict(seen(), leader="n") == dict(
-        name="n", release="0.8.0", ready=True, gateway="SERVING", active=2, units=2, since=900.5, leader=True,
+        name="n", release="0.8.0", build="", ready=True, gateway="SERVING", active=2, units=2, since=900.5, leader=True,
         absent="", problems=[], notes=[], ill=False)
+
+
+def test_builds_are_told_where_they_differ():
+    nodes = {name: seen(name=name, release=dict(version="0.8.0", contents=build * 10))
+             for name, build in (("a", "1"), ("b", "2"), ("c", ""))}
+    found = judge_status(nodes)
+    assert [node["build"] for node in found.values()] == ["11111111", "22222222", "not known"]
+    lines = lines_of(found, builds=builds_of(nodes))
+    assert lines[0].endswith("0.8.0 build 11111111 on 1, 0.8.0 build 22222222 on 1, 0.8.0 build not known on 1")
+    assert lines[2].split()[:4] == ["a", "0.8.0", "build", "11111111"]
+    assert "the nodes run different builds of 0.8.0 (11111111 on a; 22222222 on b;" in " ".join(lines)
+    del nodes["b"]
+    assert [node["build"] for node in judge_status(nodes).values()] == ["", ""] and builds_of(nodes) == []
 
 
 @pytest.mark.parametrize("node, database, problem", [

@@ -10,8 +10,8 @@ from ansible_collections.shakenfist.rolling.plugins.plugin_utils._status import 
 
 
 def node(name="sf-1", **changes):
-    return dict(dict(name=name, release="0.8.1", ready=True, gateway="SERVING", active=11, units=11, since=1763712900.7,
-                     leader=False, absent="", problems=[], notes=[]), **changes)
+    return dict(dict(name=name, release="0.8.1", build="", ready=True, gateway="SERVING", active=11, units=11,
+                     since=1763712900.7, leader=False, absent="", problems=[], notes=[]), **changes)
 
 
 ABSENT = node("sf-3", release=None, ready=None, gateway=None, active=None, units=None, since=None, absent="unreachable",

@@ -65,7 +65,7 @@ def test_a_link_of_the_operators_own(options, fails):
 def test_a_fit_node():
     result = verdict(seen())
     assert {finding.level for finding in result.pop("findings")} == {"pass"}
-    assert result == {"name": "n", "database": True, "version": "0.8.0", "zone": "", "ready": True,
+    assert result == {"name": "n", "database": True, "version": "0.8.0", "contents": "", "zone": "", "ready": True,
                       "gateway_down": False, "done": False, "problems": []}
     assert verdict(other(), database=[])["problems"] == []
 
@@ -349,8 +349,8 @@ def test_the_gateway_of_a_begun_node_is_excused():
 @pytest.mark.parametrize("failure, problem", [("unreachable", "unreachable"), ("", "it could not be examined")])
 def test_a_node_that_could_not_be_examined(failure, problem):
     result = verdict(dict(seen(ready=False, failure=failure), node={}))
-    assert result == {"name": "a", "database": True, "version": "", "zone": "", "ready": False, "gateway_down": False,
-                      "done": False, "problems": [problem],
+    assert result == {"name": "a", "database": True, "version": "", "contents": "", "zone": "", "ready": False,
+                      "gateway_down": False, "done": False, "problems": [problem],
                       "findings": [Finding("reached", "fail", problem, "a")]}
 
 
@@ -364,6 +364,27 @@ def test_a_gateway_that_nobody_sees_serve(status, down):
     nodes = {"a": seen(gateway="a:1", gateways={"a:1": "UNAVAILABLE"}), "b": other(gateways={"a:1": status})}
     result = judged(nodes, ["a"], None)
     assert (result["a"]["gateway_down"], result["b"]["gateway_down"]) == (down, False)
+
+
+@pytest.mark.parametrize("release, target, options, done", [
+    (dict(contents="one"), dict(contents="one"), {}, True),
+    (dict(contents="one"), dict(contents="two"), {}, False),
+    # Nobody is rolled for want of a record.
+    (dict(contents=""), dict(contents="two"), {}, True),
+    (dict(), dict(contents="two"), {}, True),
+    (dict(contents="one"), dict(), {}, True),
+    # A directory that was made from the target's wheel has its name.
+    (dict(contents="one", name="0.8.1-aa"), dict(contents="two"), {}, True),
+    (dict(contents="two", name="0.8.1-aa", path="/r/0.8.1-aa", rewritten=True), dict(contents="two"), {}, False),
+    # Back to another build of the version that runs.
+    (dict(contents="one", name="0.8.1-bb"), dict(contents="two", name=""), dict(back=True), False),
+    (dict(contents="one", name="0.8.1-bb"), dict(contents="one", name=""), dict(back=True), True),
+    (dict(contents="one"), dict(contents="two"), dict(restart=True), True),
+])
+def test_the_build_counts(release, target, options, done):
+    node = seen(release=dict(release, version="0.8.1"))
+    found = judge_nodes({"a": node}, ["a"], TARGET, targets=dict(a=dict(TARGET, **target)), **options)["a"]
+    assert found["done"] is done and found["contents"] == release.get("contents", "")
 
 
 REWRITTEN = {"version": "0.8.1", "name": "0.8.0-bb", "path": "/r/0.8.0-bb", "rewritten": True}

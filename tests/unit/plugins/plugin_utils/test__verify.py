@@ -18,9 +18,23 @@ NODE = dict(release=dict(version="0.8.1", since=100.0), behind=[], problem="", a
     (dict(release={}, problem="no virtualenv"), "seen no virtualenv, not running"),
 ])
 def test_the_release(changes, words):
-    found = release_problem("sf-1", dict(NODE, **changes), "0.8.1")
+    found = release_problem("sf-1", dict(NODE, **changes), "0.8.1", dict(version="0.8.1", contents="one"))
     assert words in found and bool(found) == bool(words)
     assert not found or found.startswith("sf-1: expected release 0.8.1, with every daemon started since; ")
+
+
+@pytest.mark.parametrize("release, target, words", [
+    (dict(contents="1111111111"), dict(contents="1111111111"), ""),
+    (dict(contents=""), dict(contents="1111111111"), ""),
+    (dict(contents="2222222222"), dict(version="0.8.2", contents="1111111111"), ""),
+    (dict(contents="2222222222"), dict(contents="1111111111", name="0.8.1-aa"),
+     "sf-1: expected release 0.8.1 (build 11111111), with every daemon started since; seen 0.8.1 (build 22222222), "),
+    (dict(contents="2222222222", name="0.8.1-aa"), dict(contents="1111111111", name="0.8.1-aa"), ""),
+])
+def test_the_build(release, target, words):
+    node = dict(NODE, release=dict(release, version="0.8.1"))
+    found = release_problem("sf-1", node, "0.8.1", dict(dict(version="0.8.1"), **target))
+    assert found.startswith(words) and bool(found) == bool(words)
 
 
 def look(ready=True, units=None, count=0, since=100.0):
