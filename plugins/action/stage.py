@@ -35,23 +35,26 @@ class ActionModule(StatesAction):
             self.plan = staging_of(self.node, self.target, given.strategy, given.carried)
             # In check mode nothing is brought, and nothing is installed from it.
             self.brought = self.plan.brought and not self._task.check_mode
+            self.fetched = self.plan.fetched and not self._task.check_mode
 
     def planned(self):
         return dict(plan=dataclasses.asdict(self.plan))
 
     def staged(self):
         given, plan = self.given, self.plan
-        if not plan.copied and not self.brought:
+        if not plan.copied and not self.brought and not self.fetched:
             return dict(skipped=True, skip_reason="there is nothing to be staged")
         if self.brought:
             self.bring(self.target["archive"], self.target["carried"])
             self.bring(given.fetched, self.target["indexed"])
+        if self.fetched:
+            self.fetch()
         if not plan.copied:
             return {}
         release = self.release("staged", name=self.target["name"], releases=self.node["releases"], **self.locked())
         # In place, pip needs them once more, when the release is activated.
         if self.brought and given.strategy == "clone":
-            self.remove_wheels()
+            self.remove(plan.wheels)
         # Every start and stop of a daemon runs sf-ctl: one that is broken is found before any node is drained.
         if not self._task.check_mode:
             self.module("ctl_info", self.task_vars, title="Ask the staged release whether it accepts the configuration "
@@ -65,8 +68,8 @@ class ActionModule(StatesAction):
             return dict(release=self.release("active", name=name, releases=self.node["releases"])["release"])
         answer = self.release("in_place", title="Upgrade the virtualenv in place",
                               contents=self.target.get("contents") or "", **self.locked())
-        if self.brought:
-            self.remove_wheels()
+        if self.brought or self.fetched:
+            self.remove(self.plan.wheels)
         return dict(release=answer["release"])
 
     def release(self, state, title="", **arguments):
@@ -75,12 +78,24 @@ class ActionModule(StatesAction):
 
     def locked(self):
         """What pip is to install, and from where."""
-        found = dict(version=self.target["version"], lock=self.target["lock"], extra_args=self.given.extra_args)
-        if self.brought:
+        found = dict(self.pip(), version=self.target["version"], lock=self.target["lock"])
+        if self.brought or self.fetched:
             found["wheelhouse"] = self.plan.wheels
-        if self.given.index_url:
-            found["index_url"] = self.given.index_url
         return found
+
+    def pip(self):
+        """The options of pip."""
+        index = dict(index_url=self.given.index_url) if self.given.index_url else {}
+        return dict(index, extra_args=self.given.extra_args)
+
+    def fetch(self):
+        """Have the node's pip fetch what comes from its index into the directory that it will install from."""
+        lock, packed = self.target["indexed"], f"{self.plan.wheels}.tar"
+        self.module("wheelhouse", self.task_vars, title="Fetch the wheels of the index", state="packed", lock=lock,
+                    dest=packed, path=self.node["venv"], **self.pip())
+        self.module("wheelhouse", self.task_vars, title="Unpack the wheels on the node", state="unpacked", lock=lock,
+                    src=packed, dest=self.plan.wheels)
+        self.remove(packed)
 
     def bring(self, archive, lock):
         """Unpack a tar file of the controller on the node; nothing if there is none."""
@@ -102,7 +117,7 @@ class ActionModule(StatesAction):
                     src=answer["place"], dest=self.plan.wheels)
         self.kept(lambda: self._remove_tmp_path(shell.tmpdir) or {}, "Remove what was copied")
 
-    def remove_wheels(self):
-        arguments = dict(path=self.plan.wheels, state="absent")
+    def remove(self, path):
+        arguments = dict(path=path, state="absent")
         self.kept(lambda: self._execute_module(module_name="ansible.legacy.file", module_args=arguments,
                                                task_vars=self.task_vars), "Remove the wheels")

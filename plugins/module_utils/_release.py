@@ -4,6 +4,7 @@
 
 # This module_util is private to the collection: it may change at any time, use it only from shakenfist.rolling.
 
+import ast
 import json
 import os
 import re
@@ -56,6 +57,13 @@ print(json.dumps(found))
 # With the date, which is the first that a zip file can have, the same sources are always built into the same wheel.
 PIP_ENVIRONMENT = dict(PIP_DISABLE_PIP_VERSION_CHECK="1", PIP_NO_INPUT="1", PIP_NO_COLOR="1", PIP_PROGRESS_BAR="off",
                        LC_ALL="C.UTF-8", SOURCE_DATE_EPOCH="315532800")
+# The settings of pip on the node that count: where packages come from, and how they are fetched and built. Any other
+# could have it install elsewhere, less, or nothing at all, such as no-deps, user, target, constraint or dry-run.
+PIP_SETTINGS = frozenset((
+    "index-url", "extra-index-url", "find-links", "no-index", "trusted-host", "cert", "client-cert", "proxy", "timeout",
+    "default-timeout", "retries", "keyring-provider", "cache-dir", "no-cache-dir", "pre", "prefer-binary",
+    "only-binary", "no-binary", "no-build-isolation", "config-settings", "global-option", "use-feature",
+    "use-deprecated", "exists-action"))
 # pip install --dry-run --report came with this one.
 PIP_MINIMUM = "22.2"
 
@@ -227,10 +235,35 @@ class Pip:
         self.options = options
         self.lock = None
         self.index_url = module.params["index_url"]
-        self.environment = dict(PIP_ENVIRONMENT)
+        self.settings = None
+
+    def call(self, verb, arguments, environment):
+        """What pip returns and prints; with an empty C(PIP_...) it passes over what the node sets."""
+        return self.module.run_command(
+            [python_of(self.root), "-m", "pip", verb, "--no-color", *arguments], cwd="/", umask=0o022,
+            environ_update=environment, **self.options)
+
+    def environment(self, verb):
+        """What one command of pip is run with: of the settings of the node only those that are fit for it."""
+        foreign = {name: "" for name in os.environ if name.startswith("PIP_")}
+        if self.settings is None:
+            kept = {name: os.environ[name] for name in foreign if name == "PIP_CONFIG_FILE"}
+            # Before these are passed over: a pip that is told to be quiet, or to be another one, does not list them.
+            told = dict(PIP_ENVIRONMENT, PIP_QUIET="0", PIP_VERBOSE="0", PIP_PYTHON="", **kept)
+            rc, out, err = self.call("config", ["list"], told)
+            if rc != 0:
+                raise RollingError("pip cannot read its settings on this node: correct them, or remove the file that "
+                                   "it names", pip_output=(err or out).strip())
+            self.settings = settings_in(out)
+        found = dict(foreign, PIP_CONFIG_FILE=os.devnull)
+        # As pip ranks them: a setting of the command before a global one, the environment before both.
+        for section in ("global", verb, ":env:"):
+            found.update({f"PIP_{key.upper().replace('-', '_')}": value
+                          for key, value in self.settings.get(section, {}).items() if key in PIP_SETTINGS})
         if self.index_url:
             # By the environment, not as an argument: a URL may carry a password, and arguments are public.
-            self.environment["PIP_INDEX_URL"] = self.index_url
+            found["PIP_INDEX_URL"] = self.index_url
+        return dict(found, **PIP_ENVIRONMENT)
 
     def run(self, verb, arguments):
         """Run pip.
@@ -239,9 +272,7 @@ class Pip:
             sdist could not be built, empty if it was not that.
         """
         # Not --quiet: where an sdist cannot be built, only what comes before the complaint tells which one it is.
-        rc, out, err = self.module.run_command(
-            [python_of(self.root), "-m", "pip", verb, "--no-color", *arguments], cwd="/", umask=0o022,
-            environ_update=self.environment, **self.options)
+        rc, out, err = self.call(verb, arguments, self.environment(verb))
         if rc != 0:
             output, root = (err or out).strip(), self.module.params["path"]
             sdist = unbuilt(out, output)
@@ -265,6 +296,11 @@ class Pip:
             raise RollingError(f"pip wrote no report that can be read: {exc}: start again, and if that does not help "
                                f"upgrade it with {python_of(self.root)} -m pip install --upgrade pip") from exc
 
+    def conflicts(self):
+        """What C(pip check) complains of, a line each; none where there is no pip that could be asked."""
+        dummy, out, dummy = self.call("check", [], self.environment("check"))
+        return [line.strip() for line in out.splitlines() if CONFLICT.search(line)]
+
     def locked(self, lock):
         """The arguments that make pip take exactly what C(lock) says, from a file that they name."""
         self.lock = lock
@@ -272,6 +308,22 @@ class Pip:
         with open(requirements, "w", encoding="utf-8") as handle:
             handle.writelines(f"{one['name']}=={one['version']} --hash=sha256:{one['sha256']}\n" for one in lock)
         return ["--require-hashes", "-r", requirements]
+
+
+# How pip check says that what is installed does not fit together.
+CONFLICT = re.compile(r" (has requirement .+ but you have|requires .+ which is not installed)")
+
+
+def settings_in(output):
+    """The settings that C(pip config list) prints, by section, such as C(global), C(install) or C(:env:)."""
+    found = {}
+    for section, key, value in re.findall(r"^(:env:|[^.=\s]+)\.([^=\s]+)=(.*)$", output, re.MULTILINE):
+        try:
+            value = str(ast.literal_eval(value))
+        except (ValueError, SyntaxError):
+            pass
+        found.setdefault(section, {})[key.replace("_", "-").lower()] = value
+    return found
 
 
 # How pip says that an sdist could not be made into a wheel, or not even asked what it requires.

@@ -523,8 +523,16 @@ def stage(module, target):
 
 def upgrade(module, path):
     """Make sure that the active virtualenv C(path) itself holds what the lock says."""
+    check_request(module.params)
+    if module.check_mode:
+        return upgraded(module, path)
+    # The pip of one who was cut off goes on, and has the lock: two at once would leave halves of both.
+    with _release.exclusively(path) as handle:
+        return upgraded(module, path, pass_fds=[handle])
+
+
+def upgraded(module, path, **options):
     params = module.params
-    check_request(params)
     found = _release.inspect(module.run_command, path, params["distribution"])
     _release.require_pip(found, path)
     present = _release.distributions(module.run_command, path)
@@ -539,7 +547,7 @@ def upgrade(module, path):
         before=build + "".join(f"{one['name']} {before[one['name']] or '(absent)'}\n" for one in other),
         after="".join(f"{one['name']} {one['version']}\n" for one in other)))
     if result["changed"] and not module.check_mode:
-        result["packages"] = install(module, path, again)
+        result["packages"] = install(module, path, again, **options)
         forget(path)
         _release.note_activation(path, _release.inspect(module.run_command, path, params["distribution"])["record"])
     return result

@@ -259,8 +259,15 @@ class Shelf:
                 for name, digest in _wheels.digests_in_folder(folder).items()}
 
 
-def contents_of(shelf, wheel):
-    """What a wheel installs, and words where that cannot be known, for then only its version can be compared."""
+def contents_of(shelf, wheel, name, found):
+    """What a wheel installs, and words where that cannot be known, for then only its version can be compared.
+
+    :arg name: of the release directory that is made of it.
+    :arg found: what is active.
+    """
+    active = os.path.realpath(shelf.pip.root)
+    if os.path.basename(active) == name and not _identity.rewritten(active, found):
+        return _identity.contents(found["record"]), ""
     path = shelf.digests().get(wheel["sha256"])
     if not path:
         folder = os.path.join(shelf.pip.module.tmpdir, "release")
@@ -495,11 +502,12 @@ def resolve(module):
            if os.path.dirname(files[package["sha256"]]) == shelf.built}
     if own and module.params["built"]:
         _wheels.write_tar(own, module.params["built"])
-    contents, unknown = contents_of(shelf, wheel)
+    name = f"{wheel['version']}-{wheel['sha256'][:8]}"
+    contents, unknown = contents_of(shelf, wheel, name, found)
     notice = "\n".join(filter(None, [notice, unknown]))
     return dict(
         version=wheel["version"], sha256=wheel["sha256"], contents=contents,
-        name=f"{wheel['version']}-{wheel['sha256'][:8]}", packages=packages, lock=lock, carried=carried,
+        name=name, packages=packages, lock=lock, carried=carried,
         indexed=[package for package in lock if package not in carried], archive="", built=sorted(own), notice=notice,
         unpinned=unpinned, python=".".join(found["python"].split(".")[:2]), platform=found["platform"])
 

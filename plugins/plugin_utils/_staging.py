@@ -30,11 +30,13 @@ class Staging:
 
     :param copied: whether the release is built beside the running one.
     :param brought: whether wheels are brought to the node, because no index that it reaches has them.
+    :param fetched: whether the node itself fetches wheels from its index, while it still serves.
     :param wheels: the directory of these on the node; beside it, with C(.tar), is what another node gets.
     """
 
     copied: bool
     brought: bool
+    fetched: bool
     wheels: str
 
 
@@ -51,6 +53,8 @@ def staging_of(node, resolved, strategy="clone", over_controller=False):
         # In place, only the nodes that migrate the schema need the new build beside the old one.
         copied=needed and (not in_place or node["has_database_credentials"]),
         brought=needed and absent and bool(resolved.get("carried") or over_controller),
+        # In place, pip runs while the node is out of rotation: no index is to be waited for then.
+        fetched=needed and in_place and not over_controller and bool(resolved.get("indexed")),
         wheels=os.path.join(os.path.dirname(node["venv"]), f".wheels-{resolved['name']}"))
 
 

@@ -15,6 +15,10 @@ root=$(dirname "$(dirname "$0")")
 case "$1 $2" in
   "-I -c") if [ -n "${4:-}" ]; then cat "$root/probe.json"; else cat "$root/distributions.json"; fi ;;
   "-m pip")
+    case "$3" in
+      config) exit 0 ;;
+      check) cat "$root/conflicts" 2>/dev/null; exit 0 ;;
+    esac
     printf '%s\\n' "$*" "index=${PIP_INDEX_URL:-}" >>"LOG"
     if [ -e "$root/pip-fails" ]; then
       touch "$root/half"

@@ -24,6 +24,10 @@ STAGED = ("release", dict(PLACE, state="staged", name=NAME, releases="/srv/relea
                           extra_args=[]))
 ASKED = ("ctl_info", dict(release="/a/release", config="/etc/sf/config"))
 IN_PLACE = ("release", dict(PLACE, state="in_place", version="0.8.1", contents="cc", lock=["a lock"], extra_args=[]))
+PACKED = ("wheelhouse", dict(state="packed", lock=["of the index"], dest=f"{WHEELS}.tar", path=PLACE["path"],
+                             extra_args=[]))
+FETCHED = [PACKED, ("wheelhouse", dict(state="unpacked", lock=["of the index"], src=f"{WHEELS}.tar", dest=WHEELS)),
+           ("ansible.legacy.file", dict(path=f"{WHEELS}.tar", state="absent"))]
 REMOVED = ("ansible.legacy.file", dict(path=WHEELS, state="absent"))
 
 
@@ -90,8 +94,8 @@ def brought(archive, lock):
 
 
 def test_what_is_to_be_done(act):
-    assert act("planned", carried=True) == (dict(changed=False, plan=dict(copied=True, brought=True, wheels=WHEELS)),
-                                            [])
+    assert act("planned", carried=True) == (dict(changed=False, plan=dict(copied=True, brought=True, fetched=False,
+                                                                           wheels=WHEELS)), [])
 
 
 @pytest.mark.parametrize("arguments, expected", [
@@ -103,9 +107,12 @@ def test_what_is_to_be_done(act):
      [*brought("/tmp/given.tar", ["of files"]), *brought("/w/x.tar", ["of the index"]), of_wheels(STAGED), REMOVED,
       ASKED]),
     # In place, the wheels are there for the activation.
-    (dict(target=CARRIED, strategy="in_place"), brought("/tmp/given.tar", ["of files"])),
+    (dict(strategy="in_place"), FETCHED),
+    (dict(strategy="in_place", index_url="http://db/"),
+     [("wheelhouse", dict(PACKED[1], index_url="http://db/")), *FETCHED[1:]]),
+    (dict(target=CARRIED, strategy="in_place"), [*brought("/tmp/given.tar", ["of files"]), *FETCHED]),
     (dict(target=CARRIED, strategy="in_place", node=node(tier=True)),
-     [*brought("/tmp/given.tar", ["of files"]), of_wheels(STAGED), ASKED]),
+     [*brought("/tmp/given.tar", ["of files"]), *FETCHED, of_wheels(STAGED), ASKED]),
     (dict(target=CARRIED, check=True), [STAGED]),
 ])
 def test_stage(act, arguments, expected):
@@ -114,7 +121,7 @@ def test_stage(act, arguments, expected):
     assert result.get("release", "/a/release") == "/a/release" and not result.get("skipped")
 
 
-@pytest.mark.parametrize("arguments", [dict(node=node("0.8.1")), dict(strategy="in_place"),
+@pytest.mark.parametrize("arguments", [dict(node=node("0.8.1")), dict(strategy="in_place", check=True),
                                        dict(strategy="in_place", target=CARRIED, check=True)])
 def test_nothing_to_stage(act, arguments):
     result, done = act("staged", **arguments)
@@ -128,7 +135,7 @@ def test_nothing_to_stage(act, arguments):
     # What is gone back to has no lock.
     (dict(target=dict(version="0.7.9", name="0.7.9-old"), strategy="in_place"),
      [("release", dict(PLACE, state="active", name="0.7.9-old", releases="/srv/releases"))]),
-    (dict(strategy="in_place"), [IN_PLACE]),
+    (dict(strategy="in_place"), [of_wheels(IN_PLACE), REMOVED]),
     (dict(strategy="in_place", target=CARRIED), [of_wheels(IN_PLACE), REMOVED]),
     (dict(strategy="in_place", target=CARRIED, check=True), [IN_PLACE]),
 ])

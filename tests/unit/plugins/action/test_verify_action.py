@@ -61,8 +61,8 @@ def test_a_look_at_once(one):
 @pytest.mark.parametrize("ago, rounds", [(0.5, 10), (6.2, 4), (600, 1)])
 def test_how_long_the_daemons_have_run_already(one, monkeypatch, ago, rounds):
     monkeypatch.setattr(verify.time, "time", lambda: 1000.0)
-    one.node = dict(timeline=[dict(ended=1.0), dict(module="units", ended=2.0), dict(module="units", ended=1000.0 - ago),
-                              dict(module="ready_info", ended=999.9)])
+    one.node = dict(timeline=[dict(ended=1.0), dict(module="units", ended=2.0),
+                              dict(module="units", ended=1000.0 - ago), dict(module="ready_info", ended=999.9)])
     done(one)
     assert one.calls[0][1]["rounds"] == rounds
 

@@ -103,8 +103,8 @@ def test_what_it_holds_is_what_is_there_once_it_is_installed(resolve, node, whee
     assert resolve(version="0.8.1")["contents"] not in ("", installed()["contents"])
 
 
-def test_a_wheel_that_cannot_be_had(resolve, node, wheels, monkeypatch):
-    node()
+@pytest.fixture
+def no_download(monkeypatch):
     run = _release.Pip.run
 
     def refuse(pip, verb, arguments):
@@ -113,10 +113,26 @@ def test_a_wheel_that_cannot_be_had(resolve, node, wheels, monkeypatch):
         return run(pip, verb, arguments)
 
     monkeypatch.setattr(_release.Pip, "run", refuse)
+
+
+@pytest.mark.usefixtures("no_download")
+def test_a_wheel_that_cannot_be_had(resolve, node):
+    node()
     result = resolve()
     assert not result["failed"] and result["contents"] == ""
     assert result["notice"] == ("What the wheel of shakenfist 0.8.1 holds cannot be seen from here. A node that runs "
                                 "this version counts as being on it, whichever build of it that is.")
+
+
+@pytest.mark.usefixtures("no_download")
+def test_of_a_release_that_is_active_the_wheel_is_not_fetched(resolve, node, tmp_path):
+    root = node("shakenfist==0.8.1")
+    release = tmp_path / "releases" / resolve(version="0.8.1")["name"]
+    release.parent.mkdir(exist_ok=True)
+    root.rename(release)
+    root.symlink_to(release)
+    result = resolve(version="0.8.1")
+    assert result["notice"] == "" and len(result["contents"]) == 64
 
 
 def test_a_release_that_is_installed_already(resolve, node, wheels):

@@ -17,7 +17,7 @@ from ansible_collections.shakenfist.rolling.plugins.plugin_utils._staging import
     way_back,
 )
 
-NEW = dict(version="0.8.1", name="0.8.1-0a1b2c3d", lock=["a lock"], carried=[])
+NEW = dict(version="0.8.1", name="0.8.1-0a1b2c3d", lock=["a lock"], carried=[], indexed=[])
 WHEELS = "/srv/shakenfist/.wheels-0.8.1-0a1b2c3d"
 
 
@@ -48,12 +48,24 @@ def node(version="0.8.0", name="0.8.0-aa", rewritten=False, tier=False, previous
     (node(version="0.8.1"), dict(contents="bb"), {}, False, False),
 ])
 def test_what_is_to_be_done(of, target, options, copied, brought):
-    assert staging_of(of, dict(NEW, **target), **options) == Staging(copied, brought, WHEELS)
+    assert staging_of(of, dict(NEW, **target), **options) == Staging(copied, brought, False, WHEELS)
+
+
+@pytest.mark.parametrize("version, strategy, over_controller, indexed, fetched", [
+    ("0.8.0", "in_place", False, ["a wheel"], True),
+    ("0.8.1", "in_place", False, ["a wheel"], False),
+    ("0.8.0", "clone", False, ["a wheel"], False),
+    ("0.8.0", "in_place", True, ["a wheel"], False),
+    ("0.8.0", "in_place", False, [], False),
+])
+def test_in_place_the_index_is_asked_while_the_node_serves(version, strategy, over_controller, indexed, fetched):
+    plan = staging_of(node(version), dict(NEW, indexed=indexed), strategy, over_controller)
+    assert plan.fetched == fetched
 
 
 def test_the_target_that_pip_has_resolved():
-    target = dict(NEW, sha256="0a1b2c3d", contents="cc", indexed=[], archive="/tmp/x.tar")
-    assert target_of(dict(target, notice="", unpinned=[], built=[]), "sf-1") == dict(target, node="sf-1")
+    answer = dict(NEW, sha256="0a1b2c3d", contents="cc", archive="/tmp/x.tar", notice="", unpinned=[], built=[])
+    assert target_of(answer, "sf-1") == dict(NEW, sha256="0a1b2c3d", contents="cc", archive="/tmp/x.tar", node="sf-1")
 
 
 @pytest.mark.parametrize("notice, unpinned, expected", [

@@ -46,8 +46,8 @@ def look(ready=True, units=None, count=0, since=100.0):
 def test_a_second_look():
     assert look() == ""
     assert look(ready=False) == (
-        "sf-1: expected 200 from every worker for 10 s after its restart; it was ready, and then was not: 503 from 8 of 8 "
-        "at the last look. Look at journalctl -u sf-api -n 50 there. Go back.")
+        "sf-1: expected 200 from every worker for 10 s after its restart; it was ready, and then was not: 503 from 8 "
+        "of 8 at the last look. Look at journalctl -u sf-api -n 50 there. Go back.")
     assert look(units={name: dict(active=False, state="failed") for name in ("sf-net", "sf-q")}) == (
         "sf-1: expected every daemon to stay up for 10 s after its restart; sf-net is failed; sf-q is failed. The node "
         "runs 0.8.1. Look at journalctl -u sf-net -u sf-q -n 50 there. Go back.")
