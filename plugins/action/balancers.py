@@ -17,7 +17,6 @@ from ansible_collections.shakenfist.rolling.plugins.plugin_utils._balancers impo
     remembered,
     sightings_of,
 )
-from ansible_collections.shakenfist.rolling.plugins.plugin_utils._node import names
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import node_of, plain
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._steps import Failed, StatesAction
 
@@ -49,8 +48,8 @@ class ActionModule(StatesAction):
         haproxy = {key: self.haproxy[key] for key in ("backend", "server") if self.haproxy}
         return dict(haproxy=haproxy, haproxy_told=decided["haproxy"],
                     elsewhere=bool(settings["haproxy_host"]) and is_asked(settings, self.record.asked),
-                    haproxy_was=self.record.balancers.get("haproxy", {}).get("was", ""), nginx=names(settings["nginx"]),
-                    apache=(names(settings["apache_hosts"]) or [self.name]) if settings["apache"] else [])
+                    haproxy_was=self.record.balancers.get("haproxy", {}).get("was", ""), nginx=settings["nginx"],
+                    apache=(settings["apache_hosts"] or [self.name]) if settings["apache"] else [])
 
     def told(self):
         results = {kind: getattr(self.given, kind) for kind in ("haproxy", "nginx", "apache")}
@@ -69,7 +68,9 @@ class ActionModule(StatesAction):
                 answer = self.module("haproxy_info", self.task_vars, address=where["address"], backend=where["backend"],
                                      servers=[where["server"]], checked=not told)
                 # Not all of it: it is kept for each node.
-                found = dict(haproxy=dict({key: answer[key] for key in ("reachable", "problems")}, told=told))
+                fall = (answer["servers"].get(where["server"]) or {}).get("fall", 0)
+                found = dict(haproxy=dict(reachable=answer["reachable"], problems=answer["problems"], fall=fall,
+                                          told=told))
             except Failed as exc:
                 found = dict(failure=str(exc))
         self.note(asked=found)

@@ -67,8 +67,8 @@ class ActionModule(ControllerAction):
         before, target = arguments["node"]["release"], arguments["target"]
         activates = not is_target(before, target) or bool(before.get("rewritten"))
         batch = self.batch(arguments)
-        return dict(members=batch.members, peers=batch.peers, gateways=batch.gateways, followed=bool(batch.followers),
-                    reconfigures=self.record.kind == "reconfigure",
+        return dict(members=batch.members, done=batch.done, peers=batch.peers, gateways=batch.gateways,
+                    followed=bool(batch.followers), reconfigures=self.record.kind == "reconfigure",
                     activates=self.record.changes_release() and activates)
 
     def kept(self, arguments):

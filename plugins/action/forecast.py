@@ -13,7 +13,7 @@ import os
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._balancers import true
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._controller import ControllerAction
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._forecast import forecast_of, lines_of
-from ansible_collections.shakenfist.rolling.plugins.plugin_utils._order import restart_order, units_of
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._order import order_of, restart_order, units_of
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import node_of, plain, run_of
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._verdict import on_target
 
@@ -54,7 +54,7 @@ class ActionModule(ControllerAction):
         """What a node is, and what is restarted there in which order; see the variables of role restart."""
         node, own = plain(hostvars[name]["cluster_node"]), hostvars[name]
         units = units_of(node, plain(own.get("restart_units")))
-        order = restart_order(units, plain(own.get("restart_order")) or node["restart_order"], node["database_unit"],
+        order = restart_order(units, order_of(node, plain(own.get("restart_order"))), node["database_unit"],
                               node["sentinels"], node["units"], alone=not true(own.get("restart_sentinels", True)))
         return dict(node=node, tiers=order["tiers"])
 

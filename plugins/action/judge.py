@@ -12,7 +12,7 @@
 import socket
 
 from ansible.errors import AnsibleError
-from ansible_collections.shakenfist.rolling.plugins.plugin_utils._balancers import true
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._balancers import balancers_of, drain_balancers, true
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._controller import ControllerAction
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._judge import (
     LACKING,
@@ -21,7 +21,7 @@ from ansible_collections.shakenfist.rolling.plugins.plugin_utils._judge import (
     Sight,
     judge,
 )
-from ansible_collections.shakenfist.rolling.plugins.plugin_utils._node import reason
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._node import names, reason
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import (
     RUN_FACT,
     changed,
@@ -81,9 +81,17 @@ class ActionModule(ControllerAction):
                 return default
             return found if isinstance(found, type(default)) else default
 
+        def told(name):
+            """Whether each balancer that is set for a node is told before its drain."""
+            variables = hostvars[name]
+            try:
+                return drain_balancers(balancers_of(lambda key, default: plain(variables.get(key, default))))["told"]
+            except (AnsibleError, ValueError):
+                return False
+
         return Sight(
-            seen={name: {**LACKING, **record.seen, **self.balancers(record), "zone": value(name, "rolling_zone", "")}
-                  for name, record in records.items()},
+            seen={name: {**LACKING, **record.seen, **self.balancers(record), "balancer_told": told(name),
+                         "zone": value(name, "rolling_zone", "")} for name, record in records.items()},
             resolved={name: value(name, "stage_resolved", {}) for name in play},
             problems=[reason(record.unresolved) for record in records.values() if record.unresolved],
             addresses={name: resolve(value(name, "ansible_host", "") or name) for name in nodes
@@ -102,8 +110,9 @@ class ActionModule(ControllerAction):
         asker, of = sight.asker(), sight.resolver_of()
         node = sight.seen[asker]["node"] if asker else {}
         alone = run.kind in OWN
-        names = list(sight.seen) if run.kind == "rollback" else list(of) if alone else list(dict.fromkeys(of.values()))
-        return dict(asker=asker, url=node.get("api_url", ""), credentials=node.get("credentials", ""), resolving=names,
+        by = list(sight.seen) if run.kind == "rollback" else list(of) if alone else list(dict.fromkeys(of.values()))
+        return dict(asker=asker, url=node.get("api_url", ""), credentials=node.get("credentials", ""), resolving=by,
+                    limited=bool(sight.addresses),
                     target_of={} if alone else {name: other for name, other in of.items() if other != name})
 
     def unseen(self, sight, arguments, run, task_vars):
@@ -112,12 +121,13 @@ class ActionModule(ControllerAction):
     def plan(self, sight, arguments, run, task_vars):
         given = {key: value for key, value in arguments["options"].items() if value is not None}
         given.update({key: true(given[key]) for key in FLAGS if key in given})
+        given["database"] = names(given.get("database"))
         kind = run.kind if run.kind in OWN else "upgrade"
         if kind != "upgrade":
             given["backup"] = "never"
         lock = arguments["lock"]
         options = Options(kind=kind, groups=dict(task_vars["groups"]), lock=lock["words"] if lock.get("held") else "",
-                          **given)
+                          in_hand=(lock.get("broken") or {}).get("nodes", []), **given)
         ready = [url for url, one in arguments["unseen_seen"].items() if one.get("ready")]
         unseen = sight.unseen(arguments["api"])
         found = judge(sight, options, arguments["api"],
@@ -133,7 +143,7 @@ class ActionModule(ControllerAction):
         api = arguments["api"] if "known" in arguments["api"] else NOBODY_ASKS
         nodes = {name: dict(seen, gateway=next(iter(seen["gateways"].values()), ""))
                  for name, seen in sight.seen.items()}
-        database = arguments["options"].get("database") or ()
+        database = names(arguments["options"].get("database"))
         verdict = judge_status(nodes, database, api)
         lock = arguments["lock"] if "words" in arguments["lock"] else {}
         return dict(report=lines_of(verdict, api, lock=lock, limited=bool(sight.addresses), database=database,

@@ -2,8 +2,8 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-# Says on the controller who asks for the lock, and whether a holder on this same controller is gone. Waits where the
-# run was asked to pause, once for all nodes of a batch.
+# Says on the controller who asks for the lock and for what run, and whether a holder on this same controller is gone.
+# Waits where the run was asked to pause, once for all nodes of a batch.
 
 import fcntl
 import getpass
@@ -23,6 +23,7 @@ from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import (
     changed,
     node_of,
     playbook_command,
+    run_of,
 )
 
 # Seconds between two looks of a run that waits. They are made from here: nothing on the node outlives a Ctrl-C.
@@ -132,7 +133,9 @@ class ActionModule(PersistentAction):
     def ask(self, task_vars):
         # Tasks run in processes that ansible-playbook forks.
         mine = myself(os.getppid())
-        arguments = dict(self._task.args, holder=mine, dead="")
+        run = run_of(task_vars["hostvars"])
+        work = dict(kind=run.kind, release=run.plan.get("release") or "") if run.id else {}
+        arguments = dict(self._task.args, holder=mine, dead="", work=work)
         answer = self._execute_module(module_args=arguments, task_vars=task_vars)
         lock = answer.get("lock")
         if lock and arguments.get("state", "held") in ("held", "requested") and is_dead(lock, mine):

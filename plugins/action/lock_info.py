@@ -7,6 +7,7 @@
 import os
 
 from ansible_collections.shakenfist.rolling.plugins.action.lock import is_dead, myself
+from ansible_collections.shakenfist.rolling.plugins.module_utils._lock import broken
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._persistent import PersistentAction
 
 
@@ -17,5 +18,6 @@ class ActionModule(PersistentAction):
         answer = self._execute_module(task_vars=task_vars)
         if answer.get("lock"):
             answer["gone"] = is_dead(answer["lock"], myself(os.getppid()))
+            answer["broken"] = answer.get("broken") or broken(answer["lock"], answer["gone"])
         answer["held"] = bool(answer.get("lock")) and not answer.get("ran_out") and not answer.get("gone")
         return answer

@@ -4,7 +4,7 @@
 
 # Private to the roles of this collection: look at a node.
 # parts: ready asks every worker of the API whether it is ready, gateways all gateways that the node uses for their
-# health, gateway only the node's own, host what the host offers.
+# health, gateway only one of the node's own, host what the host offers.
 
 import time
 
@@ -93,7 +93,7 @@ class ActionModule(StepsAction):
         seen.update(host=answers.get("host_info", {}), gateways=answers.get("grpc_health_info", {}).get("seen", {}))
         if failed:
             raise failed
-        if "gateway" in parts and not node["problem"]:
+        if "gateway" in parts and node["database_unit"] in node["units"] and not node["problem"]:
             seen["gateways"] = self.own_gateway(node)
 
     @staticmethod

@@ -31,7 +31,7 @@ SECONDS = dict(type="float", default=120)
 ARGUMENTS = dict(
     state=dict(type="str", required=True, choices=["awaited", "drained", "restarted", "gated", "admitted", "settled",
                                                    "restored"]),
-    node=DATA, unit=TEXT, url=TEXT, peers=NAMES, minimum=dict(type="int", default=0), quorum_timeout=SECONDS,
+    node=DATA, unit=TEXT, url=TEXT, peers=NAMES, minimum=dict(type="int"), quorum_timeout=SECONDS,
     drain_timeout=SECONDS, cut_short=dict(type="bool", default=False), units=NAMES,
     order=dict(type="list", elements="list", default=[]), sentinels=YES, lead_clients_away=YES, restart_timeout=SECONDS,
     gateways=NAMES, runs=DATA, connections=dict(type="int", default=16), rounds=dict(type="int", default=3),
@@ -91,7 +91,8 @@ class ActionModule(StatesAction):
         # Where balancers are asked from elsewhere, that has been waited for before the drain through them.
         if given.peers and not (given.state == "drained" and self.balancers["elsewhere"]):
             self.begin("quorum")
-            self.call("Wait until enough other nodes are ready", "ready_info", urls=given.peers, minimum=given.minimum,
+            minimum = len(given.peers) if given.minimum is None else given.minimum
+            self.call("Wait until enough other nodes are ready", "ready_info", urls=given.peers, minimum=minimum,
                       timeout=given.quorum_timeout)
         self.begin("drain")
         problem = self.balancers["problem"]

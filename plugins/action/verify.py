@@ -39,8 +39,9 @@ class ActionModule(StatesAction):
         looks = not run.plan or bool(run.plan.get("order"))
         # Where the release does not tell which daemons are new.
         since = run.plan.get("since", 0) if run.kind in SAME else 0
+        # Each node keeps this, so nothing of all nodes is in it.
         return dict(rolled=node_of(hostvars, self.name, run).rolled, since=since, looks=looks,
-                    api=run.plan.get("api", True), nodes=run.plan.get("nodes", []))
+                    api=run.plan.get("api", True))
 
     def done(self):
         if self._task.check_mode:
@@ -55,9 +56,10 @@ class ActionModule(StatesAction):
     def look_again(self):
         """Green at the gate and broken a minute later: nothing tells in advance that a daemon will not crash."""
         given, node = self.given, self.node
-        # Counted from the end of its turn: most nodes have run for that long while others were rolled.
+        # Counted from its restart: most nodes have run for that long while others were rolled.
         timeline = node_of(self.task_vars["hostvars"], self.name).timeline
-        left = given.bake - (time.time() - timeline[-1]["ended"] if timeline else 0)
+        restarts = [entry["ended"] for entry in timeline if entry.get("module") == "units"]
+        left = given.bake - (time.time() - restarts[-1] if restarts else 0)
         since = given.since or node["release"]["since"]
         readiness, units, exceptions = self.several(
             self.task_vars,
@@ -70,9 +72,10 @@ class ActionModule(StatesAction):
 
     def reported(self):
         given, node, hostvars = self.given, self.node, self.task_vars["hostvars"]
+        before = given.before or run_of(hostvars).plan.get("nodes", [])
         names = [str(hostvars[name]["cluster_node"]["name"]) for name in self.task_vars["ansible_play_hosts"]]
         notes = self.module("nodes_info", self.task_vars, credentials=node["credentials"], url=node["api_url"],
-                            release=given.version, names=names, states=["created"], before=given.before,
+                            release=given.version, names=names, states=["created"], before=before,
                             sentinels=node["sentinels"], sentinels_alone=not given.sentinels,
                             timeout=given.timeout)["notes"]
         if notes:

@@ -119,6 +119,15 @@ def process_started(pid):
     return "" if state == "Z" else fields[18]
 
 
+def boot_id():
+    """The id of the boot; empty where it has none."""
+    try:
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as stream:
+            return stream.read().strip()
+    except OSError:
+        return ""
+
+
 def turn_of(directory):
     """The file whose lock stands for a directory. That of the directory itself could be held by whoever may read it."""
     path = os.path.realpath(directory)

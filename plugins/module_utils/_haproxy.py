@@ -200,6 +200,7 @@ class Haproxy:
                 check_code=checked.get("check_code") or "",
                 last_check=checked.get("last_chk") or checked.get("check_desc") or "",
                 tracks=row.get("tracked") or "",
+                fall=int(checked.get("check_fall") or 0), rise=int(checked.get("check_rise") or 0),
                 errors=sum(int(row[name]) for name in ERRORS) if all(row.get(name) for name in ERRORS) else None,
             )
         except (KeyError, TypeError, ValueError) as exc:

@@ -86,6 +86,13 @@ def marked(root):
     return found if fits else {}
 
 
+def noted_record(root):
+    """The RECORD of the distribution, as C(mark) has noted it; asks no Python. Empty where it is not known."""
+    noted = marked(root).get("record")
+    path = os.path.join(root, noted) if noted else ""
+    return path if os.path.isfile(path) else ""
+
+
 def is_under_another_name(root, noted):
     return (noted.get("name") or os.path.basename(root)) != os.path.basename(root)
 

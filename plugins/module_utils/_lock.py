@@ -12,6 +12,9 @@ TIMES = ("since", "renewed", "lease")
 # Seconds that no clock and no lease reaches; infinity and not-a-number are not below it either.
 LATEST = 1e11
 REQUEST = ("want", "user", "host", "reason")
+# What the run is, for the one that continues it: its kind, the release that it leads to, and the nodes that it has in
+# hand, by their names in the inventory. Locks of earlier versions have none of it.
+WORK = dict(kind="", release="", nodes=[])
 
 
 def read(path):
@@ -25,7 +28,7 @@ def read(path):
         return {}
     whole = (isinstance(lock, dict) and all(key in lock for key in (*WHO, "doing")) and lock["run"]
              and all(is_time(lock.get(key)) for key in TIMES) and is_request(lock.get("request")))
-    return lock if whole else {}
+    return dict(WORK, **lock) if whole and is_work(dict(WORK, **lock)) else {}
 
 
 def is_time(value):
@@ -35,6 +38,11 @@ def is_time(value):
 def is_request(request):
     return request is None or (isinstance(request, dict) and all(key in request for key in REQUEST)
                                and is_time(request.get("since")))
+
+
+def is_work(lock):
+    return (isinstance(lock["kind"], str) and isinstance(lock["release"], str) and isinstance(lock["nodes"], list)
+            and all(isinstance(name, str) for name in lock["nodes"]))
 
 
 def ago(seconds):
@@ -66,6 +74,23 @@ def describe(lock, now):
     """Who holds the lock, since when and what for."""
     return (f"{who(lock)}, since {when(lock['since'], now)}, doing: {lock['doing'] or 'not said'}, last renewed "
             f"{ago(now - lock['renewed'])} ago")
+
+
+def broken(lock, over):
+    """What is known of a run that has ended before its end: its C(WORK), empty if the lock is of none.
+
+    :arg over: whether the run that holds the lock is over.
+    """
+    return {key: lock[key] for key in WORK} if lock and over else {}
+
+
+def lease_of(lease, waits):
+    """The lease that outlasts what lies between two renewals, in seconds.
+
+    :arg waits: the limits of all waits of it. A node that fails is taken through most of them once more on its way
+        back, and a node that is lost is waited for; so each counts twice.
+    """
+    return max(lease, 2 * sum(waits))
 
 
 def ran_out(lock, now):

@@ -20,7 +20,7 @@ from collections import Counter, deque
 from contextlib import suppress
 from urllib.parse import urlsplit
 
-from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError, process_started
+from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError, boot_id, process_started
 
 STATE = "state.json"    # the last numbers, for when the watcher is gone
 SOCKET = "socket"       # where it listens; whoever listens there lives
@@ -45,12 +45,7 @@ MARKS = 500             # marks with numbers of their own; older ones are forgot
 POINTS = 2000           # of the curve; when they are full, two become one
 
 TIMEOUT = "timeout"
-CUT = "reset"
-CUT_KEPT = "reset on a kept-alive connection"
 SHORT = "short body"
-# How a request ends when its server gave up on a client that was held up itself. Not the timeout: that is counted in
-# time in which the watcher could run.
-IMPATIENT = (CUT, CUT_KEPT, SHORT, "HTTP 408")
 
 
 def clock():
@@ -60,12 +55,13 @@ def clock():
 
 def kind_of(error, reused):
     """A few words for an exception of the client, the same words for the same cause."""
-    if isinstance(error, socket.timeout):
+    # With a number it is the kernel's: the peer was silent for minutes, whatever we did meanwhile.
+    if isinstance(error, socket.timeout) and error.errno is None:
         return TIMEOUT
     if isinstance(error, ConnectionRefusedError):
         return "connection refused"
     if isinstance(error, (ConnectionError, ssl.SSLEOFError)):  # closed without an answer, too
-        return CUT_KEPT if reused else CUT
+        return "reset on a kept-alive connection" if reused else "reset"
     if isinstance(error, http.client.IncompleteRead):
         return SHORT
     if isinstance(error, http.client.HTTPException):
@@ -238,7 +234,8 @@ class Numbers:
             return
         self.excused += excused
         self.failed += not excused
-        self.kinds[failure if failure in self.kinds or len(self.kinds) < KINDS else "other"] += 1
+        kind = f"{failure} (excused)" if excused else failure
+        self.kinds[kind if kind in self.kinds or len(self.kinds) < KINDS else "other"] += 1
 
     def see_gap(self, gap, at, url):
         if gap > self.gap:
@@ -341,7 +338,7 @@ class Watcher:
         round_number, which = divmod(self.number, len(self.targets))
         self.number += 1
         request = Request(self.targets[which], fresh=round_number % 2 == 0)
-        request.due, request.deadline = due, self.now() + self.options["timeout"]
+        request.due, request.deadline = due, due + self.options["timeout"]
         request.raw, request.at, request.stalled = clock(), time.time(), self.stalled
         request.numbers = self.current()
         self.under_way.add(request)
@@ -367,7 +364,8 @@ class Watcher:
         if request not in self.under_way:
             return
         self.under_way.remove(request)
-        excused = failure in IMPATIENT and self.stalled > request.stalled
+        # What the server did, it did, whatever held us up. Only the client's own limit goes by another clock than ours.
+        excused = failure == TIMEOUT and now < request.deadline and self.stalled > request.stalled
         seconds, gap = now - request.due, None
         if failure is None:
             gap = self.see_gap(request.target, now)
@@ -404,9 +402,11 @@ class Watcher:
 
     def tell(self, request, failure, excused, seconds):
         how = "fresh" if request.fresh else "kept-alive"
+        late = self.stalled - request.stalled
+        meanwhile = f"; the watcher itself was held up for {late:.2f} s meanwhile" if late else ""
         told = dict(time=request.at, mark=request.numbers[-1].name, url=request.target.url, connection=how,
                     seconds=round(seconds, 3), excused=excused,
-                    words=f"{failure} after {seconds:.2f} s on a {how} connection")
+                    words=f"{failure} after {seconds:.2f} s on a {how} connection{meanwhile}")
         (self.failures if len(self.failures) < FAILURES else self.last_failures).append(told)
 
     # -- marks and reports
@@ -545,15 +545,6 @@ class Watcher:
         if self.stopper is not None:
             with suppress(OSError):  # the module has gone; what it wanted to know is in the file
                 self.stopper.sendall(json.dumps(dict(report=report)).encode())
-
-
-def boot_id():
-    """The id of the boot; empty where it has none."""
-    try:
-        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as stream:
-            return stream.read().strip()
-    except OSError:
-        return ""
 
 
 def live(options, ready):

@@ -4,7 +4,9 @@
 
 # This module_util is private to the collection: it may change at any time, use it only from shakenfist.rolling.
 
+import errno
 import http.client
+import os
 import select
 import socket
 import time
@@ -15,6 +17,8 @@ from ansible_collections.shakenfist.rolling.plugins.module_utils._common import 
 # How long connections are held open before the requests are sent, so that each idle worker accepts one of them: a
 # gunicorn sync worker that has accepted a connection waits for the request on it and leaves the others alone.
 HOLD = 0.1
+# What a connection got on which nothing came in time.
+SILENT = "no answer in time"
 
 
 def split_url(url):
@@ -28,8 +32,13 @@ def split_url(url):
 
 def _reason(exc):
     if isinstance(exc, socket.timeout):
-        return "no answer in time"
+        return SILENT
     return getattr(exc, "strerror", None) or str(exc) or type(exc).__name__
+
+
+def leaves_open(answer):
+    """Whether an answer leaves open if the service serves, as that of a busy one: neither a status nor a refusal."""
+    return not isinstance(answer, int) and answer != os.strerror(errno.ECONNREFUSED)
 
 
 def ask_once(url, connections=1, timeout=5.0):

@@ -8,12 +8,14 @@ import json
 import os
 import re
 import tempfile
+import time
 from contextlib import contextmanager
 from urllib.parse import unquote, urlsplit
 
 from ansible_collections.shakenfist.rolling.plugins.module_utils._common import (
     FULL,
     RollingError,
+    boot_id,
     conclude,
     disk_full,
     flocked,
@@ -60,6 +62,11 @@ PIP_MINIMUM = "22.2"
 # The link beside the release directories that leads to the one that was active before.
 PREVIOUS = ".previous"
 
+# When the release in which it lies was activated, by what no clock that is set can change.
+ACTIVATED = ".rolling-active.json"
+# Seconds by which a file may seem to be of the future.
+AHEAD = 1
+
 # For how many seconds to wait for another one who stages or prunes on this node.
 TURN_WITHIN = 1800
 
@@ -73,6 +80,44 @@ LOCK = dict(type="list", elements="dict", options=dict(
     version=dict(type="str", required=True),
     sha256=dict(type="str", required=True),
 ))
+
+
+def stamps_of(path, record):
+    """When the link and the RECORD of a virtualenv were written, by the clock of that time, in nanoseconds."""
+    return [os.lstat(path).st_mtime_ns if os.path.islink(path) else 0, os.stat(record).st_mtime_ns if record else 0]
+
+
+def note_activation(path, record):
+    """Note that the virtualenv C(path) holds its release from now on. Without the note the clock is believed."""
+    note = os.path.join(os.path.realpath(path), ACTIVATED)
+    try:
+        with open(note + ".new", "w", encoding="utf-8") as handle:
+            json.dump(dict(boot=boot_id(), monotonic=time.monotonic(), stamps=stamps_of(path, record)), handle)
+        os.chmod(note + ".new", 0o644)
+        os.replace(note + ".new", note)
+    except OSError:
+        pass
+
+
+def active_since(path, record):
+    """Since when the virtualenv C(path) holds its release, by the clock as it is now, and how far that is ahead of it.
+
+    The note counts as long as nobody has written the link or the RECORD after it. Else their times do, and they mislead
+    where the clock was set since.
+    """
+    stamps, now = stamps_of(path, record), time.time()
+    wall = max(stamps) / 1e9
+    try:
+        with open(os.path.join(os.path.realpath(path), ACTIVATED), encoding="utf-8") as handle:
+            note = json.load(handle)
+        if note["boot"] and note["stamps"] == stamps:
+            # Since a reboot everything was started with the release.
+            then = float(note["monotonic"]) if note["boot"] == boot_id() else 0.0
+            since = now - time.monotonic() + then
+            return (since if then else min(since, wall)), 0
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    return wall, round(wall - now) if wall > now + AHEAD else 0
 
 
 def python_of(root):

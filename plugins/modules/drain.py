@@ -12,6 +12,8 @@ description:
     balancer marks the node down, and then ends by itself. A unit that is stopped already is fine.
   - The module watches that happen, on the node, and reports each moment. It fails if the unit ended without ever having
     said C(503), or if systemd had to kill it, for then requests were cut.
+  - A busy unit may miss a look. One that gives no answer within 2 seconds is asked again, for up to 10 seconds before
+    its stop. If it has said nothing by then, and ends without C(503), that is a warning.
   - Until the unit has ended it opens connections to it now and then and closes them again. An idle worker of gunicorn
     sleeps until a connection arrives and does not notice the end of its drain otherwise. A node that nobody probes
     would end after the graceful timeout of gunicorn only.
@@ -109,6 +111,7 @@ sessions_zero_after:
     counted no error.
   returned: when O(haproxy) is given, the unit was active and HAProxy could be reached, not in check mode
   type: float
+at_balancer: {type: bool, returned: failure after the stop, description: Whether the cause is at HAProxy.}
 failed_units: {type: list, returned: failure, description: "The unit, if it is what has failed."}
 """
 
@@ -119,13 +122,21 @@ import time
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.shakenfist.rolling.plugins.module_utils import _haproxy, _systemd
 from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError, wait_for
-from ansible_collections.shakenfist.rolling.plugins.module_utils._readiness import ask_once, knock, split_url
+from ansible_collections.shakenfist.rolling.plugins.module_utils._readiness import (
+    SILENT,
+    ask_once,
+    knock,
+    leaves_open,
+    split_url,
+)
 
 ENDED = ("inactive", "failed")
 # Seconds between two looks.
 INTERVAL = 0.1
 # How long one look may wait for an answer: with every worker busy a 503 can be late, and the unit's end must be seen.
 ANSWER_WITHIN = 2.0
+# For how many seconds a unit that gives no answer is asked before its stop: a busy one misses a look or two.
+BUSY = 10.0
 # The same for HAProxy, which is asked in every look.
 BALANCER_WITHIN = 1.0
 # Seconds between two times that idle workers are woken, and over how many connections at once.
@@ -258,7 +269,8 @@ class Drain:
         if self.params["haproxy"]:
             _haproxy.hide_credentials(module, self.params["haproxy"]["address"])
         self.state = {}
-        self.was_ready, self.undrained = False, ""
+        self.was_ready, self.undrained, self.unanswered = False, "", 0
+        self.before = None
         self.balancer = self.answer = self.graceful = self.hurried = self.not_ready_after = self.stopped_after = None
         self.begin = self.knocked = 0.0
 
@@ -276,6 +288,13 @@ class Drain:
     def ask(self):
         self.answer = ask_once(self.params["url"], timeout=ANSWER_WITHIN)[0]
         return self.answer
+
+    def ask_before(self):
+        """What the unit answers before its stop."""
+        patience = 0 if self.params["cut_short"] else BUSY
+        wait_for(lambda: not leaves_open(self.ask()), patience, INTERVAL)
+        self.before = self.answer
+        self.was_ready = self.before == 200
 
     def since(self):
         return round(time.monotonic() - self.begin, 3)
@@ -303,6 +322,8 @@ class Drain:
             self.wake()
         elif self.ask() == 503:
             self.not_ready_after = self.since()
+        else:
+            self.unanswered += self.answer == SILENT
         if self.balancer:
             self.balancer.look(self.since)
         if self.look_at_unit().get("ActiveState") in ENDED:
@@ -324,11 +345,18 @@ class Drain:
         self.undrained = self.without_503()
 
     def without_503(self):
-        """What there is to say of a unit that was ready and has ended without a 503, or an empty string."""
+        """What there is to say of a unit that may have served and has ended without a 503, or an empty string."""
         skipped = self.params["cut_short"] or self.stopped_after is None
-        if skipped or not self.was_ready or self.not_ready_after is not None:
+        serving = self.was_ready or leaves_open(self.before)
+        if skipped or not serving or self.not_ready_after is not None:
             return ""
         seen = f"expected 503 from {self.params['url']} while {self.name} was still serving; "
+        if not self.was_ready:
+            return (f"{seen}it gave no answer for {BUSY:g} s before its stop ({self.before}), and ended after "
+                    f"{self.stopped_after:.1f} s without one")
+        if self.stopped_after >= MOMENT and self.unanswered:
+            return (f"{seen}it ended after {self.stopped_after:.1f} s, and {self.unanswered} looks until then got no "
+                    f"answer within {ANSWER_WITHIN:g} s: it was too busy for anybody to see whether it drained")
         if self.stopped_after >= MOMENT:
             return (f"{seen}it ended after {self.stopped_after:.1f} s without one (last answer: {self.answer}). Does "
                     "this release drain on SIGTERM, and is its drain grace more than 0?")
@@ -351,9 +379,13 @@ class Drain:
         if self.state.get("Result") != "success":
             return (f"expected {self.name} to end by itself; systemd had to kill it or it failed after "
                     f"{self.stopped_after:.1f} s: {_systemd.describe(self.state)}. In-flight requests were cut")
-        if self.undrained and not self.was_told():
+        if self.undrained and self.was_ready and not self.was_told():
             return (f"{self.undrained}. The balancer was not told, so requests may have failed. Tell it first: "
                     "-e drain_tell_first=true (docs/balancers.md)")
+        return self.of_balancer()
+
+    def of_balancer(self):
+        """What of that is HAProxy's: it marks a node down too late, or cannot be asked any more."""
         if self.balancer and not self.params["cut_short"]:
             return self.balancer.complaint(self.name, self.stopped_after)
         return ""
@@ -367,6 +399,9 @@ class Drain:
         if self.undrained and self.was_told():
             found.append(f"{self.undrained}. The balancer had been told before, and no request of its was in flight, "
                          "so none was cut")
+        elif self.undrained and not self.was_ready:
+            found.append(f"{self.undrained}. Nothing tells whether it served, so requests may have been cut: look at "
+                         f"journalctl -u {self.name}, and at what the balancer has written at that time")
         if self.params["cut_short"]:
             found.append(f"{self.name} was ended after {self.stopped_after:.1f} s without its drain, as was asked for: "
                          f"requests in flight were cut{sessions}" if self.hurried else
@@ -397,7 +432,7 @@ class Drain:
             raise RollingError(f"there is no unit {self.name} on this node: {before}")
         if state["ActiveState"] in ENDED:
             return dict(changed=False, was_ready=False, state=before)
-        self.was_ready = self.ask() == 200
+        self.ask_before()
         if balancer:
             self.watch_haproxy(balancer, path)
         result = dict(changed=True, was_ready=self.was_ready, state=before)
@@ -415,7 +450,7 @@ class Drain:
         result["diff"] = dict(before=f"{self.name}: {before}\n", after=f"{self.name}: {after}\n")
         complaint = "" if self.module.check_mode else self.complaint()
         if complaint:
-            raise RollingError(complaint, **result)
+            raise RollingError(complaint, at_balancer=complaint == self.of_balancer(), **result)
         return result
 
 

@@ -10,8 +10,11 @@ version_added: 0.1.0
 description:
   - Dumps the database with C(mariadb-dump) into a file that only the user who runs this can read, and checks that the
     dump is whole. The services go on working meanwhile.
-  - With O(scratch) it restores the dump into a scratch schema, compares the number of tables, and drops the scratch
-    schema again.
+  - With O(scratch) it restores the dump into a scratch schema, looks for every table that was there before and after
+    the dump, counts the rows, and drops the scratch schema again. The rows are not compared, because the database is
+    in use.
+  - While it grows, the dump has a name that begins with a dot and ends in C(.partial). What a run that was killed has
+    left, such a file or a scratch schema, the next one with the same O(directory) and database removes.
   - No program gets the password as an argument.
   - Tables, views, triggers and stored routines are dumped, as far as the user of the configuration may see them. Events
     of MariaDB's scheduler are not.
@@ -29,8 +32,9 @@ options:
     required: true
   scratch:
     description: Whether to try to restore the dump. This needs a user who may create further schemas, and for its time
-      as much space on the database server as the database takes. Where the user may not, the dump is kept unchecked,
-      and RV(verified) says so.
+      as much space on the database server as the database takes, twice that with a binary log. If this node is the
+      server, the space is checked; of another one it is not known. Where the user may not, or the space is short, the
+      dump is kept unchecked, and RV(verified) says so.
     type: bool
     default: true
 extends_documentation_fragment: [shakenfist.rolling.attributes, shakenfist.rolling.options.database]
@@ -67,7 +71,7 @@ verified:
   description: In words, how far the dump was checked.
   returned: success, not in check mode
   type: str
-  sample: complete, and restored into a scratch schema with all 5 tables
+  sample: complete, and restored into a scratch schema with all 5 tables and 182 rows, which were not compared
 restore:
   description: The command for a person to restore it. It asks for the password. Stop C(sf-database) on all nodes
     before. It brings back the tables that are in the dump. Tables that were added since stay.
@@ -78,10 +82,12 @@ restore:
     < /var/backups/shakenfist/before-0.8.1-20261121T081500Z.sql
 """
 
+import fcntl
 import os
 import re
 import shlex
 import shutil
+import socket
 import time
 
 from ansible.module_utils.basic import AnsibleModule
@@ -90,15 +96,25 @@ from ansible_collections.shakenfist.rolling.plugins.module_utils._common import 
     conclude,
     last_lines,
     make_directory,
+    sync_directories,
 )
 from ansible_collections.shakenfist.rolling.plugins.module_utils._environment import DATABASE_OPTIONS, Database
 
 OTHERWISE = "take a backup yourself and pass -e schema_backup=never"
 LAST_LINE = b"-- Dump completed"
-SIZE = ("SELECT COUNT(*), CAST(IFNULL(SUM(data_length + index_length), 0) AS UNSIGNED) "
-        "FROM information_schema.tables WHERE table_schema = DATABASE()")
+TABLES = ("SELECT CAST(IFNULL(data_length + index_length, 0) AS UNSIGNED), table_type, table_name "
+          "FROM information_schema.tables WHERE table_schema = DATABASE()")
+# Who the server is, where it has its data, and whether it also writes what it restores into a binary log.
+SERVER = "SELECT @@hostname, @@log_bin, @@datadir"
+SCHEMAS = ("SELECT schema_name FROM information_schema.schemata WHERE schema_name NOT IN "
+           "(SELECT db FROM information_schema.processlist WHERE db IS NOT NULL)")
+# What a restored table takes more than the server says of the one that it comes from.
+ROOM = 1.2
 # The server's numbers for: you may not do that here. The last is of servers with a binary log, for triggers.
 DENIED = (1044, 1045, 1142, 1227, 1370, 1419)
+# And for: the disk is full. The first has other causes, too, so its words count.
+ERROR_OF_STORAGE = 1030
+FULL = (1021, 1114)
 NAME_LENGTH = 64
 # For how many seconds to wait for a connection.
 ANSWER_WITHIN = 10
@@ -113,6 +129,7 @@ class ClientError(Exception):
         super().__init__(words)
         found = re.search(r"\b(?:ERROR|error:?) (\d{4})\b", words)
         self.code = int(found.group(1)) if found else None
+        self.full = self.code in FULL or self.code == ERROR_OF_STORAGE and "rror 28" in words
 
 
 def complaint(words):
@@ -176,17 +193,45 @@ class Client:
 
     def sql(self, statement, schema=None):
         """Run a statement, in the database or in none. Returns the rows as lists of strings."""
-        arguments = ["--batch", "--skip-column-names", "--execute", statement]
+        arguments = ["--batch", "--raw", "--skip-column-names", "--execute", statement]
         out = self.run(self.client, *arguments, *([schema] if schema else []))
         return [line.split("\t") for line in out.splitlines()]
 
     def look(self):
-        """The number of tables and the size of the database."""
+        """The names of the tables and views, and the size of the database."""
         try:
-            tables, size = self.sql(SIZE, self.database.name)[0]
+            tables = self.sql(TABLES, self.database.name)
         except ClientError as exc:
             raise self.database.unreachable(exc.code, str(exc)) from None
-        return int(tables), int(size)
+        return {name for dummy, dummy, name in tables}, sum(int(size) for size, dummy, dummy in tables)
+
+    def restored(self, scratch):
+        """The names of the tables and views in a scratch schema, and how many rows the tables have."""
+        tables = self.sql(TABLES, scratch)
+        counts = [f"(SELECT COUNT(*) FROM {identifier(name)})" for dummy, kind, name in tables if kind == "BASE TABLE"]
+        rows = int(self.sql(f"SELECT {' + '.join(counts)}", scratch)[0][0]) if counts else 0
+        return {name for dummy, dummy, name in tables}, rows
+
+    def room(self, size):
+        """Why there is no room on the server for a second database of this size, and why that cannot be told.
+
+        Only one of both has words, or none.
+        """
+        try:
+            hostname, logs, place = self.sql(SERVER)[0]
+        except ClientError as exc:
+            return "", f"the server did not say where it has its data ({exc})"
+        # A server behind a proxy of this node, or in a container, is not this node.
+        if hostname != socket.gethostname() or not os.path.isdir(place):
+            return "", f"the server is {hostname}, not this node"
+        needed = size * ROOM * (1 + (logs == "1"))
+        try:
+            free = shutil.disk_usage(place).free
+        except OSError as exc:
+            return "", f"{place}: {exc.strerror}"
+        if free < needed:
+            return f"{place} on the database server has {megabytes(free)} free, it takes {megabytes(needed)}", ""
+        return "", ""
 
     def restore_command(self, path):
         """What a person types to restore the dump."""
@@ -222,12 +267,37 @@ def last_line(path):
     return lines[-1] if lines else b""
 
 
+def partial_of(path):
+    """The name of a dump that is not whole yet: nobody takes that for one."""
+    directory, name = os.path.split(path)
+    return os.path.join(directory, f".{name}.partial")
+
+
+def remove_partials(directory):
+    """Remove what dumps have left that were killed. One that is still being made is locked."""
+    for name in os.listdir(directory):
+        if not re.match(r"\..+-\d{8}T\d{6}Z\.sql\.partial\Z", name):
+            continue
+        try:
+            handle = os.open(os.path.join(directory, name), os.O_RDONLY | os.O_NOFOLLOW)
+        except OSError:
+            continue
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.unlink(os.path.join(directory, name))
+        except BlockingIOError:
+            pass
+        finally:
+            os.close(handle)
+
+
 def write_dump(client, path):
     """Dump into a file beside C(path), which gets that name once it is whole and on disk."""
-    partial = path + ".partial"
+    partial = partial_of(path)
     # Created here, so that nobody else can read it while it grows.
-    os.close(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+    lock = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         try:
             # Nothing that needs more than rights on the database itself. --comments are what the last line is one of.
             client.run(client.dump, "--single-transaction", "--quick", "--routines", "--triggers", "--no-tablespaces",
@@ -242,9 +312,13 @@ def write_dump(client, path):
         with open(partial, "rb") as handle:
             os.fsync(handle.fileno())
         os.rename(partial, path)
+        sync_directories(os.path.dirname(path))
     except BaseException:
-        os.unlink(partial)
+        if os.path.exists(partial):
+            os.unlink(partial)
         raise
+    finally:
+        os.close(lock)
 
 
 def unusable(path, reason):
@@ -258,38 +332,69 @@ def identifier(name):
     return "`" + name.replace("`", "``") + "`"
 
 
-def try_restore(client, path, tables):
+def scratch_of(name, suffix):
+    """The name of a scratch schema of the database C(name)."""
+    return name[:NAME_LENGTH - len(suffix)] + suffix
+
+
+def drop(client, scratch):
+    try:
+        client.sql(f"DROP DATABASE {identifier(scratch)}")
+    except ClientError as exc:
+        client.module.warn(f"the scratch schema {scratch} could not be dropped: {exc}. Drop it by hand: "
+                           f"DROP DATABASE {identifier(scratch)}")
+
+
+def drop_leftovers(client):
+    """Drop the scratch schemas that runs have left that were killed; nobody works in those."""
+    try:
+        schemas = [row[0] for row in client.sql(SCHEMAS)]
+    except ClientError:
+        return  # whoever may not look has none
+    for schema in schemas:
+        suffix = re.search(r"_rolling_check_\d+\Z", schema)
+        # With the longest of names, the database itself could look like one.
+        if suffix and client.database.name != schema == scratch_of(client.database.name, suffix.group(0)):
+            drop(client, schema)
+
+
+def try_restore(client, path, tables, size):
     """Restore the dump into a scratch schema.
 
-    :returns: in words, how far that got; without the right to do it the dump stays unchecked.
+    :arg tables: the names of those that must come back.
+    :arg size: how much the database takes.
+    :returns: in words, how far that got; without the right to do it, or room, the dump stays unchecked.
     :raises RollingError: if the dump cannot be restored, or nothing can be said because MariaDB failed.
     """
-    suffix = f"_rolling_check_{os.getpid()}"
-    scratch = client.database.name[:NAME_LENGTH - len(suffix)] + suffix
-    unchecked = f"complete; not restored to check it, user {client.database.user} may not"
+    unchecked = "complete; not restored to check it"
+    drop_leftovers(client)
+    short, unknown = client.room(size)
+    if short:
+        return f"{unchecked}, {short}"
+    scratch = scratch_of(client.database.name, f"_rolling_check_{os.getpid()}")
     try:
         client.sql(f"CREATE DATABASE {identifier(scratch)}")
     except ClientError as exc:
         if exc.code in DENIED:
-            return f"{unchecked} create a scratch schema"
+            return f"{unchecked}, user {client.database.user} may not create a scratch schema"
         raise RollingError(f"the dump {path} is complete, but a scratch schema to check it in could not be created: "
                            f"{exc}", path=path) from None
     try:
         client.run(client.client, scratch, source=path)
-        restored = int(client.sql(SIZE, scratch)[0][0])
+        restored, rows = client.restored(scratch)
     except ClientError as exc:
+        if exc.full:
+            return f"{unchecked}, the database server has no room for it ({exc})"
         if exc.code in DENIED:
-            return f"{unchecked} create all of it in a scratch schema ({exc})"
+            return (f"{unchecked}, user {client.database.user} may not create all of it in a scratch schema ({exc})")
         raise unusable(path, str(exc)) from None
     finally:
-        try:
-            client.sql(f"DROP DATABASE {identifier(scratch)}")
-        except ClientError as exc:
-            client.module.warn(f"the scratch schema {scratch} could not be dropped: {exc}. Drop it by hand: "
-                               f"DROP DATABASE {identifier(scratch)}")
-    if restored != tables:
-        raise unusable(path, f"expected {tables} tables, {restored} came back")
-    return f"complete, and restored into a scratch schema with all {tables} tables"
+        drop(client, scratch)
+    missing = sorted(tables - restored)
+    if missing:
+        raise unusable(path, f"expected {len(tables)} tables, {', '.join(missing)} did not come back")
+    return (f"complete, and restored into a scratch schema with all {len(tables)} tables and {rows} rows, which were "
+            "not compared" + (f"; the room for that was not checked, {unknown}" if unknown else ""))
 
 
 def back_up(module):
@@ -306,15 +411,19 @@ def back_up(module):
         check_space(directory, size, database.name)
         if module.check_mode:
             then = " and restore it into a scratch schema to check it" if params["scratch"] else ""
-            return dict(changed=True, path=path, msg=f"would dump the database {database.name} ({tables} tables, "
+            short = client.room(size)[0] if params["scratch"] else ""
+            if short:
+                then = f" and not restore it to check it, {short}"
+            return dict(changed=True, path=path, msg=f"would dump the database {database.name} ({len(tables)} tables, "
                                                      f"{megabytes(size)}) to {path}{then}")
         make_directory(directory, 0o700)
+        remove_partials(directory)
         write_dump(client, path)
-        size = os.path.getsize(path)
         verified = "complete; not restored to check it"
         if params["scratch"]:
-            verified = try_restore(client, path, tables)
-        return dict(changed=True, path=path, size=size, verified=verified,
+            # What somebody adds or drops meanwhile need not be in the dump.
+            verified = try_restore(client, path, tables & client.look()[0], size)
+        return dict(changed=True, path=path, size=os.path.getsize(path), verified=verified,
                     restore=client.restore_command(path))
 
 

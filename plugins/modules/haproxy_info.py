@@ -68,14 +68,17 @@ servers:
     - The servers that were asked for, by name. C(status) is as HAProxy says it, C(sessions) how many it has now.
     - The last check is C(check_status), empty if the server has none, C(check_code), the status of HTTP, and
       C(last_check), in words. If C(tracks) names another server, it is the check of that one.
+    - C(fall) is after how many failed checks it is marked down, C(rise) after how many good ones it is marked up; V(0)
+      without checks, or where HAProxy does not say it. How often HAProxy checks it never says.
     - C(errors) is how many requests had no connection, no answer, or one that broke off since HAProxy was started.
       V(null) where HAProxy does not count them.
   returned: always
   type: dict
   sample:
     sf-2: {"status": "UP", "sessions": 1, "check_status": "L7OK", "check_code": "200",
-      "last_check": "Layer7 check passed", "tracks": "", "errors": 0}
+      "last_check": "Layer7 check passed", "tracks": "", "fall": 3, "rise": 2, "errors": 0}
 waited: {type: float, returned: always, description: "How long that took, in seconds."}
+at_balancer: {type: bool, returned: failure, description: Whether the cause is at HAProxy.}
 """
 
 import time
@@ -179,7 +182,7 @@ def ask(params):
     result = dict(reachable=watch.reachable, problems=watch.problems(), servers=watch.servers,
                   waited=round(time.monotonic() - begin, 3))
     if params["timeout"] and result["problems"]:
-        raise RollingError(watch.complaint(), **result)
+        raise RollingError(watch.complaint(), at_balancer=True, **result)
     return result
 
 

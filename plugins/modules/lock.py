@@ -47,7 +47,25 @@ options:
       than 0.
     type: float
     default: 1800
+  waits:
+    description: The limits in seconds of all waits until the lock is renewed next. The lock holds for twice their sum,
+      if that is more than O(lease).
+    type: list
+    elements: float
+    default: []
   takeover: {type: bool, default: false, description: "Take the lock, whoever holds it."}
+  nodes:
+    description: With O(state=renewed), the nodes that the run has in hand from now on, by their names in the inventory.
+      The lock names them, so that who continues a run that was killed knows them.
+    type: list
+    elements: str
+  settled:
+    description: With O(nodes), those that the run has in hand no longer. A node that an earlier run had in hand, whose
+      lock was taken over, is in hand until then.
+    type: list
+    elements: str
+    default: []
+  work: {type: dict, default: {}, description: "The kind of the run, and its release. Filled in on the controller."}
   holder:
     description: Who asks, with C(user), C(host), C(boot), C(pid), C(started) and C(run). Filled in on the controller.
     type: dict
@@ -83,7 +101,7 @@ lock:
   type: dict
   sample: {"user": "alice", "host": "admin", "boot": "0f4d3c2b-1111-2222-3333-444455556666 pid:[4026531836]",
     "pid": 4711, "started": "123456", "run": "1a2b3c4d", "since": 1763700000.0, "renewed": 1763700120.0,
-    "lease": 1800.0, "doing": "rolling sf-2"}
+    "lease": 1800.0, "doing": "rolling sf-2", "kind": "upgrade", "release": "0.8.1", "nodes": ["sf-2"]}
 request:
   description: What the run is asked for, V(null) if for nothing, with C(words) for people.
   returned: when O(state=renewed) or O(state=requested)
@@ -193,17 +211,27 @@ def hold(module, lock, now):
             module.warn(f"That run was asked to {lock['request']['want']}; this one is not, ask again if it ought to "
                         f"be. {_lock.told(lock['request'], now)['words']}")
     new = {key: params["holder"][key] for key in _lock.WHO}
-    before = lock if mine else dict(since=now, doing="", request=None)
+    # What a run that was killed had in hand is still to be brought back, also if this one is killed, too.
+    before = lock if mine else dict(since=now, doing="", request=None, nodes=(lock or _lock.WORK)["nodes"])
     request = before.get("request")
     doing = params["doing"] or before["doing"]
     doing = doing[len(PAUSED):] if doing.startswith(PAUSED) else doing
     if params["state"] == "renewed" and request and request["want"] == "pause":
         doing = PAUSED + doing
-    new.update(since=before["since"], renewed=now, lease=params["lease"], doing=doing, request=request)
+    new.update(since=before["since"], renewed=now, lease=_lock.lease_of(params["lease"], params["waits"]), doing=doing,
+               request=request, kind=params["work"].get("kind", ""), release=params["work"].get("release", ""),
+               nodes=in_hand(before["nodes"], params))
     if not module.check_mode:
         write(params["path"], new)
     result = dict(changed=not mine, lock=new)
     return dict(result, request=_lock.told(request, now)) if params["state"] == "renewed" else result
+
+
+def in_hand(before, params):
+    """The nodes that the run has in hand from now on."""
+    if params["nodes"] is None:
+        return before
+    return list(dict.fromkeys([*(name for name in before if name not in params["settled"]), *params["nodes"]]))
 
 
 def free(module, lock):
@@ -285,7 +313,11 @@ def main():
             pause_timeout=dict(type="float", default=0),
             doing=dict(type="str", default=""),
             lease=dict(type="float", default=1800),
+            waits=dict(type="list", elements="float", default=[]),
             takeover=dict(type="bool", default=False),
+            nodes=dict(type="list", elements="str"),
+            settled=dict(type="list", elements="str", default=[]),
+            work=dict(type="dict", default={}),
             holder=dict(type="dict"),
             dead=dict(type="str", default=""),
         ),

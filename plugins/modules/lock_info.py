@@ -12,6 +12,7 @@ description:
   - A module of the controller goes with it, which sees whether the holder ran on this same controller and is gone.
 options:
   path: {type: path, required: true, description: "The file. If it is not there, nobody holds the lock."}
+  takeover: {type: bool, default: false, description: "Whether its holder counts as gone, whatever is known of it."}
 extends_documentation_fragment: shakenfist.rolling.attributes.info
 """
 
@@ -39,6 +40,12 @@ held:
   description: Whether somebody holds it, so that no other run takes it over by itself.
   returned: always
   type: bool
+broken:
+  description: Of a lock whose holder is gone, the C(kind) of that run, the C(release) that it led to, and the C(nodes)
+    that it had in hand. Else empty.
+  returned: always
+  type: dict
+  sample: {"kind": "upgrade", "release": "0.8.1", "nodes": ["sf-2"]}
 words:
   description: Who holds it, since when and what for, in words, and what that run is asked for.
   returned: always
@@ -51,17 +58,20 @@ words:
 import time
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.shakenfist.rolling.plugins.module_utils._lock import describe, ran_out, read, told
+from ansible_collections.shakenfist.rolling.plugins.module_utils._lock import broken, describe, ran_out, read, told
 
 
 def main():
-    module = AnsibleModule(argument_spec=dict(path=dict(type="path", required=True)), supports_check_mode=True)
+    module = AnsibleModule(argument_spec=dict(path=dict(type="path", required=True),
+                                              takeover=dict(type="bool", default=False)), supports_check_mode=True)
     path, now = module.params["path"], time.time()
     lock = read(path)
     words = describe(lock, now) if lock else "nobody" if lock is None else f"{path} cannot be read: nobody knows who"
     if lock and lock.get("request"):
         words += f". It is to {lock['request']['want']}: {told(lock['request'], now)['words']}"
-    module.exit_json(changed=False, lock=lock, ran_out=bool(lock) and ran_out(lock, now), gone=False, words=words)
+    over = bool(lock) and ran_out(lock, now)
+    module.exit_json(changed=False, lock=lock, ran_out=over, gone=False, words=words,
+                     broken=broken(lock, over or module.params["takeover"]))
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ description:
   - Leaves a process behind on the host that it runs on, which asks one or more URLs at a steady rate and counts which
     requests failed, how long the longest gap between two good answers was, and how long answers took.
   - A request is good if its whole answer comes within O(timeout) with a status of O(expect); all others failed. It is
-    sent when it is due, whatever has become of the ones before it, and its latency counts from then. Redirects are not
+    sent when it is due, whatever has become of the ones before it, and its time counts from then. Redirects are not
     followed, proxies of the environment are not used, and nothing is asked twice.
   - Every other request has a fresh connection, the others have kept-alive ones, two to each URL, because a drain breaks
     them in different ways. A kept-alive connection that the server has closed while it was idle is replaced before a
@@ -20,8 +20,9 @@ description:
     were idle for 4 seconds are not used again, so they are really kept at an O(rate) above 1.
   - The watcher counts in time in which it could run. What it was held up for, because its machine was suspended or had
     no time for it (from 0.25 seconds on), is no gap, no latency and no timeout of the service, but C(late). A request
-    that was cut in such a time is neither good nor failed but C(excused), because a server may give up on a client that
-    says nothing.
+    that ran into a limit of the client before the service had O(timeout) seconds of that time is neither good nor
+    failed but C(excused). What the service did itself is never excused. A reset, a refused connection, an answer that
+    is cut or a status that is not expected has failed, whatever the watcher did meanwhile.
   - Everything that it keeps is bounded, whatever the time.
 notes:
   - A watcher is a process of the user who runs the task, and only that user (the same C(become)) can read and stop it.
@@ -130,8 +131,9 @@ probe:
   description:
     - What was seen since the watcher was started. V(null) if there is none. Times are seconds since the epoch on the
       wall clock of the host, spans are in seconds, latencies in milliseconds.
-    - C(requests) came to an end, C(failed) of them failed, C(excused) were cut while the watcher itself was held up.
-      C(kinds) has how many failed or were excused for which reason, at most 30; what comes later is C(other).
+    - C(requests) came to an end, C(failed) of them failed, C(excused) had no time because the watcher itself
+      was held up. C(kinds) has how many failed for which reason, those that were excused apart, at most 30; what comes
+      later is C(other).
     - C(failures) are the first ten and the last ten. C(time) is when the request was sent, C(mark) the mark that was
       the last one then, C(connection) is C(fresh) or C(kept-alive).
     - C(longest_gap) is the longest time between two good answers of a URL, the one included that has not ended yet.

@@ -125,6 +125,7 @@ from ansible_collections.shakenfist.rolling.plugins.module_utils._identity impor
     as_marked,
     contents,
     mark,
+    noted_record,
     rewritten,
 )
 from ansible_collections.shakenfist.rolling.plugins.module_utils._wheels import digests_in_folder
@@ -133,7 +134,7 @@ AT_FDCWD = -100
 RENAME_EXCHANGE = 2
 # What another part keeps about the release that it lies in.
 NOTES = [".rolling-schema.json", ".rolling-backup.json"]
-NOT_CLONED = [*NOTES, MARKER]
+NOT_CLONED = [*NOTES, MARKER, _release.ACTIVATED]
 
 
 def exchange(one, other):
@@ -324,6 +325,7 @@ def activate(module, target):
             link(target, path)
     # The link's own time says since when the release is active. It must not be before the swap.
     os.utime(path, follow_symlinks=False)
+    _release.note_activation(path, noted_record(target))
     sync_directories(os.path.dirname(path), os.path.dirname(target))
     return result
 
@@ -539,6 +541,7 @@ def upgrade(module, path):
     if result["changed"] and not module.check_mode:
         result["packages"] = install(module, path, again)
         forget(path)
+        _release.note_activation(path, _release.inspect(module.run_command, path, params["distribution"])["record"])
     return result
 
 

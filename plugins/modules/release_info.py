@@ -41,7 +41,9 @@ active:
     - The active release; empty if the virtualenv is broken. C(path) is the directory itself, C(name) the name of the
       release directory, V(null) for a plain virtualenv, C(version) the installed version of O(distribution).
     - C(since) is since when the virtualenv holds it, in seconds since the epoch. That is when the link was made or when
-      pip installed the distribution, whichever was later.
+      pip installed the distribution, whichever was later; a clock that was set since has no influence where
+      M(shakenfist.rolling.release) has activated it. C(ahead) is by how many seconds that would be in the future,
+      because the clock was set back, and V(0) where all is well.
     - C(contents) is a digest of what O(distribution) has installed, the same for the same wheel, whoever installed it.
       Empty if its installer recorded nothing. C(rewritten) is whether the release directory is not what its name says.
     - C(outside) is where the link O(path) leads, if that is not O(releases), else empty.
@@ -49,8 +51,8 @@ active:
   returned: success
   type: dict
   sample: {"path": "/srv/shakenfist/releases/0.8.1-0a1b2c3d", "name": "0.8.1-0a1b2c3d", "version": "0.8.1",
-    "since": 1763700000.25, "python": "3.11.2", "platform": "linux-x86_64", "pip": "23.0.1", "contents": "9b2f40c1",
-    "rewritten": false, "outside": ""}
+    "since": 1763700000.25, "ahead": 0, "python": "3.11.2", "platform": "linux-x86_64", "pip": "23.0.1",
+    "contents": "9b2f40c1", "rewritten": false, "outside": ""}
 staged:
   description: The names of the complete release directories that are what their names say, as far as that is known, the
     active one among them.

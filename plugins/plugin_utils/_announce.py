@@ -15,7 +15,7 @@ EVENTS = ["start", "failure", "end"]
 # How much of a cause the one line for a chat takes; all of it is in a field of its own.
 LIMIT = 300
 # What is told of the requests that were watched.
-WATCHED = ("requests", "failed", "longest_gap")
+WATCHED = ("requests", "failed", "excused", "longest_gap")
 # What Slack, and those that do as it does, would take for markup; a bare < can call a whole channel.
 MARKUP = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 
@@ -56,6 +56,8 @@ def headline(body, stopped):
     took = f" after {spell(body['seconds'], 0)}" if "seconds" in body else ""
     watched = body.get("watched")
     suffered = f", {watched['failed']} of {watched['requests']} requests failed" if watched else ""
+    if watched and watched["excused"]:
+        suffered += f", {watched['excused']} excused"
     done = f", {len(nodes['done'])} of {count} nodes done{suffered}{who}."
     if body["event"] == "start":
         passed = f", {len(nodes['passed_over'])} on it already" if nodes["passed_over"] else ""

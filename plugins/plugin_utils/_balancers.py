@@ -6,10 +6,22 @@
 
 # Which balancers a roll tells, from the variables that name them, and what they have said.
 
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._node import names
+
 NOBODY = ("drain_tell_first is true, but no balancer is set that could be told: set drain_haproxy_address, "
           "balancer_nginx_hosts or balancer_apache_url, or hook_before_drain to tasks of your own that tell it")
 SOCKET = "set it to a stats socket of level admin, HOST:PORT or a path"
 NO_ADDRESS = f"drain_haproxy_set is true, but drain_haproxy_address is empty: {SOCKET}"
+TIMING = ("nothing is known of the balancer's timing: {name} serves for its drain grace ({grace:g} s) after its stop, "
+          "and requests fail if the balancer takes longer to mark it down. Say how long it takes, fall times the "
+          "interval of its checks: -e preflight_balancer_detection=SECONDS, or have it told first (docs/balancers.md)")
+INTERVAL = ("HAProxy marks {name} down after {fall} failed checks, and does not say how often it checks: if that is "
+            "every {limit:.1f} s or less often, requests fail, for the drain grace is {grace:g} s. Say what fall times "
+            "inter in haproxy.cfg is: -e preflight_balancer_detection=SECONDS, or have it told first "
+            "(docs/balancers.md)")
+SETTLE = ("roll_settle ({settle:g} s) is not more than the balancer takes to mark a node down ({detection:g} s), and "
+          "to mark it up it may take as long: the next node would be drained before this one gets requests again. Pass "
+          "-e roll_settle={longer:g}, or set drain_haproxy_address")
 ONLY_READ = "%s is true, but drain_haproxy_address is a statistics page, which can only be read: " + SOCKET
 
 
@@ -57,10 +69,10 @@ def balancers_of(get):
         haproxy_backend=get("drain_haproxy_backend", "sf-api"),
         haproxy_server=get("drain_haproxy_server", ""),
         haproxy_host=get("drain_haproxy_host", ""),
-        nginx=get("balancer_nginx_hosts", []),
+        nginx=names(get("balancer_nginx_hosts", [])),
         nginx_sessions_timeout=get("balancer_nginx_sessions_timeout", timeout),
         apache=get("balancer_apache_url", ""),
-        apache_hosts=get("balancer_apache_hosts", []),
+        apache_hosts=names(get("balancer_apache_hosts", [])),
         apache_sessions_timeout=get("balancer_apache_sessions_timeout", timeout),
         hook=get("hook_before_drain", ""),
     )
@@ -113,3 +125,30 @@ def problems_of(results):
     haproxy = results["haproxy"].get("msg") if not results["haproxy"].get("skipped") else ""
     return [*([haproxy] if haproxy else []),
             *(words for kind in CALLED for words in sightings_of(kind, results[kind])["problems"])]
+
+
+def timing_of(nodes, detection, settle):
+    """What is not known of how fast balancers are, or what is too slow; each in words.
+
+    Balancers that are told are not waited for, and HAProxy that is asked says itself when a node is back.
+
+    :arg nodes: by name C(grace), the drain grace; C(told), whether its balancers are told before; and C(haproxy), what
+        HAProxy has said of the node: C(reachable), C(fall).
+    :arg detection: C(preflight_balancer_detection), nothing with 0.
+    :arg settle: C(roll_settle).
+    """
+    waiting = {name: node for name, node in nodes.items() if not node["told"] and node["grace"]}
+    if not waiting or len(nodes) < 2:
+        return []  # a node that is alone has its outage anyway
+    if detection:
+        asked = all(node["haproxy"].get("reachable") for node in waiting.values())
+        return [] if asked or settle > detection else [
+            SETTLE.format(settle=settle, detection=detection, longer=detection + 5)]
+    # The one that serves for the shortest time, for each number of checks: they rarely differ.
+    words = {}
+    for name, node in sorted(waiting.items(), key=lambda one: one[1]["grace"]):
+        fall = node["haproxy"].get("fall") or 0
+        text = INTERVAL if fall else TIMING
+        words.setdefault(fall, text.format(name=name, grace=node["grace"], fall=fall,
+                                           limit=node["grace"] / (fall or 1)))
+    return list(words.values())

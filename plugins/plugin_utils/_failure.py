@@ -11,6 +11,7 @@ import dataclasses
 
 from ansible_collections.shakenfist.rolling.plugins.module_utils._common import last_lines
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._build import is_target, with_build
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._grace import shown
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._runbook import explained
 
 OPTIONS = "run the command again, with the options that you gave it"
@@ -49,6 +50,7 @@ class Cause:
     :param not_ready: the readiness URLs that the step has missed.
     :param lost: whether the host cannot be reached any more where it happened.
     :param away: that host, if it is not the node itself.
+    :param at_balancer: whether HAProxy is where to look, and no daemon of the node.
     :param stopped: whether the run was stopped before the node; C(request) is of the operator who has asked for that.
     :param timing: when the module ran that has failed.
     :param at: when it was noted.
@@ -60,6 +62,7 @@ class Cause:
     not_ready: list = dataclasses.field(default_factory=list)
     lost: bool = False
     away: str = ""
+    at_balancer: bool = False
     stopped: bool = False
     request: dict = dataclasses.field(default_factory=dict)
     timing: dict = dataclasses.field(default_factory=dict)
@@ -83,7 +86,8 @@ def cause_of(task, result, now):
     return Cause(step=task and result.get("title") or task, words=words_of(result),
                  units=list(result.get("failed_units") or ()),
                  not_ready=[url for url, each in seen.items() if isinstance(each, dict) and not each.get("ready")],
-                 lost=bool(result.get("lost")), away=result.get("away") or "", stopped=bool(result.get("stopped")),
+                 lost=bool(result.get("lost")), away=result.get("away") or "",
+                 at_balancer=bool(result.get("at_balancer")), stopped=bool(result.get("stopped")),
                  request=result.get("request") or {}, timing=result.get("timing") or {}, at=round(now, 3))
 
 
@@ -174,6 +178,9 @@ def where_to_look(name, node, cause, suspects):
         return f"see why {away} cannot be reached (ansible {away} -m ping)"
     if cause.away:
         return f"look at {cause.away}, where that happened"
+    if cause.at_balancer:
+        return ("look at haproxy.cfg and HAProxy's log: fall times inter must be less than the drain grace "
+                f"({shown(node)}), and rise times inter less than gate_timeout")
     units = cause.units or [node["api_unit"], node["database_unit"]]
     return f"look at journalctl{''.join(f' -u {unit}' for unit in units)} -n 50 on {' and '.join(suspects)}"
 

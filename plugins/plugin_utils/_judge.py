@@ -8,6 +8,7 @@
 
 import dataclasses
 
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._balancers import timing_of
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._build import mixed_words, with_build
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._cluster import judge_cluster, unseen_nodes
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._findings import report
@@ -19,14 +20,15 @@ from ansible_collections.shakenfist.rolling.plugins.plugin_utils._verdict import
 
 NOBODY_ASKS = {"known": False, "problem": "no node serves"}
 LACKING = dict(node={}, failure="it could not be examined", unreachable=False, ready=False, answers="nothing",
-               gateways={}, host={})
+               gateways={}, host={}, balancer={}, balancer_told=False)
 
 
 @dataclasses.dataclass
 class Sight:
     """What was seen of the nodes of the play.
 
-    :param seen: by name in the inventory, what the action C(look) has noted, with C(zone), C(balancer) and C(told).
+    :param seen: by name in the inventory, what the action C(look) has noted, with C(zone), C(balancer), C(told), and
+        C(balancer_told), whether the balancers of the node are told before its drain.
     :param resolved: by name, what was resolved there, C(stage_resolved).
     :param problems: why the release could not be resolved, one sentence each.
     :param addresses: by name of the nodes that C(--limit) leaves out, the addresses that each may have.
@@ -65,6 +67,12 @@ class Sight:
         """What is rolled to, as the first node that could be asked has it."""
         return self.resolved.get(next(iter(self.able()), ""), {})
 
+    def timing(self, options):
+        """What is not known of how fast the balancers are, or what is too slow."""
+        nodes = {name: dict(grace=float(node["drain_grace"]), told=self.seen[name].get("balancer_told"),
+                            haproxy=self.seen[name].get("balancer") or {}) for name, node in self.nodes().items()}
+        return timing_of(nodes, options.balancer_detection, options.settle)
+
     def offsets(self):
         """By node, how far its clock is from that of the controller."""
         clocks = {name: (seen.get("host") or {}).get("clock_offset") for name, seen in self.seen.items()}
@@ -83,10 +91,12 @@ class Options:
     allow_downgrade: bool = False
     allow_skip: bool = False
     balancer_detection: float = 0.0
+    settle: float = 10.0
     strategy: str = "clone"
     drain_timeout: float = 0.0
     backup: str = "never"
     lock: str = ""
+    in_hand: list = dataclasses.field(default_factory=list)
     cut_short: bool = False
     sentinels: bool = True
     given: str = ""
@@ -136,7 +146,7 @@ def judge(sight, options, api=None, unseen_ready=(), command=""):
                         allow_downgrade=options.allow_downgrade or options.back, allow_skip=options.allow_skip,
                         balancer_detection=options.balancer_detection, strategy=options.strategy,
                         restart=options.restart, back=options.back, drain_timeout=options.drain_timeout,
-                        backup=options.backup)
+                        backup=options.backup, in_hand=options.in_hand)
     unseen = sight.unseen(api)
     cluster = judge_cluster(nodes, api, sight.offsets(), hidden=sight.addresses, unseen=unseen,
                             database=options.database, target=version, back=options.back, restart=options.restart,
@@ -144,6 +154,7 @@ def judge(sight, options, api=None, unseen_ready=(), command=""):
     builds = mixed_words(sight.nodes())
     if builds:
         cluster.judge("builds", builds, "warn")
+    cluster.judge("balancer timing", sight.timing(options), "warn")
     cluster += note_nodes(sight.seen, version, options.groups, unseen)
     lines = report(cluster, {name: node["findings"] for name, node in nodes.items()})
     problem = "; ".join(dict.fromkeys([*sight.problems, *_differ(sight)]))

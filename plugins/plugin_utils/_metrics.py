@@ -41,6 +41,8 @@ def measured(message):
         watched = message.get("watched") or {}
         yield "requests", "How many requests were watched.", [({}, watched["requests"])] if watched else []
         yield "requests_failed", "How many of them failed.", [({}, watched["failed"])] if watched else []
+        yield "requests_excused", "How many ran out of time while the watcher itself was held up.", [
+            ({}, watched["excused"])] if watched else []
         yield "longest_gap_seconds", "The longest time between two good answers.", [
             ({}, watched["longest_gap"])] if watched else []
         yield "out_of_rotation_seconds", "From the begin of a node's drain to the end of its gate.", [

@@ -8,6 +8,7 @@
 
 import re
 
+from ansible.module_utils.common.validation import check_type_list
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._grace import drain_grace
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._notes import keys
 
@@ -49,8 +50,8 @@ def stops_question(product):
 
 
 def names(units):
-    """Units as a list; -e restart_units=sf-net,sf-queues is a string."""
-    return units.split(",") if isinstance(units, str) and units else list(units)
+    """Names as a list, converted as by an argument spec; -e restart_units=sf-net,sf-queues is a text."""
+    return check_type_list(units) if units else []
 
 
 def behind(units, active, since=0, since_units=(), alone=()):

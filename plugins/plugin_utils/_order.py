@@ -16,6 +16,11 @@ def units_of(node, given=""):
     return names(given or []) or list(dict.fromkeys([*node["daemons"], node["api_unit"]]))
 
 
+def order_of(node, given=()):
+    """The tiers in which units are restarted: those that are given, or those of the product."""
+    return [names(tier) for tier in names(given)] or node["restart_order"]
+
+
 def _place(name, order):
     """The number of the tier of a unit: the one that names it, else the first with a pattern for it, else the end."""
     tiers = [number for number, tier in enumerate(order) if name in tier]

@@ -229,7 +229,9 @@ def tiles_of(data):
                       "" if there["least"] else "bad"))
     seen = (data["probe"] or {}).get("since") or data["probe"]
     if seen:
-        tiles.append(tile("failed requests", seen["failed"], f"of {seen['requests']}",
+        excused = seen.get("excused")
+        tiles.append(tile("failed requests", seen["failed"],
+                          f"of {seen['requests']}" + (f", {excused} excused" if excused else ""),
                           "bad" if seen["failed"] else "good"))
     elif data.get("watched"):
         tiles.append(tile("requests", "not known", "the watcher was gone"))
@@ -270,8 +272,9 @@ def probed_of(probe):
     """What the watcher saw, before the roll and in it, as a table."""
     columns = {"the minute before": probe.get("before"), "the roll": probe.get("since")}
     columns = {name: column for name, column in columns.items() if column} or {"in all": probe}
-    rows = (("requests", "requests", ""), ("failed", "failed", ""), ("longest gap", "longest_gap", " s"),
-            ("p50", "p50", " ms"), ("p99", "p99", " ms"), ("worst", "worst", " ms"))
+    rows = (("requests", "requests", ""), ("failed", "failed", ""), ("excused", "excused", ""),
+            ("longest gap", "longest_gap", " s"), ("p50", "p50", " ms"), ("p99", "p99", " ms"),
+            ("worst", "worst", " ms"))
     return dict(columns=list(columns), rows=[
         dict(name=name, values=[number(column.get(key), unit) for column in columns.values()])
         for name, key, unit in rows])

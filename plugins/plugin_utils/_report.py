@@ -15,6 +15,7 @@ from ansible_collections.shakenfist.rolling.plugins.plugin_utils._notes import m
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._rollout import OF_A_NODE, spell
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import SAME, node_of, plain, run_of
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._table import many
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._watch import excused
 
 FORMAT = 1
 # In words: what is done, to what it was done.
@@ -271,7 +272,7 @@ class Gatherer:
 def verdict(data):
     """The run in one sentence."""
     seen = (data["probe"] or {}).get("since") or data["probe"]
-    words = f", {seen['failed'] or 'none'} of {many(seen['requests'], 'request')} failed" if seen else ""
+    words = f", {seen['failed'] or 'none'} of {many(seen['requests'], 'request')} failed{excused(seen)}" if seen else ""
     return outcome(data) + words
 
 

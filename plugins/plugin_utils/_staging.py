@@ -67,6 +67,21 @@ def messages_of(answer, node):
     return [words for words in (answer["notice"], unpinned) if words]
 
 
+def unfinished(broken, kind, given):
+    """The release to which a run that was killed led, where this one is of its kind and the operator names none.
+
+    :arg broken: what the lock tells of that run; empty if there was none.
+    """
+    return broken.get("release", "") if not given and broken.get("kind") == kind else ""
+
+
+def continued(kind, release):
+    """That the target is the one of a run that was killed, and how to choose another one."""
+    option = "rollback_release" if kind == "rollback" else "rolling_release"
+    return [f"A run that was killed led to {release}, and this one goes on there. For another release, the newest one "
+            f"for example, name it with -e {option}=VERSION."] if release else []
+
+
 def came_from(nodes):
     """One of each of the releases that the nodes could go back to, by what they came from.
 

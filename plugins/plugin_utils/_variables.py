@@ -91,6 +91,12 @@ def unknown_hosts(limit, known):
     return f"--limit names what the inventory does not have: {', '.join(said)}." if said else ""
 
 
+def is_odd(option, value):
+    """Whether a list that is given as a text would have items that nobody means. The conversion leaves blanks there."""
+    split = option.get("type") == "list" and option.get("elements") in ("str", "list") and isinstance(value, str)
+    return split and any(not part or part != part.strip() for part in value.split(","))
+
+
 def wrong_types(options, values):
     """What is said of values that are not of the type that is documented."""
     # A text of -e is split at its commas, whatever else is in it.
@@ -98,6 +104,10 @@ def wrong_types(options, values):
               and isinstance(value, str) and value.lstrip().startswith(("[", "{"))]
     if quoted:
         return [f"{name} is a text that looks like a list: write -e '{{\"{name}\": [...]}}'" for name in quoted]
+    odd = [name for name, value in values.items() if is_odd(options.get(name) or {}, value)]
+    if odd:
+        return [f"{name} is split at its commas, and has blanks or empty parts there: leave them out, or write "
+                f"-e '{{\"{name}\": [...]}}'" for name in odd]
     spec = {name: {key: option[key] for key in ("type", "elements", "choices", "options") if key in option}
             for name, option in options.items() if name in values}
     return list(ArgumentSpecValidator(spec).validate({name: values[name] for name in spec}).error_messages)

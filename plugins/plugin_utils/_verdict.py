@@ -46,6 +46,16 @@ def _identity(node):
             "written into it. An upgrade goes on all the same, and keeps it under the name of what it holds"]
 
 
+def _clock(node):
+    """Every daemon would look older than the release, however often it is restarted."""
+    ahead, path = node["release"].get("ahead"), node["release"].get("path")
+    if not ahead:
+        return []
+    return [f"by its clock, {path} became active {ahead} s in the future: the clock was set back since, and no daemon "
+            "would ever count as started after that. See that the clock is right (timedatectl), then: touch -h "
+            f"{node['venv']} {path}/lib/python*/site-packages/{node['distribution']}-*.dist-info/RECORD"]
+
+
 def _link(node):
     """A release that is nowhere among the others could not be gone back to."""
     outside = node["release"].get("outside")
@@ -130,11 +140,12 @@ def _release(node, target, options):
     return []
 
 
-def _readiness(seen, options):
+def _readiness(seen, begun, options):
     node = seen["node"]
     if seen["ready"]:
         return []
-    choice = ("; the nodes that are down are rolled first" if options["allow_degraded"] else
+    choice = ("; an earlier run has begun it, and rolling it again lets it in" if begun else
+              "; the nodes that are down are rolled first" if options["allow_degraded"] else
               ", or pass -e preflight_allow_degraded=true to roll the nodes that are down first")
     return [f"{node['ready_url']} answers {seen['answers']}, expected 200 from every worker: see journalctl -u "
             f"{node['api_unit']}{choice}"]
@@ -164,9 +175,9 @@ def _dump(seen, in_tier, options):
             "the package mariadb-client on the first node of the tier, or pass -e schema_backup=never"]
 
 
-def _drain(node, options):
-    """The times of a drain must be in their order, or requests are cut."""
-    grace, detection = float(node["drain_grace"]), options["balancer_detection"]
+def _drain(node, told, options):
+    """The times of a drain must be in their order, or requests are cut; C(told) balancers need not notice anything."""
+    grace, detection = float(node["drain_grace"]), 0.0 if told else options["balancer_detection"]
     unit = node["units"].get(node["api_unit"], {})
     stop = unit.get("stop_timeout")
     graceful = graceful_timeout(unit.get("arguments", {})) or 0.0
@@ -257,14 +268,15 @@ def _findings(name, seen, in_tier, begun, excused, gateways, target, options):
                    if node["problem"] else [])
     findings.judge("release", _release(node, target, options))
     findings.judge("identity", _identity(node), "warn")
+    findings.judge("clock", _clock(node))
     findings.judge("deployer", _deployer(node, target, options), "warn")
     findings.judge("configuration", _configuration(node, in_tier))
     findings.judge("tier", _tier(node, in_tier, *gateways))
     findings.judge("credentials", _credentials(node, in_tier, *gateways), "warn")
-    for check, problems in (("readiness", _readiness(seen, options)), ("gateways", _gateways(seen, excused))):
+    for check, problems in (("readiness", _readiness(seen, begun, options)), ("gateways", _gateways(seen, excused))):
         findings.judge(check, problems, _mended(problems, begun, options))
     findings.judge("daemons", _daemons(node), "warn")
-    findings.judge("drain", _drain(node, options))
+    findings.judge("drain", _drain(node, seen.get("balancer_told"), options))
     if not node["drain_grace"]:
         findings.judge("drain", [f"its drain grace is 0 s ({shown(node).partition(', ')[2]}): it serves nobody from "
                                  "its stop on, and what a balancer sends until it has noticed fails: raise "
@@ -286,12 +298,12 @@ def _findings(name, seen, in_tier, begun, excused, gateways, target, options):
 
 def judge_nodes(nodes, database, target, allow_degraded=False, allow_downgrade=False, allow_skip=False,
                 balancer_detection=0.0, strategy="clone", restart=False, back=False, drain_timeout=0.0,
-                backup="never", targets=None):
+                backup="never", in_hand=(), targets=None):
     """Judge each node from what was seen of it.
 
     A node that an earlier roll to the same release has begun is not required to be ready, nor its gateway to be
-    serving: rolling it is what fixes it. Where daemons are only restarted, a node that runs the release does not tell
-    that, and nothing is built.
+    serving: rolling it is what fixes it. Nor is one of C(in_hand): a run that was killed had it out of rotation. Where
+    daemons are only restarted, a node that runs the release does not tell that, and nothing is built.
 
     :arg targets: by name the target of a node, where that is another one: another build, or another directory.
     """
@@ -299,8 +311,8 @@ def judge_nodes(nodes, database, target, allow_degraded=False, allow_downgrade=F
                    balancer_detection=float(balancer_detection or 0), strategy="clone" if restart else strategy,
                    restart=restart, back=back, drain_timeout=float(drain_timeout or 0), backup=backup)
     targets = {name: (targets or {}).get(name) or target for name in nodes}
-    begun = [] if restart else [name for name, seen in nodes.items()
-                                if seen["node"] and _unfinished(seen["node"], targets[name])]
+    begun = [name for name, seen in nodes.items()
+             if seen["node"] and (name in in_hand or not restart and _unfinished(seen["node"], targets[name]))]
     excused = [nodes[name]["node"]["gateway"] for name in begun]
     serving = {gateway for seen in nodes.values()
                for gateway, status in seen["gateways"].items() if status == "SERVING"}

@@ -37,13 +37,13 @@ def second_look_problem(name, node, version, readiness, units, exceptions, bake,
     """A node that was fine at its gate, and is not any more: what was seen of its API, its daemons, its exceptions."""
     if not readiness["ready"]:
         answers = ", ".join(each["answers"] for each in readiness["seen"].values())
-        return (f"{name}: expected 200 from every worker for {bake:g} s after the roll; it was ready, and then was "
+        return (f"{name}: expected 200 from every worker for {bake:g} s after its restart; it was ready, and then was "
                 f"not: {answers} at the last look. Look at journalctl -u {node['api_unit']} -n 50 there. "
                 f"{advice}")
     failed = fallen(units, node["units"])
     if failed:
         journal = "".join(f" -u {unit}" for unit in failed)
-        return (f"{name}: expected every daemon to stay up for {bake:g} s after the roll; "
+        return (f"{name}: expected every daemon to stay up for {bake:g} s after its restart; "
                 f"{'; '.join(failed.values())}. The node runs {version}. Look at journalctl{journal} -n 50 there. "
                 f"{advice}")
     if exceptions["count"]:

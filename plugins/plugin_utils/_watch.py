@@ -24,13 +24,19 @@ def mark(watch, batch):
     return ", ".join(batch)[:MARK_LENGTH] if watch.get("begun") else ROLL
 
 
+def excused(numbers):
+    """How many requests count neither way, with their reason; nothing where there is none."""
+    count = numbers.get("excused") or 0
+    return f", {count} excused because the watcher itself was held up for {numbers['late']:g} s" if count else ""
+
+
 def over(probe, url, budget):
     """What is said where more requests have failed than may; nothing where that is not so."""
     since = probe.get("since") or {}
     if int(since.get("failed") or 0) <= budget:
         return ""
-    first = next((each for each in probe.get("failures") or () if each["mark"] != START), {})
-    kinds = ", ".join(f"{count} times {kind}" for kind, count in probe["kinds"].items())
+    first = next((each for each in probe.get("failures") or () if each["mark"] != START and not each["excused"]), {})
+    kinds = ", ".join(f"{count} times {kind}" for kind, count in since["kinds"].items())
     clock = time.strftime("%H:%M:%S", time.localtime(float(first.get("time") or 0)))
     step = str(first.get("mark") or "").replace(ROLL, "the roll began")
     return (f"{since['failed']} of {since['requests']} requests to {url} have failed since the roll began, {budget} "
@@ -53,7 +59,7 @@ def summary(result, url):
         return f"What {url} did is not known: {result.get('msg') or 'its watcher did not run any more'}"
     since, before = probe.get("since"), probe.get("before")
     if not since:
-        return f"{url}: {probe['requests']} requests, {probe['failed']} failed; the roll had not begun."
+        return f"{url}: {probe['requests']} requests, {probe['failed']} failed{excused(probe)}; the roll had not begun."
     earlier = f" (before it: p50 {before['p50']} ms, p99 {before['p99']} ms)" if before else ""
-    return (f"{url} during the roll: {since['requests']} requests, {since['failed']} failed, longest gap "
-            f"{since['longest_gap']} s, p50 {since['p50']} ms, p99 {since['p99']} ms{earlier}")
+    return (f"{url} during the roll: {since['requests']} requests, {since['failed']} failed{excused(since)}, "
+            f"longest gap {since['longest_gap']} s, p50 {since['p50']} ms, p99 {since['p99']} ms{earlier}")

@@ -242,6 +242,36 @@ def test_a_service_that_falls_silent(service):
     assert report['longest_gap'] > 0.6
 
 
+def test_every_request_has_its_time_from_when_it_was_due(service, monkeypatch):
+    """Also one that has waited for a thread because the service keeps all of them."""
+    monkeypatch.setattr(availability, 'MAX_THREADS', 10)
+    prober = availability.Prober(service.url + '/api', rate=50, timeout=1.0)
+    service.stall.clear()
+
+    def end_stall():
+        # By then 100 requests or more were due, each more than a second ago.
+        while prober.offered < 160:
+            time.sleep(0.01)
+        service.stall.set()
+
+    thread = threading.Thread(target=end_stall, daemon=True)
+    thread.start()
+    prober.run(4.0)
+    thread.join()
+    report = prober.report()
+    assert report['requests'] == 200 and 100 <= report['failed'] < 200
+    assert report['failed_by_kind']['timeout before it was sent'] > 50
+
+
+def test_an_answer_after_its_time_is_a_failure(service):
+    """Nobody has looked in between."""
+    prober = availability.Prober(service.url + '/api', timeout=5.0)
+    prober.last_good = time.monotonic()
+    for waited, kinds in ((0, {}), (4.7, {'timeout': 1})):
+        prober.work(availability.Worker(prober), availability.Job(time.monotonic() - waited, '/slow'))
+        assert dict(prober.kinds) == kinds
+
+
 def test_a_lack_of_threads_shows_as_late(service, monkeypatch):
     monkeypatch.setattr(availability, 'MAX_THREADS', 5)
     report = stalled(service, 2.0)

@@ -148,7 +148,8 @@ class Facts:
         """A watcher that saw requests fail in these seconds from the begin on."""
         seconds = int(self.now - NIGHT) + 20
         lost = [failed.count(second - 15) for second in range(seconds)]
-        count = dict(requests=5 * seconds, failed=len(failed), longest_gap=0.24, p50=2.1, p99=42.3, worst=503.1)
+        count = dict(requests=5 * seconds, failed=len(failed), excused=0, late=0.0, longest_gap=0.24, p50=2.1,
+                     p99=42.3, worst=503.1)
         self.run["watch"] = dict(started=True, begun=True, seen=dict(
             count, urls=["http://api.example.org/api/"], seen=self.now,
             before=dict(count, name="before", requests=300, failed=0, p99=3.8, worst=12.4),

@@ -31,7 +31,7 @@ import uuid
 
 KEPT_ALIVE = 8          # connections that are kept and used in turn, so that each is idle for a while between requests
 IDLE_LIMIT = 4.0        # seconds; older idle connections are closed by us, before a server's own limit races with us
-MAX_THREADS = 256       # requests under way at the same time; those beyond start late, and are reported as late
+MAX_THREADS = 256       # requests under way at the same time; those beyond start late, or run out of time in the queue
 LATE = 0.25             # seconds behind its time from which a request counts as late
 WRITE_EVERY = 10        # with --notes every tenth request is a write
 FIRST_FAILURES = 10     # how many failures the summary lists
@@ -193,7 +193,8 @@ class Prober:
         if worker is not None:
             worker.expired = False
             worker.connection = connection
-            worker.deadline = time.monotonic() + self.timeout
+            # From when it was due: what waited behind others has waited for the service.
+            worker.deadline = job.due + self.timeout
         whole = False
         try:
             headers = dict(self.headers)
@@ -233,12 +234,16 @@ class Prober:
         start = time.monotonic()
         failure = None
         try:
+            if start >= job.due + self.timeout:
+                raise Failure('timeout before it was sent')
             self.ask(job, worker)
         except Failure as error:
             failure = str(error)
         except Exception as error:  # a fault of this program must not end a thread and hide the request
             failure = 'prober: %s: %s' % (type(error).__name__, error)
         now = time.monotonic()
+        if failure is None and now >= job.due + self.timeout:
+            failure = 'timeout'  # the answer came between two patrols
         with self.lock:
             self.done += 1
             self.sent['slow' if job.slow else 'writes' if job.note else 'reads'] += 1
@@ -490,7 +495,7 @@ def arguments(argv=None):
     parser.add_argument('--rate', type=positive, default=100.0, help='requests a second in all (100)')
     parser.add_argument('--duration', metavar='SECONDS', type=positive, default=3600.0, help='at most so long (3600)')
     parser.add_argument('--timeout', metavar='SECONDS', type=positive, default=10.0,
-                        help='a request that takes longer failed (10)')
+                        help='a request that has not been answered so long after it was due failed (10)')
     parser.add_argument('--header', metavar='"NAME: VALUE"', type=header_argument, action='append', default=[],
                         help='sent with each request')
     parser.add_argument('--insecure', action='store_true', help="do not verify the server's certificate")

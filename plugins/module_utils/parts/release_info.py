@@ -8,7 +8,7 @@ import os
 
 from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError
 from ansible_collections.shakenfist.rolling.plugins.module_utils._identity import contents, rewritten
-from ansible_collections.shakenfist.rolling.plugins.module_utils._release import PREVIOUS, inspect
+from ansible_collections.shakenfist.rolling.plugins.module_utils._release import PREVIOUS, active_since, inspect
 
 ARGUMENTS = dict(
     path=dict(type="path", required=True),
@@ -26,11 +26,9 @@ def active_release(run, path, releases, distribution):
     found = inspect(run, path, distribution)
     real, linked = os.path.realpath(path), os.path.islink(path)
     folder = os.path.dirname(real)
-    stamps = [os.lstat(path).st_mtime] if linked else []
-    if found["record"]:
-        stamps.append(os.stat(found["record"]).st_mtime)
+    since, ahead = active_since(path, found["record"])
     return dict(path=real, name=os.path.basename(real) if linked else None, version=found["version"],
-                since=max(stamps, default=0.0), python=found["python"], platform=found["platform"], pip=found["pip"],
+                since=since, ahead=ahead, python=found["python"], platform=found["platform"], pip=found["pip"],
                 contents=contents(found["record"]), rewritten=linked and rewritten(real, found),
                 outside=folder if linked and folder != os.path.realpath(releases) else "")
 

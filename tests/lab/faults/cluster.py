@@ -78,6 +78,12 @@ ROWS = [
         mend=both(shell('lb', 'mv {0}.probing {0}'.format(CONFIGURATION), 'systemctl reload haproxy'), all_is_well),
         arguments=HAPROXY, outcome=REFUSED, node='sf-1', cause=('(?i)prob|check', 'httpchk GET /readyz')),
 
+    Row('balancer-too-slow', 'the balancer marks a node down later than it drains',
+        inject=shell('lb', "sed -i.quick -E 's/ fall [0-9]+/ fall 60/' %s" % CONFIGURATION, 'systemctl reload haproxy'),
+        mend=both(shell('lb', 'mv {0}.quick {0}'.format(CONFIGURATION), 'systemctl reload haproxy'), all_is_well),
+        arguments=HAPROXY, fails='.', recovery=1, node='sf-1',
+        cause=('HAProxy still had sf-api/sf-1 UP when sf-api ended', 'look at haproxy.cfg')),
+
     Row('service-suffers', 'requests of the watcher fail while a node is rolled',
         moment=step('drain', 'sf-1'),
         inject=shell('lb', 'systemctl stop haproxy', 'sleep 1', 'systemctl start haproxy'),

@@ -65,7 +65,7 @@ def cluster(monkeypatch):
 def test_where_a_batch_stands(cluster):
     found = cluster.fail("placed", node=NODE, target=dict(version="0.8.1"), members=["sf-2"])
     assert (found["members"], found["peers"]) == (["sf-2"], ["http://sf-1", "http://sf-3"])
-    assert found["followed"] is True and found["gateways"] == ["sf-1:1"]
+    assert found["followed"] is True and found["gateways"] == ["sf-1:1"] and found["done"] == ["sf-1"]
     assert found["activates"] is True and found["reconfigures"] is False
 
 

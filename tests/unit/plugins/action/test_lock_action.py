@@ -149,6 +149,14 @@ def test_the_action_says_who_asks(action):
     assert asked[0]["holder"]["pid"] == os.getppid() and asked[0]["dead"] == ""
 
 
+def test_the_action_says_which_run_it_is(action):
+    record = dict(localhost=dict(ansible_facts=dict(rolling_run=dict(id="1a2b", kind="upgrade",
+                                                                     plan=dict(release="0.8.1")))))
+    assert action([dict(changed=True)], dict(hostvars=record), path="/x")[1][0]["work"] == dict(
+        kind="upgrade", release="0.8.1")
+    assert action([dict(changed=True)], path="/x")[1][0]["work"] == {}
+
+
 def test_the_action_takes_over_from_the_dead(action):
     result, asked = action([refused(started="1"), dict(changed=True)], path="/x")
     assert result == dict(changed=True) and asked[1]["dead"] == refused()["lock"]["run"]

@@ -108,6 +108,12 @@ def test_a_drain(one):
     assert one.record()["stopped"] == ["sf-api"] and len(one.record()["timeline"]) == 2
 
 
+@pytest.mark.parametrize("given, minimum", [({}, 2), (dict(minimum=1), 1), (dict(minimum=0), 0)])
+def test_all_others_are_waited_for_unless_fewer_will_do(one, given, minimum):
+    one.drain(peers=["http://sf-1", "http://sf-3"], **given)
+    assert one.calls[0][1]["minimum"] == minimum
+
+
 def test_a_drain_of_the_only_node(one):
     one.drain(cut_short=True)
     assert one.asked() == ["drain"] and one.calls[0][1]["cut_short"] is True and one.steps() == ["drain"]
@@ -346,9 +352,9 @@ def test_haproxy_is_asked_about_its_checks(one):
     one.act(balancers, state="asked")
     assert one.record()["asked"] == {} and one.calls == []
     one.variables = dict(drain_haproxy_address=SOCKET, drain_haproxy_server="s")
-    one.given["haproxy_info"] = dict(reachable=True, problems=["none"], servers=["s"])
+    one.given["haproxy_info"] = dict(reachable=True, problems=["none"], servers=dict(s=dict(status="UP", fall=3)))
     assert one.act(balancers, state="asked")["changed"] is False
-    assert one.record()["asked"] == dict(haproxy=dict(reachable=True, problems=["none"], told=False))
+    assert one.record()["asked"] == dict(haproxy=dict(reachable=True, problems=["none"], fall=3, told=False))
     assert one.record().get("timeline", []) == []
     assert one.calls[0][:2] == ("haproxy_info", dict(address=SOCKET, backend="sf-api", servers=["s"], checked=True))
     one.variables["drain_haproxy_set"] = True

@@ -96,9 +96,9 @@ class Cluster:
         return {name: self.act(look, name, product=PRODUCT, parts=["ready", "gateways", "host"], noted=True)
                 for name in self.play}
 
-    def plan(self, **options):
-        return self.act(judge, question="plan", nodes=self.groups["allsf"], api={}, options=dict(
-            SETTINGS, database=["sf-1", "x"], **options))
+    def plan(self, lock=None, **options):
+        return self.act(judge, question="plan", nodes=self.groups["allsf"], api={}, lock=lock or {}, options=dict(
+            dict(SETTINGS, database=["sf-1", "x"]), **options))
 
     def run(self):
         return self.facts("localhost")["rolling_run"]
@@ -248,6 +248,13 @@ def test_a_gateway_that_cannot_be_asked(cluster):
     assert seen["failure"] == "" and seen["gateways"] == {}
 
 
+@pytest.mark.parametrize("unit", ["sf-database", "another"])
+def test_only_a_node_that_runs_a_gateway_is_asked_for_its_own(cluster, unit):
+    cluster.begin("status")
+    cluster.act(look, "sf-1", product=dict(PRODUCT, database_unit=unit), parts=["ready", "gateway"], noted=True)
+    assert ("grpc_health_info" in [module for dummy, module, *dummy in cluster.asked]) is (unit == "sf-database")
+
+
 def test_a_gateway_that_cannot_be_asked_does_not_make_a_node_that_serves_one_that_does_not(cluster):
     cluster.begin()
     cluster.broken["sf-1", "grpc_health_info"] = dict(failed=True, msg="no grpc")
@@ -280,7 +287,9 @@ def test_who(cluster, kind, resolving, target_of):
     cluster.look()
     assert cluster.act(judge, question="who") == dict(
         changed=False, asker="sf-1", url="http://10.0.0.1:13000", credentials="/etc/sf/shakenfist.json",
-        resolving=resolving, target_of=target_of)
+        resolving=resolving, target_of=target_of, limited=False)
+    cluster.hostvars["sf-9"] = {}
+    assert cluster.act(judge, question="who", nodes=["sf-1", "sf-9"])["limited"]
 
 
 def test_nobody_serves(cluster):
@@ -289,6 +298,15 @@ def test_nobody_serves(cluster):
         cluster.broken[name, "ready_info"] = dict(ready=False, seen={})
     cluster.look()
     assert cluster.act(judge, question="who")["asker"] == ""
+
+
+def test_what_a_killed_run_had_in_hand_is_no_reason_to_refuse(cluster):
+    cluster.begin()
+    cluster.broken["sf-2", "ready_info"] = dict(ready=False, seen={"u": dict(answers="503 503")})
+    cluster.look()
+    resolve(cluster)
+    assert "503 503" in cluster.plan()["msg"]
+    assert not cluster.plan(lock=dict(held=False, broken=dict(nodes=["sf-2"]))).get("failed")
 
 
 def test_a_plan(cluster):
@@ -314,6 +332,22 @@ def test_a_refusal(cluster):
     resolve(cluster, "no version")
     cluster.act(run, "sf-1", state="noted", node=dict(unresolved=""))
     assert "no version is no version" in cluster.plan()["msg"]
+
+
+@pytest.mark.parametrize("variables, level", [
+    ({}, "warn"), (dict(balancer_nginx_hosts=["lb"]), "pass"),
+    (dict(drain_haproxy_address="lb:1", drain_tell_first="true"), "pass"),
+    (dict(drain_haproxy_address="lb:1", drain_tell_first="false"), "warn"),
+    (dict(balancer_nginx_hosts=["lb"], drain_timeout="{{ nowhere }}"), "warn"),
+])
+def test_whether_the_timing_of_balancers_matters(cluster, variables, level):
+    cluster.begin()
+    for name in cluster.hostvars:
+        cluster.hostvars[name].update(variables)
+    cluster.look()
+    resolve(cluster)
+    report = cluster.plan()["report"]
+    assert [line[:4] for line in report if "balancer timing" in line or "balancer's timing" in line] == [level]
 
 
 def test_what_balancers_say(cluster):
@@ -355,6 +389,15 @@ def test_the_status(cluster):
     assert result["report"][-1] == "lock: nobody" and any("no node serves" in line for line in result["report"])
     result = cluster.act(judge, question="status", api=dict(known=True, nodes=[], leader=""), lock=dict(failed=True))
     assert "lock: not known, the node that has it was not seen" in " ".join(result["report"])
+
+
+def test_a_tier_that_is_a_text(cluster):
+    """Of -e preflight_database_nodes=sf-1,x."""
+    cluster.begin()
+    cluster.look()
+    resolve(cluster)
+    assert not cluster.plan(database="sf-1,x").get("failed")
+    assert cluster.run()["plan"]["database"] == ["sf-1"]
 
 
 # ---- the forecast

@@ -51,6 +51,45 @@ def test_pip_is_asked(act, run):
     assert act(run, index_url="http://db/")[1][0]["index_url"] == "http://db/"
 
 
+BROKEN = dict(kind="upgrade", release="0.8.1", nodes=["sf-2"])
+
+
+def test_a_run_that_was_killed_is_continued(act):
+    """A newer release may have appeared meanwhile."""
+    result, asked = act("upgrade", broken=BROKEN)
+    assert [each["version"] for each in asked] == ["0.8.1"]
+    assert result["messages"][0] == (
+        "A run that was killed led to 0.8.1, and this one goes on there. For another release, the newest one for "
+        "example, name it with -e rolling_release=VERSION.")
+
+
+@pytest.mark.parametrize("run, arguments, version", [
+    ("upgrade", dict(release="0.8.2", broken=BROKEN), "0.8.2"),
+    ("upgrade", dict(source=["wheels"], broken=BROKEN), ""),
+    ("upgrade", dict(broken=dict(BROKEN, kind="rollback")), ""),
+    ("plan", dict(broken={}), ""), ("plan", dict(broken=BROKEN), "0.8.1"),
+])
+def test_what_the_operator_names_counts(act, monkeypatch, run, arguments, version):
+    monkeypatch.setattr(resolve_info.ActionModule, "resolve", lambda self, given, task_vars: dict(ANSWER, **given))
+    assert act(run, **arguments)[0]["version"] == version
+
+
+def test_the_release_of_a_killed_run_is_gone(act, monkeypatch):
+    monkeypatch.setattr(resolve_info.ActionModule, "resolve", lambda self, given, task_vars: (
+        dict(failed=True, msg="no 0.8.1") if given["version"] else dict(ANSWER, version="0.8.2")))
+    result = act("upgrade", broken=BROKEN)[0]
+    assert not result.get("failed") and result["target"]["version"] == "0.8.2"
+    assert result["messages"][0].startswith("A run that was killed led to 0.8.1, which cannot be resolved any more: ")
+
+
+def test_a_rollback_that_was_killed_is_continued(act):
+    broken = dict(kind="rollback", release="0.8.0", nodes=["sf-2"])
+    result = act("rollback", broken=broken)[0]
+    assert result["target"] == dict(version="0.8.0", name="0.8.0-aa")
+    assert result["messages"][0].endswith("-e rollback_release=VERSION.")
+    assert act("rollback", broken=broken, previous="0.7.9")[0]["messages"] == []
+
+
 def test_pip_cannot_tell(act):
     result = act(answer=dict(failed=True, msg="cannot resolve"))[0]
     assert result["failed"] and result["msg"] == "cannot resolve" and "target" not in result

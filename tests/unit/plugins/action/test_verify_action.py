@@ -31,15 +31,14 @@ def done(one, **arguments):
 def test_what_the_run_has_done(one, kind, since):
     one.run.update(kind=kind, plan=dict(since=50.0, api=False, nodes=[dict(name="one")]))
     one.node = dict(rolled=True)
-    assert one.act(state="seen") == dict(changed=False, rolled=True, since=since, looks=False, api=False,
-                                         nodes=[dict(name="one")])
+    assert one.act(state="seen") == dict(changed=False, rolled=True, since=since, looks=False, api=False)
     one.run["plan"]["order"] = ["sf-1"]
     assert one.act(state="seen")["looks"] is True
 
 
 def test_without_a_run(one):
     one.run, one.node = dict(id=""), {}
-    assert one.act(state="seen") == dict(changed=False, rolled=False, since=0, looks=True, api=True, nodes=[])
+    assert one.act(state="seen") == dict(changed=False, rolled=False, since=0, looks=True, api=True)
 
 
 def test_a_node_that_was_rolled(one):
@@ -62,7 +61,8 @@ def test_a_look_at_once(one):
 @pytest.mark.parametrize("ago, rounds", [(0.5, 10), (6.2, 4), (600, 1)])
 def test_how_long_the_daemons_have_run_already(one, monkeypatch, ago, rounds):
     monkeypatch.setattr(verify.time, "time", lambda: 1000.0)
-    one.node = dict(timeline=[dict(ended=1.0), dict(ended=1000.0 - ago)])
+    one.node = dict(timeline=[dict(ended=1.0), dict(module="units", ended=2.0), dict(module="units", ended=1000.0 - ago),
+                              dict(module="ready_info", ended=999.9)])
     done(one)
     assert one.calls[0][1]["rounds"] == rounds
 
@@ -83,7 +83,7 @@ def test_another_release(one):
 
 @pytest.mark.parametrize("answers, words", [
     (dict(ready_info=dict(ready=False, seen=dict(u=dict(answers="503")))), "expected 200 from every worker for 10 s"),
-    (dict(units_info=dict(units=DOWN)), "sf-1: expected every daemon to stay up for 10 s after the roll; sf-net is "
+    (dict(units_info=dict(units=DOWN)), "sf-1: expected every daemon to stay up for 10 s after its restart; sf-net is "
      "failed. The node runs 0.8.1. Look at journalctl -u sf-net"),
     (dict(exceptions_info=dict(count=1, files=["a"])), "since 0.8.1 is active there are 1 unhandled exceptions in"),
 ])
@@ -103,15 +103,16 @@ def test_a_module_that_fails(one, module, calls):
 
 # ---- what the API says of all nodes
 
-def reported(one):
+def reported(one, **arguments):
     one.variables = dict(ansible_play_hosts=["sf-1", "sf-2"])
     one.others = {name: dict(cluster_node=dict(name=name.replace("sf", "n"))) for name in ("sf-1", "sf-2")}
-    return one.act(state="reported", node=NODE, version="0.8.1", before=[dict(name="n-1")], sentinels=False,
-                   timeout=60.0)
+    return one.act(state="reported", node=NODE, version="0.8.1", sentinels=False, timeout=60.0, **arguments)
 
 
-def test_every_node_is_created(one):
-    assert reported(one)["notes"] == [] and one.calls == [("nodes_info", dict(
+@pytest.mark.parametrize("given", [dict(), dict(before=[dict(name="n-1")])])
+def test_every_node_is_created(one, given):
+    one.run.update(plan=dict(nodes=[dict(name="n-1")] if not given else []))
+    assert reported(one, **given)["notes"] == [] and one.calls == [("nodes_info", dict(
         credentials="/c", url="http://sf-1", release="0.8.1", names=["n-1", "n-2"], states=["created"],
         before=[dict(name="n-1")], sentinels=["s"], sentinels_alone=True, timeout=60.0))]
 

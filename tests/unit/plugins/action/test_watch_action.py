@@ -15,7 +15,7 @@ from ansible_collections.shakenfist.rolling.plugins.action import watch
 URL = "http://sf/"
 LOST = AnsibleConnectionFailure("no route")
 SEEN = dict(running=True, requests=9, failed=1, kinds={"x": 1}, failures=[], before=None, since=dict(
-    requests=9, failed=1, longest_gap=0.2, p50=1, p99=2))
+    kinds={"x": 1}, excused=0, requests=9, failed=1, longest_gap=0.2, p50=1, p99=2))
 
 
 class Watched:

@@ -168,3 +168,12 @@ def test_locks_that_cannot_be_kept(tmp_path, monkeypatch, where):
     monkeypatch.setattr(_common, "TURNS", str(tmp_path / where))
     with pytest.raises(RollingError, match=f"cannot keep locks in {tmp_path}/{where}: "), flocked(tmp_path, 0):
         pass
+
+
+def test_the_boot_has_an_id(monkeypatch):
+    assert len(_common.boot_id()) == 36
+
+    def missing(*dummy, **more):
+        raise FileNotFoundError()
+    monkeypatch.setattr(_common, "open", missing, raising=False)
+    assert _common.boot_id() == ""

@@ -84,13 +84,15 @@ def test_credentials_are_hidden(address, hidden):
 
 @pytest.mark.parametrize("kind", ["unix", "tcp", "http"])
 def test_servers(start, kind):
-    fake = start(kind, {"sf-1": server("UP 2/3", 3, "L7STS", last="Service Unavailable", eresp="2", srv_abrt="1"),
+    fake = start(kind, {"sf-1": server("UP 2/3", 3, "L7STS", last="Service Unavailable", eresp="2", srv_abrt="1",
+                                       check_rise="2", check_fall="3"),
                         "sf-2": server("no check", check="", weight="0"), ("other", "sf-1"): server()})
     servers = Haproxy(fake.address).servers("sf-api")
     assert servers == {
         "sf-1": dict(status="UP 2/3", sessions=3, check_status="L7STS", check_code="503",
-                     last_check="Service Unavailable", tracks="", errors=3),
-        "sf-2": dict(status="no check", sessions=0, check_status="", check_code="", last_check="", tracks="", errors=0)}
+                     last_check="Service Unavailable", tracks="", fall=3, rise=2, errors=3),
+        "sf-2": dict(status="no check", sessions=0, check_status="", check_code="", last_check="", tracks="", fall=0,
+                     rise=0, errors=0)}
     assert Haproxy(fake.address).server("sf-api", "sf-2") == servers["sf-2"]
 
 
@@ -278,4 +280,4 @@ def test_an_older_haproxy_counts_no_errors(start):
     haproxy = Haproxy(start("tcp", "# pxname,svname,scur,status\nsf-api,sf-2,1,UP\nsf-api,BACKEND,1,UP\n").address)
     assert haproxy.server("sf-api", "sf-2") == dict(
         status="UP", sessions=1, check_status="", check_code="", last_check="", tracks="",
-        errors=None)
+        fall=0, rise=0, errors=None)

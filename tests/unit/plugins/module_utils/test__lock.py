@@ -28,7 +28,19 @@ REQUEST = dict(want="pause", user="eve", host="desk", since=2001.0, reason="a ne
 def test_read(tmp_path, text, whole):
     path = tmp_path / "lock"
     path.write_text(text)
-    assert _lock.read(str(path)) == (LOCK if whole else {})
+    # One of an earlier version tells nothing of its work.
+    assert _lock.read(str(path)) == (dict(LOCK, kind="", release="", nodes=[]) if whole else {})
+
+
+@pytest.mark.parametrize("lease, waits, held", [(1800, [], 1800), (1800, [300, 90], 1800), (1800, [300, 3600], 7800)])
+def test_a_lease_outlasts_the_waits(lease, waits, held):
+    assert _lock.lease_of(lease, waits) == held
+
+
+def test_what_is_known_of_a_broken_run():
+    lock = dict(LOCK, kind="upgrade", release="0.8.1", nodes=["sf-2"])
+    assert _lock.broken(lock, True) == dict(kind="upgrade", release="0.8.1", nodes=["sf-2"])
+    assert _lock.broken(lock, False) == _lock.broken(None, True) == _lock.broken({}, True) == {}
 
 
 @pytest.mark.parametrize("asked", [None, REQUEST])

@@ -15,7 +15,7 @@ import subprocess
 from threading import Thread, Timer
 
 import pytest
-from ansible_collections.shakenfist.rolling.plugins.module_utils import _probe
+from ansible_collections.shakenfist.rolling.plugins.module_utils import _common, _probe
 from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError, wait_for
 from ansible_collections.shakenfist.rolling.plugins.module_utils._probe import (
     Numbers,
@@ -107,8 +107,9 @@ def test_a_name_that_does_not_resolve(monkeypatch):
 
 
 @pytest.mark.parametrize("error, words", [
-    (socket.timeout("timed out"), "timeout"), (OSError(errno.ENETUNREACH, "Network is unreachable"),
-                                               "Network is unreachable"),
+    (socket.timeout("timed out"), "timeout"),
+    (OSError(errno.ETIMEDOUT, "Connection timed out"), "Connection timed out"),
+    (OSError(errno.ENETUNREACH, "Network is unreachable"), "Network is unreachable"),
     (ssl.SSLError(1, "odd"), "TLS: SSLError"), (KeyError("fault"), "KeyError: 'fault'"),
 ])
 def test_other_ends(service, monkeypatch, error, words):
@@ -471,15 +472,50 @@ def test_each_url_is_asked_at_the_rate(watch):
 
 
 @pytest.mark.parametrize("failure, held_up, excused", [
-    ("reset", 2, True), ("reset on a kept-alive connection", 2, True), ("short body", 2, True), ("HTTP 408", 2, True),
-    ("timeout", 2, False), ("HTTP 503", 2, False), ("connection refused", 2, False), ("reset", 0, False),
+    # The client's own limit came before the service had its time.
+    ("timeout", 30, True),
+    # What the service did.
+    ("reset", 30, False), ("reset on a kept-alive connection", 30, False), ("short body", 30, False),
+    ("HTTP 408", 30, False), ("HTTP 503", 30, False), ("connection refused", 30, False),
+    ("Connection timed out", 30, False), ("reset", 0, False),
 ])
 def test_who_is_to_blame(watch, failure, held_up, excused):
-    watcher = watch()
+    watcher = watch(timeout=10.0)
     watcher.ask(failure, held_up=held_up)
     report = watcher.report()
     assert (report["failed"], report["excused"]) == (int(not excused), int(excused))
-    assert report["kinds"] == {failure: 1} and report["failures"][0]["excused"] is excused
+    assert report["kinds"] == {f"{failure} (excused)" if excused else failure: 1}
+    told = report["failures"][0]
+    assert told["excused"] is excused
+    assert told["words"].endswith(f"; the watcher itself was held up for {held_up:.2f} s meanwhile") is bool(held_up)
+
+
+def test_a_stall_of_the_watcher_excuses_no_server_that_resets_everything(watch):
+    watcher = watch()
+    for number in range(61):
+        watcher.ask("reset", held_up=0.3 if number % 4 == 0 else 0)
+    report = watcher.report()
+    assert (report["requests"], report["failed"], report["excused"]) == (61, 61, 0) and report["late"] > 4
+
+
+def test_a_timeout_in_time_of_the_watcher_is_the_services(watch):
+    """It was held up, and the service has had all its time nevertheless."""
+    watcher = watch(timeout=10.0)
+    request = watcher.send()
+    watcher.pass_by(30, held_up=True)
+    watcher.settle_overdue()
+    assert request in watcher.under_way
+    watcher.pass_by(10)
+    watcher.settle_overdue()
+    assert (watcher.report()["failed"], watcher.report()["excused"]) == (1, 0)
+
+
+def test_the_time_of_a_request_begins_when_it_was_due(watch):
+    watcher = watch(timeout=10.0)
+    watcher.offer(watcher.now() - 0.2)
+    watcher.pass_by(9.9)
+    watcher.settle_overdue()
+    assert watcher.report()["kinds"] == {"timeout": 1}
 
 
 def test_a_request_that_takes_too_long_is_counted_once(watch):
@@ -801,7 +837,7 @@ def test_without_proc(place, monkeypatch):
         raise FileNotFoundError(2, "no /proc")
     handlers = {}
     monkeypatch.setattr(_probe.signal, "signal", handlers.__setitem__)
-    monkeypatch.setattr(_probe, "open", fail, raising=False)
+    monkeypatch.setattr(_common, "open", fail, raising=False)
     (place / _probe.SOCKET).write_text("left behind by one that died")
     ready = []
 

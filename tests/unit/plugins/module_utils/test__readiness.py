@@ -16,6 +16,7 @@ from ansible_collections.shakenfist.rolling.plugins.module_utils._readiness impo
     ask_once,
     describe,
     knock,
+    leaves_open,
     split_url,
 )
 
@@ -46,6 +47,14 @@ def test_split_url(url, expected):
 def test_answers(answers, ready, words):
     assert all_ready(answers) is ready
     assert describe(answers) == words
+
+
+@pytest.mark.parametrize("answer, leaves", [
+    (200, False), (503, False), ("Connection refused", False), ("no answer in time", True),
+    ("Connection reset by peer", True), ("Remote end closed connection without response", True),
+])
+def test_what_leaves_open_if_it_serves(answer, leaves):
+    assert leaves_open(answer) is leaves
 
 
 def test_no_answers_are_not_ready():

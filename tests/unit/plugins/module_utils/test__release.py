@@ -6,12 +6,14 @@ from __future__ import annotations
 
 import fcntl
 import os
+import pathlib
 import re
 import subprocess
+import time
 from types import SimpleNamespace
 
 import pytest
-from ansible_collections.shakenfist.rolling.plugins.module_utils import _common
+from ansible_collections.shakenfist.rolling.plugins.module_utils import _common, _release
 from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError
 from ansible_collections.shakenfist.rolling.plugins.module_utils._release import (
     canonical,
@@ -233,3 +235,52 @@ def test_explain_build(output, words):
     assert found.startswith("odd-1.0 is offered as an sdist only") and "pip wheel --no-deps 'odd==1.0'" in found
     assert "--no-build-isolation" in found and "virtualenv differs" not in found
     assert "pip wheel --no-deps 'odd>=1'" in explain_build(output, "odd>=1", "/venv")
+
+
+# ---- since when a release is active
+
+@pytest.fixture
+def active(tmp_path):
+    """A virtualenv, and its RECORD, that were written an hour ahead of the clock."""
+    (tmp_path / "release").mkdir()
+    (tmp_path / "venv").symlink_to(tmp_path / "release")
+    record = tmp_path / "release" / "RECORD"
+    record.write_text("")
+    ahead = time.time() + 3600
+    os.utime(record, (1000, 1000))
+    os.utime(tmp_path / "venv", (ahead, ahead), follow_symlinks=False)
+    return str(tmp_path / "venv"), str(record)
+
+
+def test_the_note_counts(active):
+    _release.note_activation(*active)
+    since, ahead = _release.active_since(*active)
+    assert since == pytest.approx(time.time(), abs=1) and ahead == 0
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_who_writes_after_it_outdates_the_note(active, which):
+    _release.note_activation(*active)
+    later = time.time() + 7200
+    os.utime(active[which], (later, later), follow_symlinks=False)
+    since, ahead = _release.active_since(*active)
+    assert since == pytest.approx(later) and 7190 <= ahead <= 7200
+
+
+def test_after_a_reboot_everything_is_new(active, monkeypatch):
+    _release.note_activation(*active)
+    monkeypatch.setattr(_release, "boot_id", lambda: "another")
+    since, ahead = _release.active_since(*active)
+    assert since == pytest.approx(time.time() - time.monotonic(), abs=1) and ahead == 0
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"boot": ""}', '{"boot": "b", "stamps": 1}'])
+def test_a_note_that_cannot_be_read(active, text):
+    (pathlib.Path(active[0]) / _release.ACTIVATED).write_text(text)
+    assert _release.active_since(*active)[1] > 3000
+
+
+def test_a_note_that_cannot_be_written(active):
+    (pathlib.Path(active[0]) / f"{_release.ACTIVATED}.new").mkdir()
+    _release.note_activation(*active)
+    assert _release.active_since(*active)[1] > 3000

@@ -73,7 +73,73 @@ def test_check_mode_stops_nothing(run, systemd, status, ready):
 
 def test_a_unit_that_was_not_ready_may_end_without_503(run):
     result = run([ACTIVE], [500], then=[DEAD])
-    assert not result["failed"] and result["not_ready_after"] is None
+    assert not result["failed"] and result["not_ready_after"] is None and result["concerns"] == []
+
+
+NOBODY = "Connection refused"
+
+
+@pytest.fixture
+def answers(monkeypatch, clock):
+    """What the unit answers, one after the other, the last one for ever; each silence takes its time."""
+    def start(*given):
+        left = list(given)
+
+        def ask_once(dummy, timeout):
+            answer = left.pop(0) if len(left) > 1 else left[0]
+            clock.now += timeout if answer == drain.SILENT else 0
+            return [answer]
+
+        monkeypatch.setattr(drain, "ask_once", ask_once)
+        monkeypatch.setattr(drain, "ANSWER_WITHIN", 2.0)
+        return left
+
+    return start
+
+
+@pytest.mark.parametrize("before", [[drain.SILENT], [drain.SILENT] * 4, ["Connection reset by peer", drain.SILENT]])
+def test_a_busy_unit_is_not_taken_for_one_that_is_not_ready(run, answers, before):
+    """It misses looks before its stop, and then ends without its drain."""
+    answers(*before, 200, 200, NOBODY)
+    result = run([ACTIVE], [], then=[DEAD])
+    assert result["was_ready"] and result["failed"] and f"it went from 200 to {NOBODY} at once" in result["msg"]
+    answers(*before, 200, 503)
+    assert not run([ACTIVE], [], then=[STOPPING, DEAD])["failed"]
+
+
+@pytest.mark.parametrize("before", [NOBODY, 503, 500])
+def test_who_says_that_it_does_not_serve_is_not_asked_twice(run, answers, clock, before):
+    left = answers(before, before, before, 200)
+    assert not run([ACTIVE], [], check=True)["was_ready"] and len(left) == 3 and clock.naps == []
+
+
+def test_a_unit_that_never_answers_is_no_silent_excuse(run, answers, warnings, clock):
+    answers(drain.SILENT)
+    result = run([ACTIVE], [], then=[STOPPING, DEAD], timeout=60)
+    assert not result["failed"] and not result["was_ready"] and result["concerns"] == warnings and len(warnings) == 1
+    assert re.fullmatch(
+        r"expected 503 from http://.* while sf-api was still serving; it gave no answer for 10 s before its stop \(no "
+        r"answer in time\), and ended after \d.\d s without one. Nothing tells whether it served, so requests may have "
+        "been cut: look at journalctl -u sf-api, and at what the balancer has written at that time", warnings[0])
+
+
+def test_one_that_never_answers_says_503_in_the_end(run, answers, warnings):
+    answers(*[drain.SILENT] * 7, 503)
+    result = run([ACTIVE], [], then=[STOPPING, STOPPING, DEAD], timeout=60)
+    assert not result["failed"] and result["not_ready_after"] > 0 and warnings == []
+
+
+def test_a_503_that_a_busy_unit_did_not_get_to_say(run, answers):
+    answers(200, drain.SILENT)
+    result = run([ACTIVE], [], then=[STOPPING, STOPPING, DEAD], timeout=60)
+    assert result["failed"] and "it ended after 6.0 s, and 3 looks until then got no answer within 2 s" in result["msg"]
+    assert result["msg"].endswith("Tell it first: -e drain_tell_first=true (docs/balancers.md)")
+
+
+def test_a_drain_that_is_cut_short_waits_for_no_answer(run, answers, clock, processes):
+    answers(drain.SILENT)
+    begin = clock.now
+    assert not run([ACTIVE], [], check=True, cut_short=True)["failed"] and clock.now == begin + 2
 
 
 @pytest.mark.parametrize("then, statuses, message", [
@@ -371,7 +437,7 @@ STILL_UP = (r"HAProxy still had sf-api/sf-2 UP when sf-api ended after \d.\d s: 
 ])
 def test_what_the_balancer_saw_is_no_drain(balanced, looks, then, message):
     result = balanced(looks, then, statuses=[200, 503])
-    assert result["failed"] and result["changed"]
+    assert result["failed"] and result["changed"] and result["at_balancer"] is True
     assert result["sessions_zero_after"] is None or "garbage" in message
     assert re.search(message, result["msg"]), result["msg"]
 

@@ -4,9 +4,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import shlex
+import socket
+import subprocess
+import sys
 from collections import namedtuple
 
 import pytest
@@ -14,6 +18,7 @@ from ansible_collections.shakenfist.rolling.plugins.modules import dump
 
 PASSWORD = "a#b'c\"d\\e  f;$HOME `x`"
 DUMP = "-- MariaDB dump\nCREATE TABLE `notes` (id INT);\n-- Dump completed on 2026-11-21  8:15:00\n"
+RESTORED = "complete, and restored into a scratch schema with all 4 tables and 182 rows, which were not compared"
 OTHERWISE = "take a backup yourself and pass -e schema_backup=never"
 
 # What both programs do: note what they were called with, and what the option file was like.
@@ -39,6 +44,9 @@ cat dump >"$out"
 CLIENT = PROGRAM + r"""
 for word; do last=$word; done
 case "$*" in
+  *"COUNT(*)"*) cat rows ;;
+  *"@@hostname"*) fail server-fails; cat server ;;
+  *"schema_name"*) fail schemata-fails; cat schemata ;;
   *"--execute SELECT"*_rolling_check_*) cat restored ;;
   *"--execute SELECT"*) fail look-fails; cat look ;;
   *"--execute CREATE DATABASE"*) fail create-fails; printf '%s\n' "$last" >>schemas ;;
@@ -47,6 +55,9 @@ case "$*" in
   *) cat >stdin; fail restore-fails ;;
 esac
 """
+
+
+TABLES = "500000\tBASE TABLE\tnotes\n1500000\tBASE TABLE\todd `name\n0\tVIEW\tseen\n0\tBASE TABLE\tversion\n"
 
 
 class Node:
@@ -63,7 +74,8 @@ class Node:
         self.configure()
         self.install("mariadb-dump", DUMPER)
         self.install("mariadb", CLIENT)
-        self.set(dump=DUMP, look="4\t2000000\n", restored="4\t2000000\n")
+        self.set(dump=DUMP, look=TABLES, restored=TABLES, rows="182\n", server="db\t0\t/var/lib/mysql/\n",
+                 schemata="shakenfist\n")
 
     def configure(self, **values):
         values = dict(dict(HOST="10.0.0.9", USER="sf", PASSWORD=PASSWORD), **values)
@@ -115,7 +127,7 @@ def test_a_dump(node):
     assert re.match(re.escape(f"{node.directory}/before-0.8.1-") + r"\d{8}T\d{6}Z\.sql$", path)
     assert node.kept() == [os.path.basename(path)]
     assert result["size"] == len(DUMP)
-    assert result["verified"] == "complete, and restored into a scratch schema with all 4 tables"
+    assert result["verified"] == (f"{RESTORED}; the room for that was not checked, the server is db, not this node")
     with open(path, encoding="utf-8") as handle:
         assert handle.read() == DUMP == node.seen("stdin")
     assert os.stat(path).st_mode & 0o777 == 0o600 and os.stat(node.directory).st_mode & 0o777 == 0o700
@@ -126,16 +138,20 @@ def test_a_dump(node):
 def test_how_the_programs_are_called(node):
     result = node.run()
     options = node.seen("options-path").strip()
-    size, dumped, create, restore, count, drop = node.seen("calls").splitlines()
+    size, dumped, again, schemas, server, create, restore, look, count, drop = node.seen("calls").splitlines()
+    partial = node.directory / f".{os.path.basename(result['path'])}.partial"
     assert dumped == (f"mariadb-dump --defaults-extra-file={options} --single-transaction --quick --routines "
-                      f"--triggers --no-tablespaces --comments --result-file={result['path']}.partial shakenfist")
+                      f"--triggers --no-tablespaces --comments --result-file={partial} shakenfist")
     scratch = f"shakenfist_rolling_check_{os.getpid()}"
     client = f"mariadb --defaults-extra-file={options}"
-    statement = f"{client} --batch --skip-column-names --execute"
-    assert size == f"{statement} {dump.SIZE} shakenfist"
+    statement = f"{client} --batch --raw --skip-column-names --execute"
+    assert size == again == f"{statement} {dump.TABLES} shakenfist"
+    assert schemas == f"{statement} {dump.SCHEMAS}" and server == f"{statement} {dump.SERVER}"
     assert create == f"{statement} CREATE DATABASE `{scratch}`"
     assert restore == f"{client} {scratch}"
-    assert count == f"{statement} {dump.SIZE} {scratch}"
+    assert look == f"{statement} {dump.TABLES} {scratch}"
+    assert count == (f"{statement} SELECT (SELECT COUNT(*) FROM `notes`) + (SELECT COUNT(*) FROM `odd ``name`) + "
+                     f"(SELECT COUNT(*) FROM `version`) {scratch}")
     assert drop == f"{statement} DROP DATABASE `{scratch}`"
     # The option file each time, and the dump while it grows.
     assert set(node.seen("modes").split()) == {"600"}
@@ -186,8 +202,96 @@ def test_check_mode(node):
     assert result["changed"] and not node.directory.exists()
     assert result["msg"] == (f"would dump the database shakenfist (4 tables, 2.0 MB) to {result['path']} and restore "
                              "it into a scratch schema to check it")
-    assert node.seen("calls").count("\n") == 1
+    assert node.seen("calls").count("\n") == 2
     assert node.run(check=True, scratch=False)["msg"].endswith(".sql")
+
+
+ROOM = "/ on the database server has 2.4 MB free, it takes "
+
+
+@pytest.mark.parametrize("free, logs, verified", [
+    (2400000, 0, RESTORED),
+    (2399999, 0, f"complete; not restored to check it, {ROOM}2.4 MB"),
+    (2400000, 1, f"complete; not restored to check it, {ROOM}4.8 MB"),
+])
+def test_the_room_on_the_server_that_is_this_node(node, monkeypatch, free, logs, verified):
+    usage = namedtuple("usage", "free")
+    monkeypatch.setattr(dump.shutil, "disk_usage", lambda path: usage(free))
+    node.set(server=f"{socket.gethostname()}\t{logs}\t/\n")
+    assert node.run()["verified"] == verified and len(node.kept()) == 1
+    assert ("CREATE DATABASE" in node.seen("calls")) is (verified == RESTORED)
+    then = " and restore it into" if verified == RESTORED else f" and not restore it to check it, {ROOM}"
+    assert then in node.run(check=True)["msg"]
+
+
+def test_room_of_which_nothing_is_known(node):
+    node.set(server=f"{socket.gethostname()}\t0\t{node.fake}/none\n")
+    assert node.run()["verified"].startswith(f"{RESTORED}; the room for that was not checked, ")
+    node.set(server_fails="ERROR 2013 (HY000): Lost connection\n")
+    assert node.run(name="again")["verified"] == (
+        f"{RESTORED}; the room for that was not checked, the server did not say where it has its data (ERROR 2013 "
+        "(HY000): Lost connection)")
+
+
+@pytest.mark.parametrize("error", [
+    "ERROR 1114 (HY000) at line 3: The table 'notes' is full",
+    "ERROR 1021 (HY000) at line 3: Disk full",
+    'ERROR 1030 (HY000) at line 3: Got error 28 "No space left on device" from storage engine',
+])
+def test_a_server_that_becomes_full(node, error):
+    node.set(restore_fails=error + "\n")
+    result = node.run()
+    assert not result["failed"] and node.kept() == [os.path.basename(result["path"])]
+    assert result["verified"] == f"complete; not restored to check it, the database server has no room for it ({error})"
+    assert len(node.seen("schemas").splitlines()) == 2
+
+
+def test_a_table_that_comes_or_goes_during_the_dump(node):
+    """It need not come back: not the one that was added, nor the one that was dropped."""
+    (node.bin / "mariadb-dump").write_text((node.bin / "mariadb-dump").read_text().replace(
+        'cat dump >"$out"', 'cat dump >"$out"; cat later >look'))
+    node.set(look="0\tBASE TABLE\told\n" + TABLES, later="0\tBASE TABLE\tnew\n" + TABLES)
+    assert node.run()["verified"].startswith(RESTORED)
+
+
+def test_what_a_killed_dump_leaves_is_no_dump_and_goes_with_the_next(node):
+    dumper = node.bin / "mariadb-dump"
+    whole = dumper.read_text()
+    dumper.write_text(whole.replace('cat dump >"$out"', 'cat dump >"$out"; kill -9 $KILLED'))
+    program = [sys.executable, "-c", "import os, subprocess, sys; from ansible_collections.shakenfist.rolling.plugins"
+               ".modules import dump\nclass Client:\n  dump = sys.argv[1]; database = type('', (), dict(name='sf'))\n"
+               "  def run(self, *words):\n    os.environ['KILLED'] = str(os.getpid())\n"
+               "    subprocess.run([words[0], '--defaults-extra-file=' + sys.argv[3], *words[1:]])\n"
+               "dump.write_dump(Client(), sys.argv[2])"]
+    node.directory.mkdir()
+    (node.fake / "cnf").write_text("")
+    path = node.directory / "before-0.8.1-20261121T081500Z.sql"
+    killed = subprocess.run([*program, str(dumper), str(path), str(node.fake / "cnf")], check=False,
+                            env=dict(os.environ, PYTHONPATH=os.pathsep.join(sys.path)))
+    assert killed.returncode == -9
+    left, = node.kept()
+    assert left.startswith(".") and left.endswith(".partial")
+    (node.fake / "options-path").unlink()
+    dumper.write_text(whole)
+    busy = node.directory / ".before-0.8.1-20261121T081501Z.sql.partial"
+    with open(busy, "w", encoding="utf-8") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        result = node.run()
+        assert node.kept() == [busy.name, os.path.basename(result["path"])]
+
+
+def test_scratch_schemas_of_runs_that_were_killed(node):
+    node.set(schemata="shakenfist\nshakenfist_rolling_check_7\nshakenfist_rolling_check_\nmine_rolling_check_7\n"
+                      "shakenfist_rolling_check_7_kept\n")
+    assert not node.run()["failed"]
+    dropped = re.findall("DROP DATABASE `(.*)`", node.seen("calls"))
+    assert dropped == ["shakenfist_rolling_check_7", f"shakenfist_rolling_check_{os.getpid()}"]
+    name = "d" * 48 + "_rolling_check_7"
+    node.configure(DATABASE=name)
+    node.set(schemata=name + "\n")
+    assert not node.run(name="longest")["failed"] and f"DROP DATABASE `{name}`" not in node.seen("calls")
+    node.set(schemata_fails="ERROR 1227 (42000): Access denied\n")
+    assert node.run(name="again")["verified"].startswith(RESTORED)
 
 
 def test_without_a_scratch_schema(node):
@@ -229,7 +333,8 @@ def test_a_dump_with_more_than_the_user_may_create(node):
                         "ERROR 1064 (42000) at line 3: You have an error\n"),
      "ERROR 1064 (42000) at line 3: You have an error"),
     (dict(restore_fails=""), "it ended with 1 and said nothing"),
-    (dict(restored="3\t1\n"), "expected 4 tables, 3 came back"),
+    (dict(restored="1\tBASE TABLE\tnotes\n0\tVIEW\tseen\n"),
+     "expected 4 tables, odd `name, version did not come back"),
 ])
 def test_a_dump_that_cannot_be_restored(node, files, reason):
     node.set(**files)

@@ -43,7 +43,7 @@ def test_everything_is_returned(run):
     assert list(result["servers"]) == ["sf-1", "sf-2"]
     assert result["servers"]["sf-2"] == dict(
         status="DOWN", sessions=0, check_status="L7STS", check_code="503", last_check="Service Unavailable", tracks="",
-        errors=0)
+        fall=0, rise=0, errors=0)
 
 
 @pytest.mark.parametrize("fields, expect, checked, problem", [

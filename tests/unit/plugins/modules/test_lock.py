@@ -47,7 +47,8 @@ def timeless(words):
 
 def put(path, **changes):
     now = time.time()
-    lock_file = dict(holder("99999999", "bob"), since=now - 720, renewed=now - 8, lease=1800.0, doing="rolling sf-2")
+    lock_file = dict(holder("99999999", "bob"), since=now - 720, renewed=now - 8, lease=1800.0, doing="rolling sf-2",
+                     kind="upgrade", release="0.8.1", nodes=["sf-2"])
     path.write_text(json.dumps(dict(lock_file, **changes)))
 
 
@@ -67,6 +68,43 @@ def test_take_renew_free(ask, path):
     assert os.listdir(path.parent) == []
 
 
+def test_a_lease_outlasts_what_may_take_longer(ask):
+    assert ask(lease=1800, waits=["300", 90, 120])["lock"]["lease"] == 1800
+    assert ask(state="renewed", lease=1800, waits=[300, 3600, 120])["lock"]["lease"] == 8040
+
+
+def test_the_lock_says_what_is_in_hand(ask, path):
+    work = dict(kind="upgrade", release="0.8.1")
+    assert {key: ask(work=work)["lock"][key] for key in _lock.WORK} == dict(work, nodes=[])
+    assert ask(state="renewed", work=work, nodes=["sf-1"])["lock"]["nodes"] == ["sf-1"]
+    assert ask(state="renewed", work=work)["lock"]["nodes"] == ["sf-1"]  # while it waits
+    assert ask(state="renewed", work=work, nodes=["sf-2", "sf-3"], settled=["sf-1"])["lock"]["nodes"] == [
+        "sf-2", "sf-3"]
+    assert {key: written(path)[key] for key in _lock.WORK} == dict(work, nodes=["sf-2", "sf-3"])
+
+
+def test_what_a_killed_run_had_in_hand_is_not_forgotten(ask, path):
+    """The run that takes the lock over may be killed, too, before it has come to that node."""
+    put(path)
+    assert ask(dead="99999999", work=dict(kind="upgrade", release="0.8.2"))["lock"]["nodes"] == ["sf-2"]
+    assert ask(state="renewed", nodes=["sf-1"])["lock"]["nodes"] == ["sf-2", "sf-1"]
+    assert ask(state="renewed", nodes=["sf-2"], settled=["sf-1"])["lock"]["nodes"] == ["sf-2"]
+    assert ask(state="renewed", nodes=["sf-3"], settled=["sf-1", "sf-2"])["lock"]["nodes"] == ["sf-3"]
+
+
+def test_a_lock_of_an_earlier_version(ask, path):
+    put(path)
+    kept = {key: value for key, value in written(path).items() if key not in _lock.WORK}
+    path.write_text(json.dumps(kept))
+    assert ask(takeover=True)["lock"]["nodes"] == []
+
+
+@pytest.mark.parametrize("changes", [dict(nodes="sf-2"), dict(nodes=[1]), dict(kind=None), dict(release=8)])
+def test_a_lock_with_odd_work(ask, path, changes):
+    put(path, **changes)
+    assert "cannot be read" in ask()["msg"]
+
+
 def test_check_mode(ask, path):
     taken = ask(check=True)
     assert taken["changed"] and not path.exists()
@@ -77,7 +115,9 @@ def test_check_mode(ask, path):
 
 
 @pytest.mark.parametrize("state", ["held", "renewed"])
-def test_somebody_else_holds_it(ask, path, state):
+def test_somebody_else_holds_it(ask, path, state, monkeypatch):
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now)  # else "8 s ago" is 9 on a busy machine
     put(path)
     before = path.read_text()
     result = ask(state=state)

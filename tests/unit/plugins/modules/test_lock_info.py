@@ -26,6 +26,14 @@ def test_a_lock(run_module, tmp_path, check, renewed, over):
     assert "bob@admin, pid 4711" in result["words"] and "doing: rolling sf-2" in result["words"]
 
 
+@pytest.mark.parametrize("renewed, takeover, known", [(8, False, False), (7200, False, True), (8, True, True)])
+def test_what_a_broken_run_had_in_hand(run_module, tmp_path, renewed, takeover, known):
+    path, now = tmp_path / "rolling.lock", time.time()
+    work = dict(kind="upgrade", release="0.8.1", nodes=["sf-2"])
+    path.write_text(json.dumps(dict(LOCK, since=now - 9000, renewed=now - renewed, lease=1800.0, **work)))
+    assert run_module(lock_info, path=str(path), takeover=takeover)["broken"] == (work if known else {})
+
+
 def test_what_the_run_is_asked_for(run_module, tmp_path):
     path, now = tmp_path / "rolling.lock", time.time()
     request = dict(want="stop", user="eve", host="desk", since=now - 60, reason="we go on tomorrow")

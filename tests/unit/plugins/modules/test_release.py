@@ -10,6 +10,7 @@ import errno
 import fcntl
 import json
 import os
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -443,11 +444,15 @@ def test_activate_swaps_the_link(run, venv, staged, releases, tmp_path, slash):
     link = tmp_path / "venv"
     link.symlink_to(old)
     os.utime(link, (1000, 1000), follow_symlinks=False)
+    release.mark(str(staged), dict(version="0.8.1", record=str(staged / "RECORD")), NAME)
     result = run("active", path=f"{link}{slash}")
     assert not result["failed"] and result["changed"] and not result["adopted"]
     assert (result["previous"], result["release"]) == (str(old), str(staged))
     assert result["diff"] == {"before": f"{link} -> {old}\n", "after": f"{link} -> {staged}\n"}
     assert os.readlink(link) == str(staged) and link.lstat().st_mtime > 1000
+    note = json.loads((staged / _release.ACTIVATED).read_text())
+    assert note["boot"] == _common.boot_id() and 0 <= time.monotonic() - note["monotonic"] < 60
+    assert note["stamps"] == _release.stamps_of(link, staged / "RECORD")
     again = run("active")
     assert not again["changed"] and not again["adopted"] and again["previous"] == str(staged)
 

@@ -6,8 +6,10 @@ from __future__ import annotations
 
 import json
 import os
+import time
 
 import pytest
+from ansible_collections.shakenfist.rolling.plugins.module_utils import _release, _systemd
 from ansible_collections.shakenfist.rolling.plugins.modules import release_info
 
 
@@ -24,7 +26,7 @@ def test_a_plain_virtualenv(look, venv, check):
     os.utime(root / "RECORD", (1000, 1000))
     result = look(check=check)
     assert not result["changed"] and result["problem"] == "" and result["staged"] == []
-    assert result["active"] == {"path": str(root), "name": None, "version": "0.8.0", "since": 1000.0,
+    assert result["active"] == {"path": str(root), "name": None, "version": "0.8.0", "since": 1000.0, "ahead": 0,
                                 "python": "3.11.2", "platform": "linux-x86_64", "pip": "23.0.1", "contents": "",
                                 "rewritten": False, "outside": ""}
     assert result["rewritten"] == {} and result["deployer"] == ""
@@ -45,6 +47,34 @@ def test_a_link(look, venv, tmp_path, linked, installed, since, slash):
     assert result["staged"] == ["0.8.0-cc", "0.8.1-aa"] and result["builds"] == {"0.8.0-cc": "", "0.8.1-aa": ""}
     assert (result["active"]["name"], result["active"]["version"], result["active"]["since"]) == (
         "0.8.1-aa", "0.8.1", since)
+
+
+def test_a_clock_that_was_set_back(look, venv, tmp_path):
+    """What was activated by this collection knows it by the time since the boot."""
+    root = venv("releases/0.8.1-aa", version="0.8.1")
+    (tmp_path / "venv").symlink_to(root)
+    path, record, ahead = str(tmp_path / "venv"), str(root / "RECORD"), time.time() + 3600
+    os.utime(path, (ahead, ahead), follow_symlinks=False)
+    active = look()["active"]
+    assert active["since"] == pytest.approx(ahead) and 3590 <= active["ahead"] <= 3600
+    _release.note_activation(path, record)
+    activated = time.time()
+    started = _systemd.started(dict(ExecMainStartTimestampMonotonic=str(int((time.monotonic() + 0.01) * 1e6))))
+    active = look()["active"]
+    assert active["since"] == pytest.approx(activated, abs=1) and active["ahead"] == 0 and active["since"] < started
+
+
+def test_a_clock_that_was_set_ahead(look, venv, tmp_path):
+    """Daemons from before the activation do not look new because of it."""
+    root = venv("releases/0.8.1-aa", version="0.8.1")
+    (tmp_path / "venv").symlink_to(root)
+    path = str(tmp_path / "venv")
+    for each in (path, str(root / "RECORD")):
+        os.utime(each, (1000, 1000), follow_symlinks=False)
+    started = _systemd.started(dict(ExecMainStartTimestampMonotonic=str(int((time.monotonic() - 5) * 1e6))))
+    assert look()["active"]["since"] < started
+    _release.note_activation(path, str(root / "RECORD"))
+    assert look()["active"]["since"] > started
 
 
 @pytest.mark.parametrize("place, outside", [("releases", ""), ("theirs", "theirs")])

@@ -61,12 +61,14 @@ def test_what_else_is_said_at_the_end(facts):
 
 
 def test_requests_that_were_watched(facts):
-    seen = dict(since=dict(requests=5311, failed=2, longest_gap=0.24, p50=2.1))
+    seen = dict(since=dict(requests=5311, failed=2, excused=0, longest_gap=0.24, p50=2.1))
     facts.run["watch"] = dict(started=True, seen=seen)
     told = tell(rolled(facts, "sf-1"), "end")
-    assert told["watched"] == dict(requests=5311, failed=2, longest_gap=0.24)
+    assert told["watched"] == dict(requests=5311, failed=2, excused=0, longest_gap=0.24)
     assert told["text"].endswith(", 1 of 3 nodes done, 2 of 5311 requests failed, by alice@admin.")
     assert "watched" not in tell(facts, "start")
+    seen["since"]["excused"] = 3
+    assert ", 2 of 5311 requests failed, 3 excused, by alice" in tell(facts, "end")["text"]
     facts.run["watch"]["seen"]["since"] = None
     assert "watched" not in tell(facts, "end")
 

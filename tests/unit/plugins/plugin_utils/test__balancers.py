@@ -4,9 +4,15 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils import _balancers
-from ansible_collections.shakenfist.rolling.plugins.plugin_utils._balancers import balancers_of, drain_balancers
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._balancers import (
+    balancers_of,
+    drain_balancers,
+    timing_of,
+)
 
 SOCKET, PAGE = "10.0.0.9:9999", "http://joe:s3cret@10.0.0.9/stats"
 
@@ -36,6 +42,13 @@ def settings(**changes):
 def test_who_is_told(changes, haproxy, told):
     elsewhere = "nginx" in changes or "apache" in changes
     assert drain_balancers(settings(**changes)) == dict(haproxy=haproxy, told=told, problem="", elsewhere=elsewhere)
+
+
+@pytest.mark.parametrize("given", ["lb1,lb2", ["lb1", "lb2"]])
+def test_their_hosts_may_be_a_text(given):
+    settings = balancers_of(dict(balancer_nginx_hosts=given, balancer_apache_hosts=given).get)
+    assert settings["nginx"] == settings["apache_hosts"] == ["lb1", "lb2"]
+    assert balancers_of({}.get)["nginx"] == balancers_of(dict(balancer_nginx_hosts="").get)["nginx"] == []
 
 
 @pytest.mark.parametrize("address, host, elsewhere", [(SOCKET, "", False), (SOCKET, "lb", True), ("", "lb", False)])
@@ -84,3 +97,30 @@ def test_who_has_not_done_it():
     assert _balancers.problems_of(results) == []
     results.update(haproxy=dict(msg="3 sessions are left"), apache=loop(dict(msg="lost", lost=True)))
     assert _balancers.problems_of(results) == ["3 sessions are left", "Apache, asked from lb-1: lost"]
+
+
+def node(grace=25.0, told=False, **haproxy):
+    return dict(grace=grace, told=told, haproxy=haproxy)
+
+
+UP_TO = dict(reachable=True, fall=3)
+
+
+@pytest.mark.parametrize("nodes, detection, settle, words", [
+    ((node(), node()), 0, 10, ["nothing is known .*: a serves for .* .25 s.* -e preflight_balancer_detection="]),
+    ((node(), node(5.0)), 0, 10, ["known of the balancer's timing: b serves for its drain grace .5 s."]),
+    ((node(**UP_TO), node(**UP_TO)), 0, 10, ["HAProxy marks a down after 3 failed checks, .* every 8.3 s or less"]),
+    ((node(**UP_TO), node()), 0, 10, ["HAProxy marks a down", "nothing is known .* b serves"]),
+    ((node(told=True), node(told=True)), 0, 10, []),
+    ((node(told=True), node()), 0, 10, ["nothing is known .*: b serves"]),
+    ((node(),), 0, 10, []),
+    ((node(0.0), node(0.0)), 0, 10, []),
+    ((node(), node()), 9, 10, []),
+    ((node(), node()), 10, 10, ["roll_settle .10 s. is not more .* .10 s., .* Pass -e roll_settle=15, or set"]),
+    ((node(**UP_TO), node(**UP_TO)), 20, 10, []),
+    ((node(**UP_TO), node(reachable=False)), 20, 10, ["roll_settle"]),
+    ((node(told=True), node(told=True)), 20, 10, []),
+])
+def test_what_is_known_of_the_timing(nodes, detection, settle, words):
+    found = timing_of(dict(zip("abc", nodes)), detection, settle)
+    assert len(found) == len(words) and all(map(re.search, words, found)), found

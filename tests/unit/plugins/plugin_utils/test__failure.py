@@ -22,7 +22,7 @@ from ansible_collections.shakenfist.rolling.plugins.plugin_utils._failure import
 )
 
 NODE = dict(name="one", ready_url="http://a:13000/readyz", api_unit="sf-api", database_unit="sf-database",
-            release=dict(version="0.8.0", name="0.8.0-old", rewritten=False))
+            release=dict(version="0.8.0", name="0.8.0-old", rewritten=False), drain_grace=25.0, config="/etc/sf/config")
 NEW, OLD = dict(version="0.8.1", name="0.8.1-new"), dict(version="0.8.0", name="0.8.0-old")
 READY = dict(ready=True, seen={"u": dict(answers="200 from 8 of 8")})
 OUT = dict(ready=False, seen={"u": dict(answers="503 from 8 of 8")})
@@ -33,11 +33,11 @@ OUT = dict(ready=False, seen={"u": dict(answers="503 from 8 of 8")})
 def test_a_cause():
     timing, request = dict(step="restart", began=1.0, ended=2.0), dict(want="stop")
     result = dict(msg="expected sf-net to start", failed_units=["sf-net"], timing=timing, request=request, stopped=True,
-                  lost=True, away="sf-9",
+                  lost=True, away="sf-9", at_balancer=True,
                   seen={"http://a": dict(ready=False), "http://b": dict(ready=True), "c:1": "x"})
     assert cause_of("Restart", result, 3.00049) == Cause(
         step="Restart", words="expected sf-net to start", units=["sf-net"], not_ready=["http://a"], lost=True,
-        away="sf-9", stopped=True, request=request, timing=timing, at=3.0)
+        away="sf-9", at_balancer=True, stopped=True, request=request, timing=timing, at=3.0)
 
 
 @pytest.mark.parametrize("result", [{}, dict(msg=""), dict(msg=None, seen=None), dict(seen=["a"], request=None)])
@@ -189,6 +189,9 @@ OTHERS = "may have been told to send it nothing. The next run lets it in again; 
     (dict(cause=Cause("Renew the lock", "on sf-1: full", away="sf-1")), ["Next: look at sf-1, where that happened,"],
      ["journalctl"]),
     # Words that name a unit do not make it one that has failed.
+    (dict(cause=Cause("Drain", "too slow", at_balancer=True, units=["sf-api"])),
+     ["Next: look at haproxy.cfg and HAProxy's log: fall times inter must be less than the drain grace (25 s, from "],
+     ["journalctl"]),
     (dict(cause=Cause("Gate", "sf-net was left alone")), ["journalctl -u sf-api -u sf-database -n 50"], ["-u sf-net"]),
     (dict(cause=Cause("Gate", "x", units=["sf-a", "sf-b"])), ["journalctl -u sf-a -u sf-b -n 50"], []),
     (dict(cause=Cause("Gate", "gone", lost=True)), ["see why sf-2 cannot be reached (ansible sf-2 -m ping), and"], []),

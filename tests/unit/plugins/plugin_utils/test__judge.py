@@ -35,7 +35,7 @@ def api(*names):
 
 
 ALL = api("sf-1", "sf-2", "sf-3")
-OPTIONS = Options(database=["sf-1"])
+OPTIONS = Options(database=["sf-1"], balancer_detection=2)
 
 
 def test_a_fit_cluster():
@@ -79,6 +79,24 @@ def test_back_to_another_build():
     assert found.order[0].startswith("1. sf-2: 0.8.1 (build 22222222) -> 0.8.1 (build 11111111)")
 
 
+def test_the_timing_of_balancers_is_judged():
+    cluster = sight()
+    cluster.seen["sf-3"].update(balancer=dict(reachable=True, problems=[], fall=3), balancer_told=False)
+    found = judge(cluster, Options(database=["sf-1"]), ALL)
+    assert found.refusal == "" and [line[:58] for line in found.report[:2]] == [
+        "warn  nothing is known of the balancer's timing: sf-1 serv",
+        "warn  HAProxy marks sf-3 down after 3 failed checks, and d"]
+    found = judge(cluster, Options(database=["sf-1"], balancer_detection=12, settle=12), ALL)
+    assert found.report[0].startswith("warn  roll_settle (12 s) is not more than the balancer takes")
+    # A balancer that is told need not notice anything.
+    assert "the balancer takes 30 s" in judge(cluster, Options(database=["sf-1"], balancer_detection=30), ALL).refusal
+    for seen_of in cluster.seen.values():
+        seen_of["balancer_told"] = True
+    for detection in (0, 30):
+        found = judge(cluster, Options(database=["sf-1"], balancer_detection=detection), ALL)
+        assert found.refusal == "" and "pass  balancer timing" in found.report
+
+
 def test_batches_and_why_they_are_small():
     cluster = sight(1, 2, 3, 4, 5)
     cluster.seen["sf-4"]["zone"] = cluster.seen["sf-5"]["zone"] = "b"
@@ -112,6 +130,20 @@ def test_a_cluster_that_is_not_fit():
                           "Fix that, then run the command again."]
     assert judge(cluster, Options(database=["sf-1"], allow_degraded=True), ALL).refusal == ""
     assert judge(cluster, Options(kind="restart", database=["sf-1"], given="2026-11-28T11:00:00Z"), ALL).refusal == ""
+
+
+@pytest.mark.parametrize("kind", ["upgrade", "rollback", "restart"])
+def test_the_node_that_a_killed_run_has_drained(kind):
+    """Also where the index has something else by now, so that nothing on the node tells."""
+    cluster = sight()
+    cluster.seen["sf-2"].update(ready=False, answers="503")
+    found = judge(cluster, Options(kind=kind, database=["sf-1"], in_hand=["sf-2", "sf-9"]), ALL)
+    assert found.refusal == "" and "sf-2" in found.plan["order"]
+    assert next(line for line in found.report if "readyz" in line).endswith(
+        "; an earlier run has begun it, and rolling it again lets it in")
+    cluster.seen["sf-3"].update(ready=False, answers="503")
+    found = judge(cluster, Options(kind=kind, database=["sf-1"], in_hand=["sf-2"]), ALL)
+    assert "fail  sf-3: http://10.0.0.3/readyz answers 503" in found.refusal
 
 
 @pytest.mark.parametrize("kind, first, further", [

@@ -52,9 +52,9 @@ def test_success(event, success):
 
 
 def test_requests():
-    found = parsed(dict(END, watched=dict(requests=5311, failed=2, longest_gap=0.24)))
+    found = parsed(dict(END, watched=dict(requests=5311, failed=2, excused=1, longest_gap=0.24)))
     assert (found["requests"], found["requests_failed"]) == ([({}, 5311)], [({}, 2)])
-    assert found["longest_gap_seconds"] == [({}, 0.24)]
+    assert found["longest_gap_seconds"] == [({}, 0.24)] and found["requests_excused"] == [({}, 1)]
 
 
 def test_what_is_not_known_is_left_out():

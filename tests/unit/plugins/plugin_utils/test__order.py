@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.shakenfist.rolling.plugins.plugin_utils._order import restart_order
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._order import order_of, restart_order
 
 ORDER = [["sf-database"], ["sf-sentinel-first"], ["sf-privexec", "sf-nodelock"], ["*"], ["sf-sentinel-last"]]
 SENTINELS = ["sf-sentinel-first", "sf-sentinel-last"]
@@ -56,6 +56,14 @@ def test_restart_order(units, states, alone, tiers, stop):
 ])
 def test_another_order(order, tiers):
     assert restart_order(["sf-net", "sf-database", "sf-api"], order, "sf-database")["tiers"] == tiers
+
+
+@pytest.mark.parametrize("given, expected", [
+    (None, ORDER), ([], ORDER), ([["sf-a"], ["*"]], [["sf-a"], ["*"]]), ("sf-a,*", [["sf-a"], ["*"]]),
+    (["sf-a,sf-b", "*"], [["sf-a", "sf-b"], ["*"]]),
+])
+def test_the_order_of_the_command_line(given, expected):
+    assert order_of(dict(restart_order=ORDER), given) == expected
 
 
 def test_a_node_with_one_sentinel():

@@ -116,6 +116,13 @@ def test_requests(facts, watched, words):
     assert words in text_of(ET.fromstring(html_of(data)))
 
 
+def test_requests_that_are_excused_are_shown():
+    facts = Facts().rolled().probed()
+    facts.run["watch"]["seen"]["since"].update(excused=3, late=30.5)
+    words = text_of(page_of(facts))
+    assert ", 3 excused" in words and "excused 0 3 longest gap" in words
+
+
 def test_an_older_report():
     """It does not tell whether the service was watched, or who has asked for a stop."""
     data = data_of(ROLLS["stopped"]())

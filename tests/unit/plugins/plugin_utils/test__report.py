@@ -309,6 +309,13 @@ def test_the_probe(failed, words):
     assert data["probe"]["since"]["failed"] == len(failed) and words in data["verdict"] and data["watched"]
 
 
+def test_requests_that_are_excused_are_counted_in_the_verdict():
+    facts = Facts().rolled().probed()
+    facts.run["watch"]["seen"]["since"].update(excused=3, late=30.5)
+    assert report(facts)["verdict"].endswith(
+        " requests failed, 3 excused because the watcher itself was held up for 30.5 s")
+
+
 def test_a_watch_that_saw_no_roll():
     facts = Facts().rolled().probed()
     facts.run["watch"]["seen"].update(since=None, requests=7)

@@ -85,6 +85,20 @@ def test_a_list_as_a_text():
         "a is a text that looks like a list: write -e '{\"a\": [...]}'"]
 
 
+@pytest.mark.parametrize("option, text, odd", [
+    (dict(type="list", elements="str"), "x, y", True), (dict(type="list", elements="str"), "x,", True),
+    (dict(type="list", elements="str"), "", True), (dict(type="list", elements="list"), "x ,y", True),
+    (dict(type="list", elements="str"), "x y,z", False), (dict(type="list", elements="str"), ["x ", ""], False),
+    # These are converted item by item.
+    (dict(type="list", elements="int"), "200, 204", False), (dict(type="list", elements="path"), "", False),
+    (dict(type="str"), "x, y", False), (dict(type="dict"), "a=1, b=2", False),
+])
+def test_a_text_with_items_that_nobody_means(option, text, odd):
+    words = ["a is split at its commas, and has blanks or empty parts there: leave them out, or write "
+             "-e '{\"a\": [...]}'"]
+    assert wrong_types({"a": option}, {"a": text}) == words * odd
+
+
 @pytest.mark.parametrize("limit, said", [
     (None, []), ("", []), ("sf-1,sf-2", []), ("database:!sf-1", []), ("all,&database", []), ("sf-*", []), ("nope*", []),
     ("~sf-[19]", []), ("@failed.txt", []), ("database[0]", []), ("allsf[0:1]", []),

@@ -70,6 +70,14 @@ def test_a_fit_node():
     assert verdict(other(), database=[])["problems"] == []
 
 
+def test_a_clock_that_was_set_back():
+    node = seen(release={"version": "0.8.0", "path": "/r/0.8.0-aa", "ahead": 3599})
+    assert verdict(node)["problems"] == [
+        "by its clock, /r/0.8.0-aa became active 3599 s in the future: the clock was set back since, and no daemon "
+        "would ever count as started after that. See that the clock is right (timedatectl), then: touch -h /v "
+        "/r/0.8.0-aa/lib/python*/site-packages/shakenfist-*.dist-info/RECORD"]
+
+
 def test_a_balancer_that_cannot_be_told():
     balancer = dict(reachable=False, problems=["HAProxy h:1 cannot be asked: refused"], told=True)
     assert verdict(dict(seen(), balancer=balancer))["problems"] == [

@@ -46,13 +46,13 @@ def look(ready=True, units=None, count=0, since=100.0):
 def test_a_second_look():
     assert look() == ""
     assert look(ready=False) == (
-        "sf-1: expected 200 from every worker for 10 s after the roll; it was ready, and then was not: 503 from 8 of 8 "
+        "sf-1: expected 200 from every worker for 10 s after its restart; it was ready, and then was not: 503 from 8 of 8 "
         "at the last look. Look at journalctl -u sf-api -n 50 there. Go back.")
     assert look(units={name: dict(active=False, state="failed") for name in ("sf-net", "sf-q")}) == (
-        "sf-1: expected every daemon to stay up for 10 s after the roll; sf-net is failed; sf-q is failed. The node "
+        "sf-1: expected every daemon to stay up for 10 s after its restart; sf-net is failed; sf-q is failed. The node "
         "runs 0.8.1. Look at journalctl -u sf-net -u sf-q -n 50 there. Go back.")
     assert look(units={"sf-net": dict(active=True, state="active", invocation="b", restarts=0)}).startswith(
-        "sf-1: expected every daemon to stay up for 10 s after the roll; sf-net is active, but was started again")
+        "sf-1: expected every daemon to stay up for 10 s after its restart; sf-net is active, but was started again")
 
 
 @pytest.mark.parametrize("since, words", [(100.0, "0.8.1 is active"), (1795233182.0, "2026-11-21 03:53:02 UTC")])

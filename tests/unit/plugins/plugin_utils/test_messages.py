@@ -37,7 +37,7 @@ FRAMED = [
     "expected every node to be created and to report release 0.8.1 within 60 s; last seen: sf-1 reports 0.8.0",
     "expected the API to list its nodes within 60 s; last seen: the API at http://a does not answer (no route)",
     "expected every daemon to be active and still in the run that the restart began; sf-net is failed",
-    "expected every daemon to stay up for 10 s after the roll; sf-net is failed",
+    "expected every daemon to stay up for 10 s after its restart; sf-net is failed",
     "Nothing was touched. expected a playbook at site.yml on this machine, there is none",
     "Nothing was touched. sf-1: cannot keep the lock in /srv: read-only",
     "sf-ctl ensure-mariadb-schema of 0.8.1-1a2b3c4d failed (rc 1):\nno",
