@@ -151,10 +151,10 @@ def judge(sight, options, api=None, unseen_ready=(), command=""):
     cluster = judge_cluster(nodes, api, sight.offsets(), hidden=sight.addresses, unseen=unseen,
                             database=options.database, target=version, back=options.back, restart=options.restart,
                             sentinels=options.sentinels, lock=options.lock)
-    cluster.judge("balancer timing", sight.timing(options), "warn")
     builds = mixed_words(sight.nodes())
     if builds:
         cluster.judge("builds", builds, "warn")
+    cluster.judge("balancer timing", sight.timing(options), "warn")
     cluster += note_nodes(sight.seen, version, options.groups, unseen)
     lines = report(cluster, {name: node["findings"] for name, node in nodes.items()})
     problem = "; ".join(dict.fromkeys([*sight.problems, *_differ(sight)]))

@@ -85,7 +85,7 @@ def test_the_release_of_a_killed_run_is_gone(act, monkeypatch):
 def test_a_rollback_that_was_killed_is_continued(act):
     broken = dict(kind="rollback", release="0.8.0", nodes=["sf-2"])
     result = act("rollback", broken=broken)[0]
-    assert result["target"] == dict(version="0.8.0", name="0.8.0-aa")
+    assert result["target"] == dict(version="0.8.0", name="0.8.0-aa", contents="", given="0.8.0")
     assert result["messages"][0].endswith("-e rollback_release=VERSION.")
     assert act("rollback", broken=broken, previous="0.7.9")[0]["messages"] == []
 

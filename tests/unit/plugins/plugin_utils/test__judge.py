@@ -54,24 +54,6 @@ def test_a_fit_cluster():
         dict(name="sf-3", groups=["rolling_order", "rolling_others"]), dict(name="sf-1", groups=["rolling_first"])]
 
 
-def test_the_timing_of_balancers_is_judged():
-    cluster = sight()
-    cluster.seen["sf-3"].update(balancer=dict(reachable=True, problems=[], fall=3), balancer_told=False)
-    found = judge(cluster, Options(database=["sf-1"]), ALL)
-    assert found.refusal == "" and [line[:58] for line in found.report[:2]] == [
-        "warn  nothing is known of the balancer's timing: sf-1 serv",
-        "warn  HAProxy marks sf-3 down after 3 failed checks, and d"]
-    found = judge(cluster, Options(database=["sf-1"], balancer_detection=12, settle=12), ALL)
-    assert found.report[0].startswith("warn  roll_settle (12 s) is not more than the balancer takes")
-    # A balancer that is told need not notice anything.
-    assert "the balancer takes 30 s" in judge(cluster, Options(database=["sf-1"], balancer_detection=30), ALL).refusal
-    for seen_of in cluster.seen.values():
-        seen_of["balancer_told"] = True
-    for detection in (0, 30):
-        found = judge(cluster, Options(database=["sf-1"], balancer_detection=detection), ALL)
-        assert found.refusal == "" and "pass  balancer timing" in found.report
-
-
 def test_a_version_that_was_published_again():
     """The nodes that have the build of its wheel are passed over, the others are rolled."""
     cluster = sight(resolved={f"sf-{number}": dict(TARGET, contents="2" * 10) for number in (1, 2, 3)})
@@ -95,6 +77,24 @@ def test_back_to_another_build():
     found = judge(cluster, Options(kind="rollback", database=["sf-1"]), ALL, command="again")
     assert found.plan["done"] == ["sf-1"] and found.plan["command"] == "again -e rollback_release=0.8.1-aa"
     assert found.order[0].startswith("1. sf-2: 0.8.1 (build 22222222) -> 0.8.1 (build 11111111)")
+
+
+def test_the_timing_of_balancers_is_judged():
+    cluster = sight()
+    cluster.seen["sf-3"].update(balancer=dict(reachable=True, problems=[], fall=3), balancer_told=False)
+    found = judge(cluster, Options(database=["sf-1"]), ALL)
+    assert found.refusal == "" and [line[:58] for line in found.report[:2]] == [
+        "warn  nothing is known of the balancer's timing: sf-1 serv",
+        "warn  HAProxy marks sf-3 down after 3 failed checks, and d"]
+    found = judge(cluster, Options(database=["sf-1"], balancer_detection=12, settle=12), ALL)
+    assert found.report[0].startswith("warn  roll_settle (12 s) is not more than the balancer takes")
+    # A balancer that is told need not notice anything.
+    assert "the balancer takes 30 s" in judge(cluster, Options(database=["sf-1"], balancer_detection=30), ALL).refusal
+    for seen_of in cluster.seen.values():
+        seen_of["balancer_told"] = True
+    for detection in (0, 30):
+        found = judge(cluster, Options(database=["sf-1"], balancer_detection=detection), ALL)
+        assert found.refusal == "" and "pass  balancer timing" in found.report
 
 
 def test_batches_and_why_they_are_small():
