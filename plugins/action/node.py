@@ -163,7 +163,7 @@ class ActionModule(StatesAction):
         if plan.get("api") and not checks:
             self.begin("settle")
             notes = self.ask_the_api(plan.get("nodes") or []).get("notes") or []
-        self.note(rolled=True, notes=notes)
+        self.note(rolled=True, notes=[*self.record.notes, *notes])
 
     def stay_ready(self):
         """Not only a pause for balancer and clients of the gateway: a node that does not stay ready has failed."""

@@ -20,6 +20,7 @@ ARGUMENTS = dict(
     strategy=dict(type="str", choices=["clone", "in_place"], default="clone"), release=TEXT,
     carried=dict(type="bool", default=False), fetched=TEXT, index_url=TEXT,
     extra_args=dict(type="list", elements="str", default=[]),
+    conflicts=dict(type="str", choices=["warn", "fail"], default="warn"),
 )
 
 
@@ -51,7 +52,14 @@ class ActionModule(StatesAction):
             self.fetch()
         if not plan.copied:
             return {}
-        release = self.release("staged", name=self.target["name"], releases=self.node["releases"], **self.locked())
+        release = self.release("staged", name=self.target["name"], releases=self.node["releases"],
+                               conflicts=given.conflicts, **self.locked())
+        if release.get("conflicts"):
+            words = (f"{self.task_vars['inventory_hostname']}: with {self.target['version']} installed packages no "
+                     f"longer fit together: {' '.join(release['conflicts'])} Upgrade these with the release "
+                     "(stage_packages); -e stage_conflicts=fail refuses such a release")
+            self.say(f"warn  {words}")
+            self.note(notes=[words])
         # In place, pip needs them once more, when the release is activated.
         if self.brought and given.strategy == "clone":
             self.remove(plan.wheels)

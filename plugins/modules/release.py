@@ -34,6 +34,12 @@ options:
     type: str
     choices: [staged, active, in_place]
     required: true
+  conflicts:
+    description: What to do if packages that fit together in O(path) would not in the release directory, such as a
+      plugin that pins what the release upgrades. V(fail) stages nothing. Only counts for O(state=staged).
+    type: str
+    choices: [warn, fail]
+    default: warn
   path: {type: path, required: true, description: The virtualenv that the services run from.}
   releases:
     description: The directory that holds the release directories. It must be on the file system of O(path). Required
@@ -89,6 +95,12 @@ packages:
   type: list
   elements: dict
   sample: [{"name": "shakenfist", "version": "0.8.1", "sha256": "0a1b2c3d"}]
+conflicts:
+  description: What C(pip check) complains of in the release directory, and not in O(path).
+  returned: when O(state=staged), but not in check mode where it is yet to be staged
+  type: list
+  elements: str
+  sample: ["sf-plugin 1.0 has requirement grpcio<1.60, but you have grpcio 1.62."]
 previous: {type: str, returned: when O(state=active), description: The directory that was active before.}
 adopted:
   description: Whether a plain directory was adopted as the first release.
@@ -416,10 +428,26 @@ def forget(root, names=tuple(NOT_CLONED)):
             os.unlink(os.path.join(root, name))
 
 
+def broken_by(module, root):
+    """What fits together in the active virtualenv, and not in the virtualenv C(root), in the words of C(pip check).
+
+    :raises RollingError: where there is such a thing, and it is not to be put up with.
+    """
+    if os.path.realpath(module.params["path"]) == root:
+        return []
+    found = _release.Pip(module, root).conflicts()
+    before = _release.Pip(module, module.params["path"]).conflicts() if found else []
+    new = [line for line in found if line not in before]
+    if new and module.params["conflicts"] == "fail":
+        raise RollingError(f"installed packages would no longer fit together: {' '.join(new)} Upgrade these with the "
+                           "release (stage_packages), or accept it with -e stage_conflicts=warn")
+    return new
+
+
 def build(module, clone, **options):
     """Clone the active virtualenv to C(clone) and upgrade the clone.
 
-    :returns: what pip installed.
+    :returns: what pip installed, and what does not fit together any more.
     """
     params = module.params
     active = os.path.realpath(params["path"])
@@ -435,11 +463,12 @@ def build(module, clone, **options):
         # Another build of the same version. pip would take it for the one that the lock means, and leave it.
         _release.Pip(module, clone, **options).run("uninstall", ["--yes", params["distribution"]])
     packages = install(module, clone, **options)
+    conflicts = broken_by(module, clone)
     # Of an installer that does not go by the link, scripts of the clone would run what the active release holds.
     for old in (clone, active):
         correct_shebangs(os.path.join(clone, "bin"), old, params["path"])
     mark(clone, _release.inspect(module.run_command, clone, params["distribution"]), params["name"])
-    return packages
+    return packages, conflicts
 
 
 def staged_already(module, target):
@@ -484,6 +513,8 @@ def stage(module, target):
     active = os.path.realpath(params["path"])
     release = f"{params['distribution']} {found['version']}"
     result = dict(changed=not staged or bool(name), release=target, renamed=name)
+    if staged:
+        result["conflicts"] = broken_by(module, target)
     if not result["changed"]:
         return result
     if not staged:
@@ -506,11 +537,12 @@ def stage(module, target):
             rename(params, found, name)
         if staged:
             result["changed"] = bool(name)
+            result["conflicts"] = broken_by(module, target)
             return result
         shutil.rmtree(clone, ignore_errors=True)
         try:
             # With the lock's handle: should this process be killed, its pip still holds the lock while it goes on.
-            result["packages"] = build(module, clone, pass_fds=[handle])
+            result["packages"], result["conflicts"] = build(module, clone, pass_fds=[handle])
             make_way(params, target)
             # What is activated may have to start after a loss of power.
             write_out(clone)
@@ -573,6 +605,7 @@ def main():
             state=dict(type="str", choices=["staged", "active", "in_place"], required=True),
             path=dict(type="path", required=True),
             releases=dict(type="path"),
+            conflicts=dict(type="str", choices=["warn", "fail"], default="warn"),
             distribution=dict(type="str", required=True),
             version=dict(type="str"),
             contents=dict(type="str", default=""),

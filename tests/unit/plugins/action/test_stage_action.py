@@ -21,7 +21,7 @@ TARGET = dict(version="0.8.1", name=NAME, contents="cc", lock=["a lock"], carrie
               archive="")
 CARRIED = dict(TARGET, carried=["of files"], archive="/tmp/given.tar")
 STAGED = ("release", dict(PLACE, state="staged", name=NAME, releases="/srv/releases", version="0.8.1", lock=["a lock"],
-                          extra_args=[]))
+                          conflicts="warn", extra_args=[]))
 ASKED = ("ctl_info", dict(release="/a/release", config="/etc/sf/config"))
 IN_PLACE = ("release", dict(PLACE, state="in_place", version="0.8.1", contents="cc", lock=["a lock"], extra_args=[]))
 PACKED = ("wheelhouse", dict(state="packed", lock=["of the index"], dest=f"{WHEELS}.tar", path=PLACE["path"],
@@ -154,6 +154,14 @@ def test_activate(act, arguments, expected):
 def test_what_fails_is_said(act, broken, title, calls):
     result, done = act("staged", broken, target=CARRIED)
     assert result["failed"] and result["msg"] == "broken" and result.get("title") == title and len(done) == calls
+
+
+def test_what_no_longer_fits_together_is_noted_of_the_node(act):
+    conflict = "plugin 1.0 has requirement grpcio<1.5, but you have grpcio 1.5."
+    result = act("staged", dict(release=dict(conflicts=[conflict])), conflicts="warn")[0]
+    notes = result["ansible_facts"]["rolling_node"]["notes"]
+    words = f"sf-1: with 0.8.1 installed packages no longer fit together: {conflict}"
+    assert len(notes) == 1 and notes[0].startswith(words)
 
 
 def test_in_place_fails(act):

@@ -28,6 +28,7 @@ from ansible_collections.shakenfist.rolling.plugins.module_utils._release import
     is_sdist,
     pick,
     require_pip,
+    settings_in,
     unbuilt,
 )
 from ansible_collections.shakenfist.rolling.tests.unit.fakes import entry
@@ -235,6 +236,14 @@ def test_explain_build(output, words):
     assert found.startswith("odd-1.0 is offered as an sdist only") and "pip wheel --no-deps 'odd==1.0'" in found
     assert "--no-build-isolation" in found and "virtualenv differs" not in found
     assert "pip wheel --no-deps 'odd>=1'" in explain_build(output, "odd>=1", "/venv")
+
+
+def test_settings_of_pip():
+    output = ("global.index-url='https://me:x@db/simple'\nglobal.find-links='\\n/a\\n/b'\ninstall.no-deps='true'\n"
+              ":env:.no_index='1'\nodd line\nglobal.timeout=not quoted\n")
+    assert settings_in(output) == {
+        "global": {"index-url": "https://me:x@db/simple", "find-links": "\n/a\n/b", "timeout": "not quoted"},
+        "install": {"no-deps": "true"}, ":env:": {"no-index": "1"}}
 
 
 # ---- since when a release is active

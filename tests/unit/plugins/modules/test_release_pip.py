@@ -64,6 +64,23 @@ def test_settings_of_pip_that_do_not_count(run, wheels, tmp_path, monkeypatch, s
     assert [one for one in found if not one.startswith("pip==")] == ["grpcio==1.5", "shakenfist==0.8.1"]
 
 
+def test_a_plugins_pin_that_the_release_breaks(run, wheels, tmp_path):
+    """What did not fit together before is not news."""
+    make_wheel(wheels, "grpcio", "1.4")
+    make_wheel(wheels, "plugin", "1.0", ["grpcio<1.5"])
+    make_wheel(wheels, "odd", "1.0", ["nothing"])
+    run_pip(tmp_path / "venv", "install", "--no-deps", "grpcio==1.4", "plugin", "odd")
+    lock = locked(wheels, "shakenfist-0.8.1", "grpcio-1.5")
+    result = run("staged", lock=lock, conflicts="fail")
+    assert result["failed"] and list((tmp_path / "releases").iterdir()) == []
+    words = "plugin 1.0 has requirement grpcio<1.5, but you have grpcio 1.5."
+    assert f"installed packages would no longer fit together: {words} Upgrade these" in result["msg"]
+    assert run("staged", lock=lock)["conflicts"] == [words]
+    again = run("staged", lock=lock)
+    assert not again["changed"] and again["conflicts"] == [words]
+    assert run("staged", lock=lock, conflicts="fail")["failed"]
+
+
 def test_settings_of_pip_that_cannot_be_read(run, wheels, tmp_path, monkeypatch):
     (tmp_path / "pip.conf").write_text("no-deps\n")
     monkeypatch.setenv("PIP_CONFIG_FILE", str(tmp_path / "pip.conf"))
