@@ -54,6 +54,31 @@ for one in metadata.distributions():
         found.setdefault(name, {"version": one.version, "requires": one.requires or []})
 print(json.dumps(found))
 """
+# What pip check would say of a virtualenv that does not exist yet. What comes with the release has what it requires.
+CONFLICTS = """
+import importlib.metadata as metadata, json, sys
+from pip._vendor.packaging.requirements import InvalidRequirement, Requirement
+from pip._vendor.packaging.utils import canonicalize_name
+lock, present, found = json.loads(sys.argv[1]), {}, []
+for one in metadata.distributions():
+    if one.metadata["Name"] and one.version:
+        present.setdefault(canonicalize_name(one.metadata["Name"]), one)
+for name, one in sorted(present.items()):
+    for text in [] if name in lock else one.requires or []:
+        try:
+            wanted = Requirement(text)
+        except InvalidRequirement:
+            continue
+        needed = canonicalize_name(wanted.name)
+        if needed not in lock or wanted.marker and not wanted.marker.evaluate({"extra": ""}):
+            continue
+        fits = wanted.specifier.contains
+        if (needed in present and fits(present[needed].version, prereleases=True)
+                and not fits(lock[needed], prereleases=True)):
+            found.append(f"{one.metadata['Name']} {one.version} requires {wanted.name}{wanted.specifier}, and the "
+                         f"release brings {lock[needed]}.")
+print(json.dumps(found))
+"""
 # With the date, which is the first that a zip file can have, the same sources are always built into the same wheel.
 PIP_ENVIRONMENT = dict(PIP_DISABLE_PIP_VERSION_CHECK="1", PIP_NO_INPUT="1", PIP_NO_COLOR="1", PIP_PROGRESS_BAR="off",
                        LC_ALL="C.UTF-8", SOURCE_DATE_EPOCH="315532800")
@@ -161,6 +186,11 @@ def read_script(release, command, config):
 def distributions(run, root):
     """What the virtualenv C(root) sees: by normalized name the C(version) of each and what it C(requires)."""
     return {canonical(name): facts for name, facts in ask(run, root, [DISTRIBUTIONS]).items()}
+
+
+def conflicts(run, root, lock):
+    """What the virtualenv C(root) has that does not go with the lock any more, one sentence each."""
+    return ask(run, root, [CONFLICTS, json.dumps({canonical(one["name"]): one["version"] for one in lock})])
 
 
 def look_into(run, root, distribution):

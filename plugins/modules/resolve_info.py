@@ -125,6 +125,13 @@ notice:
     given are newer than what is installed and not used, because nothing asks for them. Empty otherwise.
   returned: success
   type: str
+conflicts:
+  description: What is installed and does not go with the release any more, one sentence each. What comes with it is not
+    among that, nor what did not fit together before.
+  returned: success
+  type: list
+  elements: str
+  sample: ["sf-plugin 1.0 requires grpcio<1.60, and the release brings 1.62."]
 unpinned:
   description: What the release needs and the lock does not hold, because the installed version is no longer to be
     found, or cannot be built. Other nodes have to have these installed already.
@@ -509,7 +516,8 @@ def resolve(module):
         version=wheel["version"], sha256=wheel["sha256"], contents=contents,
         name=name, packages=packages, lock=lock, carried=carried,
         indexed=[package for package in lock if package not in carried], archive="", built=sorted(own), notice=notice,
-        unpinned=unpinned, python=".".join(found["python"].split(".")[:2]), platform=found["platform"])
+        unpinned=unpinned, conflicts=_release.conflicts(module.run_command, path, lock),
+        python=".".join(found["python"].split(".")[:2]), platform=found["platform"])
 
 
 def other_python(output, distribution, version, python):

@@ -18,6 +18,8 @@ from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import SAM
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._runbook import PREFLIGHT, section
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._verdict import judge_nodes
 
+CONFLICTS = ("on {name}, installed packages would no longer fit together with {version}: {conflicts} Upgrade these "
+             "with the release (stage_packages); stage_conflicts decides whether that is refused")
 NOBODY_ASKS = {"known": False, "problem": "no node serves"}
 LACKING = dict(node={}, failure="it could not be examined", unreachable=False, ready=False, answers="nothing",
                gateways={}, host={}, balancer={}, balancer_told=False)
@@ -73,6 +75,13 @@ class Sight:
                             haproxy=self.seen[name].get("balancer") or {}) for name, node in self.nodes().items()}
         return timing_of(nodes, options.balancer_detection, options.settle)
 
+    def conflicts(self):
+        """What is installed and does not go with the release any more, of each node that has resolved it."""
+        found = {name: one["conflicts"] for name, one in self.resolved.items()
+                 if one.get("conflicts") and one.get("node", name) == name}
+        return [CONFLICTS.format(name=name, version=self.resolved[name]["version"], conflicts=" ".join(sentences))
+                for name, sentences in found.items()]
+
     def offsets(self):
         """By node, how far its clock is from that of the controller."""
         clocks = {name: (seen.get("host") or {}).get("clock_offset") for name, seen in self.seen.items()}
@@ -92,6 +101,7 @@ class Options:
     allow_skip: bool = False
     balancer_detection: float = 0.0
     settle: float = 10.0
+    conflicts: str = "warn"
     strategy: str = "clone"
     drain_timeout: float = 0.0
     backup: str = "never"
@@ -154,6 +164,9 @@ def judge(sight, options, api=None, unseen_ready=(), command=""):
     builds = mixed_words(sight.nodes())
     if builds:
         cluster.judge("builds", builds, "warn")
+    conflicts = sight.conflicts()
+    if conflicts:
+        cluster.judge("packages", conflicts, options.conflicts)
     cluster.judge("balancer timing", sight.timing(options), "warn")
     cluster += note_nodes(sight.seen, version, options.groups, unseen)
     lines = report(cluster, {name: node["findings"] for name, node in nodes.items()})

@@ -19,7 +19,8 @@ from ansible_collections.shakenfist.rolling.plugins.plugin_utils._build import (
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._node import names
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import SAME
 
-RESOLVED = ("version", "sha256", "contents", "name", "lock", "carried", "indexed", "archive")
+RESOLVED = ("version", "sha256", "contents", "name", "lock", "carried", "indexed", "archive",
+            "conflicts")
 # The runs in which the target is each node's own.
 OWN = ("rollback", *SAME)
 

@@ -13,7 +13,12 @@ from threading import Barrier, BrokenBarrierError, Thread
 PYTHON = """#!/bin/sh
 root=$(dirname "$(dirname "$0")")
 case "$1 $2" in
-  "-I -c") if [ -n "${4:-}" ]; then cat "$root/probe.json"; else cat "$root/distributions.json"; fi ;;
+  "-I -c")
+    case "${4:-}" in
+      "{"*) echo "[]" ;;
+      "") cat "$root/distributions.json" ;;
+      *) cat "$root/probe.json" ;;
+    esac ;;
   "-m pip")
     case "$3" in
       config) exit 0 ;;

@@ -11,7 +11,7 @@ from ansible.plugins.action import ActionBase
 from ansible_collections.shakenfist.rolling.plugins.action import resolve, resolve_info
 
 RESOLVED = dict(version="0.8.1", sha256="0a1b2c3d", contents="cc", name="0.8.1-0a1b2c3d", lock=["a lock"], carried=[],
-                indexed=["a"], archive="")
+                indexed=["a"], archive="", conflicts=[])
 ANSWER = dict(RESOLVED, changed=False, notice="nothing newer", unpinned=["odd"], built=[])
 
 

@@ -124,6 +124,14 @@ def test_a_wheel_that_cannot_be_had(resolve, node):
                                 "this version counts as being on it, whichever build of it that is.")
 
 
+def test_a_pin_that_the_release_breaks(resolve, node, wheels):
+    make_wheel(wheels, "shakenfist", "0.8.2", ["flask>=2"])
+    make_wheel(wheels, "pinned", "1.0", ["Flask<2", "attrs<1; extra == 'all'", "other"])
+    node(*PRESENT, "pinned==1.0")
+    assert resolve(version="0.8.1")["conflicts"] == []
+    assert resolve(version="0.8.2")["conflicts"] == ["pinned 1.0 requires Flask<2, and the release brings 2.0."]
+
+
 @pytest.mark.usefixtures("no_download")
 def test_of_a_release_that_is_active_the_wheel_is_not_fetched(resolve, node, tmp_path):
     root = node("shakenfist==0.8.1")

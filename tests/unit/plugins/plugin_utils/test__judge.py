@@ -54,6 +54,19 @@ def test_a_fit_cluster():
         dict(name="sf-3", groups=["rolling_order", "rolling_others"]), dict(name="sf-1", groups=["rolling_first"])]
 
 
+@pytest.mark.parametrize("level", ["warn", "fail"])
+def test_what_no_longer_goes_with_the_release(level):
+    """Told once, of the node that has resolved it for the others."""
+    target = dict(TARGET, node="sf-1", conflicts=["plugin 1 requires flask<2, and the release brings 2."])
+    found = judge(sight(resolved={f"sf-{number}": target for number in (1, 2, 3)}),
+                  Options(database=["sf-1"], balancer_detection=2, conflicts=level), ALL)
+    assert found.report[0] == (
+        f"{level}  on sf-1, installed packages would no longer fit together with 0.8.1: plugin 1 requires flask<2, and "
+        "the release brings 2. Upgrade these with the release (stage_packages); stage_conflicts decides whether that "
+        "is refused")
+    assert bool(found.refusal) is (level == "fail") and "no longer fit" not in " ".join(found.report[1:])
+
+
 def test_a_version_that_was_published_again():
     """The nodes that have the build of its wheel are passed over, the others are rolled."""
     cluster = sight(resolved={f"sf-{number}": dict(TARGET, contents="2" * 10) for number in (1, 2, 3)})

@@ -64,8 +64,10 @@ def test_in_place_the_index_is_asked_while_the_node_serves(version, strategy, ov
 
 
 def test_the_target_that_pip_has_resolved():
-    answer = dict(NEW, sha256="0a1b2c3d", contents="cc", archive="/tmp/x.tar", notice="", unpinned=[], built=[])
-    assert target_of(answer, "sf-1") == dict(NEW, sha256="0a1b2c3d", contents="cc", archive="/tmp/x.tar", node="sf-1")
+    answer = dict(NEW, sha256="0a1b2c3d", contents="cc", archive="/tmp/x.tar", notice="", unpinned=[], built=[],
+                  conflicts=["a"])
+    assert target_of(answer, "sf-1") == dict(NEW, sha256="0a1b2c3d", contents="cc", archive="/tmp/x.tar", node="sf-1",
+                                             conflicts=["a"])
 
 
 @pytest.mark.parametrize("notice, unpinned, expected", [
