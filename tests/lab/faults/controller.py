@@ -6,14 +6,18 @@
 
 from __future__ import annotations
 
-from rows import KILLED, Row, draining, others_restart, process_runs, publish, step
+from rows import KILLED, Row, both, draining, others_restart, process_runs, publish, step
 
 WINDOW = 'quorum', 'drain'
 
 
+def kill(run):
+    run.roll.kill()
+
+
 def killed(name, moment, reach=WINDOW, **more):
     return Row('controller-killed-in-' + name, 'the controller is killed in the step ' + name, moment=moment,
-               inject=lambda run: run.roll.kill(), outcome=KILLED, reach=reach, **more)
+               inject=kill, outcome=KILLED, reach=reach, **more)
 
 
 def passed_over(*nodes):
@@ -29,6 +33,9 @@ ROWS = [
     killed('schema', process_runs('sf-1', 'ensure-mariadb-schema'), reach=('schema',),
            prepare=publish('0.8.1', 'migration_slow')),
     killed('drain', draining('sf-1')),
+    Row('controller-killed-and-a-newer-release', 'the same, and a newer release appears; nobody has named one',
+        release='', moment=draining('sf-1'), inject=both(kill, publish('0.8.2')), outcome=KILLED, reach=WINDOW,
+        ends='0.8.1'),
     killed('activate', step('activate', 'sf-2'), check=passed_over('sf-1'), ci=True),
     killed('restart', others_restart('sf-1')),
     killed('gate', step('gate', 'sf-2'), check=passed_over('sf-1', 'sf-2')),
