@@ -194,7 +194,8 @@ ROWS = [
                      install('sf-3', '0.8.0.post1')), outcome=ROLLED, check=kept),
 
     Row('published-again', 'a node has another build of the version that is rolled to', ci=True,
-        lab=('--release', '0.8.1'), prepare=install('sf-2', '0.8.1', 'migration_slow'), outcome=ROLLED, check=one_build),
+        lab=('--release', '0.8.1'), prepare=install('sf-2', '0.8.1', 'migration_slow'), outcome=ROLLED,
+        check=one_build),
 
     Row('no-drain', 'sf-api ends at once when it is stopped, without a drain',
         prepare=undrained('sf-1'), mend=good_again, faulted=('sf-1',),
