@@ -58,7 +58,8 @@ class ActionModule(StatesAction):
             told = remembered(told, self.haproxy, was)
         told.update({kind: True for kind in ("nginx", "apache") if answers_of(kind, results[kind])})
         self.note(balancers=told)
-        self.check("; ".join(problems_of(results)))
+        problems = problems_of(results)
+        self.check("; ".join(f"{name}: {words}" for name, words in problems.items()), logs=list(problems))
 
     def asked(self):
         where, found = self.haproxy, {}

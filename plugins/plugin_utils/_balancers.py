@@ -121,10 +121,11 @@ def sightings_of(kind, result):
 
 
 def problems_of(results):
-    """Why balancers have not done what they were told, from the result of each kind."""
-    haproxy = results["haproxy"].get("msg") if not results["haproxy"].get("skipped") else ""
-    return [*([haproxy] if haproxy else []),
-            *(words for kind in CALLED for words in sightings_of(kind, results[kind])["problems"])]
+    """Why balancers have not done what they were told, by what each is called, from the result of each kind."""
+    told = {"HAProxy": results["haproxy"]}
+    for kind in CALLED:
+        told.update(answers_of(kind, results[kind]))
+    return {name: answer["msg"] for name, answer in told.items() if answer.get("msg") and not answer.get("skipped")}
 
 
 def timing_of(nodes, detection, settle):

@@ -13,6 +13,7 @@ from ansible_collections.shakenfist.rolling.plugins.module_utils._common import 
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._build import is_target, with_build
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._grace import shown
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._runbook import explained
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._table import listed
 
 OPTIONS = "run the command again, with the options that you gave it"
 # What a failure says while all nodes are in one step together, by kind of run and run_phase; C({command}) continues it.
@@ -50,7 +51,8 @@ class Cause:
     :param not_ready: the readiness URLs that the step has missed.
     :param lost: whether the host cannot be reached any more where it happened.
     :param away: that host, if it is not the node itself.
-    :param at_balancer: whether HAProxy is where to look, and no daemon of the node.
+    :param at_balancer: whether the configuration of HAProxy is where to look, and no daemon of the node.
+    :param logs: the balancers whose logs are where to look.
     :param stopped: whether the run was stopped before the node; C(request) is of the operator who has asked for that.
     :param timing: when the module ran that has failed.
     :param at: when it was noted.
@@ -63,6 +65,7 @@ class Cause:
     lost: bool = False
     away: str = ""
     at_balancer: bool = False
+    logs: list = dataclasses.field(default_factory=list)
     stopped: bool = False
     request: dict = dataclasses.field(default_factory=dict)
     timing: dict = dataclasses.field(default_factory=dict)
@@ -87,8 +90,9 @@ def cause_of(task, result, now):
                  units=list(result.get("failed_units") or ()),
                  not_ready=[url for url, each in seen.items() if isinstance(each, dict) and not each.get("ready")],
                  lost=bool(result.get("lost")), away=result.get("away") or "",
-                 at_balancer=bool(result.get("at_balancer")), stopped=bool(result.get("stopped")),
-                 request=result.get("request") or {}, timing=result.get("timing") or {}, at=round(now, 3))
+                 at_balancer=bool(result.get("at_balancer")), logs=list(result.get("logs") or ()),
+                 stopped=bool(result.get("stopped")), request=result.get("request") or {},
+                 timing=result.get("timing") or {}, at=round(now, 3))
 
 
 def told_of(task, result):
@@ -181,6 +185,8 @@ def where_to_look(name, node, cause, suspects):
     if cause.at_balancer:
         return ("look at haproxy.cfg and HAProxy's log: fall times inter must be less than the drain grace "
                 f"({shown(node)}), and rise times inter less than gate_timeout")
+    if cause.logs:
+        return f"look at the log of {listed(cause.logs, ' and ')}, and at the requests that it has in flight to {name}"
     units = cause.units or [node["api_unit"], node["database_unit"]]
     return f"look at journalctl{''.join(f' -u {unit}' for unit in units)} -n 50 on {' and '.join(suspects)}"
 

@@ -344,7 +344,8 @@ def test_what_they_were_told(one):
     told = dict(haproxy=dict(backend="sf-api", server="sf-2", was="ready"), nginx=True)
     assert one.record()["balancers"] == told
     result = one.act(balancers, state="told", haproxy=dict(was="drain", msg="it hangs"), apache=loop(dict(msg="no")))
-    assert result["failed"] and result["msg"] == "it hangs; Apache, asked from lb: no"
+    assert result["failed"] and result["msg"] == "HAProxy: it hangs; Apache, asked from lb: no"
+    assert result["logs"] == ["HAProxy", "Apache, asked from lb"]
     assert result[NOTED]["balancers"] == dict(told, apache=True) and one.record()["balancers"] == told
 
 

@@ -33,11 +33,11 @@ OUT = dict(ready=False, seen={"u": dict(answers="503 from 8 of 8")})
 def test_a_cause():
     timing, request = dict(step="restart", began=1.0, ended=2.0), dict(want="stop")
     result = dict(msg="expected sf-net to start", failed_units=["sf-net"], timing=timing, request=request, stopped=True,
-                  lost=True, away="sf-9", at_balancer=True,
+                  lost=True, away="sf-9", at_balancer=True, logs=["nginx on lb"],
                   seen={"http://a": dict(ready=False), "http://b": dict(ready=True), "c:1": "x"})
     assert cause_of("Restart", result, 3.00049) == Cause(
         step="Restart", words="expected sf-net to start", units=["sf-net"], not_ready=["http://a"], lost=True,
-        away="sf-9", at_balancer=True, stopped=True, request=request, timing=timing, at=3.0)
+        away="sf-9", at_balancer=True, logs=["nginx on lb"], stopped=True, request=request, timing=timing, at=3.0)
 
 
 @pytest.mark.parametrize("result", [{}, dict(msg=""), dict(msg=None, seen=None), dict(seen=["a"], request=None)])
@@ -191,6 +191,9 @@ OTHERS = "may have been told to send it nothing. The next run lets it in again; 
     # Words that name a unit do not make it one that has failed.
     (dict(cause=Cause("Drain", "too slow", at_balancer=True, units=["sf-api"])),
      ["Next: look at haproxy.cfg and HAProxy's log: fall times inter must be less than the drain grace (25 s, from "],
+     ["journalctl"]),
+    (dict(cause=Cause("Drain", "busy", logs=["HAProxy", "nginx on lb"])),
+     ["Next: look at the log of HAProxy and nginx on lb, and at the requests that it has in flight to sf-2,"],
      ["journalctl"]),
     (dict(cause=Cause("Gate", "sf-net was left alone")), ["journalctl -u sf-api -u sf-database -n 50"], ["-u sf-net"]),
     (dict(cause=Cause("Gate", "x", units=["sf-a", "sf-b"])), ["journalctl -u sf-a -u sf-b -n 50"], []),
