@@ -49,7 +49,8 @@ def text_of(option):
         return '{"a": "b"}', {"a": "b"}
     if "choices" in option:
         return ",".join(option["choices"][:2]), option["choices"][:2]
-    return {"int": ("200,204", [200, 204]), "path": ("/a,/b", ["/a", "/b"]), "list": ("aa,bb", [["aa"], ["bb"]]),
+    return {"int": ("200,204", [200, 204]), "float": ("5,1.5", [5.0, 1.5]), "path": ("/a,/b", ["/a", "/b"]),
+            "list": ("aa,bb", [["aa"], ["bb"]]),
             "str": ("aa,bb", ["aa", "bb"]), "dict": ("a=1,b=2", [{"a": "1"}, {"b": "2"}])}[option["elements"]]
 
 
