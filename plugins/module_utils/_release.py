@@ -12,6 +12,7 @@ import tempfile
 import time
 from contextlib import contextmanager
 from urllib.parse import unquote, urlsplit
+from weakref import WeakKeyDictionary
 
 from ansible_collections.shakenfist.rolling.plugins.module_utils._common import (
     FULL,
@@ -251,6 +252,10 @@ def conclude_pip(module, intent, act, folder):
     conclude(module, told, intent, folder)
 
 
+# By module: pip takes half a second to tell, and says the same of a release and of its clone.
+SETTINGS = WeakKeyDictionary()
+
+
 class Pip:
     """pip of one virtualenv, with the operator's options.
 
@@ -265,7 +270,6 @@ class Pip:
         self.options = options
         self.lock = None
         self.index_url = module.params["index_url"]
-        self.settings = None
 
     def call(self, verb, arguments, environment):
         """What pip returns and prints; with an empty C(PIP_...) it passes over what the node sets."""
@@ -276,7 +280,7 @@ class Pip:
     def environment(self, verb):
         """What one command of pip is run with: of the settings of the node only those that are fit for it."""
         foreign = {name: "" for name in os.environ if name.startswith("PIP_")}
-        if self.settings is None:
+        if self.module not in SETTINGS:
             kept = {name: os.environ[name] for name in foreign if name == "PIP_CONFIG_FILE"}
             # Before these are passed over: a pip that is told to be quiet, or to be another one, does not list them.
             told = dict(PIP_ENVIRONMENT, PIP_QUIET="0", PIP_VERBOSE="0", PIP_PYTHON="", **kept)
@@ -284,12 +288,12 @@ class Pip:
             if rc != 0:
                 raise RollingError("pip cannot read its settings on this node: correct them, or remove the file that "
                                    "it names", pip_output=(err or out).strip())
-            self.settings = settings_in(out)
+            SETTINGS[self.module] = settings_in(out)
         found = dict(foreign, PIP_CONFIG_FILE=os.devnull)
         # As pip ranks them: a setting of the command before a global one, the environment before both.
         for section in ("global", verb, ":env:"):
             found.update({f"PIP_{key.upper().replace('-', '_')}": value
-                          for key, value in self.settings.get(section, {}).items() if key in PIP_SETTINGS})
+                          for key, value in SETTINGS[self.module].get(section, {}).items() if key in PIP_SETTINGS})
         if self.index_url:
             # By the environment, not as an argument: a URL may carry a password, and arguments are public.
             found["PIP_INDEX_URL"] = self.index_url

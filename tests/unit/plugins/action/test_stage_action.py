@@ -94,8 +94,8 @@ def brought(archive, lock):
 
 
 def test_what_is_to_be_done(act):
-    assert act("planned", carried=True) == (dict(changed=False, plan=dict(copied=True, brought=True, fetched=False,
-                                                                           wheels=WHEELS)), [])
+    plan = dict(copied=True, brought=True, fetched=False, wheels=WHEELS)
+    assert act("planned", carried=True) == (dict(changed=False, plan=plan), [])
 
 
 @pytest.mark.parametrize("arguments, expected", [
