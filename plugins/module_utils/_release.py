@@ -330,11 +330,6 @@ class Pip:
             raise RollingError(f"pip wrote no report that can be read: {exc}: start again, and if that does not help "
                                f"upgrade it with {python_of(self.root)} -m pip install --upgrade pip") from exc
 
-    def conflicts(self):
-        """What C(pip check) complains of, a line each; none where there is no pip that could be asked."""
-        dummy, out, dummy = self.call("check", [], self.environment("check"))
-        return [line.strip() for line in out.splitlines() if CONFLICT.search(line)]
-
     def locked(self, lock):
         """The arguments that make pip take exactly what C(lock) says, from a file that they name."""
         self.lock = lock
@@ -342,10 +337,6 @@ class Pip:
         with open(requirements, "w", encoding="utf-8") as handle:
             handle.writelines(f"{one['name']}=={one['version']} --hash=sha256:{one['sha256']}\n" for one in lock)
         return ["--require-hashes", "-r", requirements]
-
-
-# How pip check says that what is installed does not fit together.
-CONFLICT = re.compile(r" (has requirement .+ but you have|requires .+ which is not installed)")
 
 
 def settings_in(output):

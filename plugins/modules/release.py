@@ -96,11 +96,11 @@ packages:
   elements: dict
   sample: [{"name": "shakenfist", "version": "0.8.1", "sha256": "0a1b2c3d"}]
 conflicts:
-  description: What C(pip check) complains of in the release directory, and not in O(path).
-  returned: when O(state=staged), but not in check mode where it is yet to be staged
+  description: What goes together in O(path), and would not with O(lock), one sentence each, as C(pip check) would find.
+  returned: when O(state=staged)
   type: list
   elements: str
-  sample: ["sf-plugin 1.0 has requirement grpcio<1.60, but you have grpcio 1.62."]
+  sample: ["sf-plugin 1.0 requires grpcio<1.60, and the release brings 1.62."]
 previous: {type: str, returned: when O(state=active), description: The directory that was active before.}
 adopted:
   description: Whether a plain directory was adopted as the first release.
@@ -428,17 +428,15 @@ def forget(root, names=tuple(NOT_CLONED)):
             os.unlink(os.path.join(root, name))
 
 
-def broken_by(module, root):
-    """What fits together in the active virtualenv, and not in the virtualenv C(root), in the words of C(pip check).
+def broken_by(module, found):
+    """What goes together in the active virtualenv, and would not with the release.
 
+    :arg found: what is active.
     :raises RollingError: where there is such a thing, and it is not to be put up with.
     """
-    if os.path.realpath(module.params["path"]) == root:
-        return []
-    found = _release.Pip(module, root).conflicts()
-    before = _release.Pip(module, module.params["path"]).conflicts() if found else []
-    new = [line for line in found if line not in before]
-    if new and module.params["conflicts"] == "fail":
+    params = module.params
+    new = _release.conflicts(module.run_command, params["path"], params["lock"]) if found["pip"] else []
+    if new and params["conflicts"] == "fail":
         raise RollingError(f"installed packages would no longer fit together: {' '.join(new)} Upgrade these with the "
                            "release (stage_packages), or accept it with -e stage_conflicts=warn")
     return new
@@ -447,7 +445,7 @@ def broken_by(module, root):
 def build(module, clone, **options):
     """Clone the active virtualenv to C(clone) and upgrade the clone.
 
-    :returns: what pip installed, and what does not fit together any more.
+    :returns: what pip installed.
     """
     params = module.params
     active = os.path.realpath(params["path"])
@@ -463,12 +461,11 @@ def build(module, clone, **options):
         # Another build of the same version. pip would take it for the one that the lock means, and leave it.
         _release.Pip(module, clone, **options).run("uninstall", ["--yes", params["distribution"]])
     packages = install(module, clone, **options)
-    conflicts = broken_by(module, clone)
     # Of an installer that does not go by the link, scripts of the clone would run what the active release holds.
     for old in (clone, active):
         correct_shebangs(os.path.join(clone, "bin"), old, params["path"])
     mark(clone, _release.inspect(module.run_command, clone, params["distribution"]), params["name"])
-    return packages, conflicts
+    return packages
 
 
 def staged_already(module, target):
@@ -512,9 +509,7 @@ def stage(module, target):
     found, name, staged = look()
     active = os.path.realpath(params["path"])
     release = f"{params['distribution']} {found['version']}"
-    result = dict(changed=not staged or bool(name), release=target, renamed=name)
-    if staged:
-        result["conflicts"] = broken_by(module, target)
+    result = dict(changed=not staged or bool(name), release=target, renamed=name, conflicts=broken_by(module, found))
     if not result["changed"]:
         return result
     if not staged:
@@ -537,12 +532,11 @@ def stage(module, target):
             rename(params, found, name)
         if staged:
             result["changed"] = bool(name)
-            result["conflicts"] = broken_by(module, target)
             return result
         shutil.rmtree(clone, ignore_errors=True)
         try:
             # With the lock's handle: should this process be killed, its pip still holds the lock while it goes on.
-            result["packages"], result["conflicts"] = build(module, clone, pass_fds=[handle])
+            result["packages"] = build(module, clone, pass_fds=[handle])
             make_way(params, target)
             # What is activated may have to start after a loss of power.
             write_out(clone)

@@ -22,7 +22,6 @@ case "$1 $2" in
   "-m pip")
     case "$3" in
       config) exit 0 ;;
-      check) cat "$root/conflicts" 2>/dev/null; exit 0 ;;
     esac
     printf '%s\\n' "$*" "index=${PIP_INDEX_URL:-}" >>"LOG"
     if [ -e "$root/pip-fails" ]; then

@@ -72,8 +72,8 @@ def test_a_plugins_pin_that_the_release_breaks(run, wheels, tmp_path):
     run_pip(tmp_path / "venv", "install", "--no-deps", "grpcio==1.4", "plugin", "odd")
     lock = locked(wheels, "shakenfist-0.8.1", "grpcio-1.5")
     result = run("staged", lock=lock, conflicts="fail")
-    assert result["failed"] and list((tmp_path / "releases").iterdir()) == []
-    words = "plugin 1.0 has requirement grpcio<1.5, but you have grpcio 1.5."
+    assert result["failed"] and not (tmp_path / "releases").exists()
+    words = "plugin 1.0 requires grpcio<1.5, and the release brings 1.5."
     assert f"installed packages would no longer fit together: {words} Upgrade these" in result["msg"]
     assert run("staged", lock=lock)["conflicts"] == [words]
     again = run("staged", lock=lock)
