@@ -77,7 +77,7 @@ class ActionModule(StepsAction):
         node = what_it_is(product, name, address, config, releases, units)
         seen["node"] = node
         asked = self.questions(product, node, parts)
-        failed = None
+        failed, began = None, time.time()
         try:
             answers = self.ask(asked, self.in_venv(node["venv"]) if "grpc_health_info" in asked else task_vars)
         except Failed as exc:
@@ -90,7 +90,9 @@ class ActionModule(StepsAction):
             answer = answers["ready_info"]
             seen.update(ready=answer["ready"],
                         answers=next((one["answers"] for one in answer["seen"].values()), "nothing"))
-        seen.update(host=answers.get("host_info", {}), gateways=answers.get("grpc_health_info", {}).get("seen", {}))
+        # Its clock was read somewhere within this time.
+        host = dict(answers["host_info"], clock_within=time.time() - began) if "host_info" in answers else {}
+        seen.update(host=host, gateways=answers.get("grpc_health_info", {}).get("seen", {}))
         if failed:
             raise failed
         if "gateway" in parts and node["database_unit"] in node["units"] and not node["problem"]:

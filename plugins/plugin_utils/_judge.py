@@ -83,9 +83,10 @@ class Sight:
                 for name, sentences in found.items()]
 
     def offsets(self):
-        """By node, how far its clock is from that of the controller."""
-        clocks = {name: (seen.get("host") or {}).get("clock_offset") for name, seen in self.seen.items()}
-        return {name: offset for name, offset in clocks.items() if isinstance(offset, (int, float))}
+        """By node, how far its clock is from that of the controller, at least and at most."""
+        hosts = {name: seen.get("host") or {} for name, seen in self.seen.items()}
+        return {name: (host["clock_offset"] - host.get("clock_within", 0), host["clock_offset"])
+                for name, host in hosts.items() if isinstance(host.get("clock_offset"), (int, float))}
 
 
 @dataclasses.dataclass

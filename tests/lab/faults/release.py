@@ -193,7 +193,7 @@ ROWS = [
         prepare=both(linked('sf-2'), linked('sf-3'), install('sf-2', '0.8.1', 'api_never_ready'),
                      install('sf-3', '0.8.0.post1')), outcome=ROLLED, check=kept),
 
-    Row('published-again', 'a node has another build of the version that is rolled to', ci=True,
+    Row('published-again', 'a node has another build of the version that is rolled to',
         lab=('--release', '0.8.1'), prepare=install('sf-2', '0.8.1', 'migration_slow'), outcome=ROLLED,
         check=one_build),
 

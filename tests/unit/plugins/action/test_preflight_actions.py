@@ -195,6 +195,7 @@ def test_a_look(cluster):
     seen = cluster.facts("sf-1")["rolling_node"]["seen"]
     assert result["seen"] == seen and result["warnings"] == ["w"] * 6 and not result["changed"]
     assert seen["ready"] and seen["answers"] == "200 200" and seen["gateways"] and seen["host"]["free"]
+    assert 0 <= seen["host"]["clock_within"] < 60
     assert cluster.hostvars["sf-1"]["cluster_node"] == seen["node"] and cluster.facts("sf-1")["discovered"] == 1
     asked = {module: (python, arguments) for name, module, python, arguments in cluster.asked if name == "sf-1"}
     assert list(asked) == ["config_info", "release_info", "units_info", "host_info", "ready_info", "grpc_health_info"]

@@ -133,8 +133,10 @@ def test_a_hidden_node_of_the_tier():
 
 
 @pytest.mark.parametrize("offsets, apart", [
-    ({}, False), ({"one": 2.6, "two": -2.3}, False), ({"one": 100.0, "two": 101.0}, False),
-    ({"one": 2.6, "two": -2.6}, True), ({"one": None, "two": 99.0}, False),
+    ({}, False), ({"one": (2.6, 2.6), "two": (-2.3, -2.3)}, False), ({"one": (100.0, 100.0), "two": (101, 101)}, False),
+    ({"one": (2.6, 2.6), "two": (-2.6, -2.6)}, True), ({"two": (99.0, 99.0)}, False),
+    # One that was busy for nine seconds, and one that is ahead whatever it was busy with.
+    ({"one": (-0.1, 9.0), "two": (1.8, 2.0)}, False), ({"one": (5.6, 9.0), "two": (-1.0, 0.4)}, True),
 ])
 def test_clocks(offsets, apart):
     levels, text = judge(api(), offsets)

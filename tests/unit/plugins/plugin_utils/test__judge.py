@@ -240,8 +240,8 @@ def test_a_plan_while_somebody_rolls():
 
 def test_clocks():
     cluster = sight()
-    for number, offset in enumerate((0.1, 9.0, None), start=1):
-        cluster.seen[f"sf-{number}"]["host"] = dict(clock_offset=offset, free=1, needed=0, same_file_system=True,
-                                                    unsafe=[])
-    assert cluster.offsets() == {"sf-1": 0.1, "sf-2": 9.0}
+    for number, offset in enumerate((0.1, 9.5, None), start=1):
+        cluster.seen[f"sf-{number}"]["host"] = dict(clock_offset=offset, clock_within=0.5, free=1, needed=0,
+                                                    same_file_system=True, unsafe=[])
+    assert cluster.offsets() == {"sf-1": (-0.4, 0.1), "sf-2": (9.0, 9.5)}
     assert "the clocks are 9 s apart" in judge(cluster, OPTIONS, ALL).refusal
