@@ -63,13 +63,14 @@ class ActionModule(ControllerAction):
         run = run_of(hostvars)
         # Only these compare addresses: the others must not wait for a name server.
         resolve = addresses_of if arguments["question"] in ("unseen", "plan") else lambda host: [host]
-        sight = self.sight(hostvars, run, list(task_vars["ansible_play_hosts_all"]), arguments["nodes"], resolve)
+        sight = self.sight(hostvars, run, list(task_vars["ansible_play_hosts_all"]), arguments["nodes"], resolve,
+                           planned=arguments["question"] == "plan")
         try:
             return getattr(self, arguments["question"])(sight, arguments, run, task_vars)
         except AnsibleError as exc:
             return dict(failed=True, msg=str(exc))
 
-    def sight(self, hostvars, run, play, nodes, resolve):
+    def sight(self, hostvars, run, play, nodes, resolve, planned):
         """What is known of all nodes; C(resolve) finds the addresses of a host."""
         records = {name: node_of(hostvars, name, run) for name in play}
 
@@ -82,7 +83,9 @@ class ActionModule(ControllerAction):
             return found if isinstance(found, type(default)) else default
 
         def told(name):
-            """Whether each balancer that is set for a node is told before its drain."""
+            """Whether each balancer that is set for a node is told before its drain. Only a plan asks for that."""
+            if not planned:
+                return False
             variables = hostvars[name]
             try:
                 return drain_balancers(balancers_of(lambda key, default: plain(variables.get(key, default))))["told"]

@@ -4,7 +4,7 @@
 
 # Private to the roles of this collection: look at a node.
 # parts: ready asks every worker of the API whether it is ready, gateways all gateways that the node uses for their
-# health, gateway only one of the node's own, host what the host offers.
+# health, gateway only the node's own where it runs one, host what the host offers.
 
 import time
 
