@@ -12,6 +12,7 @@ from threading import Thread
 import pytest
 from ansible.module_utils import basic
 from ansible_collections.shakenfist.rolling.plugins.module_utils import _common
+from ansible_collections.shakenfist.rolling.plugins.modules import release
 from ansible_collections.shakenfist.rolling.tests.unit.fakes import Clock, FakeSystemd, Workers, make_venv
 
 
@@ -51,6 +52,14 @@ def run_module(capsys, tmp_path):
         return {"failed": False, **json.loads(capsys.readouterr().out)}
 
     return run
+
+
+@pytest.fixture
+def run_release(run_module, tmp_path):
+    """Run the module release for the virtualenv and the releases of the test."""
+    return lambda state, **arguments: run_module(release, **dict(dict(
+        name="0.8.1-0a1b2c3d", state=state, path=str(tmp_path / "venv"), releases=str(tmp_path / "releases"),
+        distribution="shakenfist", version="0.8.1"), **arguments))
 
 
 @pytest.fixture

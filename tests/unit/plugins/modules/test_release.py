@@ -32,11 +32,8 @@ OFFERS = [entry("shakenfist", "0.8.1", SHA)]
 
 
 @pytest.fixture
-def run(run_module, tmp_path):
-    """Run the module for the virtualenv and the releases of the test."""
-    return lambda state, **arguments: run_module(release, **dict(dict(
-        name=NAME, state=state, path=str(tmp_path / "venv"), releases=str(tmp_path / "releases"),
-        distribution="shakenfist", version="0.8.1", lock=LOCK), **arguments))
+def run(run_release):
+    return lambda state, **arguments: run_release(state, **dict(dict(lock=LOCK), **arguments))
 
 
 @pytest.fixture

@@ -10,7 +10,6 @@ import os
 
 import pytest
 from ansible_collections.shakenfist.rolling.plugins.module_utils import _common
-from ansible_collections.shakenfist.rolling.plugins.modules import release
 from ansible_collections.shakenfist.rolling.tests.unit.fakes import entry
 from ansible_collections.shakenfist.rolling.tests.unit.wheels import (
     locked,
@@ -28,11 +27,8 @@ UNFIT = {"no-deps": "true", "user": "true", "target": "/nowhere", "prefix": "/no
 
 
 @pytest.fixture
-def run(run_module, tmp_path):
-    """Run the module for the virtualenv and the releases of the test."""
-    return lambda state, **arguments: run_module(release, **dict(dict(
-        name=NAME, state=state, path=str(tmp_path / "venv"), releases=str(tmp_path / "releases"),
-        distribution="shakenfist", version="0.8.1", lock=LOCK), **arguments))
+def run(run_release):
+    return run_release
 
 
 @pytest.fixture
