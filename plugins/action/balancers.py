@@ -69,9 +69,10 @@ class ActionModule(StatesAction):
                 answer = self.module("haproxy_info", self.task_vars, address=where["address"], backend=where["backend"],
                                      servers=[where["server"]], checked=not told)
                 # Not all of it: it is kept for each node.
-                fall = (answer["servers"].get(where["server"]) or {}).get("fall", 0)
-                found = dict(haproxy=dict(reachable=answer["reachable"], problems=answer["problems"], fall=fall,
-                                          told=told))
+                server = answer["servers"].get(where["server"])
+                found = dict(haproxy=dict(reachable=answer["reachable"], problems=answer["problems"], told=told,
+                                          known=server is not None,
+                                          **{key: (server or {}).get(key, 0) for key in ("fall", "rise")}))
             except Failed as exc:
                 found = dict(failure=str(exc))
         self.note(asked=found)

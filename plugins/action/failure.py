@@ -13,7 +13,8 @@
 import time
 
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils import _failure
-from ansible_collections.shakenfist.rolling.plugins.plugin_utils._batch import batch_of
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._balancers import balancers_of, waits_of
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._batch import batch_of, caution_of
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._build import is_target
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._controller import ControllerAction
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import NODE_FACT, changed, node_of, plain, run_of
@@ -37,7 +38,7 @@ class ActionModule(ControllerAction):
     arguments = ARGUMENTS
 
     def answer(self, arguments, task_vars):
-        self.hostvars, self.name = task_vars["hostvars"], task_vars["inventory_hostname"]
+        self.variables, self.hostvars, self.name = task_vars, task_vars["hostvars"], task_vars["inventory_hostname"]
         self.record = run_of(self.hostvars)
         self.order, self.serving = self.record.plan.get("order") or [], self.record.plan.get("serving") or []
         self.node = node_of(self.hostvars, self.name, self.record)
@@ -66,10 +67,23 @@ class ActionModule(ControllerAction):
         """Where the batch stands, and what is to be done with the node."""
         before, target = arguments["node"]["release"], arguments["target"]
         activates = not is_target(before, target) or bool(before.get("rewritten"))
-        batch = self.batch(arguments)
-        return dict(members=batch.members, done=batch.done, peers=batch.peers, gateways=batch.gateways,
-                    followed=bool(batch.followers), reconfigures=self.record.kind == "reconfigure",
+        batch, variables = self.batch(arguments), self.variables
+        balancers = balancers_of(lambda key, default: plain(self._templar.template(variables.get(key, default))))
+        return dict(balancer_waits=waits_of(balancers),
+                    members=batch.members, done=batch.done, peers=batch.peers, gateways=batch.gateways,
+                    too_early=self.too_early(), followed=bool(batch.followers),
+                    reconfigures=self.record.kind == "reconfigure",
                     activates=self.record.changes_release() and activates)
+
+    def too_early(self):
+        """What is wrong where the plan has nodes of the database tier before this one that were not rolled."""
+        before = self.order[:self.order.index(self.name)] if self.name in self.order else []
+        tier = self.record.plan.get("database") or []
+        # Going back it comes last.
+        due = [name for name in tier if name in before] if self.name not in tier else []
+        left = [name for name in due if not node_of(self.hostvars, name, self.record).rolled]
+        return (f"expected the database tier to be rolled before {self.name}, for a new sf-api needs a new "
+                f"sf-database; {', '.join(left)} was not") if left else ""
 
     def kept(self, arguments):
         cause = _failure.cause_of(arguments["task"], arguments["result"], time.time())
@@ -113,7 +127,8 @@ class ActionModule(ControllerAction):
         failed = arguments["nodes"]
         lost = [name for name in failed if not node_of(self.hostvars, name, self.record).failure.get("text")]
         again = self.again()
-        told = {name: _failure.lost_node(name, lost, again) for name in lost}
+        told = {name: _failure.lost_node(name, lost, again, caution_of(self.hostvars, name, self.record))
+                for name in lost}
         return dict(self.noted(lost=told), lost=lost,
                     message=_failure.batch_failure(self.name, failed, lost, again))
 

@@ -5,7 +5,7 @@
 # Private to the roles of this collection: work out how a roll would go.
 # Tells from the plan in the record of the run, and from what was seen of the nodes, how long each of them would be
 # out of rotation, what would be restarted, what would be migrated, and for how long the roll would take. The task
-# runs once.
+# runs once. by_service is true of a product that is rolled service by service.
 
 import json
 import os
@@ -15,6 +15,7 @@ from ansible_collections.shakenfist.rolling.plugins.plugin_utils._controller imp
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._forecast import forecast_of, lines_of
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._order import order_of, restart_order, units_of
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import node_of, plain, run_of
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._services import forecast_of_services
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._verdict import on_target
 
 ARGUMENTS = dict(
@@ -24,6 +25,7 @@ ARGUMENTS = dict(
     strategy=dict(type="str", choices=["clone", "in_place"], default="clone"),
     cut_short=dict(type="bool", default=False),
     file=dict(type="path", default=""),
+    by_service=dict(type="bool", default=False),
 )
 
 
@@ -35,11 +37,16 @@ class ActionModule(ControllerAction):
     def answer(self, arguments, task_vars):
         hostvars = task_vars["hostvars"]
         plan = run_of(hostvars).plan
-        nodes = {name: self.node(hostvars, name) for name in plan["order"]}
-        looks = [self.look(hostvars, name, arguments["staged"]) for name in plan["schema"]]
-        found = forecast_of(plan, nodes, schema=looks, settle=arguments["settle"], bake=arguments["bake"],
-                            strategy=arguments["strategy"], cut_short=arguments["cut_short"])
-        result = dict(forecast=found, lines=lines_of(found))
+        if arguments["by_service"]:
+            found, lines = forecast_of_services(plan, {name: plain(hostvars[name]["cluster_node"])
+                                                       for name in plan["order"]})
+        else:
+            nodes = {name: self.node(hostvars, name) for name in plan["order"]}
+            looks = [self.look(hostvars, name, arguments["staged"]) for name in plan["schema"]]
+            found = forecast_of(plan, nodes, schema=looks, settle=arguments["settle"], bake=arguments["bake"],
+                                strategy=arguments["strategy"], cut_short=arguments["cut_short"])
+            lines = lines_of(found)
+        result = dict(forecast=found, lines=lines)
         if arguments["file"]:
             try:
                 result["changed"] = self.write(os.path.abspath(os.path.expanduser(arguments["file"])),

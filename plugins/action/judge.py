@@ -7,9 +7,7 @@
 # question: unseen asks what the API tells of the nodes that --limit leaves out.
 # question: plan asks for the plan. It fails, with all findings, if the cluster is not fit. The plan goes into the
 # record of the run, so the task is for localhost.
-# question: status asks how the nodes are.
-
-import socket
+# question: status asks how the nodes are. schema is what the node has seen that who has named as tier.
 
 from ansible.errors import AnsibleError
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._balancers import balancers_of, drain_balancers, true
@@ -24,33 +22,33 @@ from ansible_collections.shakenfist.rolling.plugins.plugin_utils._judge import (
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._node import names, reason
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import (
     RUN_FACT,
+    addresses_of,
     changed,
     node_of,
     plain,
     playbook_command,
     run_of,
 )
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._schema import migrated, summary_of
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._staging import OWN
-from ansible_collections.shakenfist.rolling.plugins.plugin_utils._status import builds_of, judge_status, lines_of
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._status import (
+    builds_of,
+    judge_status,
+    lines_of,
+    tier_of,
+)
 
 ARGUMENTS = dict(
     question=dict(type="str", choices=["who", "unseen", "plan", "status"], required=True),
     nodes=dict(type="list", elements="str", default=[]),
     api=dict(type="dict", default={}),
     lock=dict(type="dict", default={}),
+    schema=dict(type="dict", default={}),
     unseen_seen=dict(type="dict", default={}),
     options=dict(type="dict", default={}),
 )
 
 FLAGS = ("allow_degraded", "allow_downgrade", "allow_skip", "cut_short", "sentinels")
-
-
-def addresses_of(host):
-    """What a host of the inventory is called, and the addresses that the controller finds for that."""
-    try:
-        return list(dict.fromkeys([host, *(found[4][0] for found in socket.getaddrinfo(host, None))]))
-    except (OSError, UnicodeError):
-        return [host]
 
 
 class ActionModule(ControllerAction):
@@ -61,17 +59,15 @@ class ActionModule(ControllerAction):
     def answer(self, arguments, task_vars):
         hostvars = task_vars["hostvars"]
         run = run_of(hostvars)
-        # Only these compare addresses: the others must not wait for a name server.
-        resolve = addresses_of if arguments["question"] in ("unseen", "plan") else lambda host: [host]
-        sight = self.sight(hostvars, run, list(task_vars["ansible_play_hosts_all"]), arguments["nodes"], resolve,
-                           planned=arguments["question"] == "plan")
+        sight = self.sight(hostvars, run, list(task_vars["ansible_play_hosts_all"]), arguments["nodes"],
+                           arguments["question"])
         try:
             return getattr(self, arguments["question"])(sight, arguments, run, task_vars)
         except AnsibleError as exc:
             return dict(failed=True, msg=str(exc))
 
-    def sight(self, hostvars, run, play, nodes, resolve, planned):
-        """What is known of all nodes; C(resolve) finds the addresses of a host."""
+    def sight(self, hostvars, run, play, nodes, question):
+        """What is known of all nodes, as far as it matters for a question."""
         records = {name: node_of(hostvars, name, run) for name in play}
 
         def value(name, key, default):
@@ -80,25 +76,38 @@ class ActionModule(ControllerAction):
                 found = plain(hostvars[name].get(key, default))
             except AnsibleError:
                 return default
-            return found if isinstance(found, type(default)) else default
+            return found if default is None or isinstance(found, type(default)) else default
 
         def told(name):
             """Whether each balancer that is set for a node is told before its drain. Only a plan asks for that."""
-            if not planned:
+            if question != "plan":
                 return False
             variables = hostvars[name]
+
+            def get(key, default):
+                # Whether the requests in flight are waited for does not matter here.
+                return 1 if key.endswith("_sessions_timeout") else plain(variables.get(key, default))
+
             try:
-                return drain_balancers(balancers_of(lambda key, default: plain(variables.get(key, default))))["told"]
-            except (AnsibleError, ValueError):
+                return drain_balancers(balancers_of(get))["told"]
+            except AnsibleError:
                 return False
+
+        def addresses(name):
+            """Those of a node that cannot say them."""
+            host = value(name, "ansible_host", "") or name
+            # Only where they are compared is a name server waited for.
+            compared = question in ("unseen", "plan") or question == "status" and name in play
+            return addresses_of(host) if compared else [host]
 
         return Sight(
             seen={name: {**LACKING, **record.seen, **self.balancers(record), "balancer_told": told(name),
+                         "units": value(name, "restart_units", None) if question == "plan" else None,
                          "zone": value(name, "rolling_zone", "")} for name, record in records.items()},
             resolved={name: value(name, "stage_resolved", {}) for name in play},
             problems=[reason(record.unresolved) for record in records.values() if record.unresolved],
-            addresses={name: resolve(value(name, "ansible_host", "") or name) for name in nodes
-                       if name not in play})
+            addresses={name: addresses(name) for name in nodes
+                       if name not in play or not records[name].seen.get("node")})
 
     @staticmethod
     def balancers(record):
@@ -114,8 +123,8 @@ class ActionModule(ControllerAction):
         node = sight.seen[asker]["node"] if asker else {}
         alone = run.kind in OWN
         by = list(sight.seen) if run.kind == "rollback" else list(of) if alone else list(dict.fromkeys(of.values()))
-        return dict(asker=asker, url=node.get("api_url", ""), credentials=node.get("credentials", ""), resolving=by,
-                    limited=bool(sight.addresses),
+        return dict(asker=asker, tier=self.of_tier(sight, arguments), url=node.get("api_url", ""),
+                    credentials=node.get("credentials", ""), resolving=by, limited=bool(sight.hidden()),
                     target_of={} if alone else {name: other for name, other in of.items() if other != name})
 
     def unseen(self, sight, arguments, run, task_vars):
@@ -147,8 +156,22 @@ class ActionModule(ControllerAction):
         nodes = {name: dict(seen, gateway=next(iter(seen["gateways"].values()), ""))
                  for name, seen in sight.seen.items()}
         database = names(arguments["options"].get("database"))
-        verdict = judge_status(nodes, database, api)
+        verdict = judge_status(nodes, database, api, sight.addresses)
         lock = arguments["lock"] if "words" in arguments["lock"] else {}
-        return dict(report=lines_of(verdict, api, lock=lock, limited=bool(sight.addresses), database=database,
-                                    builds=builds_of(nodes)),
+        cluster = [*builds_of(nodes), *tier_of(nodes, database, api, sight.addresses),
+                   *self.schema(sight, arguments)]
+        return dict(report=lines_of(verdict, api, lock=lock, limited=bool(sight.hidden()), cluster=cluster),
                     ill=[name for name, node in verdict.items() if node["ill"]])
+
+    @staticmethod
+    def of_tier(sight, arguments):
+        """The node of the database tier that can be asked about the schema, which is one for all; empty if none can."""
+        return next((name for name in names(arguments["options"].get("database")) if name in sight.able()), "")
+
+    def schema(self, sight, arguments):
+        """What there is to say of the schema; nothing where no node could ask."""
+        found, name = arguments["schema"], self.of_tier(sight, arguments)
+        if not name or "recorded" not in found:
+            return []
+        node = sight.seen[name]["node"]
+        return migrated(node["release"].get("version"), summary_of(found, node["venv"]))

@@ -33,13 +33,32 @@ PATIENCE = 300
 RESUME, STOP = "shakenfist.rolling.resume", "shakenfist.rolling.stop"
 
 
-def boot_id():
-    """The id of the boot, and of the namespace that counts the process ids: containers may share boot and name."""
+def first_line(path):
+    """Of a file, without the blanks around it; empty where it cannot be read."""
     try:
-        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as handle:
-            return f"{handle.read().strip()} {os.readlink('/proc/self/ns/pid')}"
+        with open(path, encoding="ascii") as handle:
+            return handle.readline().strip()
+    except (OSError, ValueError):
+        return ""
+
+
+def boot_id():
+    """The id of the boot, and of the namespace that counts the process ids: containers may share boot and name.
+
+    After them that of the machine, where it has one, which stays when it boots again.
+    """
+    try:
+        namespace = os.readlink("/proc/self/ns/pid")
     except OSError:
         return ""
+    boot, machine = first_line("/proc/sys/kernel/random/boot_id"), first_line("/etc/machine-id")
+    return " ".join(filter(None, [boot, namespace, machine])) if boot else ""
+
+
+def booted_since(theirs, ours):
+    """Whether the same machine has booted since C(theirs), so that no process of then is left."""
+    before, now = str(theirs).split(), ours.split()
+    return len(before) == len(now) == 3 and before[2] == now[2] and before[0] != now[0]
 
 
 def user():
@@ -59,8 +78,10 @@ def myself(pid):
 
 def is_dead(lock, mine):
     """Whether a holder ran on this very machine, and does not any more. In doubt it lives."""
-    if not lock or not mine["boot"] or any(lock.get(key) != mine[key] for key in ("host", "boot")):
+    if not lock or not mine["boot"] or lock.get("host") != mine["host"]:
         return False
+    if lock.get("boot") != mine["boot"]:
+        return booted_since(lock.get("boot"), mine["boot"])
     pid = lock.get("pid")
     if not isinstance(pid, int) or pid <= 0:
         return False
@@ -83,13 +104,16 @@ class ActionModule(PersistentAction):
             return self.for_the_node(self.once(task_vars), task_vars)
         answer = super().act(task_vars)
         if state == "requested" and answer.get("request"):
-            answer["msg"] += f"\nTo take that back:\n{playbook_command(task_vars, RESUME)}"
+            answer["msg"] += f"\nTo take that back:\n{self.command(RESUME, task_vars)}"
         if state == "free" and answer.get("failed"):
             self._display.display(said(
                 f"The lock {self._task.args['path']} on {self.place(task_vars)} could not be freed: "
                 f"{answer['msg']}. The next run from this machine takes it over by itself; others pass "
                 "-e lock_takeover=true.", task_vars["inventory_hostname"], self._task.get_name()))
         return answer
+
+    def command(self, playbook, task_vars):
+        return playbook_command(task_vars, playbook, self._templar.template(task_vars.get("rolling_product") or ""))
 
     def once(self, task_vars):
         """Renew the lock once for all nodes of the batch, each of which has a process of its own here.
@@ -136,6 +160,9 @@ class ActionModule(PersistentAction):
         run = run_of(task_vars["hostvars"])
         work = dict(kind=run.kind, release=run.plan.get("release") or "") if run.id else {}
         arguments = dict(self._task.args, holder=mine, dead="", work=work)
+        if arguments.get("state") == "free":
+            rolled = [name for name in run.plan.get("order", ()) if node_of(task_vars["hostvars"], name, run).rolled]
+            arguments["settled"] = [*run.plan.get("done", ()), *rolled]
         answer = self._execute_module(module_args=arguments, task_vars=task_vars)
         lock = answer.get("lock")
         if lock and arguments.get("state", "held") in ("held", "requested") and is_dead(lock, mine):
@@ -173,7 +200,7 @@ class ActionModule(PersistentAction):
         caution = caution_of(task_vars["hostvars"], task_vars["inventory_hostname"])
         words = "\n".join([f"The roll is {doing}.\n{request['words']}", *([caution] if caution else []), (
             "It keeps its lock meanwhile. To let it go on, or to end it here:"),
-            playbook_command(task_vars, RESUME), playbook_command(task_vars, STOP)])
+            self.command(RESUME, task_vars), self.command(STOP, task_vars)])
         self._display.display(Announcement(words, dict(
             event="pause", next=f"{self._task.args.get('doing', '')}", asked_by=f"{request['user']}@{request['host']}",
             reason=request["reason"])))

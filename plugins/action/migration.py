@@ -11,7 +11,6 @@
 import json
 
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._order import units_of
-from ansible_collections.shakenfist.rolling.plugins.plugin_utils._persistent import written
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import SAME, node_of, run_of
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._schema import (
     Migration,
@@ -57,22 +56,13 @@ class ActionModule(StatesAction):
     def note_schema(self, **values):
         self.note(schema=dict(self.record.schema, **self.values.get("schema", {}), **values))
 
-    def write(self, title, release, file, content):
+    def keep(self, title, release, file, content):
         """Record something in a release directory."""
         if self._task.check_mode:
             self.collect(dict(changed=True))
             return
         name, mode = file
-        arguments = written(f"{release}/{name}", json.dumps(content, indent=4, sort_keys=True) + "\n", mode)
-
-        def write():
-            answer = self._execute_module(module_name="ansible.legacy.command", module_args=arguments,
-                                          task_vars=self.task_vars)
-            if not answer.get("failed"):
-                return answer
-            why = answer.get("stderr") or answer.get("msg")
-            return dict(answer, failed=True, msg=f"cannot write the record {release}/{name}: {why}")
-        self.kept(write, title)
+        self.write(title, f"{release}/{name}", json.dumps(content, indent=4, sort_keys=True) + "\n", mode)
 
     # ---- the migration
 
@@ -81,7 +71,7 @@ class ActionModule(StatesAction):
         migration = Migration(self.node, self.target, self.release, before)
         # What the release that runs now was started with is what it will want to be started with again.
         if not before["recorded"][migration.active]:
-            self.write("Record the schema that the running release wants", migration.active, SCHEMA, before["schema"])
+            self.keep("Record the schema that the running release wants", migration.active, SCHEMA, before["schema"])
             before["recorded"][migration.active] = before["schema"]
         made = {}
         if self.name == self.given.leader and migration.is_backup_due(policy):
@@ -107,7 +97,7 @@ class ActionModule(StatesAction):
             return {}
         backup = {key: dump[key] for key in ("path", "restore")}
         # For the runs that continue this one.
-        self.write("Record which backup leads back", self.release, BACKUP, backup)
+        self.keep("Record which backup leads back", self.release, BACKUP, backup)
         return backup
 
     def migrated(self):
@@ -124,7 +114,7 @@ class ActionModule(StatesAction):
         now = self.look()["schema"] if changed else before["schema"]
         # In check mode nothing was staged, and nothing migrated.
         if before["recorded"][self.release] != now and not self._task.check_mode:
-            self.write("Record the schema that the new release wants", self.release, SCHEMA, now)
+            self.keep("Record the schema that the new release wants", self.release, SCHEMA, now)
         self.note_schema(changed=changed, moved=migration.is_migrated(now["tables"]))
 
     # ---- the checks

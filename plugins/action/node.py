@@ -19,7 +19,7 @@ from ansible_collections.shakenfist.rolling.plugins.plugin_utils._balancers impo
     remembered,
 )
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._failure import told_of, way_back
-from ansible_collections.shakenfist.rolling.plugins.plugin_utils._order import restart_order, units_of
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._order import restart_order, startable, units_of
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import node_of, run_of
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._steps import Failed, StatesAction
 
@@ -115,8 +115,8 @@ class ActionModule(StatesAction):
 
     def restart(self, units, states):
         given, node = self.given, self.node
-        plan = restart_order(units, given.order, node["database_unit"], node["sentinels"], states,
-                             alone=not given.sentinels)
+        sentinels = [name for name in node["sentinels"] if name in states]
+        plan = restart_order(units, given.order, node["database_unit"], sentinels, states, alone=not given.sentinels)
         asked = [("Restart the daemons that others order after, then the others", "units", dict(
             stop=plan["stop"], tiers=plan["others"], timeout=given.restart_timeout))]
         answers = self.restart_gateway(plan["gateway"]) if plan["gateway"] else []
@@ -138,9 +138,9 @@ class ActionModule(StatesAction):
         return title, "grpc_health_info", dict(targets=targets, timeout=timeout)
 
     def gated(self):
-        self.gate({**self.given.runs, **self.record.runs})
+        self.gate({**self.given.runs, **self.record.runs}, self.node["daemons"])
 
-    def gate(self, runs):
+    def gate(self, runs, daemons):
         given, node, where = self.given, self.node, self.haproxy()
         self.several(
             self.in_venv(node["venv"]),
@@ -152,7 +152,7 @@ class ActionModule(StatesAction):
         if where:
             self.call("Wait until the balancer has the node back", "haproxy_info", address=where["address"],
                       backend=where["backend"], servers=[where["server"]], expect="up", timeout=given.gate_timeout)
-        self.call("Stop if a daemon has not stayed up", "units_info", patterns=node["daemons"], up_since=runs)
+        self.call("Stop if a daemon has not stayed up", "units_info", patterns=daemons, up_since=runs)
 
     def settled(self):
         """When the node serves again, so nothing here costs it time out of rotation."""
@@ -209,9 +209,10 @@ class ActionModule(StatesAction):
                        bool(self.record.schema.get("moved")))
         if way.way == "back":
             self.call("Activate the staged release", "release", name=way.release, state="active", **place)
+        able = {name: unit for name, unit in units.items() if startable(unit)}
         if way.start:
-            self.restart(way.start, units)
+            self.restart(way.start, able)
         # The gate also lets the balancer send requests again, if the drain has told it to stop.
         if way.start or self.record.balancers.get("haproxy", {}).get("was") == "ready":
-            self.gate(self.values.get("runs") or self.record.runs)
+            self.gate(self.values.get("runs") or self.record.runs, [name for name in node["daemons"] if name in able])
         return way

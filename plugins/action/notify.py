@@ -14,6 +14,7 @@ from ansible.errors import AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
 from ansible_collections.shakenfist.rolling.plugins.action.lock import myself
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._announce import EVENTS, message
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._ansible import become_nobody
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._metrics import metrics
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._persistent import written
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._report import Gatherer
@@ -39,11 +40,12 @@ class ActionModule(ActionBase):
 
     def run(self, tmp=None, task_vars=None):
         result = dict(super().run(tmp, task_vars), changed=False)
+        become_nobody(self)
         arguments = self.validate_argument_spec(argument_spec=ARGUMENTS)[1]
         given = dict(arguments["message"])
         found = Gatherer(task_vars["hostvars"], time.time(), task_vars["ansible_play_hosts_all"])
         found.now = found.run.ended or found.now  # the same in each notification
-        given["playbook"] = given["playbook"] or (found.run.kind if found.plan else "roll")
+        given["playbook"] = given["playbook"] or (found.run.product or found.run.kind if found.plan else "roll")
         # Tasks run in processes that ansible-playbook forks.
         body = message(found, who=myself(os.getppid()), name=task_vars["inventory_hostname"], **given)
         send = self.write if arguments["textfile"] else self.post

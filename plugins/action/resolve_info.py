@@ -22,6 +22,8 @@ from ansible_collections.shakenfist.rolling.plugins.module_utils._wheels import 
     unpack_tar,
     write_tar,
 )
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._failure import words_of
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._persistent import told
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._source import choose
 
 
@@ -107,8 +109,8 @@ class ActionModule(ActionBase):
                 self._fixup_perms2((folder, arguments["given"]))
             if not self._task.check_mode:
                 arguments["built"] = self._connection._shell.join_path(folder, "built.tar")
-            answer = self._execute_module(module_name="shakenfist.rolling.resolve_info", module_args=arguments,
-                                          task_vars=task_vars)
+            answer = told(self._execute_module(module_name="shakenfist.rolling.resolve_info", module_args=arguments,
+                                               task_vars=task_vars))
             if answer.get("carried") and not self._task.check_mode:
                 answer.update(self.keep(answer, given, arguments["built"], place, task_vars))
             return answer
@@ -125,7 +127,7 @@ class ActionModule(ActionBase):
             fetched = self._execute_module(module_name="ansible.legacy.slurp", module_args=dict(src=built),
                                            task_vars=task_vars)
             if fetched.get("failed"):
-                return dict(fetched, msg=f"cannot fetch the wheels that were built: {fetched.get('msg')}")
+                return dict(fetched, msg=f"cannot fetch the wheels that were built: {words_of(fetched)}")
             archive = os.path.join(place, "built.tar")
             with open(archive, "wb") as handle:
                 handle.write(base64.b64decode(fetched["content"]))

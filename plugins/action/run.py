@@ -8,6 +8,8 @@
 # state: running records that the lock is held and the run has something to do, ended that the run was ended.
 # state: seen only returns both.
 
+import os
+import re
 import time
 
 from ansible import constants as C
@@ -17,24 +19,38 @@ from ansible_collections.shakenfist.rolling.plugins.plugin_utils._ansible import
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._controller import ControllerAction
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import (
     NODE_FACT,
+    PRODUCTS,
     REQUESTS,
     RUN_FACT,
     Run,
+    addresses_of,
     changed,
     inventory_of,
     lock_node,
     node_of,
     plain,
     run_of,
+    variables_of,
+)
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._variables import (
+    FACTS,
+    REASONS,
+    TOLD,
+    documented,
+    prefixes,
+    unknown,
 )
 
 ARGUMENTS = dict(
     state=dict(type="str", choices=["begun", "noted", "running", "ended", "seen"], required=True),
-    kind=dict(type="str", choices=["upgrade", "rollback", "restart", "reconfigure", "plan", "status", "pause", "resume",
-                                   "stop"], default="upgrade"),
+    kind=dict(type="str", choices=["upgrade", "rollback", "restart", "reconfigure", "services", "plan", "status",
+                                   "pause", "resume", "stop"], default="upgrade"),
     run=dict(type="dict", default={}),
     node=dict(type="dict", default={}),
 )
+# By what takes them, the variables of the inventory, and of the file of a product that is rolled service by service.
+SETTINGS = {name: name for name in ("rolling_group", "rolling_database_groups")}
+PRODUCT = dict(product="rolling_title", playbook="rolling_playbook")
 
 
 class ActionModule(ControllerAction):
@@ -55,15 +71,41 @@ class ActionModule(ControllerAction):
     def begun(self, arguments, task_vars):
         kind = arguments["kind"]
         # The brake must hold with whatever settings.
-        timeout, strategy = (0, "linear") if kind in REQUESTS else (
-            C.config.get_config_value("TASK_TIMEOUT"), str(C.DEFAULT_STRATEGY))
-        found = obstacles(timeout, strategy, context.CLIARGS)
+        timeout, strategy, debugger = (0, "linear", False) if kind in REQUESTS else (
+            C.config.get_config_value("TASK_TIMEOUT"), str(C.DEFAULT_STRATEGY),
+            C.config.get_config_value("ENABLE_TASK_DEBUGGER"))
+        found = obstacles(timeout, strategy, context.CLIARGS, debugger)
         if found:
             raise AnsibleError(f"Nothing was touched. {'; '.join(found)}")
-        settings = {name: self._templar.template(task_vars[name])
-                    for name in ("rolling_group", "rolling_database_groups") if name in task_vars}
+        asked = task_vars.get("rolling_product")
+        if asked and "rolling_title" not in task_vars:
+            known = sorted(path.stem for path in PRODUCTS.glob("*.yml"))
+            raise AnsibleError(f"Nothing was touched. There is no product {asked}: it is neither one of those that are "
+                               f"known ({', '.join(known)}), nor does a file {os.path.realpath(asked)} set "
+                               "rolling_title. Correct rolling_product; a path begins where you stand.")
+        settings, product = ({key: self._templar.template(task_vars[name]) for key, name in names.items()
+                              if name in task_vars} for names in (SETTINGS, PRODUCT))
+        if kind in REQUESTS:
+            self.warn_of_misspelt(task_vars)
         nodes, database = inventory_of(kind, task_vars["groups"], **settings)
-        return {RUN_FACT: plain(vars(Run(kind=kind, nodes=nodes, database=database, lock=lock_node(nodes, database))))}
+        lock = lock_node(nodes, database, {name: self.addresses(name, task_vars["hostvars"]) for name in database})
+        return {RUN_FACT: plain(vars(Run(kind=kind, nodes=nodes, database=database, lock=lock, **product)))}
+
+    def addresses(self, name, hostvars):
+        """The addresses that a node of the inventory has, as far as they are known here."""
+        try:
+            host = str(self._templar.template(variables_of(hostvars, name).get("ansible_host") or name))
+        except AnsibleError:
+            return []
+        return addresses_of(host)
+
+    def warn_of_misspelt(self, task_vars):
+        """Nothing else checks the variables of a request, and a word too many is no reason to do without the brake."""
+        options = documented()
+        ours = re.compile(f"({'|'.join([*prefixes(options), *REQUESTS])})_")
+        found = unknown(filter(ours.match, task_vars), [*options, *FACTS, *REASONS, *TOLD])
+        if found:
+            self._display.warning(f"These variables are unknown, and do nothing: {', '.join(found)}")
 
     def noted(self, arguments, task_vars):
         hostvars, name, facts = task_vars["hostvars"], task_vars["inventory_hostname"], {}

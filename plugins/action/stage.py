@@ -3,12 +3,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 # Private to the roles of this collection: bring a release to a node.
-# state: planned only says what is to be done. staged builds the release beside the running one. active makes it the
-# active one.
+# state: packed has the host that the task is delegated to pack the wheels of the index that a node needs, and brings
+# them to the controller. staged builds the release beside the running one. active makes it the active one.
 # release: the directory to activate; that of the target if it is empty.
-# carried: whether nodes get the wheels of the index over the controller; fetched is the tar file of them there.
+# carried: whether nodes get the wheels of the index over the controller; fetched is the tar file of them there, which
+# packed has put into the directory wheelhouse.
 
-import dataclasses
+import os
 
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._staging import staging_of
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._steps import StatesAction
@@ -16,9 +17,9 @@ from ansible_collections.shakenfist.rolling.plugins.plugin_utils._steps import S
 TEXT = dict(type="str", default="")
 DATA = dict(type="dict", required=True)
 ARGUMENTS = dict(
-    state=dict(type="str", choices=["planned", "staged", "active"], required=True), node=DATA, target=DATA,
+    state=dict(type="str", choices=["packed", "staged", "active"], required=True), node=DATA, target=DATA,
     strategy=dict(type="str", choices=["clone", "in_place"], default="clone"), release=TEXT,
-    carried=dict(type="bool", default=False), fetched=TEXT, index_url=TEXT,
+    carried=dict(type="bool", default=False), wheelhouse=TEXT, fetched=TEXT, index_url=TEXT,
     extra_args=dict(type="list", elements="str", default=[]),
     conflicts=dict(type="str", choices=["warn", "fail"], default="warn"),
 )
@@ -38,8 +39,21 @@ class ActionModule(StatesAction):
             self.brought = self.plan.brought and not self._task.check_mode
             self.fetched = self.plan.fetched and not self._task.check_mode
 
-    def planned(self):
-        return dict(plan=dataclasses.asdict(self.plan))
+    def packed(self):
+        if not self.brought or not self.target["indexed"]:
+            return dict(skipped=True, skip_reason="the node needs no wheels of the index")
+        packed = f"{self.plan.wheels}.tar"
+        self.pack(packed)
+        kind = self.node["kind"].replace(" ", "-")
+        task = self._task.copy()
+        task.args = dict(src=packed, flat=True, dest=os.path.join(self.given.wheelhouse,
+                                                                  f"{self.target['name']}-{kind}.tar"))
+        fetch = self._shared_loader_obj.action_loader.get(
+            "ansible.legacy.fetch", task=task, connection=self._connection, play_context=self._play_context,
+            loader=self._loader, templar=self._templar, shared_loader_obj=self._shared_loader_obj)
+        answer = self.kept(lambda: fetch.run(task_vars=self.task_vars), "Fetch the wheels")
+        self.remove(packed)
+        return dict(dest=answer["dest"])
 
     def staged(self):
         given, plan = self.given, self.plan
@@ -53,7 +67,8 @@ class ActionModule(StatesAction):
         if not plan.copied:
             return {}
         release = self.release("staged", name=self.target["name"], releases=self.node["releases"],
-                               conflicts=given.conflicts, **self.locked())
+                               conflicts=given.conflicts, **self.locked(),
+                               **(dict(scripts=self.node["scripts"]) if "scripts" in self.node else {}))
         if release.get("conflicts"):
             words = (f"{self.task_vars['inventory_hostname']}: with {self.target['version']} installed packages no "
                      f"longer fit together: {' '.join(release['conflicts'])} Upgrade these with the release "
@@ -63,8 +78,12 @@ class ActionModule(StatesAction):
         # In place, pip needs them once more, when the release is activated.
         if self.brought and given.strategy == "clone":
             self.remove(plan.wheels)
-        # Every start and stop of a daemon runs sf-ctl: one that is broken is found before any node is drained.
-        if not self._task.check_mode:
+        # One that is broken is found before anything is drained. Every start and stop of a sf-* daemon runs sf-ctl.
+        if not self._task.check_mode and self.node.get("verify"):
+            self.module("release_command", self.task_vars, title="Ask the staged release whether it accepts the "
+                        "configuration of the node", release=release["release"], command=self.node["verify"],
+                        user=self.node["user"], looks=True)
+        elif not self._task.check_mode:
             self.module("ctl_info", self.task_vars, title="Ask the staged release whether it accepts the configuration "
                         "of the node", release=release["release"], config=self.node["config"])
         return dict(release=release["release"])
@@ -98,12 +117,16 @@ class ActionModule(StatesAction):
 
     def fetch(self):
         """Have the node's pip fetch what comes from its index into the directory that it will install from."""
-        lock, packed = self.target["indexed"], f"{self.plan.wheels}.tar"
-        self.module("wheelhouse", self.task_vars, title="Fetch the wheels of the index", state="packed", lock=lock,
-                    dest=packed, path=self.node["venv"], **self.pip())
-        self.module("wheelhouse", self.task_vars, title="Unpack the wheels on the node", state="unpacked", lock=lock,
-                    src=packed, dest=self.plan.wheels)
+        packed = f"{self.plan.wheels}.tar"
+        self.pack(packed)
+        self.module("wheelhouse", self.task_vars, title="Unpack the wheels on the node", state="unpacked",
+                    lock=self.target["indexed"], src=packed, dest=self.plan.wheels)
         self.remove(packed)
+
+    def pack(self, path):
+        """Have pip fetch the wheels of the index into a tar file."""
+        self.module("wheelhouse", self.task_vars, title="Fetch the wheels of the index", state="packed",
+                    lock=self.target["indexed"], dest=path, path=self.node["venv"], **self.pip())
 
     def bring(self, archive, lock):
         """Unpack a tar file of the controller on the node; nothing if there is none."""

@@ -4,13 +4,18 @@
 
 # This module_util is private to the collection: it may change at any time, use it only from shakenfist.rolling.
 
+import configparser
+import ipaddress
 import re
+from urllib.parse import unquote
 
 from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 BLANKS = " \t\n\r"
 ENDS = "\n\r"
+# What the error handler surrogateescape makes of a byte that is not UTF-8.
+FOREIGN = re.compile("[\udc80-\udcff]")
 SECRET = re.compile(r"PASSW|SECRET|TOKEN|CREDENTIAL|(?:^|_)KEY(?:_|$)", re.IGNORECASE)
 
 
@@ -53,6 +58,9 @@ class EnvironmentFile:
         return name
 
     def push(self):
+        if FOREIGN.search(self.value):
+            raise RollingError(f"line {self.begun} of {self.source} ({self.name()}) has a byte that is not UTF-8, so "
+                               "systemd refuses the file: correct that line")
         self.variables[self.name()] = self.value[:self.kept] + self.value[self.kept:].rstrip(BLANKS)
 
     def keep(self, sign):
@@ -146,14 +154,24 @@ def parse_environment_file(text, source="the configuration"):
     return EnvironmentFile(text, source).variables
 
 
+def plain_host(host):
+    """A host without brackets; an address in its one short form, so that it can be compared."""
+    bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+    try:
+        return str(ipaddress.ip_address(bare))
+    except ValueError:
+        return bare
+
+
 def read_environment_file(path):
     """Read and parse the EnvironmentFile at C(path)."""
     try:
-        # As it is: a carriage return ends a line, too, but a backslash continues only one of the two ends.
-        with open(path, encoding="utf-8", newline="") as handle:
+        # As it is: a carriage return ends a line, too, but a backslash continues only one of the two ends. In a comment
+        # systemd takes any bytes.
+        with open(path, encoding="utf-8", errors="surrogateescape", newline="") as handle:
             text = handle.read()
-    except (OSError, UnicodeDecodeError) as exc:
-        raise RollingError(f"cannot read {path}: {getattr(exc, 'strerror', None) or exc}") from exc
+    except OSError as exc:
+        raise RollingError(f"cannot read {path}: {exc.strerror or exc}") from exc
     return parse_environment_file(text, path)
 
 
@@ -195,16 +213,72 @@ UNREACHABLE = {
 }
 
 
+# As SQLAlchemy has it: a password may hold whatever is no @.
+URL = re.compile(r"(?P<scheme>[\w+]+)://(?:(?P<user>[^:/]*)(?::(?P<password>[^@]*))?@)?"
+                 r"(?:\[(?P<bare>[^/?]+)\]|(?P<host>[^/:?]*))(?::(?P<port>[^/?]*))?(?:/(?P<name>[^?]*))?")
+
+
+def read_ini(path):
+    """An INI file, such as those of OpenStack. An error names the line, and does not quote it: it may hold a secret."""
+    # A DEFAULT section is one like the others there.
+    parser = configparser.ConfigParser(default_section="", interpolation=None, strict=False)
+    try:
+        with open(path, encoding="utf-8") as handle:
+            parser.read_file(handle)
+    except OSError as exc:
+        raise RollingError(f"cannot read {path}: {exc.strerror or exc}") from exc
+    except UnicodeDecodeError as exc:
+        raise RollingError(f"cannot read {path}: it has a byte that is not UTF-8") from exc
+    except configparser.Error as exc:
+        number = exc.lineno if hasattr(exc, "lineno") else exc.errors[0][0]
+        raise RollingError(f"cannot read {path}: line {number} is neither [SECTION] nor of the form KEY = VALUE, in a "
+                           "section: correct that line") from None
+    return parser
+
+
+def read_option(path, place):
+    """An option of an INI file as oslo.config reads it, but for the names of other options in it; empty if not set.
+
+    :arg place: C(SECTION/OPTION).
+    """
+    section, dummy, option = place.partition("/")
+    value = read_ini(path).get(section, option, fallback="").strip()
+    if value[:1] in ("'", '"') and value[0] == value[-1]:
+        value = value[1:-1]
+    # Of a $ that is followed by a letter oslo.config makes the value of another option.
+    return value.replace(r"\$", "$$").replace("$$", "$")
+
+
+def settings_of_url(url, place):
+    """The parts of the URL of a database, C(DIALECT+DRIVER://USER:PASSWORD@HOST:PORT/NAME?...), by their settings.
+
+    :arg place: where the URL is, in words. Nothing of the URL is in an error but how it begins.
+    """
+    found = URL.match(url)
+    if url and (not found or found.group("scheme").partition("+")[0] not in ("mysql", "mariadb")):
+        begin = f": it begins with {found.group('scheme')}://" if found else ""
+        raise RollingError(f"{place} is no URL of a MariaDB or MySQL server{begin}")
+    parts = {key: part or "" for key, part in found.groupdict().items()} if found else dict.fromkeys(URL.groupindex, "")
+    return dict(MARIADB_HOST=parts["bare"] or parts["host"], MARIADB_PORT=parts["port"],
+                MARIADB_USER=unquote(parts["user"]), MARIADB_PASSWORD=unquote(parts["password"]),
+                MARIADB_DATABASE=unquote(parts["name"]))
+
+
 class Database:
     """How the services of a node reach MariaDB, by its configuration file.
 
+    :arg connection: where an INI file has the URL of the database, as C(SECTION/OPTION); other files have a variable
+        for each part of it.
     :raises RollingError: if the file cannot be read or names no MariaDB, as on a node that is no database node.
     """
 
-    def __init__(self, config, prefix=""):
-        found = settings(read_environment_file(config), prefix)
+    def __init__(self, config, prefix="", connection=""):
         self.config = config
-        self.key = prefix + "MARIADB_"
+        self.key = f"{connection} " if connection else prefix + "MARIADB_"
+        if connection:
+            found = settings_of_url(read_option(config, connection), f"{connection} in {config}")
+        else:
+            found = settings(read_environment_file(config), prefix)
         self.host = found.get("MARIADB_HOST")
         if not self.host:
             raise RollingError(f"{config} does not set {self.key}HOST, so this is no database node: run this on a node "
@@ -213,9 +287,12 @@ class Database:
         if not re.match(r"[0-9]{1,5}$", port) or not 0 < int(port) < 65536:
             raise RollingError(f"{self.key}PORT in {config} is {port!r}, which is no port: correct it")
         self.port = int(port)
-        self.user = found.get("MARIADB_USER") or "shakenfist"
+        default = "" if connection else "shakenfist"
+        self.user = found.get("MARIADB_USER") or default
         self.password = found.get("MARIADB_PASSWORD") or ""
-        self.name = found.get("MARIADB_DATABASE") or "shakenfist"
+        self.name = found.get("MARIADB_DATABASE") or default
+        if not self.user or not self.name:
+            raise RollingError(f"{connection} in {config} names no {'database' if self.user else 'user'}: correct it")
 
     def unreachable(self, code, words):
         """The error for a connection that failed.

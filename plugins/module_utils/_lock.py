@@ -15,6 +15,7 @@ REQUEST = ("want", "user", "host", "reason")
 # What the run is, for the one that continues it: its kind, the release that it leads to, and the nodes that it has in
 # hand, by their names in the inventory. Locks of earlier versions have none of it.
 WORK = dict(kind="", release="", nodes=[])
+# Beside it C(left): the same of a run whose lock was taken over, until its nodes are in hand again, or done.
 
 
 def read(path):
@@ -28,7 +29,8 @@ def read(path):
         return {}
     whole = (isinstance(lock, dict) and all(key in lock for key in (*WHO, "doing")) and lock["run"]
              and all(is_time(lock.get(key)) for key in TIMES) and is_request(lock.get("request")))
-    return dict(WORK, **lock) if whole and is_work(dict(WORK, **lock)) else {}
+    lock = dict(WORK, **dict(dict(left=None), **lock)) if whole else {}
+    return lock if whole and is_work(lock) and (lock["left"] is None or is_work(lock["left"])) else {}
 
 
 def is_time(value):
@@ -41,7 +43,8 @@ def is_request(request):
 
 
 def is_work(lock):
-    return (isinstance(lock["kind"], str) and isinstance(lock["release"], str) and isinstance(lock["nodes"], list)
+    return (isinstance(lock, dict) and all(key in lock for key in WORK) and isinstance(lock["kind"], str)
+            and isinstance(lock["release"], str) and isinstance(lock["nodes"], list)
             and all(isinstance(name, str) for name in lock["nodes"]))
 
 
@@ -70,8 +73,21 @@ def told(request, now):
     return dict(request, words=f"{user}@{host} asked for that at {when(since, now)}" + (f": {why}" if why else ""))
 
 
+def is_over(lock):
+    """Whether nobody holds it: its run has ended, and has left what an earlier one had in hand."""
+    return lock["lease"] == 0
+
+
+def left_by(lock):
+    """What a lock that nobody holds keeps, in words."""
+    return (f"{', '.join(lock['nodes'])} may still be as a run that was killed has left it; the last one ({who(lock)}) "
+            "has ended before its turn")
+
+
 def describe(lock, now):
     """Who holds the lock, since when and what for."""
+    if is_over(lock):
+        return f"nobody. {left_by(lock)}"
     return (f"{who(lock)}, since {when(lock['since'], now)}, doing: {lock['doing'] or 'not said'}, last renewed "
             f"{ago(now - lock['renewed'])} ago")
 
@@ -95,4 +111,4 @@ def lease_of(lease, waits):
 
 def ran_out(lock, now):
     """Whether the lease is over. A lock from the future, of a clock that was set back, does not hold for ever."""
-    return not -lock["lease"] <= now - lock["renewed"] <= lock["lease"]
+    return is_over(lock) or not -lock["lease"] <= now - lock["renewed"] <= lock["lease"]

@@ -21,6 +21,19 @@ HOLD = 0.1
 SILENT = "no answer in time"
 
 
+# By this a file that makes a health check fail is known to be of a run, and not an operator's.
+OWN_FILE = "shakenfist.rolling restarts the service"
+
+
+def is_own_file(path):
+    """Whether a file that makes a health check fail was made by a run."""
+    try:
+        with open(path, encoding="utf-8", errors="replace") as handle:
+            return handle.read(len(OWN_FILE)) == OWN_FILE
+    except OSError:
+        return False
+
+
 def split_url(url):
     """Split an C(http://) URL into host, port and path."""
     parts = urlsplit(url)
@@ -119,9 +132,9 @@ def knock(url, connections=1, timeout=0.2):
     return opened
 
 
-def all_ready(answers):
-    """Whether every connection got a 200."""
-    return bool(answers) and all(answer == 200 for answer in answers)
+def all_ready(answers, status=200):
+    """Whether every connection got this status."""
+    return bool(answers) and all(answer == status for answer in answers)
 
 
 def describe(answers):

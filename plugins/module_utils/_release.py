@@ -84,12 +84,12 @@ print(json.dumps(found))
 PIP_ENVIRONMENT = dict(PIP_DISABLE_PIP_VERSION_CHECK="1", PIP_NO_INPUT="1", PIP_NO_COLOR="1", PIP_PROGRESS_BAR="off",
                        LC_ALL="C.UTF-8", SOURCE_DATE_EPOCH="315532800")
 # The settings of pip on the node that count: where packages come from, and how they are fetched and built. Any other
-# could have it install elsewhere, less, or nothing at all, such as no-deps, user, target, constraint or dry-run.
+# could have it install elsewhere, less, or nothing at all, such as no-deps, user, target, constraint or dry-run. With
+# no-binary or global-option, which implies it, pip passes over the wheels that the lock names.
 PIP_SETTINGS = frozenset((
     "index-url", "extra-index-url", "find-links", "no-index", "trusted-host", "cert", "client-cert", "proxy", "timeout",
     "default-timeout", "retries", "keyring-provider", "cache-dir", "no-cache-dir", "pre", "prefer-binary",
-    "only-binary", "no-binary", "no-build-isolation", "config-settings", "global-option", "use-feature",
-    "use-deprecated", "exists-action"))
+    "only-binary", "no-build-isolation", "config-settings", "use-feature", "use-deprecated", "exists-action"))
 # pip install --dry-run --report came with this one.
 PIP_MINIMUM = "22.2"
 
@@ -173,15 +173,22 @@ def ask(run, root, code):
         raise RollingError(f"the virtualenv {root} is broken: its python printed {out.strip()[:200]!r}") from exc
 
 
-def read_script(release, command, config):
-    """The words that run a script of a release, and its environment, that of the services.
+def script_words(release, command):
+    """The words that run a script of a release, by the release's own Python.
 
-    By the release's own Python: the script's first line names the path that it will run from once it is active.
+    The script's first line may name the path that it will run from once it is active.
     """
+    if not command:
+        raise RollingError("command is empty: it begins with the name of a script of the release")
     script = os.path.join(release, "bin", command[0])
     if not os.path.isfile(script):
         raise RollingError(f"there is no {script}: is the release staged on this node?")
-    return [python_of(release), script, *command[1:]], read_environment_file(config)
+    return [python_of(release), script, *command[1:]]
+
+
+def read_script(release, command, config):
+    """The words that run a script of a release, and its environment, that of the services."""
+    return script_words(release, command), read_environment_file(config)
 
 
 def distributions(run, root):
@@ -313,7 +320,8 @@ class Pip:
             if FULL in out + err:
                 raise RollingError(disk_full(self.module.tmpdir, tempfile.gettempdir(), root), pip_output=output,
                                    sdist=sdist)
-            words = explain_build(output, sdist, root) if sdist else explain(output, root, self.lock)
+            words = (explain_build(output, sdist, root, "--no-build-isolation" not in arguments) if sdist else
+                     explain(output, root, self.lock))
             raise RollingError(words or "pip failed", pip_output=output, sdist=sdist)
 
     def install(self, arguments):
@@ -381,7 +389,7 @@ def stem(name):
     return re.sub(r"\.(tar\.gz|zip|tar\.bz2|tgz)$", "", name)
 
 
-def explain_build(output, sdist, root):
+def explain_build(output, sdist, root, isolated=True):
     """What it means that an sdist could not be built, and what to do."""
     missing = re.findall(r"No matching distribution found for (\S+)", output)
     if BUILD_REQUIREMENTS.search(output):
@@ -392,8 +400,9 @@ def explain_build(output, sdist, root):
     requirement = f"{name}=={version}" if dash and version[:1].isdigit() else sdist
     return (f"{sdist} is offered as an sdist only, and could not be built into a wheel on this node: {why}. Build it "
             f"where that is possible, with the same version of Python: python3 -m pip wheel --no-deps '{requirement}', "
-            "then put the wheel on the index or into the directory of stage_source; or, if what it needs is installed "
-            f"in {root}, pass -e '{{\"stage_extra_args\": [\"--no-build-isolation\"]}}'")
+            "then put the wheel on the index or into the directory of stage_source"
+            + (f"; or, if what it needs is installed in {root}, pass -e '{{\"stage_extra_args\": "
+               "[\"--no-build-isolation\"]}'" if isolated else ""))
 
 
 def explain(output, root, lock=None):

@@ -52,6 +52,12 @@ def version_key(version, without=()):
             words, "")
 
 
+def is_older(version, than):
+    """Whether a version comes before another one. Two builds of one version, as in 0.8.1+gabc, have no order."""
+    without = ["local"] if "+" in version and "+" in than else []
+    return version_key(version, without) < version_key(than, without)
+
+
 def brief(version):
     """The three numbers of a version, without what says which build of it that is; the word itself if it is none.
 

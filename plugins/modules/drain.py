@@ -380,6 +380,9 @@ class Drain:
             return (f"expected {self.name} to end by itself; systemd had to kill it or it failed after "
                     f"{self.stopped_after:.1f} s: {_systemd.describe(self.state)}. In-flight requests were cut")
         if self.undrained and self.was_ready and not self.was_told():
+            if self.params["told"]:
+                return (f"{self.undrained}. The balancer had been told before, but requests of its were still in "
+                        "flight, and may have failed")
             return (f"{self.undrained}. The balancer was not told, so requests may have failed. Tell it first: "
                     "-e drain_tell_first=true (docs/balancers.md)")
         return self.of_balancer()

@@ -21,6 +21,11 @@ description:
 requirements:
   - C(mariadb-dump) and C(mariadb), or C(mysqldump) and C(mysql), on the node
 options:
+  connection:
+    description: Where O(config) has the URL of the database, as C(SECTION/OPTION), if it is an INI file, such as the
+      configuration of OpenStack's services. O(prefix) does not count then. The URL must not refer to other options.
+    type: str
+    default: ""
   directory:
     description: Where to put the dump, with as much free space as the database takes. It is created, with mode C(0700),
       if it does not exist.
@@ -55,6 +60,13 @@ EXAMPLES = r"""
     prefix: SHAKENFIST_
     directory: /var/backups/shakenfist
     name: before-0.8.1
+
+- name: The same of Cinder
+  shakenfist.rolling.dump:
+    config: /etc/cinder/cinder.conf
+    connection: database/connection
+    directory: /var/backups/cinder
+    name: before-24.5.0
 """
 
 RETURN = r"""
@@ -73,8 +85,9 @@ verified:
   type: str
   sample: complete, and restored into a scratch schema with all 5 tables and 182 rows, which were not compared
 restore:
-  description: The command for a person to restore it. It asks for the password. Stop C(sf-database) on all nodes
-    before. It brings back the tables that are in the dump. Tables that were added since stay.
+  description: The command for a person to restore it. It asks for the password. Stop what writes to the database, such
+    as C(sf-database), on all nodes before. It brings back the tables that are in the dump. Tables that were added since
+    stay.
   returned: success, not in check mode
   type: str
   sample: >-
@@ -404,7 +417,7 @@ def back_up(module):
         raise RollingError(f"name is {name!r}, which cannot begin the name of a file: give one without a slash")
     if not os.path.isabs(directory):
         raise RollingError(f"directory is {directory!r}: give an absolute path")
-    database = Database(params["config"], params["prefix"])
+    database = Database(params["config"], params["prefix"], params["connection"])
     path = os.path.join(directory, f"{name}-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}.sql")
     with Client(module, database) as client:
         tables, size = client.look()
@@ -431,6 +444,7 @@ def main():
     module = AnsibleModule(
         argument_spec=dict(
             **DATABASE_OPTIONS,
+            connection=dict(type="str", default=""),
             directory=dict(type="path", required=True),
             name=dict(type="str", required=True),
             scratch=dict(type="bool", default=True),

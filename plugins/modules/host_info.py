@@ -61,11 +61,6 @@ programs:
   type: dict
   sample: {"mariadb-dump": "/usr/bin/mariadb-dump", "git": ""}
 directories: {type: list, elements: str, returned: success, description: Those of O(directories) that are there.}
-machine:
-  description: The architecture of the host, as C(uname -m) says it.
-  returned: success
-  type: str
-  sample: x86_64
 """
 
 from ansible.module_utils.basic import AnsibleModule

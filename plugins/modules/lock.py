@@ -23,7 +23,8 @@ options:
       - V(renewed) renews it, and fails if it is not ours any more. Where the run was asked to stop it fails, too, with
         RV(stopped). Where it was asked to pause it says so once, and renews the lock every 3 seconds until it may go
         on.
-      - V(free) removes it if it is ours; the lock of another run is left alone.
+      - V(free) removes it if it is ours; the lock of another run is left alone. If nodes that an earlier run had in
+        hand were not brought back, it stays, held by nobody, so that the next run knows them.
       - V(requested) asks the lock holder for O(request), whoever it is. Sets nothing if there is none, or if its
         process is known to be gone.
     type: str
@@ -60,8 +61,8 @@ options:
     type: list
     elements: str
   settled:
-    description: With O(nodes), those that the run has in hand no longer. A node that an earlier run had in hand, whose
-      lock was taken over, is in hand until then.
+    description: Those that the run has in hand no longer. A node that an earlier run had in hand, whose lock was taken
+      over, is in hand until then. With O(state=free) filled in on the controller.
     type: list
     elements: str
     default: []
@@ -95,11 +96,11 @@ RETURN = r"""
 lock:
   description:
     - The lock as it is now, V(null) if nobody holds it. C(since) and C(renewed) are in seconds since the epoch.
-    - C(boot) is the id of the controller's boot and of its process namespace, C(started) when the process C(pid)
-      started, in clock ticks since that boot. Both are empty where they are not known.
+    - C(boot) is the id of the controller's boot, of its process namespace and of the machine, C(started) when the
+      process C(pid) started, in clock ticks since that boot. Both are empty where they are not known.
   returned: always
   type: dict
-  sample: {"user": "alice", "host": "admin", "boot": "0f4d3c2b-1111-2222-3333-444455556666 pid:[4026531836]",
+  sample: {"user": "alice", "host": "admin", "boot": "0f4d3c2b-1111-2222-3333-444455556666 pid:[4026531836] 5f6e",
     "pid": 4711, "started": "123456", "run": "1a2b3c4d", "since": 1763700000.0, "renewed": 1763700120.0,
     "lease": 1800.0, "doing": "rolling sf-2", "kind": "upgrade", "release": "0.8.1", "nodes": ["sf-2"]}
 request:
@@ -189,6 +190,8 @@ def may_take(lock, params, now):
         return f"its process {lock['pid']} on {lock['host']} is gone"
     if not lock or not _lock.ran_out(lock, now):
         return ""
+    if _lock.is_over(lock):
+        return "it only says what is still to be brought back"
     age = now - lock["renewed"]
     if age < 0:
         return f"its clock was set back: it was renewed {_lock.ago(-age)} in the future"
@@ -212,7 +215,8 @@ def hold(module, lock, now):
                         f"be. {_lock.told(lock['request'], now)['words']}")
     new = {key: params["holder"][key] for key in _lock.WHO}
     # What a run that was killed had in hand is still to be brought back, also if this one is killed, too.
-    before = lock if mine else dict(since=now, doing="", request=None, nodes=(lock or _lock.WORK)["nodes"])
+    before = lock if mine else dict(since=now, doing="", request=None, nodes=(lock or _lock.WORK)["nodes"],
+                                    left=_lock.broken(lock, True) or None)
     request = before.get("request")
     doing = params["doing"] or before["doing"]
     doing = doing[len(PAUSED):] if doing.startswith(PAUSED) else doing
@@ -220,7 +224,7 @@ def hold(module, lock, now):
         doing = PAUSED + doing
     new.update(since=before["since"], renewed=now, lease=_lock.lease_of(params["lease"], params["waits"]), doing=doing,
                request=request, kind=params["work"].get("kind", ""), release=params["work"].get("release", ""),
-               nodes=in_hand(before["nodes"], params))
+               nodes=in_hand(before["nodes"], params), left=still_left(before["left"], params))
     if not module.check_mode:
         write(params["path"], new)
     result = dict(changed=not mine, lock=new)
@@ -234,10 +238,23 @@ def in_hand(before, params):
     return list(dict.fromkeys([*(name for name in before if name not in params["settled"]), *params["nodes"]]))
 
 
+def still_left(left, params):
+    """What this run has not come to of the nodes that an earlier one had in hand; None if there is none."""
+    come_to = {*(params["nodes"] or ()), *params["settled"]}
+    nodes = [name for name in (left or _lock.WORK)["nodes"] if name not in come_to]
+    return dict(left, nodes=nodes) if nodes else None
+
+
 def free(module, lock):
-    """Remove the lock if it is ours."""
+    """Remove the lock if it is ours. Where nodes of a run that was killed are left, it still says that, to the next."""
     if not lock or lock["run"] != module.params["holder"]["run"]:
         return dict(changed=False, lock=lock)
+    left = still_left(lock["left"], module.params)
+    if left:
+        lock = dict(lock, **left, left=None, lease=0, request=None)
+        if not module.check_mode:
+            write(module.params["path"], lock)
+        return dict(changed=True, lock=lock)
     if not module.check_mode:
         try:
             os.unlink(module.params["path"])
@@ -253,7 +270,7 @@ def ask(module, lock, now):
     if lock == {}:
         raise RollingError(conflict(params["path"], lock, now), lock=lock)
     before = lock.get("request") if lock else None
-    gone = not lock or lock["run"] == params["dead"]
+    gone = not lock or lock["run"] == params["dead"] or _lock.is_over(lock)
     if gone or params["request"] == "resume":
         request = None
     elif before and before["want"] == params["request"]:
@@ -274,6 +291,8 @@ def outcome(module, lock, before, gone, now):
     params, want = module.params, module.params["request"]
     if not lock:
         return f"No upgrade is running: there is no lock {params['path']}. Nothing was set."
+    if _lock.is_over(lock):
+        return f"No upgrade is running: {_lock.left_by(lock)}. Nothing was set."
     run = f"{_lock.who(lock)} (renewed {_lock.ago(now - lock['renewed'])} ago, doing: {lock['doing'] or 'not said'})"
     if gone:
         return (f"No upgrade is running: the process of {run} is gone, the next roll takes its lock over. Nothing was "

@@ -40,6 +40,16 @@ options:
     type: str
     choices: [warn, fail]
     default: warn
+  scripts:
+    description:
+      - Which Python the scripts of the release directory name in their first line.
+      - V(link) is that of O(path), right once the release is active.
+      - V(release) is their own one. Take this where several links lead to release directories, one for each service,
+        and where the command line of a process is to tell the release that it runs. A directory then keeps its name
+        also after another installer has written into it, for the other links lead there.
+    type: str
+    choices: [link, release]
+    default: link
   path: {type: path, required: true, description: The virtualenv that the services run from.}
   releases:
     description: The directory that holds the release directories. It must be on the file system of O(path). Required
@@ -145,7 +155,7 @@ from ansible_collections.shakenfist.rolling.plugins.module_utils._wheels import 
 AT_FDCWD = -100
 RENAME_EXCHANGE = 2
 # What another part keeps about the release that it lies in.
-NOTES = [".rolling-schema.json", ".rolling-backup.json"]
+NOTES = [".rolling-schema.json", ".rolling-backup.json", ".rolling-reloaded"]
 NOT_CLONED = [*NOTES, MARKER, _release.ACTIVATED]
 
 
@@ -246,6 +256,8 @@ def other_name(module, found, target=""):
     """
     params = module.params
     active = os.path.realpath(params["path"])
+    if params["scripts"] == "release":
+        return ""  # other links lead there, and its scripts name it
     if not os.path.islink(params["path"]) or os.path.dirname(active) != os.path.realpath(params["releases"]):
         return ""
     if not rewritten(active, found) and not (active == target and found["version"] != params["version"]):
@@ -352,9 +364,10 @@ def correct_shebangs(directory, old, new):
             content = handle.read()
         if not content.startswith(b"#!"):
             continue
-        # The first two lines: a long interpreter path is written as an exec in the second one.
+        # The first two lines: a long interpreter path is written as an exec in the second one. A directory whose name
+        # only begins with that of the old one is another.
         lines = content.split(b"\n", 2)
-        lines[:2] = [line.replace(os.fsencode(old), os.fsencode(new)) for line in lines[:2]]
+        lines[:2] = [line.replace(os.fsencode(old + "/"), os.fsencode(new + "/")) for line in lines[:2]]
         corrected = b"\n".join(lines)
         if corrected != content:
             # Services may start it just now.
@@ -462,8 +475,11 @@ def build(module, clone, **options):
         _release.Pip(module, clone, **options).run("uninstall", ["--yes", params["distribution"]])
     packages = install(module, clone, **options)
     # Of an installer that does not go by the link, scripts of the clone would run what the active release holds.
-    for old in (clone, active):
-        correct_shebangs(os.path.join(clone, "bin"), old, params["path"])
+    named = params["path"]
+    if params["scripts"] == "release":
+        named = os.path.join(os.path.realpath(params["releases"]), params["name"])
+    for old in (clone, active, params["path"]):
+        correct_shebangs(os.path.join(clone, "bin"), old, named)
     mark(clone, _release.inspect(module.run_command, clone, params["distribution"]), params["name"])
     return packages
 
@@ -576,6 +592,8 @@ def upgraded(module, path, **options):
         result["packages"] = install(module, path, again, **options)
         forget(path)
         _release.note_activation(path, _release.inspect(module.run_command, path, params["distribution"])["record"])
+        # There is no release to go back to.
+        write_out(path)
     return result
 
 
@@ -599,6 +617,7 @@ def main():
             state=dict(type="str", choices=["staged", "active", "in_place"], required=True),
             path=dict(type="path", required=True),
             releases=dict(type="path"),
+            scripts=dict(type="str", choices=["link", "release"], default="link"),
             conflicts=dict(type="str", choices=["warn", "fail"], default="warn"),
             distribution=dict(type="str", required=True),
             version=dict(type="str"),

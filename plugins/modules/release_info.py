@@ -23,6 +23,11 @@ options:
     elements: str
     default: []
   deployer_mark: {type: path, description: A file that another installer leaves on the nodes that it installs on.}
+  links:
+    description: Further links, such as those of services that each have one of their own.
+    type: list
+    elements: path
+    default: []
 extends_documentation_fragment: shakenfist.rolling.attributes.info
 """
 
@@ -70,6 +75,12 @@ rewritten:
   returned: success
   type: dict
   sample: {"0.8.0-99aabbcc": "0.8.1"}
+links:
+  description: Where each of O(links) leads, as C(path), whether there is anything or not. That is empty for one that is
+    not there or is no link.
+  returned: success
+  type: dict
+  sample: {"/srv/cinder/current/cinder-volume": {"path": "/srv/cinder/releases/24.5.0-0a1b2c3d"}}
 deployer: {type: str, returned: success, description: "O(deployer_mark), if that file is there; empty otherwise."}
 previous:
   description: The release that was active before, with C(path), C(name), C(version) and C(contents). Empty if there is

@@ -161,7 +161,7 @@ from urllib.parse import urlsplit
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.shakenfist.rolling.plugins.module_utils import _identity, _release, _wheels
 from ansible_collections.shakenfist.rolling.plugins.module_utils._common import FULL, RollingError
-from ansible_collections.shakenfist.rolling.plugins.module_utils._version import version_key
+from ansible_collections.shakenfist.rolling.plugins.module_utils._version import is_older, version_key
 
 # What pip compares by meaning (PEP 440). Distributions of the operating system may have versions of another kind.
 PLAIN_VERSION = r"(\d+!)?\d+(\.\d+)*((a|b|rc)\d+)?(\.post\d+)?(\.dev\d+)?(\+[a-z0-9.]+)?"
@@ -333,7 +333,8 @@ def one_by_one(shelf, where, present, names, spare):
             return shelf.dry_run(where, "--no-deps", "--ignore-installed", *left.values(), spare=spare)[1]
         except RollingError as exc:
             output, sdist = exc.details.get("pip_output", ""), _release.canonical(exc.details.get("sdist", ""))
-            match = re.search(r"No matching distribution found for ([A-Za-z0-9._-]+?)==", output)
+            # The second is what it says of one that a file of constraints names, too.
+            match = re.search(r"(?:No matching distribution found for|Cannot install) ([A-Za-z0-9._-]+?)==", output)
             name = _release.canonical(match.group(1)) if match and not sdist else next(
                 (one for one in left if sdist == one or re.match(re.escape(one) + r"(-\d|=)", sdist)), None)
             if SILENT in output or left.pop(name, None) is None:
@@ -387,8 +388,8 @@ def judge_newest(shelf, module, found, newest, report):
     :returns: words where it is not newer either, for then nothing is to be done.
     """
     distribution, running = module.params["distribution"], found["version"]
-    if version_key(newest) > version_key(running):
-        return ""
+    if version_key(newest) != version_key(running) and not is_older(newest, running):
+        return ""  # it is newer, or another build
     host = urlsplit(report["install"][0].get("download_info", {}).get("url", "")).hostname
     where = "PyPI" if host == "files.pythonhosted.org" else f"the index ({host})" if host else "the index"
     try:

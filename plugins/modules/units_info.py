@@ -53,6 +53,9 @@ units:
   description:
     - The installed units that match, by name without C(.service). C(state) is the state in words.
     - C(managed) is whether somebody wants the unit to run, that is, it is enabled, active, or failed.
+    - C(load) is what systemd makes of its unit file. One that is not V(loaded), such as V(masked), it does not start.
+    - C(program) is the path that its main process was started by, of a script that of its interpreter. It is the first
+      word of the command line that the process shows, which it may have set itself, and empty without a process.
     - C(invocation) is the id of its current run, a new one after each start, C(pid) its main process, 0 if there is
       none, and C(started) when that was started, in seconds since the epoch, V(null) if it never was.
     - C(restarts) is how often systemd has restarted it by itself since somebody started it.
@@ -65,9 +68,10 @@ units:
   returned: success
   type: dict
   sample:
-    sf-api: {"active": true, "managed": true, "invocation": "7f1c2d0ab1c24d3f8be2f3a1c7f0a4de", "pid": 4711,
-      "restarts": 0, "started": 1763700000.25, "state": "active (running)", "start_seconds": 0.41,
-      "stop_seconds": 5.62, "stop_timeout": 70.0, "arguments": {"--graceful-timeout": "55"}}
+    sf-api: {"active": true, "load": "loaded", "managed": true, "invocation": "7f1c2d0ab1c24d3f8be2f3a1c7f0a4de",
+      "pid": 4711, "program": "/srv/shakenfist/venv/bin/python", "restarts": 0, "started": 1763700000.25,
+      "state": "active (running)", "start_seconds": 0.41, "stop_seconds": 5.62, "stop_timeout": 70.0,
+      "arguments": {"--graceful-timeout": "55"}}
 failed_units:
   description: The units that have not stayed up.
   returned: with O(up_since), where there are any

@@ -21,7 +21,11 @@ INTERVAL = ("HAProxy marks {name} down after {fall} failed checks, and does not 
             "(docs/balancers.md)")
 SETTLE = ("roll_settle ({settle:g} s) is not more than the balancer takes to mark a node down ({detection:g} s), and "
           "to mark it up it may take as long: the next node would be drained before this one gets requests again. Pass "
-          "-e roll_settle={longer:g}, or set drain_haproxy_address")
+          "-e roll_settle={longer:g}, or {other}")
+ASK, ANSWER = "set drain_haproxy_address", "see that HAProxy answers at drain_haproxy_address"
+RISE = ("HAProxy marks {name} up after {rise} good checks. By preflight_balancer_detection ({detection:g} s) and "
+        "{fall} failed ones it checks every {interval:g} s, so that takes {back:g} s, and the gate waits only {gate:g} "
+        "s for it once the node is ready: pass -e gate_timeout={longer:.0f}")
 ONLY_READ = "%s is true, but drain_haproxy_address is a statistics page, which can only be read: " + SOCKET
 
 
@@ -78,6 +82,13 @@ def balancers_of(get):
     )
 
 
+def waits_of(settings):
+    """For how many seconds a node may be waited for while balancers drain it through their API, host by host."""
+    nginx, apache = len(settings["nginx"]), len(settings["apache_hosts"]) or 1
+    return (float(settings["nginx_sessions_timeout"]) * nginx
+            + float(settings["apache_sessions_timeout"]) * (apache if settings["apache"] else 0))
+
+
 def haproxy_of(settings, name):
     """Where HAProxy is asked about a node of this name; nothing where there is none."""
     if not settings["haproxy_address"]:
@@ -128,23 +139,29 @@ def problems_of(results):
     return {name: answer["msg"] for name, answer in told.items() if answer.get("msg") and not answer.get("skipped")}
 
 
-def timing_of(nodes, detection, settle):
+def timing_of(nodes, detection, settle, count=0, gate=0.0):
     """What is not known of how fast balancers are, or what is too slow; each in words.
 
     Balancers that are told are not waited for, and HAProxy that is asked says itself when a node is back.
 
     :arg nodes: by name C(grace), the drain grace; C(told), whether its balancers are told before; and C(haproxy), what
-        HAProxy has said of the node: C(reachable), C(fall).
+        HAProxy has said of the node: C(reachable), C(fall), C(rise).
     :arg detection: C(preflight_balancer_detection), nothing with 0.
     :arg settle: C(roll_settle).
+    :arg count: how many nodes the inventory has, also those that C(--limit) leaves out.
+    :arg gate: C(gate_timeout), nothing with 0.
     """
     waiting = {name: node for name, node in nodes.items() if not node["told"] and node["grace"]}
-    if not waiting or len(nodes) < 2:
+    if max(count, len(nodes)) < 2:
         return []  # a node that is alone has its outage anyway
+    slow = _slow_to_rise(nodes, detection, gate)
+    if not waiting:
+        return slow
     if detection:
         asked = all(node["haproxy"].get("reachable") for node in waiting.values())
-        return [] if asked or settle > detection else [
-            SETTLE.format(settle=settle, detection=detection, longer=detection + 5)]
+        other = ANSWER if any(node["haproxy"] for node in waiting.values()) else ASK
+        return slow if asked or settle > detection else [
+            *slow, SETTLE.format(settle=settle, detection=detection, longer=detection + 5, other=other)]
     # The one that serves for the shortest time, for each number of checks: they rarely differ.
     words = {}
     for name, node in sorted(waiting.items(), key=lambda one: one[1]["grace"]):
@@ -153,3 +170,18 @@ def timing_of(nodes, detection, settle):
         words.setdefault(fall, text.format(name=name, grace=node["grace"], fall=fall,
                                            limit=node["grace"] / (fall or 1)))
     return list(words.values())
+
+
+def _slow_to_rise(nodes, detection, gate):
+    """Where the gate would give up before HAProxy has the node back; one sentence for the slowest, or none."""
+    back = {}
+    for name, node in nodes.items():
+        fall, rise = (node["haproxy"].get(key) or 0 for key in ("fall", "rise"))
+        if detection and fall and rise * detection / fall >= gate > 0:
+            back[name] = rise * detection / fall
+    if not back:
+        return []
+    name = max(back, key=back.get)
+    fall, rise = nodes[name]["haproxy"]["fall"], nodes[name]["haproxy"]["rise"]
+    return [RISE.format(name=name, rise=rise, fall=fall, detection=detection, interval=detection / fall,
+                        back=back[name], gate=gate, longer=back[name] + gate)]

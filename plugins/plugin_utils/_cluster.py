@@ -9,8 +9,10 @@
 import ipaddress
 from urllib.parse import urlsplit
 
+from ansible_collections.shakenfist.rolling.plugins.module_utils._environment import plain_host
 from ansible_collections.shakenfist.rolling.plugins.module_utils._version import reports
-from ansible_collections.shakenfist.rolling.plugins.plugin_utils._findings import FAIL, Findings
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._build import mixed, short
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._findings import FAIL, LOCK, Findings
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._node import netloc
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._table import listed
 
@@ -26,12 +28,32 @@ def _listed(verdict, api):
 
 
 def _doubles(verdict):
-    """Names of the inventory that lead to one node, by whose own name they are found."""
-    names = {}
+    """Names of the inventory that lead to one node, and machines that pass for one node."""
+    names, places = {}, {}
     for name, node in verdict.items():
         names.setdefault(node["name"], []).append(name)
-    return [f"{listed(found, ' and ')} are the same node, {own}: keep one of these names in the inventory"
-            for own, found in names.items() if len(found) > 1]
+        places.setdefault(node.get("address"), []).append(name)
+    places.pop(None, None)
+    found = []
+    for own, same in names.items():
+        who, addresses = listed(same, " and "), {verdict[name].get("address") for name in same} - {None}
+        if len(addresses) > 1:
+            found.append(f"{who} call themselves {own}, at {listed(sorted(addresses), ' and ')}: if they are different "
+                         f"machines, correct NODE_NAME in {_config(verdict, same)}; if not, keep one of these names in "
+                         "the inventory")
+        elif len(same) > 1:
+            found.append(f"{who} are the same node, {own}: keep one of these names in the inventory")
+    for address, same in places.items():
+        if len({verdict[name]["name"] for name in same}) > 1:
+            found.append(f"{listed(same, ' and ')} have the same address, {address}: if they are one machine, keep one "
+                         "of these names in the inventory; if not, correct NODE_MESH_IP in "
+                         f"{_config(verdict, same)}")
+    return found
+
+
+def _config(verdict, names):
+    """The configuration of these nodes; of one that could not be examined the path is not known."""
+    return next((verdict[name]["config"] for name in names if verdict[name].get("config")), "their configuration")
 
 
 def _stale(name, node, url):
@@ -89,6 +111,25 @@ def _foreign_tier(verdict, unseen, theirs, database):
     return wrong, odd
 
 
+def half_way(nodes, told=None):
+    """A database tier that an upgrade has not come to the end of; one sentence, or none.
+
+    :arg nodes: by name the C(cluster_node) of those of the tier that were looked at.
+    :arg told: by name of the others, the release that the API says they run.
+    """
+    builds, on = mixed(nodes), {}
+    for name, node in nodes.items():
+        version = node["release"].get("version")
+        on.setdefault(f"{version} build {short(node['release'])}" if version in builds else version, []).append(name)
+    for name, release in (told or {}).items():
+        on.setdefault(next((version for version in on if reports(release, version)), release), []).append(name)
+    releases = [f"{release} on {listed(on[release])}" for release in sorted(filter(None, on))]
+    if len(releases) < 2:
+        return []
+    return [f"the database tier is on more than one release ({'; '.join(releases)}). If the schema was migrated, no "
+            "sf-database of the one before starts again: restart none of them, and finish the run that was begun"]
+
+
 def _left_out(verdict, hidden, unseen, database, target, back, restart):
     """What speaks against rolling only the nodes that --limit names: one list that refuses, and one that warns."""
     if not target:
@@ -116,12 +157,33 @@ def _left_out(verdict, hidden, unseen, database, target, back, restart):
     return refusals, warnings
 
 
+def offsets_of(seen):
+    """By node, how far its clock is from that of the controller, at least and at most; C(seen) has its C(host)."""
+    hosts = {name: one.get("host") or {} for name, one in seen.items()}
+    return {name: (host["clock_offset"] - host.get("clock_within", 0), host["clock_offset"])
+            for name, host in hosts.items() if isinstance(host.get("clock_offset"), (int, float))}
+
+
+def clock_problems(clocks, limit=5.0):
+    """That clocks are too far apart; one sentence, or none.
+
+    :arg clocks: what C(offsets_of) has returned.
+    """
+    apart = max(low for low, dummy in clocks.values()) - min(high for dummy, high in clocks.values()) if clocks else 0
+    each = ", ".join(f"{name} {min(max(low, 0), high):+.0f} s" for name, (low, high) in sorted(clocks.items()))
+    return [f"the clocks are {apart:.0f} s apart, at most {limit:g} s are allowed ({each}): let a time service set "
+            "them"] if apart > limit else []
+
+
 def judge_cluster(verdict, api, offsets=None, limit=5.0, hidden=(), unseen=None, database=(), target="",
-                  back=False, restart=False, sentinels=True, lock=""):
-    """Judge the cluster as a whole: the API's list of nodes against the inventory, and the clocks."""
+                  back=False, restart=False, sentinels=True, lock="", unknown=()):
+    """Judge the cluster as a whole: the API's list of nodes against the inventory, and the clocks.
+
+    :arg unknown: the nodes that could not be examined, and of which it is not known which of the API's list they are.
+    """
     findings, unseen = Findings(), unseen or {}
     if lock:
-        findings.judge("lock", [f"the cluster is locked: {lock}. What that run does meanwhile, this does not know"],
+        findings.judge(LOCK, [f"the cluster is locked: {lock}. What that run does meanwhile, this does not know"],
                        "warn")
     findings.judge("names", _doubles({**unseen, **verdict}))
     if not api.get("known"):
@@ -129,8 +191,10 @@ def judge_cluster(verdict, api, offsets=None, limit=5.0, hidden=(), unseen=None,
                                  + (api.get("problem") or "no node could ask")], "warn")
     else:
         strangers, missing, theirs = _listed({**unseen, **verdict}, api)
-        # One of these may be among those that --limit hides, so nothing is said of them; the limit is refused.
-        strangers = [] if set(hidden) - set(unseen) else strangers
+        # One of these may be among those that --limit hides, or that could not be examined, so nothing is said of
+        # either; the limit is refused, and so is what could not be examined.
+        missing = [name for name in missing if not strangers or name not in unknown]
+        strangers = [] if unknown or set(hidden) - set(unseen) else strangers
         # What is amiss with the list is no reason to leave a configuration unapplied.
         level = "warn" if restart else "fail"
         stale = [name for name in strangers if theirs[name]["state"] in ("error", "missing")]
@@ -158,11 +222,11 @@ def judge_cluster(verdict, api, offsets=None, limit=5.0, hidden=(), unseen=None,
         if warnings:
             findings.judge("limit", warnings, "warn")
     # A busy node answers late: only what no delay explains is a difference.
-    clocks = offsets or {}
-    apart = max(low for low, dummy in clocks.values()) - min(high for dummy, high in clocks.values()) if clocks else 0
-    each = ", ".join(f"{name} {min(max(low, 0), high):+.0f} s" for name, (low, high) in sorted(clocks.items()))
-    findings.judge("clocks", [f"the clocks are {apart:.0f} s apart, at most {limit:g} s are allowed ({each}): let a "
-                              "time service set them"] if apart > limit else [])
+    clocks = dict(offsets or {})
+    if restart and clocks:
+        # From when on daemons count as restarted is the controller's time.
+        clocks["the controller"] = (0, 0)
+    findings.judge("clocks", clock_problems(clocks, limit))
     return findings
 
 
@@ -174,14 +238,20 @@ def _short(name):
         return name.partition(".")[0]
 
 
-def _same(nodes, name, addresses):
-    """The one of the API's nodes that the inventory means: by its name, then its address, then its short name."""
-    found = ([node for node in nodes if node["name"] == name], [node for node in nodes if node["ip"] in addresses],
+def known_as(api, name, addresses=()):
+    """The node of the API's list that a host of the inventory is, for one that cannot say so itself.
+
+    By its name, then its address, then its short name. Empty if it is none of them, or may be several.
+    """
+    nodes = [node for node in api.get("nodes") or [] if node["state"] != "deleted"]
+    addresses = [plain_host(address) for address in (name, *addresses)]
+    found = ([node for node in nodes if node["name"] == name],
+             [node for node in nodes if plain_host(node.get("ip") or "") in addresses],
              [node for node in nodes if _short(node["name"]) == _short(name)])
-    return next((same[0] for same in found if len(same) == 1), None)
+    return next((same[0] for same in found if len(same) == 1), {})
 
 
-def unseen_nodes(nodes, addresses, like):
+def unseen_nodes(api, addresses, like):
     """What the API tells of nodes of the inventory that this run may not look at, with the ports of one that it may.
 
     :arg addresses: by name in the inventory, the addresses that it may have.
@@ -189,11 +259,10 @@ def unseen_nodes(nodes, addresses, like):
     if not like:
         return {}
     url, gateway_port = urlsplit(like["ready_url"]), like["gateway"].rpartition(":")[2]
-    there = [node for node in nodes if node["state"] != "deleted"]
-    same = {name: _same(there, name, possible) for name, possible in addresses.items()}
+    same = {name: known_as(api, name, possible) for name, possible in addresses.items()}
     return {name: {
         "name": node["name"],
-        "address": node["ip"],
+        "address": plain_host(node["ip"]),
         "ready_url": url._replace(netloc=netloc(node["ip"], url.port)).geturl(),
         "gateway": netloc(node["ip"], gateway_port),
         "version": node["release"],

@@ -12,6 +12,7 @@ import dataclasses
 from ansible_collections.shakenfist.rolling.plugins.module_utils._common import last_lines
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._build import is_target, with_build
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._grace import shown
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._order import startable
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._runbook import explained
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._table import listed
 
@@ -26,6 +27,10 @@ ADVICE = {
     "schema": ("No daemon was restarted, every node serves as before. If a migration has begun, the schema may be "
                "migrated in part: restart no sf-database of the old release meanwhile.\n"
                f"Next: fix that, then {OPTIONS} and this release:\n{{command}}\nThe migration goes on from there."),
+    "services schema": ("No service was restarted, all of them serve as before, also on the schema of the new "
+                        f"release.\nNext: fix that, then {OPTIONS} and this release:\n{{command}}"),
+    "services verify": ("All services were rolled before this.\n"
+                        f"Next: fix that, then {OPTIONS} and this release:\n{{command}}"),
     "verify": ("All nodes were rolled before this.\n"
                f"Next: fix that, then {OPTIONS} and this release:\n{{command}}"),
     "restart verify": ("All nodes were restarted before this.\nNext: fix that. What daemons must read anew takes this "
@@ -80,7 +85,7 @@ def given_up(words, advice):
 def words_of(result, nothing="failed"):
     """Why a module has failed. Where it could not even run, what stands in its way says so, such as sudo."""
     words, further = str(result.get("msg") or nothing), last_lines(str(result.get("module_stderr") or ""), 2)
-    return f"{words}: {further}" if further else words
+    return words if not further or further in words else f"{words}: {further}"
 
 
 def cause_of(task, result, now):
@@ -117,14 +122,20 @@ class WayBack:
 
 
 def way_back(node, target, releases, units, go_back, moved):
-    """The way back, from what was published of the node, and what it and its units are now."""
+    """The way back, from what was published of the node, and what it and its units are now.
+
+    A unit that systemd does not start is left alone: a restart would fail because of it, and the API stay stopped.
+    """
     active, before = releases.get("active") or {}, node["release"]
     # Another installer may have written the target's version into the release that ran: the name tells the two apart.
     on_target = (go_back and is_target(active, target)
                  and (not before.get("rewritten") or active.get("name") == target.get("name")))
+    able = [name for name, unit in units.items() if startable(unit)]
+    unable = ", ".join(f"{name} ({unit['load']})" for name, unit in units.items() if name not in able)
+    but = f"; systemd cannot start {unable}" if unable else ""
     if not on_target:
-        down = [name for name, unit in units.items() if not unit["active"]]
-        return WayBack("stay", start=down, message=f"is on {active.get('version') or 'its release'} as before")
+        down = [name for name in able if not units[name]["active"]]
+        return WayBack("stay", start=down, message=f"is on {active.get('version') or 'its release'} as before{but}")
     # Its directory has another name now if another installer had written into it.
     kept = before.get("name") in (releases.get("staged") or ())
     came_from = before if not is_target(before, target) and kept else {}
@@ -133,7 +144,7 @@ def way_back(node, target, releases, units, go_back, moved):
         because = ("the schema was migrated, its sf-database of the release before would not start" if previous
                    else "there is no release before it to go back to")
         return WayBack("held", message=f"was left on {target['version']}: {because}")
-    return WayBack("back", previous["name"], list(units), f"went back to {with_build(previous, target)}")
+    return WayBack("back", previous["name"], able, f"went back to {with_build(previous, target)}{but}")
 
 
 def command_of(command, reconfigure, left):
@@ -263,11 +274,12 @@ def lost_advice(lost, again):
             f"Then {again.words()}") if lost else ""
 
 
-def lost_node(name, lost, again):
+def lost_node(name, lost, again, caution=""):
     """What is told of a node that Ansible itself has lost, in a hook for example, for it has no rescue section."""
     words = f"{name} has dropped out of the run, see above; nobody knows whether it serves"
     further = lost_advice(lost, again)
-    return dict(words=words, text=explained(f"{words}\n{further}"), state=further.partition("\n")[0])
+    text = "\n".join(filter(None, [words, caution, further]))
+    return dict(words=words, text=explained(text), state=further.partition("\n")[0])
 
 
 def batch_failure(name, failed, lost, again):

@@ -9,6 +9,8 @@
 import dataclasses
 
 FAIL, WARN, PASS = "fail", "warn", "pass"
+# The check that an upgrade is running. What else is found may be its doing.
+LOCK = "lock"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,13 +59,14 @@ def warnings_of(lines):
 
 
 def report(cluster, nodes):
-    """The findings as lines: what fails first, what passes last and in short.
+    """The findings as lines: first that an upgrade is running, then what fails, what passes last and in short.
 
     :arg cluster: the findings of the cluster.
     :arg nodes: those of each node, by name.
     """
     findings = [*cluster, *(finding for found in nodes.values() for finding in found)]
-    lines = [finding.line() for level in (FAIL, WARN) for finding in findings if finding.level == level]
+    told = [finding for finding in findings if finding.level != PASS]
+    lines = [finding.line() for finding in sorted(told, key=lambda one: (one.check != LOCK, one.level != FAIL))]
     passed = {}
     for finding in findings:
         if finding.level == PASS:

@@ -10,7 +10,13 @@ import dataclasses
 
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._balancers import timing_of
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._build import mixed_words, with_build
-from ansible_collections.shakenfist.rolling.plugins.plugin_utils._cluster import judge_cluster, unseen_nodes
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._cluster import (
+    half_way,
+    judge_cluster,
+    known_as,
+    offsets_of,
+    unseen_nodes,
+)
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._findings import report
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._node_notes import note_nodes
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._plan import percentages, plan_of
@@ -30,10 +36,12 @@ class Sight:
     """What was seen of the nodes of the play.
 
     :param seen: by name in the inventory, what the action C(look) has noted, with C(zone), C(balancer), C(told), and
-        C(balancer_told), whether the balancers of the node are told before its drain.
+        C(balancer_told), whether the node is drained through the API of its balancers first, and C(units), the units
+        to restart where these were named.
     :param resolved: by name, what was resolved there, C(stage_resolved).
     :param problems: why the release could not be resolved, one sentence each.
-    :param addresses: by name of the nodes that C(--limit) leaves out, the addresses that each may have.
+    :param addresses: by name of the nodes that could not be examined, and of those that C(--limit) leaves out, the
+        addresses that each may have.
     """
 
     seen: dict
@@ -60,10 +68,19 @@ class Sight:
             first.setdefault(self.seen[name]["node"]["kind"], name)
         return {name: first[self.seen[name]["node"]["kind"]] for name in self.able()}
 
+    def hidden(self):
+        """The nodes that C(--limit) leaves out, with their addresses."""
+        return {name: addresses for name, addresses in self.addresses.items() if name not in self.seen}
+
     def unseen(self, api):
         """What the API tells of the nodes that C(--limit) leaves out."""
         asker = self.asker()
-        return unseen_nodes(api.get("nodes") or [], self.addresses, self.seen[asker]["node"] if asker else {})
+        return unseen_nodes(api, self.hidden(), self.seen[asker]["node"] if asker else {})
+
+    def absent(self, api):
+        """By name of the nodes that could not be examined, which of the API's list each is."""
+        return {name: known_as(api, name, self.addresses.get(name, ())) for name, seen in self.seen.items()
+                if not seen["node"]}
 
     def target(self):
         """What is rolled to, as the first node that could be asked has it."""
@@ -73,7 +90,8 @@ class Sight:
         """What is not known of how fast the balancers are, or what is too slow."""
         nodes = {name: dict(grace=float(node["drain_grace"]), told=self.seen[name].get("balancer_told"),
                             haproxy=self.seen[name].get("balancer") or {}) for name, node in self.nodes().items()}
-        return timing_of(nodes, options.balancer_detection, options.settle)
+        return timing_of(nodes, options.balancer_detection, options.settle, len({*self.seen, *self.addresses}),
+                         options.gate_timeout)
 
     def conflicts(self):
         """What is installed and does not go with the release any more, of each node that has resolved it."""
@@ -83,10 +101,7 @@ class Sight:
                 for name, sentences in found.items()]
 
     def offsets(self):
-        """By node, how far its clock is from that of the controller, at least and at most."""
-        hosts = {name: seen.get("host") or {} for name, seen in self.seen.items()}
-        return {name: (host["clock_offset"] - host.get("clock_within", 0), host["clock_offset"])
-                for name, host in hosts.items() if isinstance(host.get("clock_offset"), (int, float))}
+        return offsets_of(self.seen)
 
 
 @dataclasses.dataclass
@@ -102,13 +117,16 @@ class Options:
     allow_skip: bool = False
     balancer_detection: float = 0.0
     settle: float = 10.0
+    gate_timeout: float = 0.0
     conflicts: str = "warn"
     strategy: str = "clone"
     drain_timeout: float = 0.0
     backup: str = "never"
+    schema_node: str = ""
     lock: str = ""
     in_hand: list = dataclasses.field(default_factory=list)
     cut_short: bool = False
+    min_ready: int = 0
     sentinels: bool = True
     given: str = ""
     since: int = 0
@@ -157,14 +175,23 @@ def judge(sight, options, api=None, unseen_ready=(), command=""):
                         allow_downgrade=options.allow_downgrade or options.back, allow_skip=options.allow_skip,
                         balancer_detection=options.balancer_detection, strategy=options.strategy,
                         restart=options.restart, back=options.back, drain_timeout=options.drain_timeout,
-                        backup=options.backup, in_hand=options.in_hand)
-    unseen = sight.unseen(api)
-    cluster = judge_cluster(nodes, api, sight.offsets(), hidden=sight.addresses, unseen=unseen,
+                        backup=options.backup, in_hand=options.in_hand, sentinels=options.sentinels,
+                        schema_node=options.schema_node)
+    unseen, absent, looked = sight.unseen(api), sight.absent(api), sight.nodes()
+    for name, node in absent.items():
+        nodes[name]["name"] = node.get("name", name)
+    for name, node in looked.items():
+        nodes[name].update(address=node.get("address"), config=node["config"])
+    cluster = judge_cluster(nodes, api, sight.offsets(), hidden=sight.hidden(), unseen=unseen,
                             database=options.database, target=version, back=options.back, restart=options.restart,
-                            sentinels=options.sentinels, lock=options.lock)
-    builds = mixed_words(sight.nodes())
-    if builds:
-        cluster.judge("builds", builds, "warn")
+                            sentinels=options.sentinels, lock=options.lock,
+                            unknown=[name for name, node in absent.items() if not node])
+    told = {**{name: node.get("release") for name, node in absent.items()},
+            **{name: node["version"] for name, node in unseen.items()}}
+    tier = [{name: known[name] for name in options.database if name in known} for known in (looked, told)]
+    for check, words in (("database tier", half_way(*tier)), ("builds", mixed_words(looked))):
+        if words:
+            cluster.judge(check, words, "warn")
     conflicts = sight.conflicts()
     if conflicts:
         cluster.judge("packages", conflicts, options.conflicts)
@@ -175,7 +202,7 @@ def judge(sight, options, api=None, unseen_ready=(), command=""):
     if problem or cluster.failed() or any(node["findings"].failed() for node in nodes.values()):
         return Judgement(_refusal(sight, options, lines, problem), {}, lines, [])
     plan = plan_of(nodes, options.serial, back=options.back, api=api, unseen_ready=unseen_ready,
-                   seen={**unseen, **sight.nodes()}, cut_short=options.cut_short)
+                   seen={**unseen, **looked}, cut_short=options.cut_short, min_ready=options.min_ready)
     plan.update(command=command + _continued(options, target), release=version, since=options.since, report=lines)
     refusal = f"Nothing was touched. {plan['problem']}" if plan["problem"] else ""
     return Judgement(refusal, plan, lines, _order(plan, nodes, options, targets))
@@ -204,13 +231,14 @@ def _continued(options, target):
 
 
 def _refusal(sight, options, lines, problem):
-    told = ["Nothing was touched, the cluster is not fit to be rolled:"]
+    locked = lines[:1] if options.lock else []
+    told = ["Nothing was touched, the cluster is not fit to be rolled:", *locked]
     if problem:
         told.append(f"fail  the {'restart' if options.restart else 'release'}: {problem}")
         if not (options.back or options.restart):
             told.append("Correct rolling_release or stage_source, or the index that pip uses on "
                         f"{next(iter(sight.able()), '')}.")
-    told += [line for line in lines if not (problem and line.startswith("pass  release"))]
+    told += [line for line in lines[len(locked):] if not (problem and line.startswith("pass  release"))]
     return "\n".join(filter(None, [*told, section(PREFLIGHT), "Fix that, then run the command again."]))
 
 

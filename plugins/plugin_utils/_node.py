@@ -9,6 +9,7 @@
 import re
 
 from ansible.module_utils.common.validation import check_type_list
+from ansible_collections.shakenfist.rolling.plugins.module_utils._environment import plain_host
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._grace import drain_grace
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._notes import keys
 
@@ -70,6 +71,7 @@ def behind(units, active, since=0, since_units=(), alone=()):
 
 def netloc(host, port):
     """Host and port as a URL has them."""
+    host = plain_host(host)
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
@@ -81,7 +83,7 @@ def what_it_is(product, name, address, config, releases, units):
     :arg config, releases, units: what the modules C(config_info), C(release_info) and C(units_info) have returned.
     """
     settings, active = config["settings"], releases["active"]
-    address = settings.get("NODE_MESH_IP", address)
+    address = plain_host(settings.get("NODE_MESH_IP", address))
     port = settings.get("MARIADB_GATEWAY_PORT", product["gateway_port"])
     url = f"http://{netloc(address, product['api_port'])}"
     api_unit = units["units"].get(product["api_unit"], {})

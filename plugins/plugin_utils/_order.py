@@ -16,6 +16,11 @@ def units_of(node, given=""):
     return names(given or []) or list(dict.fromkeys([*node["daemons"], node["api_unit"]]))
 
 
+def startable(unit):
+    """Whether systemd would start a unit; not one that is masked, or whose unit file it cannot read."""
+    return unit.get("load", "loaded") == "loaded"
+
+
 def order_of(node, given=()):
     """The tiers in which units are restarted: those that are given, or those of the product."""
     return [names(tier) for tier in names(given)] or node["restart_order"]

@@ -255,7 +255,8 @@ def rows_of(data, kinds):
         seconds = {}
         for step in node["steps"]:
             seconds[step["step"]] = seconds.get(step["step"], 0) + step["seconds"]
-        more = [release_of(node, data), "database tier" if node["database"] else "", "leader" if node["leader"] else ""]
+        more = [release_of(node, data), "database tier" if node["database"] else "", "leader" if node["leader"] else "",
+                *(f"{one['name']} out for {brief(one['seconds'])}" for one in node.get("services", ()))]
         rows.append(dict(
             name=node["name"], more=", ".join(filter(None, more)), result=node["result"],
             kind={"failed": "bad", "rolled": "good"}.get(node["result"], ""),

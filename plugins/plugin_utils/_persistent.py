@@ -5,8 +5,10 @@
 # This plugin_util is private to the collection: it may change at any time, use it only from shakenfist.rolling.
 
 import time
+from contextlib import suppress
 
-from ansible.errors import AnsibleConnectionFailure
+from ansible.errors import AnsibleConnectionFailure, AnsibleError
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._failure import words_of
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._timeline import TimedAction
 
 # Seconds between two tries. A refused connection answers at once, a silent one takes ansible's own timeout.
@@ -17,13 +19,20 @@ NEWS = 30
 ONCE = ("dump", "haproxy_server", "schema")
 
 
-# Nobody may read half a file, and one that is secret not even while it is written.
-WRITE = 'umask 077 && cat > "$2.new" && chmod "$1" "$2.new" && mv -f "$2.new" "$2"'
+# Nobody may read half a file, and one that is secret not even while it is written; nor is half of it left after a loss
+# of power.
+WRITE = ('umask 077 && cat > "$2.new" && chmod "$1" "$2.new" && sync "$2.new" && mv -f "$2.new" "$2" && '
+         'sync "$(dirname "$2")"')
 
 
 def written(path, text, mode):
     """The arguments of the module C(command) that writes a file whole or not at all."""
     return dict(argv=["sh", "-c", WRITE, "sh", mode, path], stdin=text, stdin_add_newline=False)
+
+
+def told(answer):
+    """The answer of a module. Where it could not even run, its C(msg), which is what a role repeats, says why, too."""
+    return dict(answer, msg=words_of(answer)) if answer.get("failed") and answer.get("module_stderr") else answer
 
 
 class PersistentAction(TimedAction):
@@ -48,15 +57,17 @@ class PersistentAction(TimedAction):
 
         :arg once: whether it must not be asked again: then the task fails at once.
         """
+        if once:
+            self.ask_once()
         patience = self.patience(task_vars)
         if patience is None:
-            return ask()
+            return told(ask())
         other = self.delegate(task_vars)
         news = time.monotonic()
         deadline = news if once else news + patience
         while True:
             try:
-                return ask()
+                return told(ask())
             except AnsibleConnectionFailure as exc:
                 words = str(exc).strip()
             left = deadline - time.monotonic()
@@ -72,6 +83,11 @@ class PersistentAction(TimedAction):
                 self._display.warning(f"{name} is lost, waiting for it for {left:.0f} s more: {words}")
             self.forget_connection()
             time.sleep(min(INTERVAL, left))
+
+    def ask_once(self):
+        """Ansible's own connection may try again, too: retries in the section ssh_connection of its configuration."""
+        with suppress(AnsibleError, AttributeError):
+            self._connection.set_option("reconnection_retries", 0)
 
     @staticmethod
     def delegate(task_vars):

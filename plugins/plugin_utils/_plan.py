@@ -33,10 +33,17 @@ class Wave:
         return [name for batch in self.batches for name in batch]
 
 
+def items_of(serial):
+    """The items of C(rolling_serial): -e rolling_serial=1,2 is a text."""
+    if isinstance(serial, (list, tuple)):
+        return list(serial) or [serial]
+    return [item.strip() for item in str(serial).split(",")]
+
+
 def sizes(serial, count):
     """How large each batch may be, in the manner of C(serial) of a play."""
     found = []
-    for item in serial if isinstance(serial, (list, tuple)) and serial else [serial]:
+    for item in items_of(serial):
         text = str(item).strip()
         digits = text[:-1] if text.endswith("%") else text
         if not digits.isdigit() or int(digits) == 0:
@@ -48,8 +55,7 @@ def sizes(serial, count):
 
 def percentages(serial, count):
     """What the percentages of C(rolling_serial) are of so many nodes, in words; empty where there is none."""
-    items = serial if isinstance(serial, (list, tuple)) else [serial]
-    return ", ".join(f"{item} of {count} is {size}" for item, size in zip(items, sizes(serial, count))
+    return ", ".join(f"{item} of {count} is {size}" for item, size in zip(items_of(serial), sizes(serial, count))
                      if str(item).strip().endswith("%"))
 
 
@@ -74,23 +80,52 @@ def _members(verdict, nodes):
 
 
 def _batched(names, verdict, serial, kinds, leader):
-    """The wave of these nodes: never two zones in one batch, never all of one kind.
+    """The wave of these nodes, in as few batches as can be: never two zones in one batch, never all of one kind.
 
-    Each joins the first batch that may have it, so that there are few; but the leader is never rolled before others.
+    Nodes that are down are in the first ones. The leader is in the last one, unless it is down itself.
     """
-    limits, wave = sizes(serial, len(names)), Wave(OTHERS)
+    limits = sizes(serial, len(names))
+    limits += limits[-1:] * len(names)
+    last = [name for name in names if verdict[name].get("name", name) == leader and verdict[name]["ready"]]
+    names = [name for name in names if name not in last]
+    # Where one of each kind comes first, no other batch can have all of it. That may save a batch.
+    ahead = []
+    for members in kinds.values():
+        found = [name for name in names if name in members]
+        if found and not set(found) & set(ahead):
+            ahead.append(max(found, key=lambda name: sum(name in others for others in kinds.values())))
+    ways = (_filled(order, last, verdict, limits, kinds)
+            for order in (names, ahead + [name for name in names if name not in ahead]))
+    batches = min((way for way in ways if _is_fit(way, verdict, limits)), key=len)
+    why = {batch[0]: _apart(before, batch[0], verdict, kinds)
+           for before, batch, limit in zip(batches, batches[1:], limits) if len(before) < limit}
+    return Wave(OTHERS, batches, {name: words for name, words in why.items() if words})
+
+
+def _filled(names, last, verdict, limits, kinds):
+    """Batches of these nodes: each joins the first one that may have it. What the last one joins comes last."""
+    def free(name):
+        return [batch for batch, limit in zip(batches, limits)
+                if len(batch) < limit and not _apart(batch, name, verdict, kinds)]
+
+    batches = []
     for name in names:
-        last = verdict[name].get("name", name) == leader
-        open_ones = [batch for place, batch in enumerate(wave.batches)
-                     if len(batch) < limits[min(place, len(limits) - 1)] and (not last or batch is wave.batches[-1])]
-        why = [_apart(batch, name, verdict, kinds) for batch in open_ones]
-        if "" in why:
-            open_ones[why.index("")].append(name)
-            continue
-        if open_ones and open_ones[-1] is wave.batches[-1]:
-            wave.why[name] = why[-1]
-        wave.batches.append([name])
-    return wave
+        joined = free(name)
+        if joined:
+            joined[0].append(name)
+        else:
+            batches.append([name])
+    batches.sort(key=lambda batch: all(verdict[name]["ready"] for name in batch))
+    for name in last:
+        ways = [[*(other for other in batches if other is not batch), [*batch, name]] for batch in reversed(free(name))]
+        batches = next((way for way in ways if _is_fit(way, verdict, limits)), [*batches, [name]])
+    return batches
+
+
+def _is_fit(batches, verdict, limits):
+    """Whether no batch is too large for its place, and those with nodes that are down come first."""
+    up = [all(verdict[name]["ready"] for name in batch) for batch in batches]
+    return up == sorted(up) and all(len(batch) <= limit for batch, limit in zip(batches, limits))
 
 
 def _apart(batch, name, verdict, kinds):
@@ -98,10 +133,25 @@ def _apart(batch, name, verdict, kinds):
     if verdict[batch[0]].get("zone", "") != verdict[name].get("zone", ""):
         return "another zone"
     return next((f"{listed(members, ' and ')} are all {words}" for words, members in kinds.items()
-                 if set(members) <= {*batch, name}), "")
+                 if name in members and set(members) <= {*batch, name}), "")
 
 
-def plan_of(verdict, serial=1, back=False, api=None, unseen_ready=(), seen=None, cut_short=False):
+def _short_of(waves, serving, minimum):
+    """Why a batch could never be drained: too few others serve when its turn comes. Empty if none is."""
+    ready = set(serving)
+    for batch in [batch for wave in waves for batch in wave.batches] if minimum else []:
+        beside = sorted(ready - set(batch))
+        if len(beside) < minimum:
+            return (f"roll_min_ready is {minimum}, and when the turn comes to {listed(batch, ' and ')} only "
+                    f"{len(beside)} {'other serves' if len(beside) == 1 else 'others serve'}"
+                    f"{' (' + ', '.join(beside) + ')' if beside else ''}: lower it"
+                    + (", or rolling_serial" if len(batch) > 1 else ""))
+        # What was rolled serves again.
+        ready.update(batch)
+    return ""
+
+
+def plan_of(verdict, serial=1, back=False, api=None, unseen_ready=(), seen=None, cut_short=False, min_ready=0):
     """The plan of a roll, as the run record keeps it.
 
     :arg verdict: what C(judge_nodes) has made of each node.
@@ -110,6 +160,7 @@ def plan_of(verdict, serial=1, back=False, api=None, unseen_ready=(), seen=None,
     :arg api: what the module C(nodes_info) has returned.
     :arg unseen_ready: nodes that C(--limit) leaves out, and that serve.
     :arg seen: by node, what was seen of it.
+    :arg min_ready: how many others have to serve while a node is drained; as many as do with 0.
     """
     api, seen = api or {}, seen or {}
     leader = api.get("leader") or ""
@@ -146,7 +197,7 @@ def plan_of(verdict, serial=1, back=False, api=None, unseen_ready=(), seen=None,
         # With others, a drain costs no outage, and cutting it short would only cut requests.
         problem=("drain_cut_short is true, which cuts the requests in flight of each node, but it only gains something "
                  f"where nobody else serves. {listed(serving)} serve: leave it out"
-                 if cut_short and order and not alone else ""))
+                 if cut_short and order and not alone else _short_of(waves, serving, min_ready)))
 
 
 def _members_of(schema, order, tier, first):

@@ -19,8 +19,9 @@ from ansible_collections.shakenfist.rolling.plugins.plugin_utils._watch import e
 
 FORMAT = 1
 # In words: what is done, to what it was done.
-KINDS = {"upgrade": ("upgrade", "upgraded"), "rollback": ("rollback", "taken back"),
-         "restart": ("restart", "restarted"), "reconfigure": ("reconfiguration", "reconfigured")}
+KINDS = {"upgrade": ("upgrade", "upgraded"), "services": ("upgrade", "upgraded"),
+         "rollback": ("rollback", "taken back"), "restart": ("restart", "restarted"),
+         "reconfigure": ("reconfiguration", "reconfigured")}
 
 
 def stamp(moment):
@@ -90,6 +91,12 @@ def out_of_rotation(steps, rolled, serves):
     gates = [step["ended"] for step in steps if step["step"] == "gate" and rolled]
     ended = gates[-1] if gates else steps[-1]["ended"] if rolled or serves else None
     return dict(began=begins[0], ended=ended, seconds=None if ended is None else round(ended - begins[0], 3))
+
+
+def services_of(services):
+    """The services of a node that were rolled, each with the time in which nobody was served by it."""
+    return [dict(one, name=name, seconds=round(one["ended"] - one["began"], 3)) for name, one in services.items()
+            if "began" in one and "ended" in one]
 
 
 class Gatherer:
@@ -164,7 +171,9 @@ class Gatherer:
         return {"name": name, "from": self.came_from(name), "result": result,
                 "database": name in self.plan.get("schema", []), "leader": name == self.plan.get("leader"),
                 "served": name in self.plan.get("serving", []), "restored": record.restored,
-                "out": out_of_rotation(steps, record.rolled, bool(record.failure.get("serves"))), "steps": steps}
+                "out": None if "services" in self.plan else
+                out_of_rotation(steps, record.rolled, bool(record.failure.get("serves"))),
+                "services": services_of(record.services), "steps": steps}
 
     def failures(self):
         """What failed, one item for each message."""
@@ -209,7 +218,11 @@ class Gatherer:
             backup = dict(self.records[where].schema["backup"], node=where,
                           verified=dumps[-1]["details"].get("verified", "") if dumps else "")
         tables = [table for table in details.get("tables", []) if table["before"] != table["after"]]
-        return dict(looked=bool(done), moved=any(self.records[name].schema.get("moved") for name in self.names),
+        # A product that is rolled service by service says itself what its schema is, before and after.
+        after = {name: self.fact(name, "cluster_node", {}).get("schema") for name in self.names}
+        moved = any(self.records[name].schema.get("moved") or after[name] and after[name] != self.seen(name).get(
+            "schema", after[name]) for name in self.names)
+        return dict(looked=bool(done), moved=moved,
                     tables=tables, notes=migrations(self.product(), tables), widened=details.get("widened", []),
                     backup=backup)
 
@@ -253,8 +266,8 @@ class Gatherer:
             result = "stopped" if all(item["stopped"] for item in failures) else "failed"
         else:
             result = "ok" if len(rolled) == len(self.plan.get("order", [])) else "incomplete"
-        data = dict(format=FORMAT, kind=self.run.kind, result=result, began=self.began, ended=self.now,
-                    seconds=round(self.now - self.began, 3), who=who,
+        data = dict(format=FORMAT, kind=self.run.kind, product=self.run.product, result=result,
+                    began=self.began, ended=self.now, seconds=round(self.now - self.began, 3), who=who,
                     command=self.plan.get("command", ""),
                     releases={"from": sorted(left - {""}), "to": self.target()},
                     failures=failures, phases=phases_of(self.timelines, broken), nodes=nodes,
@@ -278,6 +291,7 @@ def verdict(data):
 
 def outcome(data):
     noun, participle = KINDS.get(data["kind"], KINDS["upgrade"])
+    noun += f" of {data['product']}" if data["product"] else ""
     nodes = [node for node in data["nodes"] if node["result"] != "passed over"]
     rolled = [node for node in nodes if node["result"] == "rolled"]
     before, to = " and ".join(data["releases"]["from"]), data["releases"]["to"]

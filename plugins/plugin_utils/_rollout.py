@@ -32,6 +32,8 @@ OF_A_NODE = ("quorum", "drain", "activate", "reconfigure", "restart", "gate", "s
 # What of a module's result is told. Nothing else is: neither what a module was given nor what it found on the node.
 DETAILS = {
     "apache_member": ("was", "status", "sessions"),
+    "cinder_info": ("waited",),
+    "cinder_service": ("was",),
     "drain": ("was_ready", "not_ready_after", "stopped_after", "state", "balancer_before", "balancer",
               "balancer_left_after", "sessions_zero_after", "concerns"),
     "dump": ("path", "size", "verified"),
@@ -39,6 +41,7 @@ DETAILS = {
     "grpc_health_info": ("serving", "waited"),
     "haproxy_info": ("reachable", "waited"),
     "haproxy_server": ("was", "status", "sessions"),
+    "health_file": ("answer", "waited"),
     "nginx_server": ("was", "sessions"),
     "nodes_info": ("known", "leader", "stale"),
     "prune": ("removed", "kept"),
@@ -147,7 +150,7 @@ class Place:
 
     def enter(self, step, now):
         self.step, self.since, self.last = step, now, now
-        self.result, self.units, self.message = "skipped", 0, ""
+        self.result, self.units, self.message, self.about = "skipped", 0, "", ""
         self.broken = set()  # hosts of which the last task in it has failed, which may yet be rescued
 
     def leave(self):
@@ -189,13 +192,13 @@ class Rollout:
 
     # ---- what happens
 
-    def started(self, host, task):
-        """A host begins a task."""
+    def started(self, host, task, about=""):
+        """A host begins a task; C(about) is what of it the step is about, if not all of it."""
         now, step = self.now(), task.step
         if step:
             self.close(step)
             place = self.nodes.setdefault(host, Place(host, now)) if step in OF_A_NODE else self.all
-            self.enter(place, step, now)
+            self.enter(place, step, now, about)
             place.broken.discard(host)
         self.busy[host] = now
 
@@ -210,22 +213,24 @@ class Rollout:
         for place in sorted(over, key=lambda each: each.last):
             self.leave(place)
 
-    def enter(self, place, step, now):
+    def enter(self, place, step, now, about=""):
         if place.step != step:
             self.leave(place)
             place.enter(step, now)
-            self.event("begin", now, node=place.name, step=step)
+            place.about = about
+            self.event("begin", now, node=place.name, step=step, about=about)
 
     def leave(self, place):
         """End a step, as of the last task that belonged to it."""
         if not place.step:
             return
         if place.step == "drain" and place.result != "skipped":
-            place.drained = place.drained or place.since  # a reconfigure may drain twice
+            # A reconfigure may drain twice. Of several services the last one is what a balancer is in front of.
+            place.drained = place.since if place.about else place.drained or place.since
         if place.step == "gate":
             place.gated = place.last
-        end = dict(node=place.name, step=place.step, seconds=round(place.last - place.since, 3), result=place.result,
-                   message=place.message)
+        end = dict(node=place.name, step=place.step, about=place.about, seconds=round(place.last - place.since, 3),
+                   result=place.result, message=place.message)
         moment = place.last
         place.leave()
         self.event("end", moment, **end)
@@ -267,7 +272,7 @@ class Rollout:
         event = dict(event)
         kind = event["event"]
         if kind == "step":
-            self.started(event["node"], Task(event["step"], "", ""))
+            self.started(event["node"], Task(event["step"], "", ""), event.get("about", ""))
         elif kind == "module":
             self.ran(**event)
         else:
@@ -467,7 +472,7 @@ class Rollout:
 def words(event, rollout):
     """One line for an event, without its time; an empty string if it is only for the file."""
     kind, node, step = event["event"], event.get("node", ""), event.get("step", "")
-    message = f", {event['message']}" if event.get("message") else ""
+    message = "".join(f", {event[key]}" for key in ("about", "message") if event.get(key))
     if kind == "start":
         check = ", check mode: nothing is changed" if event["check"] else ""
         return f"{rollout.name} by {event['user']} on {event['host']}, run {event['run']}{check}"

@@ -9,7 +9,11 @@
 # playbook of the same ansible-playbook, or a fact cache, has left is never mistaken for this run's.
 
 import dataclasses
+import ipaddress
+import os
+import pathlib
 import shlex
+import socket
 import time
 import uuid
 
@@ -20,6 +24,8 @@ DATABASE_GROUPS = ("database", "database_node", "database_nodes", "etcd_master",
 OTHER_GROUPS = "-e rolling_database_groups=NAME"
 # Those that only set something, for a run that is under way.
 REQUESTS = ("pause", "resume", "stop")
+# The products that are known, each in a file.
+PRODUCTS = pathlib.Path(__file__).resolve().parents[2] / "playbooks" / "vars"
 # Those that leave the release as it is.
 SAME = ("restart", "reconfigure")
 HOME = "localhost"
@@ -41,7 +47,9 @@ class Run:
     """What is true of the run as a whole.
 
     :param id: of this run of one playbook; two playbooks of one C(ansible-playbook) are two runs.
-    :param kind: the name of the playbook.
+    :param kind: the name of the playbook; C(services) for all that roll a product service by service.
+    :param product: the name of such a product.
+    :param playbook: what leads to another release, as C(ansible-playbook) takes it.
     :param began: when it began, in seconds since the epoch.
     :param nodes: the names of all nodes in the inventory.
     :param database: the names of all nodes of the database tier there.
@@ -57,6 +65,8 @@ class Run:
 
     id: str = dataclasses.field(default_factory=lambda: uuid.uuid4().hex[:8])
     kind: str = "upgrade"
+    product: str = ""
+    playbook: str = ""
     began: float = dataclasses.field(default_factory=lambda: round(time.time(), 3))
     nodes: list = dataclasses.field(default_factory=list)
     database: list = dataclasses.field(default_factory=list)
@@ -87,11 +97,14 @@ class Node:
     :param failure: what is told of it: C(text), C(state), C(serves); before that C(way), C(balancer), C(hook).
     :param lost: by node of its batch that has dropped out without a word, C(words), C(text), C(state).
     :param restored: what became of the attempt to return the node to service, in words.
-    :param balancers: those that were told to send the node nothing, by kind, and what they said before.
+    :param balancers: those that were told to send the node nothing, by kind, and what they said before. Of a product
+        that is rolled service by service, by service what it was before this run took it out; empty once it is back.
     :param stopped: the units that the drain has stopped, to be started again.
     :param runs: the runs of the daemons that the last restart has begun, as the module C(units) returns them.
     :param schema: what became of the schema: C(moved), C(changed), C(backup).
     :param pauses: when an operator let the run wait before it, each from and to.
+    :param services: of a product that is rolled service by service, those that are done: when they were out of service,
+        C(began) and C(ended), as somebody saw who asks them.
     :param timeline: the modules that ran on the node, see C(_timeline.py).
     :param notes: warnings for the report.
     """
@@ -110,6 +123,7 @@ class Node:
     runs: dict = dataclasses.field(default_factory=dict)
     schema: dict = dataclasses.field(default_factory=dict)
     pauses: list = dataclasses.field(default_factory=list)
+    services: dict = dataclasses.field(default_factory=dict)
     timeline: list = dataclasses.field(default_factory=list)
     notes: list = dataclasses.field(default_factory=list)
 
@@ -135,9 +149,42 @@ def inventory_of(kind, groups, rolling_group="allsf", rolling_database_groups=DA
     return nodes, database
 
 
-def lock_node(nodes, database):
-    """The node that has the lock; the same for all operators, whatever the order of their inventory and their limit."""
-    return min((name for name in database if name in nodes), default="")
+def addresses_of(host):
+    """What a host of the inventory is called, and the addresses that the controller finds for that."""
+    try:
+        return list(dict.fromkeys([host, *(found[4][0] for found in socket.getaddrinfo(host, None))]))
+    except (OSError, UnicodeError):
+        return [host]
+
+
+def lock_node(nodes, database, addresses):
+    """The node that has the lock; the same for all operators, whatever they call it, list first, or leave out.
+
+    That of the lowest address; the first by name where one is not known by an address, or only by that of a controller
+    that is a node itself.
+
+    :arg addresses: by name, the addresses that the node has for the controller.
+    """
+    tier = [name for name in database if name in nodes]
+    numbers = {name: min(filter(None, map(_number_of, addresses.get(name, ()))), default=None) for name in tier}
+    if None in numbers.values():
+        return min(tier, default="")
+    return min(tier, key=lambda name: (numbers[name], name), default="")
+
+
+def _number_of(text):
+    """An address as what can be compared; None for a name, and for one that is only good on its own machine."""
+    try:
+        found = ipaddress.ip_address(text)
+    except ValueError:
+        return None
+    return None if found.is_loopback or found.is_link_local else (found.version, int(found))
+
+
+def _whole(groups, there):
+    """How to name a group that has every host, one of the operator's own if there is one."""
+    hosts = {name for group in groups.values() for name in group}
+    return f"-e rolling_group={next((name for name in sorted(there) if hosts <= set(groups[name])), 'all')}"
 
 
 def _unfit(groups, nodes, database, rolling_group):
@@ -145,15 +192,19 @@ def _unfit(groups, nodes, database, rolling_group):
     lacking = [] if nodes else [f"in the group {rolling_group} (-e rolling_group=NAME names another one)"]
     if not database:
         lacking.append(f"in the database tier, a group {' or '.join(DATABASE_GROUPS)} ({OTHER_GROUPS} names another)")
+    there = [name for name in groups if name not in ("all", "ungrouped") and not name.startswith("rolling_")]
+    whole = _whole(groups, there)
     if lacking:
-        there = [name for name in groups if name not in ("all", "ungrouped") and not name.startswith("rolling_")]
+        wide = "" if nodes or not there else f" ({whole} if every host is a node)"
         return (f"The inventory has no node {', and none '.join(lacking)}. Its groups are "
-                f"{', '.join(sorted(there)) or 'none'}: name yours, or check -i.")
+                f"{', '.join(sorted(there)) or 'none'}: name yours{wide}, or check -i.")
     foreign = [name for name in database if name not in nodes]
     if foreign:
         who = f"{listed(foreign, ' and ')} {'is' if len(foreign) == 1 else 'are'}"
-        return (f"{who} in the database tier, and not in the group {rolling_group}: in the tier are the nodes that run "
-                "sf-database, not the server of MariaDB. Correct the inventory, or "
+        # A group that has nobody of the tier was chosen for its kind of node.
+        wide = "" if set(database) & set(nodes) else f", which must have every node of the cluster ({whole})"
+        return (f"{who} in the database tier, and not in the group {rolling_group}{wide}: in the tier are the nodes "
+                "that run sf-database, not the server of MariaDB. Correct the inventory, or "
                 f"name another group of the tier with {OTHER_GROUPS}.")
     return ""
 
@@ -203,7 +254,13 @@ def changed(record, **values):
     return plain(vars(dataclasses.replace(record, **values)))
 
 
-def playbook_command(task_vars, playbook):
-    """The command that runs a playbook on the same inventory."""
+def playbook_command(task_vars, playbook, product=""):
+    """The command that runs a playbook on the same inventory.
+
+    :arg product: the name or the path of the product, for a playbook that has to be told which one.
+    """
     inventory = [word for source in task_vars.get("ansible_inventory_sources") or () for word in ("-i", str(source))]
-    return shlex.join(["ansible-playbook", *inventory, playbook])
+    if product and not (PRODUCTS / f"{product}.yml").is_file():
+        product = os.path.realpath(product)
+    told = ["-e", f"rolling_product={product}"] if product else []
+    return shlex.join(["ansible-playbook", *inventory, playbook, *told])

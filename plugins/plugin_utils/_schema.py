@@ -78,6 +78,20 @@ def summary_of(seen, release):
                 backup=next((backup["restore"] for backup in seen["backups"].values() if backup), ""))
 
 
+def differing(seen):
+    """The tables that are not as a release wants them. What the build says counts more than what was recorded of it."""
+    wanted = seen["expected"] or seen["wanted"]
+    return ", ".join(table for table in wanted if wanted[table] != seen["tables"].get(table))
+
+
+def migrated(version, seen):
+    """That the schema is another one than the release wants that a tier is on; one sentence, or none."""
+    differ = differing(seen)
+    return [f"the schema is not the one that {version} wants (tables that differ: {differ}), which is on nodes of the "
+            "database tier: no sf-database of it starts again. Restart none of them, and finish the run that was begun"
+            ] if differ else []
+
+
 def refusal(kind, name, node, version, seen, backups):
     """Why the roll would leave this node with a gateway that does not start; an empty string if it would not.
 
@@ -86,9 +100,7 @@ def refusal(kind, name, node, version, seen, backups):
     begin = f"{name} is in the database tier, and the schema is not the one that {version} wants"
     unit = node["database_unit"]
     if kind in SAME:
-        # What the build says counts more than what was recorded of it.
-        wanted = seen["expected"] or seen["wanted"]
-        differ = ", ".join(table for table in wanted if wanted[table] != seen["tables"].get(table))
+        differ = differing(seen)
         return (f"{begin} (tables that differ: {differ}), so its {unit} would refuse to start. An upgrade has migrated "
                 "it: run that one to its end, it restarts the daemons, too.") if differ else ""
     if seen["wanted"] == seen["tables"]:

@@ -10,6 +10,7 @@ import dataclasses
 import os
 
 from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError
+from ansible_collections.shakenfist.rolling.plugins.module_utils._version import version_key
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._build import (
     distinct,
     is_target,
@@ -18,6 +19,7 @@ from ansible_collections.shakenfist.rolling.plugins.plugin_utils._build import (
 )
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._node import names
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import SAME
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._table import listed
 
 RESOLVED = ("version", "sha256", "contents", "name", "lock", "carried", "indexed", "archive",
             "conflicts")
@@ -87,20 +89,52 @@ def continued(kind, release):
             f"for example, name it with -e {option}=VERSION."] if release else []
 
 
-def came_from(nodes):
-    """One of each of the releases that the nodes could go back to, by what they came from.
+def untouched(nodes, on):
+    """What the nodes run that an upgrade which has stopped half-way has not come to; it may be several builds.
 
-    After an upgrade that has stopped half-way, only the nodes that it has rolled count: the others still run what these
-    came from, and would go back one release further. After a rollback that has stopped at its end no node knows any
-    more where it came from; one with daemons of the release before is yet to be restarted.
+    Those that came from what another one runs were rolled. So was one that came from a release in between, a broken one
+    for example, and runs a later one than the others.
+    """
+    def is_rolled(node):
+        came = node.get("previous") or {}
+        return any(same_build(came, other) for other in on) and not same_build(came, node["release"])
+
+    left = distinct(node["release"] for node in nodes.values() if node.get("release") and not is_rolled(node)) or on
+    oldest = min((release["version"] for release in left), key=version_key)
+    return [release for release in left if release["version"] == oldest]
+
+
+def came_from(nodes):
+    """One of each of the releases that the nodes could go back to.
+
+    Out of an upgrade that has stopped half-way, that is what the nodes run that it has not come to. A node that went
+    back does not know any more where it came from: where all run one release, those that know would be taken one
+    release further back than the operator can have meant.
     """
     on, before = (distinct((node.get(which) or {}) for node in nodes.values()) for which in ("release", "previous"))
-    old = [unit for node in nodes.values() for unit in node.get("behind") or () if node["units"][unit]["active"]]
-    if not before and len(on) == 1 and old:
+    if len(on) > 1:
+        return untouched(nodes, on)
+    back = [name for name, node in nodes.items() if node.get("release") and not node.get("previous")]
+    # One with daemons of the release before is yet to be restarted.
+    if any(nodes[name]["units"][unit]["active"] for name in back for unit in nodes[name].get("behind") or ()):
         return on
-    versions = {release["version"] for release in on}
-    return ([release for release in before if any(same_build(release, other) for other in on)]
-            or [release for release in before if release["version"] in versions] or before)
+    if back and before:
+        raise RollingError(f"every node runs {on[0]['version']}, and {listed(back, ' and ')} came from no release that "
+                           f"is known, as after a way back. If you mean to go further back: {offered(nodes)}")
+    return before
+
+
+def offered(nodes):
+    """The older releases that every node has, as advice."""
+    versions = [{release["version"] for release in (node.get("previous") or {}, *staged_on(node))
+                 if release.get("version")} for node in nodes.values() if node]
+    newest = max((version_key(node["release"].get("version")) for node in nodes.values() if node.get("release")),
+                 default=())
+    found = sorted((version for version in set.intersection(*versions) if version_key(version) < newest),
+                   key=version_key, reverse=True) if versions else []
+    if not found:
+        return "no older release is on every node"
+    return f"name one that every node has ({', '.join(found)}) with -e rollback_release={found[0]}"
 
 
 def staged_on(node):
@@ -139,8 +173,7 @@ def way_back(name, nodes, asked=""):
     wanted = named(nodes, asked) if asked else came_from(nodes)
     versions = list(dict.fromkeys(release["version"] for release in wanted))
     if len(versions) > 1:
-        raise RollingError(f"the nodes came from different releases ({', '.join(versions)}): name one with "
-                           f"-e rollback_release={versions[0]}")
+        raise RollingError(f"the nodes came from different releases ({', '.join(versions)}): {offered(nodes)}")
     if not wanted:
         raise RollingError("no node has a release that it came from: name one that is staged with "
                            "-e rollback_release=VERSION")
@@ -153,7 +186,8 @@ def way_back(name, nodes, asked=""):
     if not found:
         which = asked or with_build(wanted[0], node.get("release") or {})
         raise RollingError(f"{name} has no release {which} to go back to. It has: "
-                           f"{', '.join(node.get('staged') or ()) or 'none'}")
+                           f"{', '.join(node.get('staged') or ()) or 'none'}"
+                           + ("" if asked else f". Instead, {offered(nodes)}"))
     return dict(version=version, name=found[0].get("name") or "", contents=found[0].get("contents") or "",
                 given=asked or version)
 

@@ -7,17 +7,17 @@
 # What there is to say of each node, and of the cluster as it is.
 
 import time
+from collections import Counter
 
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._build import mixed, mixed_words, short
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._cluster import half_way, known_as
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._table import listed, table, wrap
 
 
-def _said(name, api):
+def _said(node):
     """What the API says of a node that could not be looked at."""
-    node = next((node for node in api.get("nodes") or [] if node["name"] == name), None)
-    if not node:
-        return []
-    return [f"the API says that it is {node['state']} and runs {node['release'] or 'nothing that is known'}"]
+    return [f"the API says that it is {node['state']} and runs {node['release'] or 'nothing that is known'}"] if (
+        node) else []
 
 
 def _problems(seen, in_tier):
@@ -41,12 +41,13 @@ def _rewritten(node):
             for name, version in sorted(node["rewritten"].items())]
 
 
-def _absent(name, seen, api):
+def _absent(name, seen, api, addresses):
     """A node that nobody could look at."""
-    name = seen["node"].get("name", name)
+    known = known_as(api, seen["node"].get("name", name), addresses)
+    name = known.get("name") or seen["node"].get("name", name)
     return dict(name=name, release=None, build="", ready=None, gateway=None, active=None, units=None, since=None,
                 leader=name == api.get("leader"), absent="unreachable" if seen["unreachable"] else "not examined",
-                problems=[seen["failure"] or "it could not be examined"], notes=_said(name, api))
+                problems=[seen["failure"] or "it could not be examined"], notes=_said(known))
 
 
 def _looked_at(seen, in_tier, leader, build):
@@ -76,13 +77,16 @@ def _examined(nodes):
     return {name: seen["node"] for name, seen in nodes.items() if seen["node"] and not seen["failure"]}
 
 
-def judge_status(nodes, database=(), api=None):
-    """What there is to say of each node; one that could not be looked at has no release and a problem."""
-    api = api or {}
+def judge_status(nodes, database=(), api=None, addresses=None):
+    """What there is to say of each node; one that could not be looked at has no release and a problem.
+
+    :arg addresses: by name of those that could not be looked at, the addresses that each may have.
+    """
+    api, addresses = api or {}, addresses or {}
     verdict, builds = {}, mixed(_examined(nodes))
     for name, seen in nodes.items():
         if seen["failure"] or not seen["node"]:
-            node = _absent(name, seen, api)
+            node = _absent(name, seen, api, addresses.get(name, ()))
         else:
             release = seen["node"]["release"]
             build = short(release) if any(name in on for on in builds.get(release.get("version"), {}).values()) else ""
@@ -94,6 +98,13 @@ def judge_status(nodes, database=(), api=None):
 def builds_of(nodes):
     """What there is to say of versions of which nodes run more than one build."""
     return mixed_words(_examined(nodes))
+
+
+def tier_of(nodes, database, api, addresses):
+    """What there is to say of a database tier that an upgrade has not come to the end of."""
+    looked = {name: node for name, node in _examined(nodes).items() if name in database}
+    return half_way(looked, {name: known_as(api, name, addresses.get(name, ())).get("release") for name in database
+                             if name not in looked})
 
 
 # ---- as lines
@@ -115,40 +126,25 @@ def _row(name, node):
             f"{node['active']} of {node['units']}", since, remarks]
 
 
-def _by_release(verdict, release_of=lambda node: node["release"]):
-    """The names of the nodes by the release that they run."""
-    found = {}
-    for name, node in verdict.items():
-        found.setdefault(release_of(node) or "not known", []).append(name)
-    return found
-
-
 def _summary(verdict):
     """How many serve, and which releases there are."""
-    told = [f"{release} on {len(names)}" for release, names in _by_release(verdict, _release).items()]
+    told = [f"{release} on {count}" for release, count in
+            Counter(_release(node) or "not known" for node in verdict.values()).items()]
     return f"{sum(node['ready'] is True for node in verdict.values())} of {len(verdict)} nodes serve; {listed(told)}"
 
 
 def _strangers(verdict, api):
-    """Nodes that the API knows and the inventory does not."""
-    ours = {node["name"] for node in verdict.values()}
+    """Nodes that the API knows and the inventory does not. One may be what could not be looked at: nothing is said."""
+    ours, theirs = {node["name"] for node in verdict.values()}, {node["name"] for node in api.get("nodes") or []}
+    if any(node["absent"] and node["name"] not in theirs for node in verdict.values()):
+        return []
     return [f"the API also knows {node['name']}, which is {node['state']} and runs "
             f"{node['release'] or 'nothing that is known'}; it is not in the inventory"
             for node in api.get("nodes") or [] if node["state"] != "deleted" and node["name"] not in ours]
 
 
-def _tier(verdict, database):
-    """A database tier that an upgrade has not come to the end of."""
-    on = _by_release({name: verdict[name] for name in database if verdict.get(name, {}).get("release")})
-    if len(on) < 2:
-        return []
-    releases = "; ".join(f"{release} on {listed(on[release])}" for release in sorted(on))
-    return [f"the database tier is on more than one release ({releases}). "
-            "If the schema was migrated, no sf-database of the older one starts again: restart none of them, and "
-            "finish the run that was begun"]
-
-
-def _lock(lock):
+def lock_words(lock):
+    """Who holds the lock."""
     if not lock:
         return "not known, the node that has it was not seen"
     if lock["gone"]:
@@ -158,21 +154,21 @@ def _lock(lock):
     return lock["words"]
 
 
-def lines_of(verdict, api=None, lock=None, limited=False, database=(), builds=()):
+def lines_of(verdict, api=None, lock=None, limited=False, cluster=()):
     """The state of the cluster as lines: a table, what is amiss, and who rolls.
 
-    :arg builds: what C(builds_of) has returned.
+    :arg cluster: what there is to say of it as a whole, sentences as C(builds_of) returns them.
     """
     api = api or {}
     lines = [_summary(verdict), *table([HEAD, *(_row(name, node) for name, node in verdict.items())], 0)]
     for name, node in verdict.items():
         for words in node["problems"] + node["notes"]:
             lines += wrap(f"{name}: {words}")
-    for words in [*builds, *_tier(verdict, database)]:
+    for words in cluster:
         lines += wrap(words)
     if not api.get("known"):
         lines += wrap(f"leader: not known, {api.get('problem') or 'no node could ask the API'}")
     elif not limited:
         for words in _strangers(verdict, api):
             lines += wrap(words)
-    return lines + wrap(f"lock: {_lock(lock)}")
+    return lines + wrap(f"lock: {lock_words(lock)}")

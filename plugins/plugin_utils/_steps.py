@@ -10,7 +10,7 @@
 import time
 from types import SimpleNamespace
 
-from ansible_collections.shakenfist.rolling.plugins.plugin_utils._persistent import ONCE, PersistentAction
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._persistent import ONCE, PersistentAction, written
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._rollout import (
     DETAILS,
     Announcement,
@@ -54,6 +54,10 @@ class StepsAction(PersistentAction):
             result = self.steps(task_vars) or {}
         except Failed as exc:
             result = dict(exc.result, failed=True, **(dict(title=exc.title) if exc.title else {}))
+            other = self.delegate(task_vars)
+            if other not in ("", task_vars["inventory_hostname"]) and not result.get("away"):
+                # Else it would be taken for a fault of the node whose turn it is.
+                result.update(away=other, msg=f"on {other}: {result.get('msg')}")
         # What several modules have said is joined; all else is that of the action, or of the module that has failed.
         facts = {**self.collected.pop("ansible_facts", {}), **result.get("ansible_facts", {})}
         return dict(result, **self.collected, **self.recorded(bool(result.get("failed")), facts))
@@ -62,11 +66,14 @@ class StepsAction(PersistentAction):
         """Call the modules."""
         raise NotImplementedError
 
-    def begin(self, step):
-        """What comes next belongs to this step, not to that of the task or to the one before."""
+    def begin(self, step, about=""):
+        """What comes next belongs to this step, not to that of the task or to the one before.
+
+        :arg about: what of the node it is about, if it is not the node as a whole.
+        """
         if step != self.step:
             self.step = step
-            self.aside(self.announce, dict(event="step", step=step))
+            self.aside(self.announce, dict(event="step", step=step, **(dict(about=about) if about else {})))
 
     def module(self, module, task_vars, /, title="", tolerated=False, **arguments):
         """What a module of the collection returns; where it fails, so does the task.
@@ -135,6 +142,22 @@ class StepsAction(PersistentAction):
         if answer.get("failed"):
             raise Failed(answer, title)
         return answer
+
+    def exists(self, path, title):
+        """Whether there is a file on the node."""
+        return self.kept(lambda: self._execute_module(module_name="ansible.legacy.stat", module_args=dict(path=path),
+                                                      task_vars=self.task_vars), title)["stat"]["exists"]
+
+    def write(self, title, path, text, mode):
+        """Write a file on the node, whole or not at all; where that fails, so does the task."""
+        def ask():
+            answer = self._execute_module(module_name="ansible.legacy.command", module_args=written(path, text, mode),
+                                          task_vars=self.task_vars)
+            if not answer.get("failed"):
+                return answer
+            why = answer.get("stderr") or answer.get("msg")
+            return dict(answer, failed=True, msg=f"cannot write the record {path}: {why}")
+        self.kept(ask, title)
 
     def setting(self, name, default=None):
         """A variable of the node, worked out."""

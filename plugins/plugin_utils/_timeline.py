@@ -7,6 +7,7 @@
 import time
 
 from ansible.plugins.action import ActionBase
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._ansible import become_nobody
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._rollout import describe, details_of
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import NODE_FACT, Run, changed, node_of, run_id
 
@@ -44,6 +45,7 @@ class TimedAction(ActionBase):
 
     def run(self, tmp=None, task_vars=None):
         result = super().run(tmp, task_vars)
+        become_nobody(self)
         began = time.time()
         result.update(self.act(task_vars or {}))
         result.update(self.aside(self.noted, began, result, task_vars or {}) or {})

@@ -13,12 +13,14 @@ import math
 import os
 import re
 import time
+from contextlib import suppress
 
 import yaml
 from ansible.errors import AnsibleError
 from ansible.inventory.manager import split_host_pattern
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._balancers import balancers_of, drain_balancers
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._plan import items_of
 
 ROLES = os.path.join(os.path.dirname(__file__), "..", "..", "roles")
 # How alike two names must be to be taken for the same one misspelt; difflib's ratio, found with the names of the roles.
@@ -31,6 +33,10 @@ RENAMED = {**dict.fromkeys(("preflight_credentials", "status_credentials", "veri
 # What the roles publish, so that nobody has misspelt it.
 FACTS = ("cluster_node", "plan_seen", "reconfigure_left", "reconfigure_runs", "rolling_node",
          "rolling_run", "stage_resolved")
+# What the playbooks tell their plays.
+TOLD = ("rolling_kind",)
+# Of the playbooks that ask a run for something, which have no role of their own.
+REASONS = ("pause_reason", "stop_reason")
 HOOKS = ("hook_before_roll", "hook_before_drain", "hook_after_gate", "hook_after_roll")
 # Seconds that the clocks of two machines may be apart, see the check of them.
 APART = 5
@@ -77,12 +83,25 @@ def unknown(names, known):
     return found
 
 
+def limits(limit):
+    """The patterns of C(--limit), with those of a file that it names, one a line."""
+    found = []
+    for one in split_host_pattern(limit or ""):
+        if one.startswith("@"):
+            # One that is not there Ansible has refused.
+            with suppress(OSError, UnicodeDecodeError), open(one[1:], encoding="utf-8") as handle:
+                found += map(str.strip, handle)
+        else:
+            found.append(one)
+    return found
+
+
 def unknown_hosts(limit, known):
     """What is said of the names in C(--limit) that no host and no group has; Ansible passes them over.
 
-    A pattern may fit nothing on purpose, and a file of hosts is made by Ansible itself.
+    A pattern may fit nothing on purpose.
     """
-    names = [re.sub(r"^[!&]|\[[-\d:]+\]$", "", one) for one in split_host_pattern(limit or "") if one[0] not in "@~"]
+    names = [re.sub(r"^[!&]|\[[-\d:]+\]$", "", one) for one in limits(limit) if one and one[0] not in "~#"]
     found = [name for name in dict.fromkeys(names) if name not in known and not re.search(r"[*?\[]", name)]
     said = []
     for name in found:
@@ -132,7 +151,7 @@ def moment(text):
 
 # The least value of each, and what it is a number of.
 LEAST = {"prune_keep": (1, " or more"), "verify_bake": (0, " or more seconds"), "roll_settle": (0, " or more seconds"),
-         "roll_error_budget": (0, " or more")}
+         "roll_error_budget": (0, " or more"), "preflight_balancer_detection": (0, " or more seconds")}
 
 
 def impossible(values, nodes, since="", now=None):
@@ -148,10 +167,9 @@ def impossible(values, nodes, since="", now=None):
         # What -e leaves over, Ansible keeps under this name.
         found.append(f'-e ends a value at its first blank, so that "{values["_raw_params"]}" belongs to no variable; a '
                      "value with blanks needs quotes of its own, as in -e \"NAME='two words'\"")
-    serial = values.get("rolling_serial", 1)
-    serial = serial if isinstance(serial, list) else [serial]
-    if not all(re.fullmatch(" *[1-9][0-9]*%? *", str(item)) for item in serial):
-        found.append("rolling_serial must be a number of nodes above 0, a percentage such as 30%, or a list of these")
+    if not all(re.fullmatch(" *[1-9][0-9]*%? *", str(item)) for item in items_of(values.get("rolling_serial", 1))):
+        found.append("rolling_serial must be a number of nodes above 0, a percentage such as 30%, or a list of these, "
+                     "such as -e rolling_serial=1,30%")
     for name, (least, words) in LEAST.items():
         value = values.get(name, least)
         if number(value) is None or number(value) < least:

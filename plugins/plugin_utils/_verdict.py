@@ -7,12 +7,16 @@
 # Each node, judged from what was seen of it.
 
 from ansible.errors import AnsibleError
+from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError
+from ansible_collections.shakenfist.rolling.plugins.module_utils._release import require_pip
 from ansible_collections.shakenfist.rolling.plugins.module_utils._systemd import graceful_timeout
-from ansible_collections.shakenfist.rolling.plugins.module_utils._version import version_key
+from ansible_collections.shakenfist.rolling.plugins.module_utils._version import is_older
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._build import is_target
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._findings import Findings
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._grace import shown
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._node import names
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._notes import rebuilt_release, rebuilt_shape, series
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._order import restart_order, startable, units_of
 
 # What may differ between two looks at a disk that nobody fills on purpose, and what a release grows.
 ROOM = 1.2
@@ -129,7 +133,7 @@ def _release(node, target, options):
         if not series(one):
             raise AnsibleError(f"cannot compare releases, {one} is no version")
     (major, minor), ahead = series(version), series(target["version"])
-    if version_key(target["version"]) < version_key(version) and not options["allow_downgrade"]:
+    if is_older(target["version"], version) and not options["allow_downgrade"]:
         return [f"it runs {version}, newer than {target['version']}. To go back, run the playbook "
                 "shakenfist.rolling.rollback; to roll there all the same, pass -e preflight_allow_downgrade=true"]
     # Which minor release is the last one before a major one, no number tells.
@@ -157,30 +161,79 @@ def _gateways(seen, excused):
             for gateway, status in sorted(seen["gateways"].items()) if status != "SERVING" and gateway not in excused]
 
 
-def _daemons(node):
+def _restarted(seen, options):
+    """The units that rolling the node restarts."""
+    node = seen["node"]
+    tiers = restart_order([*units_of(node, seen.get("units")), node["api_unit"]], [], sentinels=node["sentinels"],
+                          states=node["units"], alone=not options["sentinels"])["tiers"]
+    return [name for tier in tiers for name in tier]
+
+
+def _units(seen, restarted, options):
+    """What would end the restart before it has begun, with the API stopped for it."""
+    node, given, problems = seen["node"], names(seen.get("units") or []), []
+    # Of a restart, whoever finds its target says that; of the API, the configuration's check.
+    foreign = [name for name in restarted if name not in node["units"] and name != node["api_unit"]]
+    if foreign and not options["restart"]:
+        problems.append(f"it has no unit {', '.join(foreign)}: correct restart_units")
+    for name in restarted:
+        unit = node["units"].get(name, {})
+        if startable(unit):
+            continue
+        needless = f"systemctl stop {name}; systemctl reset-failed {name}"
+        problems.append(
+            f"{name} is masked, so its restart would fail: systemctl unmask {name}, or, if it is not meant to run, "
+            f"{'leave it out of restart_units' if name in given else needless}" if unit["load"] == "masked" else
+            f"systemd cannot start {name}, its unit file is {unit['load']}: correct that (systemctl status {name}), "
+            "then systemctl daemon-reload")
+    return problems
+
+
+def _daemons(node, restarted):
     """A daemon that does not run will not start either, perhaps, while the node is out of rotation."""
     units = node["units"]
-    return [f"{name} is {units[name]['state']}: see journalctl -u {name}. Rolling the node starts it again"
-            for name in node.get("daemons") or () if not units[name]["active"]] + [
+    return [f"{name} is {units[name]['state']}: see journalctl -u {name}"
+            f"{'. Rolling the node starts it again' if name in restarted else ''}"
+            for name in node["daemons"] if not units[name]["active"] and startable(units[name])] + [
         f"{name} is masked, so nothing starts it: systemctl unmask {name}"
-        for name, unit in units.items() if "masked" in unit.get("state", "")]
+        for name, unit in units.items() if unit.get("load") == "masked" and name not in restarted]
 
 
-def _dump(seen, in_tier, options):
+def _dump(seen):
     """The backup is made before the migration, by a program that not every node has."""
     programs = (seen.get("host") or {}).get("programs") or {}
-    if not in_tier or options["backup"] == "never" or not programs or any(programs.values()):
+    if not programs or any(programs.values()):
         return []
     return [f"it has neither {' nor '.join(programs)}, and a backup before the migration takes one of them: install "
-            "the package mariadb-client on the first node of the tier, or pass -e schema_backup=never"]
+            "the package mariadb-client there, or pass -e schema_backup=never"]
+
+
+def _limits(node):
+    """For how long a stop of the API lets requests end, and when systemd kills it, in seconds; 0 if not known."""
+    unit = node["units"].get(node["api_unit"], {})
+    return graceful_timeout(unit.get("arguments", {})) or 0.0, unit.get("stop_timeout") or 0.0
+
+
+def _slow_drain(node, told, options):
+    """What may go wrong in a drain."""
+    (graceful, stop), grace, timeout, problems = _limits(node), float(node["drain_grace"]), options["drain_timeout"], []
+    limit = stop or graceful
+    if not grace and not told:
+        problems.append(f"its drain grace is 0 s ({shown(node).partition(', ')[2]}): it serves nobody from its stop "
+                        "on, and what a balancer sends until it has noticed fails: raise API_DRAIN_GRACE, or have the "
+                        "balancer told first (drain_tell_first)")
+    if timeout and grace < timeout <= limit:
+        problems.append(f"drain_timeout ({timeout:g} s) is not more than the "
+                        f"{'TimeoutStopSec' if stop else 'graceful timeout'} of {node['api_unit']} ({limit:g} s): a "
+                        "long request would let the roll give up on its drain, with its API stopping: pass -e "
+                        f"drain_timeout={limit + SPARE:g}")
+    return problems
 
 
 def _drain(node, told, options):
     """The times of a drain must be in their order, or requests are cut; C(told) balancers need not notice anything."""
     grace, detection = float(node["drain_grace"]), 0.0 if told else options["balancer_detection"]
-    unit = node["units"].get(node["api_unit"], {})
-    stop = unit.get("stop_timeout")
-    graceful = graceful_timeout(unit.get("arguments", {})) or 0.0
+    graceful, stop = _limits(node)
     problems = []
     if options["drain_timeout"] and grace >= options["drain_timeout"]:
         problems.append(f"its drain grace ({shown(node)}) is not less than drain_timeout "
@@ -216,8 +269,10 @@ def _balancer(balancer):
                         for words in balancer["problems"]]
     if not balancer["reachable"]:
         return "warn", [f"{words}: the roll goes on without asking it" for words in balancer["problems"]]
-    return "fail", [f"{words}. Or, for a balancer without checks: -e drain_tell_first=true"
-                    for words in balancer["problems"]]
+    # A drain through the balancer's API needs no checks, and does not find the server by a wrong name either.
+    other = ("" if balancer.get("told") or not balancer.get("known", True) else
+             ". Or, for a balancer without checks: -e drain_tell_first=true")
+    return "fail", [f"{words}{other}" for words in balancer["problems"]]
 
 
 def _told(seen, what):
@@ -235,7 +290,8 @@ def _rotation(seen):
                    for who in _told(seen, "out")], "warn"
 
 
-def _room(seen, target):
+def room_problems(seen, target):
+    """Whether there is room for another release, and in a place from which it could be activated."""
     host, node = seen.get("host") or {}, seen["node"]
     if not host or not target or _unfinished(node, target):
         return []  # nothing is left to be built
@@ -250,6 +306,21 @@ def _room(seen, target):
     return problems
 
 
+def pip_problems(node, target, strategy="clone"):
+    """Each node installs with its own pip, and only one of them is asked what there is to install."""
+    if target and strategy == "in_place":
+        there = on_target(node, target)
+    else:
+        there = _unfinished(node, target)
+    if there or "pip" not in node["release"]:
+        return []  # nothing is installed, or what is there is broken
+    try:
+        require_pip(node["release"], node["venv"])
+    except RollingError as exc:
+        return [exc.message]
+    return []
+
+
 def _mended(problems, begun, options):
     """What rolling the node fixes, or the operator has accepted, is no reason to refuse."""
     if not problems:
@@ -257,8 +328,8 @@ def _mended(problems, begun, options):
     return "warn" if options["allow_degraded"] or begun else "fail"
 
 
-def _findings(name, seen, in_tier, begun, excused, gateways, target, options):
-    """All checks of one node."""
+def _findings(name, seen, in_tier, begun, excused, gateways, target, options, done):
+    """All checks of one node; one that is C(done) is passed over."""
     node, findings = seen["node"], Findings(name)
     if seen["failure"] or not node:
         findings.add("reached", "fail", seen["failure"] or "it could not be examined")
@@ -275,12 +346,12 @@ def _findings(name, seen, in_tier, begun, excused, gateways, target, options):
     findings.judge("credentials", _credentials(node, in_tier, *gateways), "warn")
     for check, problems in (("readiness", _readiness(seen, begun, options)), ("gateways", _gateways(seen, excused))):
         findings.judge(check, problems, _mended(problems, begun, options))
-    findings.judge("daemons", _daemons(node), "warn")
+    restarted = [] if done else _restarted(seen, options)
+    findings.judge("units", _units(seen, restarted, options))
+    findings.judge("daemons", _daemons(node, restarted), "warn")
     findings.judge("drain", _drain(node, seen.get("balancer_told"), options))
-    if not node["drain_grace"]:
-        findings.judge("drain", [f"its drain grace is 0 s ({shown(node).partition(', ')[2]}): it serves nobody from "
-                                 "its stop on, and what a balancer sends until it has noticed fails: raise "
-                                 "API_DRAIN_GRACE, or have the balancer told first (drain_tell_first)"], "warn")
+    for words in _slow_drain(node, seen.get("balancer_told"), options):
+        findings.add("drain", "warn", words)
     if seen.get("balancer"):
         level, problems = _balancer(seen["balancer"])
         findings.judge("balancer", problems, level)
@@ -290,26 +361,31 @@ def _findings(name, seen, in_tier, begun, excused, gateways, target, options):
         findings.add("strategy", *_strategy(node))
     if not options["restart"]:
         findings.judge("link", _link(node), "warn" if options["back"] else "fail")
-        findings.judge("room", _room(seen, target))
-        findings.judge("backup", _dump(seen, in_tier, options), "warn")
+    # Where something is built.
+    if not (options["restart"] or options["back"]):
+        findings.judge("room", room_problems(seen, target))
+        findings.judge("pip", pip_problems(node, target, options["strategy"]))
     findings.judge("owner", (seen.get("host") or {}).get("unsafe", []))
     return findings
 
 
 def judge_nodes(nodes, database, target, allow_degraded=False, allow_downgrade=False, allow_skip=False,
                 balancer_detection=0.0, strategy="clone", restart=False, back=False, drain_timeout=0.0,
-                backup="never", in_hand=(), targets=None):
+                backup="never", in_hand=(), targets=None, sentinels=True, schema_node=""):
     """Judge each node from what was seen of it.
 
     A node that an earlier roll to the same release has begun is not required to be ready, nor its gateway to be
     serving: rolling it is what fixes it. Nor is one of C(in_hand): a run that was killed had it out of rotation. Where
-    daemons are only restarted, a node that runs the release does not tell that, and nothing is built.
+    daemons are only restarted, a node that runs the release does not tell that. Then, and going back, nothing is built.
 
+    :arg backup: whether the database is backed up before the migration, see C(schema_backup).
+    :arg schema_node: the node that makes the backup, if it is not the first one of the tier.
     :arg targets: by name the target of a node, where that is another one: another build, or another directory.
     """
     options = dict(allow_degraded=allow_degraded, allow_downgrade=allow_downgrade, allow_skip=allow_skip,
-                   balancer_detection=float(balancer_detection or 0), strategy="clone" if restart else strategy,
-                   restart=restart, back=back, drain_timeout=float(drain_timeout or 0), backup=backup)
+                   balancer_detection=float(balancer_detection or 0), restart=restart, back=back,
+                   strategy="clone" if restart or back else strategy, drain_timeout=float(drain_timeout or 0),
+                   sentinels=sentinels)
     targets = {name: (targets or {}).get(name) or target for name in nodes}
     begun = [name for name, seen in nodes.items()
              if seen["node"] and (name in in_hand or not restart and _unfinished(seen["node"], targets[name]))]
@@ -324,8 +400,9 @@ def judge_nodes(nodes, database, target, allow_degraded=False, allow_downgrade=F
         # No balancer sends it requests, so it does not serve, and rolling it again lets it in.
         ready = seen["ready"] and not _told(seen, "shut")
         there = bool(node) and on_target(node, targets[name], restart)
+        done = there and ready and not gateway_down and not node["behind"]
         findings = _findings(name, seen, name in database, name in begun, excused, (serving, named), targets[name],
-                             options)
+                             options, done)
         verdict[name] = {
             "name": node["name"] if node else name,
             "database": name in database,
@@ -334,7 +411,12 @@ def judge_nodes(nodes, database, target, allow_degraded=False, allow_downgrade=F
             "zone": seen.get("zone") or "",
             "ready": ready,
             "gateway_down": gateway_down,
-            "done": there and ready and not gateway_down and not node["behind"],
+            "done": done,
             "findings": findings,
         }
+    leader = schema_node or next((name for name in nodes if name in database), "")
+    if backup != "never" and not back and leader in nodes and nodes[leader]["node"]:
+        # Without anything to roll there is no backup.
+        certain = backup == "always" and not all(node["done"] for node in verdict.values())
+        verdict[leader]["findings"].judge("backup", _dump(nodes[leader]), "fail" if certain else "warn")
     return verdict

@@ -2,7 +2,9 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The lab: a small Shaken Fist cluster in containers that run real systemd. Called by tools/lab."""
+"""The lab: a small cluster in containers that run real systemd. Called by tools/lab.
+
+What is true of one product only is in its module in products/, which uses this one under the name lab."""
 
 from __future__ import annotations
 
@@ -12,7 +14,6 @@ import csv
 import fcntl
 import functools
 import hashlib
-import http.client
 import json
 import os
 import pathlib
@@ -35,18 +36,14 @@ KEY = CACHE / "id_ed25519"
 WHEELS = CACHE / "wheels"
 INDEX = OWN / "index"
 
-sys.path.insert(0, str(LAB / "sf"))
-import build as stand_in  # noqa: E402 (it lies beside the stand-in's sources)
-
 LABEL = f"shakenfist.rolling={NAME}"
 NETWORK = f"sfr-{NAME}"
 PREFIX = "sfr-" if NAME == "lab" else f"sfr-{NAME}-"
 SUBNETS = [os.environ["LAB_SUBNET"]] if "LAB_SUBNET" in os.environ else [f"10.213.{n}.0/24" for n in range(77, 87)]
+# What the machines of every product have.
 PACKAGES = ("systemd systemd-sysv dbus openssh-server sudo python3 python3-venv python3-pip iproute2 procps curl "
-            "ca-certificates nftables mariadb-server mariadb-client haproxy apache2 nginx").split()
-FIRST_RELEASE, OFFERED = "0.8.0", ["0.8.0", "0.8.1"]
+            "ca-certificates nftables mariadb-server mariadb-client haproxy").split()
 DATABASE_PASSWORD = "lab-database-password"
-SYSTEM_KEY = "lab-system-key"
 QUICK_INTER = 2
 START_LIMIT = 120  # seconds until everything must be ready; it takes about 10
 
@@ -112,59 +109,47 @@ def content(folder):
                    for path in sorted(folder.rglob("*")) if path.is_file() and "__pycache__" not in path.parts)
 
 
-def wheels_of_the_dependencies():
-    """What the stand-in requires, downloaded once."""
-    wanted = digest(*stand_in.REQUIRES)
-    if not (WHEELS / wanted).exists():
-        say("downloading the wheels that the nodes need")
-        run(PYTHON, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--only-binary", ":all:",
-            "--dest", WHEELS, *stand_in.REQUIRES)
-        (WHEELS / wanted).touch()
-    return sorted(WHEELS.glob("*.whl"))
-
-
-def base_image():
+def base_image(packages):
     """Debian 12 with systemd and everything that any machine of the lab needs."""
-    image = f"localhost/sfr-base:{digest(*PACKAGES)}"
+    image = f"localhost/sfr-base:{digest(*packages)}"
     if podman("image", "exists", image, check=False).returncode:
-        archive = CACHE / f"base-{digest(*PACKAGES)}.tar"
+        archive = CACHE / f"base-{digest(*packages)}.tar"
         if not archive.exists():
             say("making the base image from Debian's packages (about a minute)")
             part = archive.with_suffix(".part.tar")
-            run("mmdebstrap", "--quiet", "--variant=minbase", f"--include={','.join(PACKAGES)}", "bookworm", part)
+            run("mmdebstrap", "--quiet", "--variant=minbase", f"--include={','.join(packages)}", "bookworm", part)
             part.rename(archive)
         podman("import", "--quiet", archive, image)
     return image
 
 
-def lab_image():
+def lab_image(product):
     """The image that every machine of the lab runs; built anew when something in it changes."""
-    dependencies = wheels_of_the_dependencies()
+    dependencies = product.dependencies()
     chosen = (CACHE / "containers.conf").exists()
     if not chosen:
         configure_podman("")
     try:
-        base = base_image()
+        base = base_image([*PACKAGES, *product.PACKAGES])
         if not chosen:
             choose_runtime(base)
     except LabError:
         if not chosen:
             (CACHE / "containers.conf").unlink()
         raise
-    tag = digest(base, content(LAB / "image"), content(LAB / "sf"), *[wheel.name for wheel in dependencies])
+    tag = digest(base, content(LAB / "image"), content(product.SOURCES), *[wheel.name for wheel in dependencies])
     # Named for this checkout, so that another one on this machine does not take it for an old one of its own.
-    repository = f"localhost/sfr-lab-{digest(str(ROOT))}"
+    repository = f"localhost/{product.IMAGE}-{digest(str(ROOT))}"
     image = f"{repository}:{tag}"
     if podman("image", "exists", image, check=False).returncode:
         say("building the image of the machines")
         context = CACHE / "context"
         shutil.rmtree(context, ignore_errors=True)
         shutil.copytree(LAB / "image", context)
-        shutil.copytree(LAB / "sf" / "systemd", context / "systemd")
+        shutil.copytree(product.SOURCES / "image", context / "product")
+        shutil.copytree(product.SOURCES / "systemd", context / "systemd")
         (context / "wheels").mkdir()
-        for wheel in dependencies:
-            shutil.copy(wheel, context / "wheels")
-        stand_in.build(FIRST_RELEASE, context / "wheels")
+        product.fill(context)
         podman("build", "--quiet", "--network=none", "--build-arg", f"BASE={base}", "--tag", image, context)
         old = podman("images", "--filter", f"reference={repository}", "--format",
                      "{{.Repository}}:{{.Tag}}").stdout.split()
@@ -172,18 +157,18 @@ def lab_image():
             if name != image:
                 podman("rmi", name, check=False)
     # By this name the molecule scenario of a single role finds it.
-    podman("tag", image, "localhost/sfr-lab:latest")
+    podman("tag", image, f"localhost/{product.IMAGE}:latest")
     return image
 
 
-def prepared():
+def prepared(product):
     """The image, and the key to log in with: several labs that come up at once make them once."""
     CACHE.mkdir(parents=True, exist_ok=True)
     with (CACHE / "lock").open("w") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         if not KEY.exists():
             run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "lab", "-f", KEY)
-        return lab_image()
+        return lab_image(product)
 
 
 # ---- the package index
@@ -205,39 +190,26 @@ def publish():
         part.replace(page)
 
 
-def fresh_index():
+def fresh_index(product):
     shutil.rmtree(INDEX, ignore_errors=True)
     (INDEX / "wheels").mkdir(parents=True)
-    for wheel in wheels_of_the_dependencies():
+    for wheel in product.dependencies():
         os.link(wheel, INDEX / "wheels" / wheel.name)
-    for version in OFFERED:
-        stand_in.build(version, INDEX / "wheels")
+    for version in product.OFFERED:
+        product.build(version, INDEX / "wheels")
     publish()
 
 
 def release(options):
     """Build a release and offer it on the index of the running lab."""
-    load()
-    stand_in.build(options.version, INDEX / "wheels", traits=options.trait)
+    PRODUCTS[load().product].build(options.version, INDEX / "wheels", options.trait)
     publish()
     say(f"the index offers {options.version}{' with ' + ', '.join(options.trait) if options.trait else ''}")
 
 
-def wheel(options):
-    """Build a release into a directory, beside the wheels of what it needs, and sdists where they are asked for."""
-    folder = pathlib.Path(options.directory)
-    folder.mkdir(parents=True, exist_ok=True)
-    for dependency in wheels_of_the_dependencies():
-        shutil.copy(dependency, folder)
-    for name in options.sdist:
-        stand_in.sdist(name, folder, needs=options.sdist_needs)
-    print(stand_in.build(options.version, folder, traits=options.trait, requires=options.sdist))
-
-
 def unrelease(options):
     """Take a release off the index."""
-    load()
-    for wheel in (INDEX / "wheels").glob(f"shakenfist-{options.version}-*.whl"):
+    for wheel in (INDEX / "wheels").glob(f"{load().product}-{options.version}-*.whl"):
         wheel.unlink()
     publish()
 
@@ -245,75 +217,76 @@ def unrelease(options):
 # ---- what the lab consists of
 
 class Lab:
-    """The plan of a lab: its machines, their addresses and what each one is."""
+    """The plan of a lab: its machines, their addresses and what each one is. A product says the rest in a class of its
+    own:
+
+    product     its name, which is that of its distribution, its database and the user there as well
+    nodes_are   what the names of its nodes begin with
+    home        where its releases are on a node
+    api         what the balancer calls the API, the port of it on the nodes, and the path that says whether it is ready
+    path        where the balancer has it
+    release     what the nodes run at first
+
+    migrate()   brings the database to its first schema, when db and lb are up
+    settle()    waits until a fresh lab is ready
+    wait()      waits until a lab is ready
+    table()     the header of the status, and the row of each node
+    facts()     what the lab is, as JSON has it
+    groups()    the groups of the nodes in the inventory, that of all nodes first
+    """
+
+    further_balancing = ""
 
     def __init__(self, subnet, options):
         self.subnet = subnet
         self.prefix = subnet.rsplit(".", 1)[0]
         self.options = options
-        count = options["nodes"]
-        self.nodes = [f"sf-{number}" for number in range(1, count + 1)]
-        self.database = self.nodes[:min(options["database"], count)]
-        self.hypervisors = self.nodes[1:] or self.nodes
-        self.network_node = self.nodes[:1]
+        self.nodes = [f"{self.nodes_are}-{number}" for number in range(1, options["nodes"] + 1)]
 
     def address(self, machine):
-        return f"{self.prefix}.{ {'db': 2, 'lb': 3}.get(machine) or 10 + int(machine[3:])}"
+        return f"{self.prefix}.{ {'db': 2, 'lb': 3}.get(machine) or 10 + int(machine.rsplit('-', 1)[1])}"
 
     @property
     def machines(self):
         return ["db", "lb", *self.nodes]
 
     def kind(self, machine):
-        if machine in ("db", "lb"):
-            return machine
-        return "database-node" if machine in self.database else "node"
+        return machine if machine in ("db", "lb") else "node"
+
+    def services(self, machine):
+        """What systemd starts on a machine beyond what every lab has there."""
+        return []
+
+    def files(self, machine):
+        """The files that make a machine of the image what it is."""
+        if machine == "db":
+            return {"etc/mysql/mariadb.conf.d/99-lab.cnf": DATABASE_CONF,
+                    "etc/mysql/lab.sql": DATABASE_INIT.format(name=self.product)}
+        if machine == "lb":
+            return {"etc/haproxy/haproxy.cfg": balancer(self)}
+        return {"etc/pip.conf": f"[global]\nindex-url = http://{self.address('db')}:8080/simple/\n"
+                                f"trusted-host = {self.address('db')}\n"}
+
+    def add_release(self, machine, folder):
+        """Another release than the image has, where one was asked for."""
 
     def save(self):
-        STATE.write_text(json.dumps(dict(subnet=self.subnet, options=self.options)))
+        STATE.write_text(json.dumps(dict(product=self.product, subnet=self.subnet, options=self.options)))
 
 
 def load():
     if not STATE.exists():
         raise LabError("there is no lab: bring it up with tools/lab up")
-    return Lab(**json.loads(STATE.read_text()))
-
-
-def settings(lab, node):
-    """/etc/sf/config of a node."""
-    values = {
-        "NODE_NAME": node,
-        "NODE_MESH_IP": lab.address(node),
-        "NODE_IS_HYPERVISOR": str(node in lab.hypervisors).lower(),
-        "NODE_IS_NETWORK_NODE": str(node in lab.network_node).lower(),
-        "MARIADB_GATEWAY_HOSTS": ",".join(lab.address(name) for name in lab.database),
-        "MARIADB_GATEWAY_PORT": "13005",
-        "AUTH_SECRET_SEED": "lab-auth-secret-seed=",
-    }
-    if lab.options["drain_grace"] is not None:
-        values["API_DRAIN_GRACE"] = f"{lab.options['drain_grace']:g}"
-    if node in lab.database:
-        values |= {"MARIADB_HOST": lab.address("db"), "MARIADB_PORT": "3306", "MARIADB_USER": "shakenfist",
-                   "MARIADB_PASSWORD": DATABASE_PASSWORD, "MARIADB_DATABASE": "shakenfist"}
-    lines = [f'SHAKENFIST_{key}="{value}"' for key, value in values.items()]
-    return "\n".join(["# Written by the installer", *lines, ""])
-
-
-def topology(lab):
-    """/etc/sf/inventory.yaml, as the installer leaves it (JSON is YAML)."""
-    def group(names):
-        return {"hosts": {name: {} for name in names}}
-    return json.dumps({"all": {
-        "hosts": {name: {"ansible_host": lab.address(name)} for name in lab.nodes},
-        "children": {"hypervisors": group(lab.hypervisors), "network": group(lab.network_node),
-                     "etcd": group(lab.database), "storage": group([])}}}, indent=2)
+    state = json.loads(STATE.read_text())
+    return PRODUCTS[state.pop("product", "shakenfist")].Plan(**state)
 
 
 def balancer(lab):
     options = lab.options
+    name, port, probe = lab.api
     check = (f" check inter {options['balancer_inter'] * 1000:.0f}ms fall {options['balancer_fall']} "
              f"rise {options['balancer_rise']}" if options["probes"] else "")
-    servers = "\n".join(f"    server {node} {lab.address(node)}:13000{check}" for node in lab.nodes)
+    servers = "\n".join(f"    server {node} {lab.address(node)}:{port}{check}" for node in lab.nodes)
     return f"""global
     log /dev/log local0
     stats socket /run/haproxy/admin.sock mode 660 level admin
@@ -331,66 +304,18 @@ defaults
     retries 0
 frontend api
     bind :80
-    default_backend sf-api
-backend sf-api
+    default_backend {name}
+backend {name}
     balance roundrobin
     option forwardfor
-    option httpchk GET /readyz
+    option httpchk GET {probe}
     http-reuse never
-    http-request replace-path /api(/)?(.*) /\\2
-{servers}
+{lab.further_balancing}{servers}
 listen stats
     bind :8404
     stats enable
     stats uri /stats
 """
-
-
-# Two more balancers, where they are asked for. They probe nobody, and as HAProxy here, they do not try again elsewhere.
-APACHE_PORT, NGINX_PORT = 8081, 8082
-
-
-def apache(lab):
-    members = "\n".join(f"    BalancerMember http://{lab.address(node)}:13000" for node in lab.nodes)
-    return {"etc/apache2/ports.conf": f"Listen {APACHE_PORT}\n",
-            "etc/apache2/sites-enabled/lab.conf": f"""ServerName lb
-# With few workers, or when it ends some of them, Apache closes kept-alive connections, whether a node is rolled or not.
-ThreadLimit 128
-ThreadsPerChild 128
-StartServers 2
-MaxRequestWorkers 256
-MaxSpareThreads 256
-<Proxy balancer://sf-api>
-{members}
-    ProxySet maxattempts=0
-</Proxy>
-<VirtualHost *:{APACHE_PORT}>
-    ProxyPass /api balancer://sf-api
-    <Location /balancer-manager>
-        SetHandler balancer-manager
-        Require local
-    </Location>
-</VirtualHost>
-"""}
-
-
-def nginx(lab):
-    servers = "\n".join(f"server {lab.address(node)}:13000;" for node in lab.nodes)
-    return {"etc/nginx/sf-api.servers": f"{servers}\n",
-            "etc/nginx/conf.d/lab.conf": f"""upstream sf-api {{
-    include sf-api.servers;
-}}
-server {{
-    listen {NGINX_PORT};
-    location /api/ {{
-        proxy_pass http://sf-api/;
-        proxy_next_upstream off;
-    }}
-}}
-"""}
-
-
-BALANCERS = {"apache2": apache, "nginx": nginx}
 
 
 DATABASE_CONF = """[mariadbd]
@@ -402,31 +327,10 @@ collation-server = utf8mb4_general_ci
 innodb-buffer-pool-size = 64M
 performance-schema = off
 """
-DATABASE_INIT = f"""CREATE DATABASE IF NOT EXISTS shakenfist CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci;
-CREATE USER IF NOT EXISTS shakenfist@'%' IDENTIFIED BY '{DATABASE_PASSWORD}';
-GRANT ALL ON shakenfist.* TO shakenfist@'%';
+DATABASE_INIT = f"""CREATE DATABASE IF NOT EXISTS {{name}} CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci;
+CREATE USER IF NOT EXISTS {{name}}@'%' IDENTIFIED BY '{DATABASE_PASSWORD}';
+GRANT ALL ON {{name}}.* TO {{name}}@'%';
 """
-
-
-def files(lab, machine):
-    """The files that make a machine of the image what it is."""
-    if machine == "db":
-        return {"etc/mysql/mariadb.conf.d/99-lab.cnf": DATABASE_CONF, "etc/mysql/lab.sql": DATABASE_INIT}
-    if machine == "lb":
-        found = {"etc/haproxy/haproxy.cfg": balancer(lab)}
-        for name in lab.options["balancer"]:
-            found |= BALANCERS[name](lab)
-        return found
-    api = f"http://{lab.address('lb')}/api"
-    return {
-        "etc/pip.conf": f"[global]\nindex-url = http://{lab.address('db')}:8080/simple/\n"
-                        f"trusted-host = {lab.address('db')}\n",
-        "etc/sf/config": settings(lab, machine),
-        "etc/sf/shakenfist.json": json.dumps({"namespace": "system", "key": SYSTEM_KEY, "apiurl": api}),
-        "etc/sf/sfrc": f"export SHAKENFIST_NAMESPACE=system\nexport SHAKENFIST_KEY={SYSTEM_KEY}\n"
-                       f"export SHAKENFIST_API_URL={api}\n",
-        "etc/sf/inventory.yaml": topology(lab),
-    }
 
 
 # ---- up and down
@@ -457,24 +361,22 @@ def make_network():
 def start(lab, image, machine):
     folder = OWN / "machines" / machine
     shutil.rmtree(folder, ignore_errors=True)
-    for name, text in files(lab, machine).items():
+    for name, text in lab.files(machine).items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
-    if machine != "lb" and (lab.options["release"], lab.options["trait"]) != (FIRST_RELEASE, []):
-        # The image has the first release as it should be; init puts this one over it.
-        stand_in.build(lab.options["release"], folder / "lab" / "release", traits=lab.options["trait"])
+    lab.add_release(machine, folder / "lab" / "release")
     volumes = [f"{folder}:/lab/conf:ro", f"{KEY}.pub:/lab/authorized_keys:ro"]
     if machine == "db":
         volumes.append(f"{INDEX}:/srv/index:ro")
     if machine in lab.nodes:
         # A volume of its own, filled from the image: a real file system, in which a directory can be renamed.
-        volumes.append("/srv/shakenfist")
+        volumes.append(lab.home)
     podman("run", "--detach", "--pull=never", "--systemd=always", "--cap-add", "SYS_ADMIN", "--cap-add", "NET_ADMIN",
            "--label", LABEL,
            "--name", f"{PREFIX}{machine}", "--hostname", machine, "--network", NETWORK, "--ip", lab.address(machine),
            *[word for volume in volumes for word in ("--volume", volume)],
-           image, "/bin/sh", "/lab/init", lab.kind(machine), *(lab.options["balancer"] if machine == "lb" else []))
+           image, "/bin/sh", "/lab/init", lab.kind(machine), *lab.services(machine))
 
 
 def check_machines():
@@ -511,29 +413,6 @@ def wait_until(what, condition, limit=START_LIMIT):
         time.sleep(0.2)
 
 
-def readiness(address, connections=12):
-    """Whether every worker of a node is ready: connections that are open at once reach all of them."""
-    opened = []
-    try:
-        for dummy in range(connections):
-            connection = http.client.HTTPConnection(address, 13000, timeout=3)
-            connection.connect()
-            opened.append(connection)
-        time.sleep(0.05)
-        for connection in opened:
-            connection.request("GET", "/readyz")
-        answers = set()
-        for connection in opened:
-            answers.add(connection.getresponse().status)
-            connection.close()  # at once, gunicorn's worker waits for it
-    except (OSError, http.client.HTTPException) as exc:
-        return str(exc) or type(exc).__name__
-    finally:
-        for connection in opened:
-            connection.close()
-    return "" if answers == {200} else f"readyz answers {sorted(answers)}"
-
-
 def balancer_states(lab):
     """The balancer's word on each node."""
     try:
@@ -541,104 +420,43 @@ def balancer_states(lab):
             rows = list(csv.DictReader(response.read().decode().lstrip("# ").splitlines()))
     except OSError as exc:
         return {node: str(exc) for node in lab.nodes}
-    return {row["svname"]: row["status"] for row in rows if row["pxname"] == "sf-api" and row["svname"] in lab.nodes}
-
-
-def not_ready(lab):
-    missing = [f"{node}: {problem}" for node in lab.nodes if (problem := readiness(lab.address(node)))]
-    if not missing:
-        served = "UP" if lab.options["probes"] else "no check"
-        missing = [f"{node}: the balancer says {state}" for node, state in balancer_states(lab).items()
-                   if state != served]
-    return ", ".join(missing)
-
-
-def node_states():
-    """What the database has of each node: its state, the release that it reports, its daemons."""
-    found = {}
-    for line in sql("SELECT n.name, s.state, n.`release` FROM nodes n JOIN object_states s"
-                    " ON s.object_type = 'node' AND s.object_name = n.name").splitlines():
-        name, state, reported = line.split("\t")
-        found[name] = dict(state=state, reported=reported, daemons={})
-    for line in sql("SELECT node, daemon, state FROM daemon_states").splitlines():
-        name, daemon, state = line.split("\t")
-        if name in found:
-            found[name]["daemons"][daemon] = state
-    return found
-
-
-def not_created(lab):
-    """Nodes that are not in state created with every daemon running."""
-    seen = node_states()
-    missing = []
-    for node in lab.nodes:
-        entry = seen.get(node, dict(state="unknown", daemons={}))
-        daemons = [*stand_in.DAEMONS, "api", *(["database"] if node in lab.database else [])]
-        down = [f"{name} {entry['daemons'].get(name, 'unknown')}" for name in daemons
-                if entry["daemons"].get(name) != "daemon-running"]
-        if entry["state"] != "created" or down:
-            missing.append(f"{node} is {entry['state']}{', its daemons: ' + ', '.join(down) if down else ''}")
-    return "; ".join(missing)
-
-
-def migrate(lab):
-    """The first schema, before any node starts; the db machine has the same virtualenv."""
-    environment = [f"SHAKENFIST_MARIADB_{key}={value}" for key, value in dict(
-        HOST=lab.address("db"), PORT="3306", USER="shakenfist", PASSWORD=DATABASE_PASSWORD,
-        DATABASE="shakenfist").items()]
-
-    def schema():
-        result = execute("db", "env", *environment, "/srv/shakenfist/venv/bin/sf-ctl", "ensure-mariadb-schema",
-                         check=False)
-        return "" if result.returncode == 0 else (result.stdout + result.stderr).strip()
-    wait_until("MariaDB did not take the schema", schema)
-
-
-def sql(statement):
-    result = execute("db", "mariadb", "--batch", "--skip-column-names", "shakenfist", "--execute", statement)
-    return result.stdout.strip()
-
-
-def leader():
-    return sql("SELECT holder FROM leases WHERE name = 'cluster' AND expires > NOW(6)")
-
-
-def elect(node):
-    """Give the lease of the leader to a node, which keeps it from then on."""
-    wait_until("no node is elected", lambda: "" if leader() else "nobody holds the lease")
-    sql(f"UPDATE leases SET holder = '{node}', expires = NOW(6) + INTERVAL 60 SECOND WHERE name = 'cluster'")
-    wait_until(f"{node} is not elected", lambda: "" if leader() == node else f"{leader()} holds the lease")
+    return {row["svname"]: row["status"] for row in rows if row["pxname"] == lab.api[0] and row["svname"] in lab.nodes}
 
 
 def up(options):
     begin = time.monotonic()
     if not (PYTHON.exists() and shutil.which("podman") and shutil.which("mmdebstrap")):
         subprocess.run([str(ROOT / "tools" / "setup")], check=True)
-    if options.nodes < 1 or options.database < 1:
+    if min(options.nodes, getattr(options, "database", 1)) < 1:
         raise LabError("a lab has at least one node, and at least one of them in the database tier")
     OWN.mkdir(parents=True, exist_ok=True)
-    image = prepared()
+    product = PRODUCTS[options.product]
+    image = prepared(product)
     remove_all()
-    fresh_index()
-    lab = Lab(make_network(), {key: getattr(options, key) for key in (
-        "nodes", "database", "drain_grace", "probes", "balancer_inter", "balancer_fall", "balancer_rise", "balancer",
-        "release", "trait")})
+    fresh_index(product)
+    lab = product.Plan(make_network(), {key: value for key, value in vars(options).items()
+                                        if key not in ("do", "product")})
     lab.save()
     say(f"starting db, lb and {options.nodes} node{'s' if options.nodes > 1 else ''}")
     start(lab, image, "db")
     start(lab, image, "lb")
-    migrate(lab)
+    lab.migrate()
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
         list(pool.map(functools.partial(start, lab, image), lab.nodes))
-    wait_until("the nodes are not all created", functools.partial(not_created, lab))
-    if options.probes and options.balancer_inter > QUICK_INTER:
-        # It probed before there was anybody, and would take its time to see them now.
+    lab.settle()
+    say(f"up after {time.monotonic() - begin:.0f} s: http://{lab.address('lb')}{lab.path} "
+        f"with {', '.join(lab.nodes)} on {lab.release}")
+
+
+def look_again(lab):
+    """The balancer probed before there was anybody, and might take its time to see them now."""
+    if lab.options["probes"] and lab.options["balancer_inter"] > QUICK_INTER:
         execute("lb", "systemctl", "restart", "haproxy.service")
-    wait_until("the nodes are not all ready", functools.partial(not_ready, lab))
-    # For the order of a roll depends on it.
-    elect(lab.nodes[-1])
-    say(f"up after {time.monotonic() - begin:.0f} s: http://{lab.address('lb')}/api/ "
-        f"with {', '.join(lab.nodes)} on {options.release}")
+
+
+def query(database, statement):
+    result = execute("db", "mariadb", "--batch", "--skip-column-names", database, "--execute", statement)
+    return result.stdout.strip()
 
 
 def down(_options):
@@ -649,79 +467,32 @@ def down(_options):
 
 # ---- for people and tests
 
-SHOW_NODE = """readlink -f /srv/shakenfist/venv
-/srv/shakenfist/venv/bin/python -c 'import importlib.metadata as m; print(m.version("shakenfist"))'
-systemctl is-active sf-api; systemctl is-active sf-database
-"""
-
-
 def status(_options):
     lab = load()
-    states = balancer_states(lab)
-    try:
-        nodes = node_states()
-    except LabError:
-        nodes = {}
-    print(f"{'machine':8} {'address':15} {'container':10} {'release':9} {'reported':9} {'state':9} {'readyz':28} "
-          f"{'gateway':10} balancer")
+    containers = {machine: podman("inspect", "--format", "{{.State.Status}}", f"{PREFIX}{machine}",
+                                  check=False).stdout.strip() or "missing" for machine in lab.machines}
+    header, rows = lab.table([node for node in lab.nodes if containers[node] == "running"])
+    print(f"{'machine':8} {'address':15} {'container':10} {header}")
     for machine in lab.machines:
-        shown = podman("inspect", "--format", "{{.State.Status}}", f"{PREFIX}{machine}", check=False)
-        container = shown.stdout.strip() or "missing"
-        row = f"{machine:8} {lab.address(machine):15} {container:10}"
-        if machine in lab.nodes and container == "running":
-            seen = (execute(machine, "sh", "-c", SHOW_NODE, check=False).stdout.splitlines() + [""] * 4)[:4]
-            ready = readiness(lab.address(machine)) or "ready"
-            gateway = seen[3] if machine in lab.database else "-"
-            node = nodes.get(machine, dict(reported="?", state="?"))
-            row += (f" {seen[1]:9} {node['reported']:9} {node['state']:9} {ready:28.28} {gateway:10} "
-                    f"{states.get(machine, '?')}  {seen[0]}")
-        print(row)
-
-
-SHOW_FACTS = """readlink -f /srv/shakenfist/venv
-/srv/shakenfist/venv/bin/python -c '
-import importlib.metadata as m, json
-print(json.dumps({d.name: d.version for d in m.distributions()}))' 2>/dev/null || echo '{}'
-ls -A /srv/shakenfist/releases 2>/dev/null | tr '\\n' ' '; echo
-find /srv/shakenfist /etc/sf -not -name '*.pyc' -not -path '*/exceptions*' -type f -print0 | sort -z |
-  xargs -0 sha256sum | sha256sum
-systemctl show --property=Id,InvocationID,ActiveState,NRestarts 'sf-*.service'
-"""
-
-
-def node_facts(node):
-    """What a node is, seen from outside: no code of the collection takes part."""
-    venv, packages, releases, files_digest, *units = execute(node, "sh", "-c", SHOW_FACTS).stdout.splitlines()
-    blocks = [dict(line.split("=", 1) for line in block.splitlines())
-              for block in "\n".join(units).strip().split("\n\n")]
-    return dict(venv=venv, packages=json.loads(packages), releases=releases.split(), files=files_digest.split()[0],
-                units={block["Id"].removesuffix(".service"): dict(
-                    invocation=block["InvocationID"], active=block["ActiveState"] == "active",
-                    restarts=int(block["NRestarts"])) for block in blocks})
+        row = f" {rows[machine]}" if machine in rows else ""
+        print(f"{machine:8} {lab.address(machine):15} {containers[machine]:10}{row}")
 
 
 def facts(options):
     """Print what the whole lab is, as JSON, for tests."""
-    lab = load()
-    rows = sql("SELECT table_name, version FROM schema_versions ORDER BY table_name").splitlines()
-    seen = node_states() if options.states else {}
-    unknown = dict(state=None, reported=None, daemons={})
-    print(json.dumps(dict(nodes={node: node_facts(node) | seen.get(node, unknown) for node in lab.nodes},
-                          schema={name: int(version) for name, version in (row.split("\t") for row in rows)},
-                          balancer=f"http://{lab.address('lb')}"), indent=2))
+    print(json.dumps(load().facts(options), indent=2))
 
 
 def wait(_options):
     """Wait until every node is ready and the balancer has it."""
-    lab = load()
-    wait_until("the nodes are not all ready", functools.partial(not_ready, lab))
+    load().wait()
 
 
-def image(_options):
+def image(options):
     """Build the image of the machines and print its name."""
     if not PYTHON.exists():
         subprocess.run([str(ROOT / "tools" / "setup")], check=True)
-    print(prepared())
+    print(prepared(PRODUCTS[options.product]))
 
 
 def ssh_arguments():
@@ -773,40 +544,51 @@ def inventory(options):
         "ansible_python_interpreter": "/usr/bin/python3",
         "ansible_pipelining": True,
     }
+    groups = lab.groups()
     print(json.dumps({
         "_meta": {"hostvars": {machine: variables(machine) for machine in lab.machines}},
-        "all": {"vars": common, "children": ["allsf", "lab_db", "lab_lb"]},
-        "allsf": {"hosts": lab.nodes},
-        "database": {"hosts": lab.database},
-        "hypervisors": {"hosts": lab.hypervisors},
-        "network_node": {"hosts": lab.network_node},
+        "all": {"vars": common, "children": [next(iter(groups)), "lab_db", "lab_lb"]},
+        **{name: {"hosts": hosts} for name, hosts in groups.items()},
         "lab_db": {"hosts": ["db"]},
         "lab_lb": {"hosts": ["lb"]},
     }, indent=2))
 
 
+# ---- the products
+#
+# The module of one has IMAGE, PACKAGES, SOURCES, OFFERED, dependencies(), fill(), build(), arguments(), and Plan, which
+# is its kind of Lab. It imports this module, of which there must be only one, also when it is the program.
+
+sys.modules.setdefault("lab", sys.modules[__name__])
+from products import cinder, keystone, sf  # noqa: E402 (they use what is above)
+
+PRODUCTS = {"shakenfist": sf, "cinder": cinder, "keystone": keystone}
+# For those who know only one product.
+SYSTEM_KEY, elect, leader, sql = sf.SYSTEM_KEY, sf.elect, sf.leader, sf.sql
+readiness, not_ready, node_facts = sf.readiness, sf.not_ready, sf.node_facts
+
+
 def main():
-    parser = argparse.ArgumentParser(prog="tools/lab", description=__doc__)
+    # What else `up` takes depends on the product.
+    which = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    which.add_argument("--product", choices=list(PRODUCTS), default="shakenfist",
+                       help="what the lab is of (shakenfist)")
+    product = PRODUCTS[which.parse_known_args(sys.argv[1:] if sys.argv[1:2] == ["up"] else [])[0].product]
+
+    parser = argparse.ArgumentParser(prog="tools/lab", description=__doc__.partition("\n")[0])
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    command = commands.add_parser("up", help="bring up a fresh lab; an old one is removed first")
-    command.add_argument("--nodes", type=int, default=3, help="number of nodes (3)")
-    command.add_argument("--database", type=int, default=2, help="how many of them are in the database tier (2)")
-    command.add_argument("--drain-grace", type=float, default=25, help="API_DRAIN_GRACE in seconds (25)")
-    command.add_argument("--no-drain-grace", dest="drain_grace", action="store_const", const=None,
-                         help="leave API_DRAIN_GRACE out of the configuration, as deployers do: 25 holds then")
+    command = commands.add_parser("up", parents=[which], help="bring up a fresh lab; an old one is removed first")
+    product.arguments(command)
     command.add_argument("--no-probes", dest="probes", action="store_false",
                          help="the balancer asks no node for its readiness")
     command.add_argument("--balancer-inter", type=float, default=1, help="seconds between the balancer's checks (1)")
     command.add_argument("--balancer-fall", type=int, default=2, help="failed checks until it lets go of a node (2)")
     command.add_argument("--balancer-rise", type=int, default=2, help="good checks until it takes a node back (2)")
-    command.add_argument("--balancer", action="append", default=[], choices=list(BALANCERS),
-                         help=f"a further one, without checks: apache2 on port {APACHE_PORT}, nginx on {NGINX_PORT}")
-    command.add_argument("--release", default=FIRST_RELEASE, help=f"what the nodes run ({FIRST_RELEASE})")
-    command.add_argument("--trait", action="append", default=[], help="a way in which that is broken")
     command.set_defaults(do=up)
     commands.add_parser("down", help="remove the lab").set_defaults(do=down)
-    commands.add_parser("image", help="build the image of the machines and print its name").set_defaults(do=image)
+    command = commands.add_parser("image", parents=[which], help="build the image of the machines and print its name")
+    command.set_defaults(do=image)
     commands.add_parser("wait", help="wait until every node is ready and served by the balancer").set_defaults(do=wait)
     command = commands.add_parser("facts", help="print what the lab is, seen from outside, as JSON")
     command.add_argument("--no-states", dest="states", action="store_false",
@@ -828,9 +610,10 @@ def main():
 
     command = commands.add_parser("release", help="build a release and offer it on the lab's package index")
     command.add_argument("version")
-    command.add_argument("--trait", action="append", default=[], help="a way in which it is broken, see tests/lab/sf")
+    command.add_argument("--trait", action="append", default=[],
+                         help="a way in which it is broken, see tests/lab/README.md")
     command.set_defaults(do=release)
-    command = commands.add_parser("wheel", help="build a release, with the wheels that it needs, into a directory")
+    command = commands.add_parser("wheel", help="build a release of Shaken Fist, with what it needs, into a directory")
     command.add_argument("version")
     command.add_argument("directory")
     command.add_argument("--trait", action="append", default=[], help="a way in which it is broken, see tests/lab/sf")
@@ -838,7 +621,7 @@ def main():
                          help="it also needs NAME, of which there is an sdist only")
     command.add_argument("--sdist-needs", action="append", default=[], metavar="NAME",
                          help="what these sdists need to be built; by default nothing")
-    command.set_defaults(do=wheel)
+    command.set_defaults(do=sf.wheel)
     command = commands.add_parser("unrelease", help="take a release off the index")
     command.add_argument("version")
     command.set_defaults(do=unrelease)

@@ -13,8 +13,8 @@ import time
 
 import lab as machinery
 
-# Of sf-*.service a new run counts, for it is what the collection must not cause; of other units only their state. Left
-# out are the connections of ssh, what runs this script, and what Python compiles.
+# Of the product's units a new run counts, for it is what the collection must not cause; of others only their state.
+# Left out are the connections of ssh, what runs this script, and what Python compiles.
 SHOW = r"""echo '# containers and mounts'
 awk '{ print $4, $5, $6 }' /proc/1/mountinfo
 ip -brief address
@@ -22,37 +22,47 @@ ip route
 echo '# units'
 systemctl list-units --plain --no-legend --type=service,socket,timer --state=active,failed,activating,deactivating |
   awk '$1 !~ /^(user@|user-runtime-dir@|systemd-tmpfiles-clean)/ { print $1, $3, $4 }'
-systemctl show --property=Id,InvocationID,ActiveState,NRestarts 'sf-*.service'
+systemctl show --property=Id,InvocationID,ActiveState,NRestarts '%(units)s'
 echo '# processes'
 ps -e -o pid=,ppid=,args= |
   awk -v own=$$ '$1 != own && $2 != own && $3 !~ /^(sshd:|ps$|awk$)/ { $1 = $2 = ""; print }' | sort
 echo '# files'
 ls -A --ignore=motd.dynamic /tmp /var/tmp /run /mnt /srv
-find /etc /home /lab /opt /root /srv/shakenfist /usr/local /usr/lib/systemd \
-  \( -name __pycache__ -o -path '*/.ansible' \) -prune -o -printf '%p %y %m %u %g %l\n' | sort
-find /etc /home /lab /opt /root /srv/shakenfist /usr/local \
+find /etc /home /lab /opt /root %(home)s /usr/local /usr/lib/systemd \
+  \( -name __pycache__ -o -path '*/.ansible' \) -prune -o -printf '%%p %%y %%m %%u %%g %%l\n' | sort
+find /etc /home /lab /opt /root %(home)s /usr/local \
   \( -name __pycache__ -o -path '*/.ansible' \) -prune -o -type f -print0 | sort -z | xargs -0 sha256sum
 """
-# The time at which a node was seen changes by itself, as does the lease of the leader; notes are what the load writes.
-TABLES = """mariadb-dump --no-data --skip-comments shakenfist | sed 's/ AUTO_INCREMENT=[0-9]*//'
-show() { mariadb --batch --skip-column-names --execute "$1" shakenfist; }
+TABLES = """mariadb-dump --no-data --skip-comments %(name)s | sed 's/ AUTO_INCREMENT=[0-9]*//'
+show() { mariadb --batch --skip-column-names --execute "$1" %(name)s; }
 show 'SELECT @@version'
-show "SELECT * FROM information_schema.schemata WHERE schema_name = 'shakenfist'"
+show "SELECT * FROM information_schema.schemata WHERE schema_name = '%(name)s'"
 for table in $(show 'SHOW TABLES'); do
   case $table in
-    notes | leases) ;;
-    nodes) show 'SELECT name, ip, `release` FROM nodes' ;;
+    %(load)s) ;;
+    %(beats)s) show '%(beat)s' ;;
     *) show "SELECT '$table', t.* FROM $table AS t" ;;
   esac
 done
 """
+# Of each product: the tables in which the load writes, or that change by themselves, and the one with the time at which
+# somebody was seen, of which the rest is shown.
+PRODUCTS = {
+    "shakenfist": dict(units="sf-*.service", home="/srv/shakenfist", load="notes | leases", beats="nodes",
+                       beat="SELECT name, ip, `release` FROM nodes"),
+    # A volume that was deleted leaves its rows behind.
+    "cinder": dict(units="cinder-*.service", home="/srv/cinder",
+                   load="volumes | volume_* | quota_usages | reservations | workers", beats="services",
+                   beat="SELECT `binary`, host, disabled, disabled_reason, rpc_current_version, deleted FROM services"),
+}
 
 
-def seen(machine):
+def seen(machine, product="shakenfist"):
     """The lines that say what a machine is."""
+    of = dict(PRODUCTS[product], name=product)
     ran = machinery.podman("inspect", "--format", "{{.Id}} {{.State.Running}} {{.State.StartedAt}}",
                            f"{machinery.PREFIX}{machine}", check=False)
-    script = SHOW + (f"echo '# database'\n{TABLES}" if machine == "db" else "")
+    script = SHOW % of + (f"echo '# database'\n{TABLES % of}" if machine == "db" else "")
     shown = machinery.execute(machine, "bash", "-euo", "pipefail", "-c", script, check=False, timeout=60)
     # What could not be looked at is never the same.
     lines = shown.stdout.splitlines() if shown.returncode == 0 else [f"not seen at {time.time()}"]
@@ -68,7 +78,8 @@ def offered():
 def state():
     plan = machinery.load()
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
-        return {**dict(zip(plan.machines, pool.map(seen, plan.machines))), "index": offered()}
+        return {**dict(zip(plan.machines, pool.map(lambda machine: seen(machine, plan.product), plan.machines))),
+                "index": offered()}
 
 
 def differences(before, now):

@@ -154,9 +154,9 @@ All variables, with the defaults that they have. The [README](../README.md#varia
 need.
 
 Set them in the inventory, in `group_vars/allsf.yml` beside it, or for one run with `-e`. What `-e name=value` gives is
-text, which is taken as the number or the flag that it stands for. A list must be given as JSON, such as
-`-e '{{"stage_packages": ["shakenfist-client>=0.8"]}}'`. A name that is misspelt, or a value of the wrong type, is
-refused before anything is touched.
+text, which is taken as the number or the flag that it stands for. A list of names may be given with commas, any list as
+JSON, such as `-e '{{"stage_packages": ["shakenfist-client>=0.8"]}}'`. A name that is misspelt, or a value of the wrong
+type, is refused before anything is touched.
 
 A default with `{{{{ ... }}}}` is worked out for each node when it is needed. What "not set" means, the description
 says. What is *set by* a playbook is that playbook's to know: set it only in a playbook of your own.

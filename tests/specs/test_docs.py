@@ -48,6 +48,13 @@ def test_links(page):
         assert not anchor or anchor in anchors(target), link
 
 
+def test_what_the_file_of_a_product_takes_is_on_its_page():
+    for path in (ROOT / "playbooks" / "vars").glob("*.yml"):
+        page = (ROOT / "docs" / f"{path.stem}.md").read_text(encoding="utf-8")
+        taken = set(re.findall(rf"\b{path.stem}_[a-z_]+(?= *\|| default)", path.read_text(encoding="utf-8")))
+        assert taken and [name for name in sorted(taken) if f"`{name}`" not in page] == []
+
+
 def test_every_page_is_in_the_index():
     index = ROOT / "docs" / "README.md"
     named = {(index.parent / link.partition("#")[0]).resolve() for link in links(index)}

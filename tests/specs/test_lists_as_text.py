@@ -42,6 +42,9 @@ TRUTH = r"\[.*\bNAME\b.*\] \| select \| list"
 HANDED = {("watch", "options"): "probe", ("notify", "webhook"): "webhook"}
 ITSELF = {("resolve", "source"): as_list, ("resolve", "units"): names, ("judge", "options", "database"): names}
 
+# To which action role cluster gives what a product is.
+PRODUCTS = {"__cluster_product": "look", "__cluster_services": "survey"}
+
 
 def text_of(option):
     """A value of this type, as the command line has it, and what it means."""
@@ -50,8 +53,8 @@ def text_of(option):
     if "choices" in option:
         return ",".join(option["choices"][:2]), option["choices"][:2]
     return {"int": ("200,204", [200, 204]), "float": ("5,1.5", [5.0, 1.5]), "path": ("/a,/b", ["/a", "/b"]),
-            "list": ("aa,bb", [["aa"], ["bb"]]),
-            "str": ("aa,bb", ["aa", "bb"]), "dict": ("a=1,b=2", [{"a": "1"}, {"b": "2"}])}[option["elements"]]
+            "list": ("aa,bb", [["aa"], ["bb"]]), "str": ("aa,bb", ["aa", "bb"]),
+            "dict": ("name=1,name=2", [{"name": "1"}, {"name": "2"}])}[option["elements"]]
 
 
 def converted(option, text):
@@ -122,8 +125,8 @@ def reader_of(path, keys):
     collection = [number for number, key in enumerate(keys) if key.startswith("shakenfist.rolling.")]
     if collection and len(keys) > collection[-1] + 1:
         return "argument", (keys[collection[-1]].rpartition(".")[2], *keys[collection[-1] + 1:])
-    if keys[0] == "__cluster_product":  # role cluster gives it to look
-        return "argument", ("look", "product", *keys[1:])
+    if keys[0] in PRODUCTS:
+        return "argument", (PRODUCTS[keys[0]], "product", *keys[1:])
     if keys[-1] in OPTIONS and (len(keys) == 1 or keys[-2] == "vars"):
         return "variable", keys[-1]
     return "nothing", keys
@@ -188,6 +191,7 @@ READERS = {
     ("action/run.py", "rolling_database_groups"): lambda value: inventory_of(
         "upgrade", GROUPS, rolling_database_groups=value),
     ("action/migration.py", "restart_units"): lambda value: units_of(NODE, value),
+    ("action/judge.py", "restart_units"): lambda value: units_of(NODE, value),
     ("action/forecast.py", "restart_units"): lambda value: forecast("restart_units", value),
     ("action/forecast.py", "restart_order"): lambda value: forecast("restart_order", value),
     ("plugin_utils/_balancers.py", "balancer_nginx_hosts"): lambda value: balancers_of(

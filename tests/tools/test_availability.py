@@ -7,6 +7,8 @@ from __future__ import annotations
 import http.server
 import json
 import os
+import random
+import select
 import signal
 import socket
 import struct
@@ -40,6 +42,12 @@ class Service(http.server.ThreadingHTTPServer):
         self.silent_from = None
         self.slow = 0
         self.close_idle = False
+        self.volumes = {}       # what is to be seen of each, one at each look; the last one stays
+        self.created = ['creating', 'available']
+        self.deleted = ['deleting', 404]
+        self.posts = []         # statuses of the first answers, instead of 202
+        self.deletes = []       # the same, and whether the volume is deleted all the same
+        self.asked = []         # method, path and time of each request for volumes
         self.url = 'http://127.0.0.1:%d' % self.server_address[1]
 
     def handle_error(self, request, client_address):
@@ -55,7 +63,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         pass
 
     def answer(self, status=200, value=None, claim=0):
-        body = json.dumps(value).encode()
+        body = b'' if status == 202 and value is None else json.dumps(value).encode()
         self.send_response(status)
         self.send_header('Content-Length', str(len(body) + claim))
         self.end_headers()
@@ -67,7 +75,37 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.close_connection = True
         self.connection.close()
 
+    def look(self):
+        self.server.asked.append((self.command, self.path, time.monotonic()))
+        seen = self.server.volumes[self.path]
+        status = seen.pop(0) if len(seen) > 1 else seen[0]
+        if isinstance(status, int):
+            self.answer(status)
+        else:
+            self.answer(value={'volume': {'id': os.path.basename(self.path), 'status': status}} if status else 'what?')
+
+    def do_DELETE(self):
+        self.server.asked.append((self.command, self.path, time.monotonic()))
+        status, done = self.server.deletes.pop(0) if self.server.deletes else (202, True)
+        if done:
+            self.server.volumes[self.path] = list(self.server.deleted)
+        self.answer(status)
+
+    def create(self, volume):
+        assert volume['size'] == 1 and volume['name'].startswith('availability-')
+        self.server.asked.append((self.command, self.path, time.monotonic()))
+        status = self.server.posts.pop(0) if self.server.posts else None
+        if status:
+            self.answer(status, 'what?')
+            return
+        path = '%s/%d' % (self.path, len(self.server.asked))
+        self.server.volumes[path] = list(self.server.created)
+        self.answer(202, {'volume': {'id': os.path.basename(path), 'status': 'creating'}})
+
     def do_GET(self):
+        if self.path in self.server.volumes:
+            self.look()
+            return
         self.server.count += 1
         if self.server.count == self.server.silent_from:
             self.server.stall.clear()
@@ -110,6 +148,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def do_POST(self):
         note = json.loads(self.rfile.read(int(self.headers['Content-Length'])))
+        if 'volume' in note:
+            time.sleep(0.5 if self.path.endswith('?slow') else 0)
+            self.create(note['volume'])
+            return
         self.server.count += 1
         fault = self.server.faults.get(self.server.count)
         if fault:
@@ -228,6 +270,85 @@ def test_writes_that_cannot_be_read_back(service):
     assert 'lost unknown of 5' in availability.summary(report)
 
 
+def test_volumes_keep_to_the_rate(service, monkeypatch):
+    """Each is asked for once in a while, and half of the requests or more are for others."""
+    monkeypatch.setattr(availability, 'LOOK_EVERY', 0.2)
+    service.created = ['creating'] * 8 + ['available']
+    report = probe(service, duration=2.0, rate=50, notes='/notes', gets=[('/', None), ('/secret', 401)],
+                   volumes=('/volumes', 10))
+    assert report['failed'] == 0 and report['acknowledged'] == 10 == len(service.notes)
+    counts = {'created': 10, 'available': 10, 'deleted': 10, 'error': 0, 'stuck': 0, 'lost': 0}
+    assert report['volumes'] == dict(counts, first_failures=[])
+    assert report['sent']['writes'] == 10 + 10 + 10 and report['rate'] <= 50
+    assert report['requests'] == report['answered'] - 1 == len(service.asked) + service.count - 1
+    assert service.count - 1 - 10 >= 40
+    for path in service.volumes:
+        times = [when for dummy, asked, when in service.asked if asked == path]
+        assert len(times) == 9 + 1 + 2 and min(after - when for when, after in zip(times, times[1:])) >= 0.2
+    words = availability.summary(report)
+    assert '\nvolumes: 10 created, 10 available, 10 deleted; 0 in error, 0 stuck, 0 lost\n' in words
+
+
+LIVES = {
+    'all well': ({}, {'available': 1, 'deleted': 1}, {}),
+    'it takes long': ({'created': ['creating'] * 20 + ['available']}, {'available': 1, 'deleted': 1}, {}),
+    'at once': ({'created': ['available'], 'deleted': [404]}, {'available': 1, 'deleted': 1}, {}),
+    'error': ({'created': ['creating', 'error']}, {'error': 1}, {}),
+    'error deleting': ({'deleted': ['deleting', 'error_deleting']}, {'available': 1, 'error': 1}, {}),
+    'stuck in creating': ({'created': ['creating']}, {'stuck': 1}, {}),
+    'stuck in deleting': ({'deleted': ['deleting']}, {'available': 1, 'stuck': 1}, {}),
+    'not deleted though acknowledged': ({'deleted': ['available']}, {'available': 1, 'stuck': 1}, {}),
+    'lost': ({'created': ['creating', 404]}, {'lost': 1}, {}),
+    'lost before its deletion': ({'deletes': [(404, True)], 'deleted': [404]}, {'available': 1, 'lost': 1}, {}),
+    'one look fails': ({'created': ['creating', 503, 'available']}, {'available': 1, 'deleted': 1}, {'HTTP 503': 1}),
+    'a look sees none': ({'created': ['creating', None, 'available']}, {'available': 1, 'deleted': 1},
+                         {'no volume in the answer': 1}),
+    'a deletion fails': ({'deletes': [(503, False)]}, {'available': 1, 'deleted': 1}, {'HTTP 503': 1}),
+    'a deletion fails after it was done': ({'deletes': [(502, True)]}, {'available': 1, 'deleted': 1}, {'HTTP 502': 1}),
+    'the creation fails': ({'posts': [503]}, {'created': 0}, {'HTTP 503': 1}),
+    'the creation says nothing': ({'posts': [202]}, {'created': 0}, {'no volume in the answer': 1}),
+}
+
+
+@pytest.mark.parametrize('life', LIVES)
+def test_the_life_of_a_volume(service, monkeypatch, life):
+    monkeypatch.setattr(availability, 'LOOK_EVERY', 0.05)
+    ways, counts, kinds = LIVES[life]
+    for name, value in ways.items():
+        setattr(service, name, list(value))
+    # Where it is not to be stuck it has time, on a busy machine, too.
+    report = probe(service, duration=0.1, volumes=('/volumes', 10), volume_limit=0.5 if 'stuck' in counts else 30.0)
+    assert report['failed_by_kind'] == kinds and report['failed'] == sum(kinds.values())
+    found, failures = report['volumes'], report['volumes'].pop('first_failures')
+    assert found == dict.fromkeys(found, 0) | {'created': 1} | counts
+    assert [failure['end'] for failure in failures] == [end for end in availability.BAD_ENDS if found[end]]
+    for failure in failures:
+        assert failure['path'] in service.volumes and report['began'] <= failure['time'] <= time.time()
+        report['volumes']['first_failures'] = failures
+        assert '/volumes/1  %s (%s)\n' % (failure['end'], failure['status']) in availability.summary(report)
+    deletions = [method for method, dummy, dummy in service.asked].count('DELETE')
+    assert deletions == found['available'] + (life == 'a deletion fails')
+
+
+def test_the_wait_for_volumes_has_an_end(service, monkeypatch):
+    monkeypatch.setattr(availability, 'LOOK_EVERY', 0.05)
+    service.created = [503]
+    report = probe(service, duration=0.1, timeout=2.0, volumes=('/volumes', 10), volume_limit=0.5)
+    assert report['volumes']['stuck'] == 1 and report['volumes']['first_failures'][0]['status'] == 'acknowledged'
+    assert 'no end within the timeout' not in report['failed_by_kind'] and report['failed'] > 10
+
+
+def test_a_creation_that_is_answered_too_late_has_failed(service):
+    """Nobody has looked in between, and nothing follows from it."""
+    prober = availability.Prober(service.url + '/api', timeout=5.0, volumes=('/volumes', 10))
+    prober.last_good = time.monotonic()
+    for waited, created, kinds in ((0, 1, {}), (4.7, 1, {'timeout': 1})):
+        job = prober.plan(0, time.monotonic() - waited, random.Random())
+        job.path = '/volumes?slow'
+        prober.work(availability.Worker(prober), job)
+        assert dict(prober.kinds) == kinds and prober.ends['created'] == created == len(prober.waiting)
+
+
 def test_a_stall_does_not_reduce_the_load(service):
     report = stalled(service, 2.0)
     assert report['requests'] == 200 and report['failed'] == 0
@@ -282,10 +403,12 @@ def test_a_lack_of_threads_shows_as_late(service, monkeypatch):
 
 def test_closed_while_idle_is_reopened_before_sending(service):
     service.close_idle = True
-    # Slowly, so that the end of a connection arrives before it is used again.
-    report = probe(service, rate=40, duration=2.0)
-    assert report['failed'] == 0 and report['requests'] == 80
-    assert report['reopened'] > 10
+    prober = availability.Prober(service.url + '/api')
+    for dummy in range(availability.KEPT_ALIVE + 5):
+        assert prober.ask(availability.Job(0, '/', fresh=False))[0] == 200
+        # The end of the connection has arrived before it is used again.
+        assert select.select([prober.idle[-1][0].sock], [], [], 30)[0]
+    assert prober.reopened == 5
 
 
 def test_reset_of_a_kept_alive_connection_is_a_failure(service):
@@ -324,6 +447,14 @@ def test_command(service, tmp_path):
     assert json.loads(result.stdout)['failed_by_kind'] == {'HTTP 503': 1}
     assert 'failed 1' in result.stderr
 
+    service.created = ['creating', 'error']
+    result = command(service.url, '--duration', '0.5', '--volumes', '/volumes:50', '--volume-limit', '30',
+                     '--json', '-')
+    assert result.returncode == 1
+    report = json.loads(result.stdout)
+    assert report['verdict'] == 'failed' and report['failed'] == 0 and report['volumes']['error'] == 1
+    assert 'volumes: 1 created, 0 available, 0 deleted; 1 in error' in result.stderr
+
 
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_the_load_and_loses_nothing(service, number):
@@ -346,6 +477,8 @@ def test_a_signal_ends_the_load_and_loses_nothing(service, number):
     (['http://127.0.0.1/', '--rate', '0'], 'not a number above 0'),
     (['http://127.0.0.1/', '--get', 'x'], 'begins with /'),
     (['http://127.0.0.1/', '--slow', '/x:0'], 'PATH:SECONDS'),
+    (['http://127.0.0.1/', '--volumes', 'x'], 'PATH:EVERY'),
+    (['http://127.0.0.1/', '--volumes', '/x:9'], 'PATH:EVERY with at least 10'),
     (['http://127.0.0.1/', '--header', 'x'], 'Name: value'),
     (['http://127.0.0.1:1/'], 'does not answer: connection refused'),
     (['http://127.0.0.1:x/'], 'could not be cast to integer'),

@@ -20,7 +20,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..'
 
 import faults  # noqa: E402  pylint: disable=wrong-import-position
 import matrix  # noqa: E402  pylint: disable=wrong-import-position
-from faults import untouched, words  # noqa: E402  pylint: disable=wrong-import-position
+from faults import product, untouched, words  # noqa: E402  pylint: disable=wrong-import-position
 
 ROWS = faults.every_row()
 TRAITS = re.findall(r"^    '(\w+)': ", (faults.ROOT / 'tests/lab/sf/shakenfist/traits.py').read_text(), re.MULTILINE)
@@ -76,7 +76,7 @@ def test_a_row_is_whole(row):
             assert isinstance(getattr(row, field.name), tuple), field.name
     if set(outcomes) & {words.REFUSED, words.STOPPED}:
         assert row.cause, 'what must the message say?'
-    assert set(row.faulted) <= set(words.NODES)
+    assert set(row.faulted) <= set(words.NODES if row.product == 'shakenfist' else ('c-1', 'c-2'))
 
 
 def test_names_differ():
@@ -89,7 +89,19 @@ def test_traits_exist():
     assert set(re.findall(r"publish\('[\d.]+', '(\w+)'", files)) <= set(TRAITS)
 
 
-@pytest.mark.parametrize('subject', faults.SUBJECTS)
+@pytest.mark.parametrize('row', [row for row in ROWS if row.product == 'cinder'], ids=lambda row: row.name)
+def test_a_row_of_cinder(row):
+    # Each of them takes several times as long as one of Shaken Fist, so the fixed set has none.
+    assert row.name.startswith('cinder-') and not row.ci and row.ends in ('', '24.5.0')
+    assert '`%s`' % row.name in (faults.ROOT / 'tests/lab/README.md').read_text()
+
+
+def test_traits_of_cinder_exist():
+    used = set(re.findall(r"'((?:api|scheduler|volume)-[a-z-]+)'", (faults.ROWS / 'cinder.py').read_text()))
+    assert used and used <= set(faults.machinery.cinder.RELEASES.traits)
+
+
+@pytest.mark.parametrize('subject', [subject for subject in faults.SUBJECTS if subject != 'cinder'])
 def test_the_fixed_set_has_every_subject(subject):
     assert [row.name for row in faults.subject_rows(subject) if row.ci]
 
@@ -139,6 +151,13 @@ def test_the_command(make):
                                      + ' -e rolling_release=0.8.1 -e at=http://10.0.0.3/')
 
 
+def test_the_command_of_another_product(make):
+    command = rolled(make('echo "$@"', product='cinder', release='24.5.0')).roll.text
+    assert command.startswith('-i inventories/lab shakenfist.rolling.cinder -e roll_settle=2 ')
+    assert command.endswith(' -e rolling_release=24.5.0')
+    assert '-e drain_haproxy_address=10.0.0.3:8405 -e cinder_api_url=http://10.0.0.3/v3/1ab' in command
+
+
 def test_the_command_without_a_release(make):
     assert 'rolling_release' not in ' '.join(map(str, make(release='').command()))
 
@@ -179,6 +198,14 @@ def test_the_moment_in_which_the_other_daemons_restart():
     assert [moment.condition(run) for dummy in states] == [False, False, False, True]
 
 
+def test_a_moment_of_one_service(make):
+    run = rolled(make(''.join(event(event='begin', node='c-1', step='restart', about='cinder-' + name)
+                              for name in ('scheduler', 'volume'))))
+    for about, seen in (('cinder-volume', True), ('cinder-api', False), ('', False)):
+        assert words.step('restart', 'c-1', about).condition(run) is seen
+    assert words.step('restart', 'c-1', 'cinder-api').words == 'step restart of cinder-api begins on c-1'
+
+
 def test_when_a_step_was_reached(make):
     run = rolled(make(DRAIN))
     assert 0 <= run.roll.reached('quorum', 'drain') < 5
@@ -207,7 +234,7 @@ def test_a_moment_that_never_comes(make, script):
 
 
 def test_a_command_that_hangs(make, monkeypatch):
-    monkeypatch.setattr(faults, 'LIMIT', 0.2)
+    monkeypatch.setattr(product.ShakenFist, 'limit', 0.2)
     run = make('exec sleep 60')
     with pytest.raises(words.Trouble, match='did not end within'):
         rolled(run)
@@ -294,7 +321,7 @@ def failure(offset, method='GET', path='/api/', kind='HTTP 503', server='-'):
 
 
 def test_the_log_of_the_balancer():
-    assert faults.logged(LOG) == [
+    assert faults.logged(LOG, 'sf-api') == [
         (pytest.approx(AT + 0.206), 'GET', '/api/', 'sf-2'), (pytest.approx(AT + 0.3), 'GET', '/api/', 'nobody'),
         (pytest.approx(AT + 10), 'POST', '/api/lab/notes', 'sf-3')]
 
@@ -302,14 +329,14 @@ def test_the_log_of_the_balancer():
 def test_attribution():
     failures = [failure(0.29), failure(0.2), failure(0.31), failure(9.9, 'POST', '/api/lab/notes', 'HTTP 500'),
                 failure(20)]
-    faults.attribute(failures, faults.logged(LOG))
+    faults.attribute(failures, faults.logged(LOG, 'sf-api'))
     assert [one.server for one in failures] == ['nobody', 'sf-2', '-', 'sf-3', '-']
 
 
 def test_a_cut_on_a_kept_alive_connection_is_not_in_the_log():
     failures = [failure(0.21, kind='reset on a kept-alive connection'), failure(0.2),
                 failure(5, kind='reset on a kept-alive connection')]
-    faults.attribute(failures, [note for note in faults.logged(LOG) if note[3] != 'nobody'])
+    faults.attribute(failures, [note for note in faults.logged(LOG, 'sf-api') if note[3] != 'nobody'])
     assert [one.server for one in failures] == ['sf-2', 'sf-2', '-']
 
 
@@ -326,7 +353,7 @@ def test_count(make, row, fault, failures, others, own):
     run = make(**row)
     run.fault = list(fault)
     run.lab.balancer_log = lambda: ''
-    load = faults.Load('http://127.0.0.1:1/')
+    load = faults.Load(url='http://127.0.0.1:1/')
     load.began = load.ended = 0.0
     load.every = failures
     load.kinds['HTTP 503'] = len(failures)
@@ -340,12 +367,64 @@ def test_count(make, row, fault, failures, others, own):
 def test_lost_writes_are_a_problem(make):
     run = make()
     run.lab.balancer_log = lambda: ''
-    run.load = load = faults.Load('http://127.0.0.1:1/')
+    run.load = load = faults.Load(url='http://127.0.0.1:1/')
     load.began = load.ended = 0.0
     load.stopping = True
     load.lost = ['a']
     run.count()
     assert run.result.problems == ['1 acknowledged writes are lost']
+
+
+VOLUMES = dict(created=9, available=9, deleted=9, error=0, stuck=0, lost=0, first_failures=[])
+
+
+@pytest.mark.parametrize('seen, spoils, lost, problems', [
+    ({}, 0, 0, []),
+    (dict(deleted=8, stuck=1), 0, 1, ['volumes: created 9, available 9, deleted 8, error 0, stuck 1, lost 0']),
+    (dict(available=8, deleted=8, error=1), 1, 1, []),
+    (dict(available=8), 0, 0, ['volumes: created 9, available 8, deleted 9, error 0, stuck 0, lost 0']),
+])
+def test_every_volume_comes_to_a_good_end(make, seen, spoils, lost, problems):
+    run = make(product='cinder', spoils=spoils)
+    run.result.lost = 0
+    run.count_volumes({**VOLUMES, **seen})
+    assert (run.result.lost, run.result.problems) == (lost, problems)
+
+
+# ---- what is of a product
+
+def cinder_unit(release='24.5.0-1a2b', **facts):
+    return dict(dict(runs='/r/' + release if release else None), **facts)
+
+
+CINDER_RELEASES = {'/r/24.5.0-1a2b': dict(cinder='24.5.0'), '/r/23.5.0': dict(cinder='23.5.0')}
+
+
+@pytest.mark.parametrize('runs, version', [
+    (['24.5.0-1a2b', '24.5.0-1a2b'], '24.5.0'), (['24.5.0-1a2b', '23.5.0'], '23.5.0 and 24.5.0'),
+    (['24.5.0-1a2b', None], '24.5.0 and ?')])
+def test_the_release_of_a_node_of_cinder(runs, version):
+    facts = dict(units={str(number): cinder_unit(name) for number, name in enumerate(runs)}, releases=CINDER_RELEASES)
+    assert product.OF['cinder'].version(facts) == version
+
+
+@pytest.mark.parametrize('rpc, disabled, left', [
+    ('3.19', False, []), ('3.19', True, ['cinder-volume on c-1@lab is still disabled']),
+    ('3.18', False, ["expected that every cinder-volume speaks RPC 3.19, seen ['3.18', '3.19']"])])
+def test_what_a_roll_of_cinder_has_left(monkeypatch, rpc, disabled, left):
+    rows = [dict(binary='cinder-volume', host=host, rpc_current_version=version, disabled=off)
+            for host, version, off in (('c-1@lab', rpc, disabled), ('c-2@lab', '3.19', False))]
+    monkeypatch.setattr(faults.machinery.cinder, 'services', lambda: rows)
+    assert product.OF['cinder'].left(None) == left
+
+
+@pytest.mark.parametrize('name', product.OF)
+def test_a_product(name):
+    one = product.OF[name]
+    assert name in faults.machinery.PRODUCTS and name in untouched.PRODUCTS
+    load = faults.Load(**one.load('10.0.0.3'))
+    assert load.url.startswith('http://10.0.0.3') and load.patience >= 60
+    assert faults.logged('[21/Nov/2026:07:58:19.206] api %s/x-1 "GET / HTTP/1.1"' % one.backend, one.backend)
 
 
 # ---- the table
@@ -405,6 +484,31 @@ def test_a_plan_that_is_not_for_all_nodes(refused, plan, code, problem):
     run = refused(plan, code)
     assert run.result.again == 'no'
     assert problem in run.result.problems[0]
+
+
+ORDER = '''TASK [Show the order of the roll]
+ok: [localhost] =>
+    msg:
+    - '1. cinder-volume on c-1: 23.5.0 -> 24.5.0'
+    - '2. cinder-api on c-1: 23.5.0 -> 24.5.0, does not run: it is only given the release'
+'''
+
+
+@pytest.mark.parametrize('order, script, again, problem', [
+    (ORDER, event(event='begin', step='lock') + 'exec sleep 60', 'plan', ''),
+    (ORDER.replace('cinder-api', 'cinder-backup'), event(event='begin', step='lock') + 'exec sleep 60', 'no',
+     'expected that'),
+    (ORDER, 'exit 2', 'no', 'the plan after the fault failed (rc 2)'),
+])
+def test_the_check_of_a_product_without_a_plan(make, monkeypatch, order, script, again, problem):
+    """It is ended as soon as it has said what it would do."""
+    monkeypatch.setattr(product.Cinder, 'services', ('cinder-volume', 'cinder-api'))
+    run = make(said(order, 0).replace('exit 0', script), product='cinder', release='24.5.0')
+    run.lab.nodes = ['c-1']
+    run.would_roll()
+    assert run.roll.command[-1] == '--check' and not run.roll.running
+    assert run.result.again == again
+    assert [text[:len(problem)] for text in run.result.problems] == [problem] * bool(problem)
 
 
 def test_after_a_refusal_that_left_something_all_is_rolled(refused):

@@ -4,15 +4,23 @@
 
 from __future__ import annotations
 
+import base64
+import csv
+import hashlib
+import io
+import json
 import pathlib
+import re
 import sys
 import types
+import zipfile
 
 import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / 'lab'))
 
 import lab  # noqa: E402
+from products import cinder, keystone, openstack, sf  # noqa: E402
 
 
 @pytest.fixture
@@ -47,3 +55,244 @@ def test_machines_that_run_are_waited_for(podman, monkeypatch):
     assert seen == []
     with pytest.raises(lab.LabError, match='it is not there within 0 s; last seen: never'):
         lab.wait_until('it is not there', lambda: 'never', limit=0)
+
+
+BALANCING = dict(probes=True, balancer_inter=1, balancer_fall=2, balancer_rise=2)
+
+
+OF_SF = dict(nodes=1, database=2, release='0.8.0')
+
+
+def test_a_checkout_removes_no_image_of_another(monkeypatch, tmp_path):
+    """Each has a name of its own for its images, and only asks for those."""
+    monkeypatch.setattr(lab, 'CACHE', tmp_path)
+    (tmp_path / 'containers.conf').touch()
+    monkeypatch.setattr(lab, 'base_image', lambda packages: 'base')
+    monkeypatch.setattr(lab, 'say', lambda text: None)
+    product = types.SimpleNamespace(IMAGE='sfr-lab', PACKAGES=[], SOURCES=lab.LAB / 'sf', dependencies=lambda: [],
+                                    fill=lambda context: None)
+    built, asked = [], []
+
+    def podman(verb, *arguments, **more):
+        if verb == 'build':
+            built.append(arguments[arguments.index('--tag') + 1])
+        if verb == 'images':
+            asked.append(arguments[1].partition('=')[2])
+        return types.SimpleNamespace(stdout='', stderr='', returncode=verb == 'image')
+
+    monkeypatch.setattr(lab, 'podman', podman)
+    for root in '/one', '/two':
+        monkeypatch.setattr(lab, 'ROOT', pathlib.Path(root))
+        lab.lab_image(product)
+    assert len({name.rpartition(':')[0] for name in built}) == 2
+    assert asked == [name.rpartition(':')[0] for name in built]
+
+
+@pytest.mark.parametrize('state, product, machines', [
+    (dict(product='cinder', options=dict(nodes=2)), 'cinder', ['db', 'lb', 'c-1', 'c-2']),
+    (dict(product='keystone', options=dict(nodes=2)), 'keystone', ['db', 'lb', 'k-1', 'k-2']),
+    (dict(product='shakenfist', options=OF_SF), 'shakenfist', ['db', 'lb', 'sf-1']),
+    # As the lab kept it when there was only one product.
+    (dict(options=OF_SF), 'shakenfist', ['db', 'lb', 'sf-1']),
+])
+def test_a_lab_remembers_its_product(monkeypatch, tmp_path, state, product, machines):
+    monkeypatch.setattr(lab, 'STATE', tmp_path / 'state.json')
+    lab.STATE.write_text(json.dumps(dict(state, subnet='10.1.2.0/24')))
+    for dummy in range(2):
+        plan = lab.load()
+        assert (plan.product, plan.machines) == (product, machines)
+        assert [plan.address(machine) for machine in machines[:3]] == ['10.1.2.2', '10.1.2.3', '10.1.2.11']
+        plan.save()
+
+
+@pytest.mark.parametrize('argv, product, nodes, others', [
+    (['up'], 'shakenfist', 3, {'database': 2}),
+    (['up', '--product', 'cinder'], 'cinder', 2, {}),
+    (['up', '--nodes', '4', '--product=cinder'], 'cinder', 4, {}),
+    (['up', '--product', 'keystone'], 'keystone', 2, {}),
+])
+def test_what_a_lab_takes_depends_on_the_product(monkeypatch, argv, product, nodes, others):
+    seen = []
+    monkeypatch.setattr(lab, 'up', seen.append)
+    monkeypatch.setattr(sys, 'argv', ['lab.py', *argv])
+    lab.main()
+    found = vars(seen[0])
+    assert (found['product'], found['nodes']) == (product, nodes)
+    assert {name: found.get(name) for name in ('database',) if name in found} == others
+
+
+def test_what_is_of_another_product_is_refused(monkeypatch, capsys):
+    monkeypatch.setattr(sys, 'argv', ['lab.py', 'up', '--product', 'cinder', '--drain-grace', '5'])
+    with pytest.raises(SystemExit):
+        lab.main()
+    assert 'unrecognized arguments: --drain-grace 5' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('product, options, node, lines', [
+    (sf, dict(nodes=3, database=2, release='0.8.0', drain_grace=25, balancer=[]), 'sf-3', (
+        'option httpchk GET /readyz', 'default_backend sf-api', 'http-request replace-path /api(/)?(.*) /\\2',
+        'server sf-3 10.1.2.13:13000 check inter 1000ms fall 2 rise 2')),
+    (cinder, dict(nodes=2), 'c-2', (
+        'option httpchk GET /healthcheck', 'default_backend cinder-api', 'http-reuse never',
+        'server c-2 10.1.2.12:8776 check inter 1000ms fall 2 rise 2')),
+    (keystone, dict(nodes=2), 'k-2', (
+        'option httpchk GET /healthcheck', 'default_backend keystone', 'http-reuse never',
+        'server k-2 10.1.2.12:5000 check inter 1000ms fall 2 rise 2')),
+])
+def test_the_files_of_the_machines(product, options, node, lines):
+    plan = product.Plan('10.1.2.0/24', options | BALANCING)
+    balancer = plan.files('lb')['etc/haproxy/haproxy.cfg'].splitlines()
+    assert not set(lines) - {line.strip() for line in balancer}
+    assert 'CREATE DATABASE IF NOT EXISTS %s ' % plan.product in plan.files('db')['etc/mysql/lab.sql']
+    assert 'index-url = http://10.1.2.2:8080/simple/' in plan.files(node)['etc/pip.conf']
+
+
+def test_the_configuration_of_cinder():
+    plan = cinder.Plan('10.1.2.0/24', dict(nodes=2, **BALANCING))
+    found = plan.files('c-2')['etc/cinder/cinder.conf'].splitlines()
+    assert {'host = c-2', 'transport_url = rabbit://cinder:lab-database-password@10.1.2.2:5672/',
+            'report_interval = 5', 'service_down_time = 20'} <= set(found)
+    assert 'etc/cinder/cinder.conf' not in plan.files('lb')
+
+
+def test_the_configuration_of_keystone():
+    plan = keystone.Plan('10.1.2.0/24', dict(nodes=2, **BALANCING))
+    found = plan.files('k-2')
+    assert {'connection = mysql+pymysql://keystone:lab-database-password@10.1.2.2/keystone?charset=utf8mb4',
+            'backends = disable_by_file', 'disable_by_file_path = /etc/keystone/healthcheck_disable',
+            'memcache_servers = 10.1.2.2:11211'} <= set(found['etc/keystone/keystone.conf'].splitlines())
+    keys = {name: text for name, text in found.items() if '-keys/' in name}
+    # What makes a token of one node valid on the other; and each key is another.
+    assert keys.items() <= plan.files('k-1').items()
+    assert sorted(keys) == ['etc/keystone/%s-keys/%d' % (kind, number) for kind in ('credential', 'fernet')
+                            for number in (0, 1)]
+    assert {len(base64.urlsafe_b64decode(text)) for text in keys.values()} == {32}
+    assert len(set(keys.values())) == 4
+    assert [name for name in plan.files('lb') if 'keystone' in name] == []
+
+
+@pytest.mark.parametrize('issued, valid, problem', [
+    (201, {}, ''),
+    (503, {}, 'POST answers 503'),
+    (201, {'10.1.2.12': 404}, 'k-2 answers 404'),
+])
+def test_a_token_is_issued_once_and_valid_on_every_node(monkeypatch, issued, valid, problem):
+    asked = []
+
+    def request(method, url, body=None, **headers):
+        asked.append((method, url, headers))
+        if method == 'POST':
+            return issued, {}, {'x-subject-token': 'secret'}
+        return valid.get(url.split('/')[2].partition(':')[0], 200), {}, {}
+
+    monkeypatch.setattr(openstack, 'request', request)
+    assert keystone.no_token(keystone.Plan('10.1.2.0/24', dict(nodes=2))) == problem
+    assert asked[0] == ('POST', 'http://10.1.2.3/v3/auth/tokens', {})
+    assert asked[1:] == ([] if issued != 201 else [
+        ('GET', 'http://10.1.2.1%d:5000/v3/auth/tokens' % number, dict(x_auth_token='secret', x_subject_token='secret'))
+        for number in (1, 2)])
+
+
+@pytest.mark.parametrize('answers, problem', [
+    ({}, ''),
+    ({'10.1.2.12': 503}, 'k-2 answers 503'),
+    ({'10.1.2.11': 'Connection refused', '10.1.2.12': 503}, 'k-1 answers Connection refused, k-2 answers 503'),
+])
+def test_a_node_is_up_when_its_health_check_says_so(monkeypatch, answers, problem):
+    def request(method, url):
+        host, path = url.removeprefix('http://').split(':')
+        return answers.get(host, 200) if path == '5000/healthcheck' else url, {}, {}
+
+    monkeypatch.setattr(openstack, 'request', request)
+    assert keystone.Plan('10.1.2.0/24', dict(nodes=2)).not_up() == problem
+
+
+def test_the_status_of_a_node_of_keystone(monkeypatch):
+    runs = {'k-1': dict(runs='/srv/keystone/releases/24.0.0', state='active'), 'k-2': dict(runs=None, state='failed')}
+    monkeypatch.setattr(keystone.Plan, 'node_facts', lambda plan, node: dict(units=dict(keystone=runs[node])))
+    monkeypatch.setattr(lab, 'balancer_states', lambda plan: {'k-1': 'UP', 'k-2': 'DOWN'})
+    assert keystone.Plan('10.1.2.0/24', dict(nodes=2)).table(['k-1', 'k-2']) == (
+        'keystone  balancer', {'k-1': '24.0.0    UP', 'k-2': 'failed    DOWN'})
+
+
+def test_a_service_without_a_heartbeat_is_down(monkeypatch):
+    ages = {('cinder-scheduler', 'c-1'): 3, ('cinder-volume', 'c-1@lab'): 33, ('cinder-backup', 'c-1'): None}
+    monkeypatch.setattr(cinder, 'services', lambda: [dict(binary=binary, host=host, age=age)
+                                                     for (binary, host), age in ages.items()])
+    plan = cinder.Plan('10.1.2.0/24', dict(nodes=1))
+    assert cinder.services_down(plan, limit=2).startswith('cinder-scheduler on c-1 was up 3 s ago; ')
+    assert plan.not_up() == (
+        'cinder-volume on c-1 was up 33 s ago; cinder-backup on c-1 was never up')
+
+
+@pytest.fixture
+def original(monkeypatch, tmp_path):
+    """A release of Cinder with little in it."""
+    path = tmp_path / 'cinder-24.5.0-py3-none-any.whl'
+    with zipfile.ZipFile(path, 'w') as wheel:
+        for name, text in (('cinder/cmd/scheduler.py', 'pass\n'), ('cinder/cmd/volume.py', 'pass\n'),
+                           ('cinder-24.5.0.dist-info/RECORD', 'cinder/cmd/scheduler.py,sha256=x,5\n'
+                            'cinder/cmd/volume.py,sha256=y,5\ncinder-24.5.0.dist-info/RECORD,,\n')):
+            wheel.writestr(name, text)
+    monkeypatch.setattr(cinder.RELEASES, 'wheels', lambda version: [path])
+    return path
+
+
+def test_a_broken_cinder_is_a_sound_wheel(original, tmp_path):
+    (tmp_path / 'index').mkdir()
+    built = cinder.build('24.5.0', tmp_path / 'index', ['scheduler-never-starts'])
+    assert sorted(path.name for path in built.parent.iterdir()) == [original.name, 'constraints-24.5.0.txt']
+    with zipfile.ZipFile(built) as wheel:
+        text = wheel.read('cinder/cmd/scheduler.py')
+        record = list(csv.reader(io.StringIO(wheel.read('cinder-24.5.0.dist-info/RECORD').decode())))
+        assert wheel.read('cinder/cmd/volume.py') == b'pass\n'
+    with pytest.raises(SystemExit, match='this service never starts'):
+        exec(text.decode() + 'main()', {})
+    digest = base64.urlsafe_b64encode(hashlib.sha256(text).digest()).rstrip(b'=').decode()
+    assert record == [['cinder/cmd/scheduler.py', 'sha256=' + digest, str(len(text))],
+                      ['cinder/cmd/volume.py', 'sha256=y', '5'], ['cinder-24.5.0.dist-info/RECORD', '', '']]
+
+
+def test_a_release_brings_what_it_needs_and_a_lab_has_only_what_is_offered(original, tmp_path, monkeypatch):
+    assert cinder.OFFERED == ['23.5.0', '24.5.0']
+    needed = [tmp_path / ('%s-py3-none-any.whl' % name) for name in ('new-2', 'old-1')]
+    for path in needed:
+        path.write_text('theirs')
+    monkeypatch.setattr(cinder.RELEASES, 'wheels',
+                        lambda version: [original, *needed] if version == '25.3.1' else [original])
+    assert cinder.dependencies() == []
+    (tmp_path / 'index').mkdir()
+    (tmp_path / 'index' / needed[1].name).write_text('ours')
+    folder = cinder.build('25.3.1', tmp_path / 'index').parent
+    assert [(folder / path.name).read_text() for path in needed] == ['theirs', 'ours']
+    assert (folder / 'constraints-25.3.1.txt').exists()
+
+
+@pytest.mark.parametrize('version, trait, problem', [
+    ('24.5.1', [], 'there is no Cinder 24.5.1 here; there are: 23.5.0, 24.5.0, 25.3.1'),
+    ('24.5.0', ['tired'], 'no such trait: tired; there are: scheduler-never-starts, '),
+    ('24.5.0', ['api-never-starts'], 'cinder-24.5.0-py3-none-any.whl has no cinder/wsgi/wsgi.py'),
+])
+def test_a_cinder_that_there_is_not(original, tmp_path, version, trait, problem):
+    with pytest.raises(lab.LabError) as caught:
+        cinder.build(version, tmp_path, trait)
+    assert str(caught.value).startswith(problem)
+
+
+@pytest.mark.parametrize('product', [cinder, keystone])
+def test_there_are_constraints_of_every_release(product):
+    assert product.Plan.release == product.OFFERED[0]
+    versions = product.RELEASES.versions()
+    assert product.OFFERED == versions[:len(product.OFFERED)]
+    for version in versions:
+        pins = product.RELEASES.constraints(version).read_text().splitlines()
+        assert '%s==%s' % (product.Plan.product, version) in pins
+        assert [pin for pin in pins if not re.fullmatch(r'[A-Za-z0-9_.-]+==[0-9][0-9a-z.]*', pin)] == []
+        assert len({re.sub('[-_.]+', '-', pin).lower().partition('==')[0] for pin in pins}) == len(pins)
+
+
+@pytest.mark.parametrize('name, seconds', [('slow-40', 40), ('slow', 0), ('very slow-4', 0), ('', 0), (None, 0)])
+def test_the_name_says_how_long_a_volume_takes(monkeypatch, name, seconds):
+    monkeypatch.syspath_prepend(str(cinder.SOURCES))
+    import lab_cinder
+    assert lab_cinder.seconds(name) == seconds

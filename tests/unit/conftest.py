@@ -11,9 +11,17 @@ from threading import Thread
 
 import pytest
 from ansible.module_utils import basic
+from ansible.module_utils.common import warnings
 from ansible_collections.shakenfist.rolling.plugins.module_utils import _common
 from ansible_collections.shakenfist.rolling.plugins.modules import release
 from ansible_collections.shakenfist.rolling.tests.unit.fakes import Clock, FakeSystemd, Workers, make_venv
+
+
+def pytest_configure(config):
+    """Run all tests of a worker in one process: ansible-test forks for each, which takes longer than most of them."""
+    forked = config.pluginmanager.get_plugin("ansible_forked")
+    if forked:
+        config.pluginmanager.unregister(forked)
 
 
 @contextlib.contextmanager
@@ -47,6 +55,9 @@ def run_module(capsys, tmp_path):
         arguments.update(_ansible_check_mode=check, _ansible_diff=True, _ansible_remote_tmp=str(tmp_path / "remote"),
                          _ansible_keep_remote_files=False)
         capsys.readouterr()
+        # What the modules of earlier tests have warned of.
+        warnings._global_warnings.clear()
+        warnings._global_deprecations.clear()
         with module_arguments(arguments), pytest.raises(SystemExit):
             module.main()
         return {"failed": False, **json.loads(capsys.readouterr().out)}

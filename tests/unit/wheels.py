@@ -12,8 +12,11 @@ import hashlib
 import importlib.metadata
 import io
 import os
+import pathlib
+import shutil
 import subprocess
 import tarfile
+import tempfile
 import venv
 import zipfile
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -92,8 +95,22 @@ def locked(folder, *names):
             for name in names]
 
 
+# By what is in them: a run of pip takes most of a second, and many tests begin with the same virtualenv.
+MADE = {}
+
+
 def real_venv(root, folder, *requirements):
     """A virtualenv with the pip that the tests themselves run with, and what is to be installed from C(folder)."""
+    offered = sorted(path.read_bytes() for path in folder.glob("*.whl")) if requirements else []
+    key = requirements, hashlib.sha256(b"".join(offered)).digest()
+    if key not in MADE:
+        place = tempfile.TemporaryDirectory(prefix="venv-")
+        MADE[key] = place, make_real_venv(pathlib.Path(place.name, "venv"), folder, *requirements)
+    shutil.copytree(MADE[key][1], root, symlinks=True)
+    return root
+
+
+def make_real_venv(root, folder, *requirements):
     try:
         pip = importlib.metadata.distribution("pip")
     except importlib.metadata.PackageNotFoundError:

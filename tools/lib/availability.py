@@ -34,7 +34,9 @@ IDLE_LIMIT = 4.0        # seconds; older idle connections are closed by us, befo
 MAX_THREADS = 256       # requests under way at the same time; those beyond start late, or run out of time in the queue
 LATE = 0.25             # seconds behind its time from which a request counts as late
 WRITE_EVERY = 10        # with --notes every tenth request is a write
+LOOK_EVERY = 1.0        # seconds between the answer to a request for a volume and the next request for it
 FIRST_FAILURES = 10     # how many failures the summary lists
+BAD_ENDS = 'error', 'stuck', 'lost'     # of a volume
 PREFIX = 'availability: '
 
 
@@ -64,11 +66,35 @@ def kind_of(error, reused):
 class Job:
     """One request: what to ask, what to expect, and when it is due."""
 
-    __slots__ = ('due', 'method', 'path', 'expect', 'body', 'note', 'slow', 'fresh')
+    __slots__ = ('due', 'method', 'path', 'expect', 'body', 'slow', 'fresh', 'read', 'story')
 
-    def __init__(self, due, path, expect=None, method='GET', body=None, note=None, slow=False, fresh=True):
-        self.due, self.path, self.expect, self.method = due, path, expect, method
-        self.body, self.note, self.slow, self.fresh = body, note, slow, fresh
+    def __init__(self, due, path, expect=None, method='GET', body=None, slow=False, fresh=True, read=None):
+        self.due, self.path, self.method = due, path, method
+        self.expect = (expect,) if isinstance(expect, int) else expect or range(200, 300)
+        self.body, self.slow, self.fresh = body, slow, fresh
+        self.read = read    # makes something of the answer, or raises Failure
+        self.story = None   # the generator that this is from; it is sent the answer, or None where the request failed
+
+
+def volume_in(status, body):
+    """The status of an answer, and the id and the status of the volume in it."""
+    if status == 404:
+        return status, None, None
+    try:
+        volume = json.loads(body)['volume']
+        return status, str(volume['id']), str(volume['status'])
+    except (ValueError, KeyError, TypeError):
+        raise Failure('no volume in the answer') from None
+
+
+def proceed(story, answer=None):
+    """The next request of a story, None where that was the last one."""
+    try:
+        job = story.send(answer)
+    except StopIteration:
+        return None
+    job.story = story
+    return job
 
 
 class Worker(threading.Thread):
@@ -102,7 +128,7 @@ class Worker(threading.Thread):
 
 class Prober:
     def __init__(self, url, gets=(('/', None),), notes=None, slow=(), rate=100.0, timeout=10.0, headers=None,
-                 insecure=False):
+                 insecure=False, volumes=None, volume_limit=60.0):
         parts = urllib.parse.urlsplit(url)
         if parts.scheme not in ('http', 'https') or not parts.hostname:
             raise ValueError('%r is not an http:// or https:// URL' % url)
@@ -115,6 +141,9 @@ class Prober:
                 self.context.check_hostname = False
                 self.context.verify_mode = ssl.CERT_NONE
         self.gets, self.notes, self.slow = list(gets), notes, list(slow)
+        self.turns = itertools.cycle(self.gets)
+        self.volumes, self.volume_every = volumes or (None, None)
+        self.volume_limit = volume_limit
         self.rate, self.timeout = rate, timeout
         self.headers = {'User-Agent': 'shakenfist.rolling-availability'}
         self.headers.update(headers or {})
@@ -135,11 +164,16 @@ class Prober:
         self.worst_late = 0.0
         self.acknowledged = []
         self.lost = []
+        self.waiting = collections.deque()  # (when, job) of the stories that go on, the first one first
+        self.alive = {}                     # path of a volume: its status, from its creation to its end
+        self.ends = collections.Counter()
+        self.troubles = []
         self.gap, self.gap_from = 0.0, None
         self.last_good = None
         # Wall clock = monotonic + offset, so that the report shows times that compare with a journal's.
         self.offset = time.time() - time.monotonic()
         self.began = self.ended = None
+        self.load = 0   # requests until then; volumes are followed longer
 
     # -- one request
 
@@ -186,7 +220,7 @@ class Prober:
             self.idle.append((connection, time.monotonic()))
 
     def ask(self, job, worker=None, timeout=None):
-        """Returns the answer's body, or raises Failure."""
+        """Returns the answer's status and body, or raises Failure."""
         connection, reused = (self.connect(), False) if job.fresh else self.borrow()
         if timeout:
             connection.timeout = timeout
@@ -226,17 +260,19 @@ class Prober:
             raise Failure('timeout')  # http.client takes the end of a cut connection for the end of the headers
         if answer.length is None and not answer.chunked and not body:
             raise Failure('short body')  # the same: cut within the headers
-        if answer.status != job.expect if job.expect else not 200 <= answer.status < 300:
+        if answer.status not in job.expect:
             raise Failure('HTTP %d' % answer.status)
-        return body
+        return answer.status, body
 
     def work(self, worker, job):
         start = time.monotonic()
-        failure = None
+        failure = answer = None
         try:
             if start >= job.due + self.timeout:
                 raise Failure('timeout before it was sent')
-            self.ask(job, worker)
+            answer = self.ask(job, worker)
+            if job.read:
+                answer = job.read(*answer)
         except Failure as error:
             failure = str(error)
         except Exception as error:  # a fault of this program must not end a thread and hide the request
@@ -245,8 +281,7 @@ class Prober:
         if failure is None and now >= job.due + self.timeout:
             failure = 'timeout'  # the answer came between two patrols
         with self.lock:
-            self.done += 1
-            self.sent['slow' if job.slow else 'writes' if job.note else 'reads'] += 1
+            self.sent['slow' if job.slow else 'reads' if job.method == 'GET' else 'writes'] += 1
             self.fresh += job.fresh
             if start - job.due > LATE:
                 self.late += 1
@@ -255,10 +290,12 @@ class Prober:
                 self.good_at(now)
                 if not job.slow:
                     self.latencies.append(now - job.due)
-                if job.note:
-                    self.acknowledged.append(job.note)
             else:
                 self.fail(job, failure, start, now)
+            following = job.story and proceed(job.story, None if failure else answer)
+            if following:
+                self.waiting.append((now + LOOK_EVERY, following))
+            self.done += 1
 
     def good_at(self, now):
         self.good += 1
@@ -278,15 +315,68 @@ class Prober:
                                   'connection': 'fresh' if job.fresh else 'kept-alive',
                                   'kind': kind, 'seconds': round(now - start, 3)})
 
+    # -- what follows from an answer
+
+    def note(self, number):
+        note = str(uuid.uuid4())
+        body = json.dumps({'id': note, 'text': 'request %d' % number}).encode()
+        if (yield Job(None, self.notes, method='POST', body=body)):
+            self.acknowledged.append(note)
+
+    def volume(self):
+        """Creates one, looks until it is available, deletes it, looks until it is gone.
+
+        A request that failed is not sent again: the next look shows what it has done, and what is to be asked then.
+        """
+        body = json.dumps({'volume': {'size': 1, 'name': 'availability-%s' % uuid.uuid4()}}).encode()
+        answer = yield Job(None, self.volumes, 202, 'POST', body, read=volume_in)
+        if not answer:
+            return
+        path, since = '%s/%s' % (self.volumes, answer[1]), time.monotonic()
+        self.alive[path] = status = 'acknowledged'
+        self.ends['created'] += 1
+        asked = accepted = False  # to be deleted
+        while True:
+            answer = yield Job(None, path, (200, 404), read=volume_in)
+            now = time.monotonic()
+            if not answer:
+                continue
+            if answer[0] == 404:
+                return self.end(path, 'deleted' if asked else 'lost')
+            if answer[2] != status:
+                self.alive[path] = status = answer[2]
+                self.ends['available'] += status == 'available'
+                since = now
+            if status.startswith('error'):
+                return self.end(path, 'error')
+            if now - since > self.volume_limit:
+                return self.end(path, 'stuck')
+            if status == 'available' and not accepted:
+                answer = yield Job(None, path, (202, 404), 'DELETE')
+                accepted = bool(answer) and answer[0] == 202
+                asked = asked or accepted or not answer  # one that failed may have deleted it, too
+                since = time.monotonic() if accepted else since
+
+    def end(self, path, end):
+        status = self.alive.pop(path)
+        self.ends[end] += 1
+        if end != 'deleted' and len(self.troubles) < FIRST_FAILURES:
+            self.troubles.append({'time': time.monotonic() + self.offset, 'path': self.prefix + path, 'end': end,
+                                  'status': status})
+
     # -- the load
 
     def plan(self, number, due, mix):
         if self.notes and number % WRITE_EVERY == WRITE_EVERY - 1:
-            note = str(uuid.uuid4())
-            body = json.dumps({'id': note, 'text': 'request %d' % number}).encode()
-            return Job(due, self.notes, method='POST', body=body, note=note, fresh=mix.random() < 0.5)
-        path, expect = self.gets[number % len(self.gets)]
-        return Job(due, path, expect, fresh=mix.random() < 0.5)
+            job = proceed(self.note(number))
+        elif self.volumes and number % self.volume_every == 0:
+            job = proceed(self.volume())
+        elif number % 2 and self.waiting and self.waiting[0][0] <= due:  # the other half is for others
+            job = self.waiting.popleft()[1]
+        else:
+            job = Job(due, *next(self.turns))
+        job.due, job.fresh = due, mix.random() < 0.5
+        return job
 
     def offer(self, job):
         self.offered += 1
@@ -327,16 +417,26 @@ class Prober:
             if self.stopping or number / self.rate >= duration:
                 break
             self.offer(self.plan(number, due, mix))
-        self.ended = time.monotonic()
+        self.ended, self.load = time.monotonic(), self.offered
         self.finish()
 
     def finish(self):
-        """Lets the requests under way end, those still in the queue included, and accounts for each."""
-        limit = time.monotonic() + 2 * self.timeout + 5
-        while self.done < self.offered and time.monotonic() < limit:
+        """Lets what is under way end, requests still in the queue and volumes included, and accounts for each."""
+        now = turn = last = self.ended
+        if self.volumes:
+            last += self.timeout + 2 * self.volume_limit + 5
+        limit = last + 2 * self.timeout + 5
+        while now < limit and (self.done < self.offered or self.alive and now < last):
+            if self.waiting and max(turn, self.waiting[0][0]) <= now < last:
+                job = self.waiting.popleft()[1]
+                job.due, turn = now, now + 1 / self.rate
+                self.offer(job)
             time.sleep(0.02)
-            self.expire(time.monotonic())
+            now = time.monotonic()
+            self.expire(now)
         with self.lock:
+            for path in list(self.alive):
+                self.end(path, 'stuck')
             missing = self.offered - self.done
             if missing:
                 self.kinds['no end within the timeout'] += missing
@@ -355,7 +455,7 @@ class Prober:
         job = Job(time.monotonic(), self.notes)
         start = time.monotonic()
         try:
-            listed = set(json.loads(self.ask(job, timeout=max(30.0, self.timeout)))['ids'])
+            listed = set(json.loads(self.ask(job, timeout=max(30.0, self.timeout))[1])['ids'])
         except Failure as error:
             self.fail(job, 'writes not read back: %s' % error, start, time.monotonic())
             return
@@ -378,7 +478,7 @@ class Prober:
             'began': self.began + self.offset,
             'seconds': round(seconds, 3),
             'requests': self.offered,
-            'rate': round(self.offered / seconds, 1),
+            'rate': round(self.load / seconds, 1),
             'rate_asked': self.rate,
             'sent': {'reads': self.sent['reads'], 'writes': self.sent['writes'], 'slow': self.sent['slow'],
                      'fresh': self.fresh, 'kept_alive': self.done - self.fresh},
@@ -389,6 +489,9 @@ class Prober:
             'lost': len(self.lost),
             'lost_ids': self.lost[:FIRST_FAILURES],
             'read_back': not any(kind.startswith('writes not read back') for kind in self.kinds),
+            'volumes': self.volumes and dict(
+                {end: self.ends[end] for end in ('created', 'available', 'deleted') + BAD_ENDS},
+                first_failures=self.troubles),
             'longest_gap': round(self.gap, 3),
             'longest_gap_from': None if self.gap_from is None else self.gap_from + self.offset,
             'p50': percentile(0.5), 'p99': percentile(0.99), 'worst': percentile(1.0),
@@ -422,6 +525,12 @@ def summary(report):
     else:
         lines.append('lost %d of %d acknowledged writes' % (report['lost'], report['acknowledged']))
     lines += ['          %s' % note for note in report['lost_ids']]
+    volumes = report['volumes']
+    if volumes:
+        lines.append('volumes: %(created)d created, %(available)d available, %(deleted)d deleted; '
+                     '%(error)d in error, %(stuck)d stuck, %(lost)d lost' % volumes)
+        lines += ['  %s  %s  %s (%s)' % (clock(volume['time']), volume['path'], volume['end'], volume['status'])
+                  for volume in volumes['first_failures']]
     if report['longest_gap_from'] is not None:
         lines.append('longest gap between two good answers %.2f s, from %s' % (
             report['longest_gap'], clock(report['longest_gap_from'])))
@@ -455,6 +564,13 @@ def slow_argument(text):
     return match.group(1), float(match.group(2) or 5)
 
 
+def volumes_argument(text):
+    match = re.fullmatch(r'(/.*?)(?::(\d+))?', text)
+    if not match or match.group(2) and int(match.group(2)) < WRITE_EVERY:
+        raise argparse.ArgumentTypeError('%r is not PATH or PATH:EVERY with at least %d' % (text, WRITE_EVERY))
+    return match.group(1), int(match.group(2) or WRITE_EVERY)
+
+
 def path_argument(text):
     if not text.startswith('/'):
         raise argparse.ArgumentTypeError('%r is not a path that begins with /' % text)
@@ -482,14 +598,20 @@ def arguments(argv=None):
     parser = argparse.ArgumentParser(
         prog='availability', description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog='Every PATH is appended to URL. Ends after --duration, or at Ctrl-C or SIGTERM, then waits for the '
-        'requests under way\nand reports. Exit: 0 nothing failed and nothing was lost, 1 something was, 2 wrong usage '
-        'or URL never answered.')
+        'requests and\nvolumes under way and reports. Exit: 0 no request failed, nothing was lost, no volume was in '
+        'error or stuck;\n1 otherwise; 2 wrong usage or URL never answered.')
     parser.add_argument('url', metavar='URL', help='where the service is, e.g. http://balancer/api')
     parser.add_argument('--get', metavar='PATH[=STATUS]', type=get_argument, action='append',
                         help='ask for this, in turn with others; expect STATUS, without it any 2xx (default: /)')
     parser.add_argument('--notes', metavar='PATH', type=path_argument,
                         help='every tenth request POSTs {"id", "text"} here; what was acknowledged must be in '
                         '{"ids": [...]} of a GET at the end, or it is lost')
+    parser.add_argument('--volumes', metavar='PATH[:EVERY]', type=volumes_argument,
+                        help='every tenth request, or EVERYth, POSTs a volume here, as to Cinder; it is asked for once '
+                        'a second until it is available, then deleted and asked for until it is gone, all within '
+                        '--rate. One in error, stuck or lost is counted apart from failed requests, and left')
+    parser.add_argument('--volume-limit', metavar='SECONDS', type=positive, default=60.0,
+                        help='a volume that is longer than this in one status is stuck (60)')
     parser.add_argument('--slow', metavar='PATH[:SECONDS]', type=slow_argument, action='append', default=[],
                         help='ask for this, which takes its time, every SECONDS (5)')
     parser.add_argument('--rate', type=positive, default=100.0, help='requests a second in all (100)')
@@ -511,7 +633,7 @@ def main(argv=None):
     args, parser = arguments(argv)
     try:
         prober = Prober(args.url, args.get or [('/', None)], args.notes, args.slow, args.rate, args.timeout,
-                        dict(args.header), args.insecure)
+                        dict(args.header), args.insecure, args.volumes, args.volume_limit)
     except ValueError as error:
         parser.error(str(error))
 
@@ -539,7 +661,8 @@ def main(argv=None):
     prober.run(args.duration, tick if sys.stderr.isatty() else None)
     prober.read_back()
     report = prober.report()
-    report['verdict'] = 'failed' if report['failed'] or report['lost'] else 'ok'
+    bad_ends = any(report['volumes'][end] for end in BAD_ENDS) if args.volumes else False
+    report['verdict'] = 'failed' if report['failed'] or report['lost'] or bad_ends else 'ok'
     if args.json and args.json != '-':
         with open(args.json, 'w', encoding='utf-8') as stream:
             json.dump(report, stream, indent=2)

@@ -39,17 +39,11 @@ sys.path[:0] = [str(ROOT / 'tools' / 'lib'), str(ROWS), str(ROOT / 'tests' / 'la
 import availability
 import lab as machinery
 import matrix
+import product
 import rows as words
 import untouched
 
-SUBJECTS = ('supply', 'database', 'release', 'nodes', 'controller', 'cluster')
-GRACE = 2               # seconds that a node of these labs drains
-INTER = 0.5             # seconds between two checks of the balancer, which lets go of a node after two of them
-RATE = 30.0             # requests a second; more would only take the two cores from the roll
-# Seconds between two nodes, in which the balancer of the lab takes a node back (1), and of bake after all of them: what
-# the defaults are for is shown elsewhere, here they would only make each row longer.
-SHORT = ('-e', 'roll_settle=2', '-e', 'verify_bake=2', '-e', 'report_directory=.cache/faults/' + machinery.NAME)
-LIMIT = 420             # seconds for one command; the longest takes about 150
+SUBJECTS = ('supply', 'database', 'release', 'nodes', 'controller', 'cluster', 'cinder')
 WHOLE = 60              # seconds until all is well again after the last command
 PATIENCE = (signal.SIGINT, 10), (signal.SIGTERM, 5), (signal.SIGKILL, 5)
 SILENT = 'kept-alive'   # in the kind of a failure that the balancer may not note
@@ -73,12 +67,16 @@ def interrupt(*dummy):
 class Lab:
     """What a row can do with the lab and ask of it."""
 
-    def __init__(self, log):
-        self.log = log
+    def __init__(self, log, of):
+        self.log, self.product = log, of
         machinery.say = log
         self.plan = machinery.load()
-        self.nodes, self.database = self.plan.nodes, self.plan.database
+        self.nodes = self.plan.nodes
         self.balancer = self.plan.address('lb')
+
+    @property
+    def database(self):
+        return self.plan.database
 
     def address(self, machine):
         return self.plan.address(machine)
@@ -113,8 +111,11 @@ class Lab:
     def ready(self, node):
         return not machinery.readiness(self.address(node))
 
+    def missing(self):
+        return self.product.missing(self.plan)
+
     def whole(self):
-        return not machinery.not_ready(self.plan)
+        return not self.missing()
 
     def leader(self):
         return machinery.leader()
@@ -125,7 +126,7 @@ class Lab:
             machinery.elect(node)
 
     def facts(self, node):
-        return machinery.node_facts(node)
+        return self.product.facts(node)
 
     def state(self):
         return untouched.state()
@@ -160,14 +161,16 @@ class Lab:
 class Load(availability.Prober):
     """The prober of tools/availability, which here keeps every failure."""
 
-    def __init__(self, url):
-        super().__init__(url, gets=[('/', None), ('/auth/namespaces', 401)], notes='/lab/notes', rate=RATE)
+    def __init__(self, **arguments):
+        super().__init__(**arguments)
         self.every = []
+        # Volumes are followed to their end.
+        self.patience = 60 + (2 * self.volume_limit + 3 * self.timeout if self.volumes else 0)
         self.thread = threading.Thread(target=self.run, args=(3600,), daemon=True)
 
     def start(self):
         self.thread.start()
-        words.until('the load runs', lambda: self.good >= RATE, 20)
+        words.until('the load runs', lambda: self.good >= self.rate, 20)
 
     def fail(self, job, kind, start, now):
         super().fail(job, kind, start, now)
@@ -176,7 +179,7 @@ class Load(availability.Prober):
     def stop(self):
         if not self.stopping:
             self.stopping = True
-            self.thread.join(60)
+            self.thread.join(self.patience)
             self.read_back()
         return self.report()
 
@@ -194,15 +197,15 @@ class Failure:
         return '%s %s %s at %s' % (self.method, self.path, self.kind, self.server)
 
 
-LOGGED = re.compile(r'\[(?P<date>\d\d/\w{3}/\d{4}:\d\d:\d\d:\d\d)\.(?P<ms>\d{3})\] api sf-api/(?P<server>\S+) .*'
-                    r'"(?P<method>\w+) (?P<path>\S+) HTTP')
+LOGGED = (r'\[(?P<date>\d\d/\w{3}/\d{4}:\d\d:\d\d:\d\d)\.(?P<ms>\d{3})\] api %s/(?P<server>\S+) .*'
+          r'"(?P<method>\w+) (?P<path>\S+) HTTP')
 
 
-def logged(text):
+def logged(text, backend):
     """What the balancer has noted of requests that failed: it notes no others."""
-    result = []
+    result, pattern = [], re.compile(LOGGED % re.escape(backend))
     for line in text.splitlines():
-        match = LOGGED.search(line)
+        match = pattern.search(line)
         if match:
             at = calendar.timegm(time.strptime(match['date'], '%d/%b/%Y:%H:%M:%S')) + int(match['ms']) / 1000
             server = 'nobody' if match['server'] == '<NOSRV>' else match['server']
@@ -267,9 +270,9 @@ class Roll:
 
     def wait(self):
         try:
-            self.child.wait(LIMIT)
+            self.child.wait(self.run.product.limit)
         except subprocess.TimeoutExpired:
-            raise words.Trouble('the command did not end within %d s' % LIMIT) from None
+            raise words.Trouble('the command did not end within %g s' % self.run.product.limit) from None
         # Of a killed one, processes that it has started may hold the pipe.
         self.reader.join(2)
         self.run.log('(rc %d after %.0f s)' % (self.child.returncode, time.time() - self.began))
@@ -366,7 +369,8 @@ class Run:
     """One row, carried out."""
 
     def __init__(self, row, log, fresh=None):
-        self.row, self.stream = row, log.open('w', encoding='utf-8')
+        self.row, self.product, self.stream = row, product.OF[row.product], log.open('w', encoding='utf-8')
+        self.folder = log.parent
         self.fresh = fresh              # the state of the lab that is up, if it still is as a new one
         self.before = None              # its state before the fault, where the roll may be refused
         self.began = time.monotonic()
@@ -396,18 +400,17 @@ class Run:
     def bring_up(self):
         """A new lab, or that of the row before where it is as a new one: it was compared in every respect."""
         if self.fresh is not None:
-            self.lab = Lab(self.log)
+            self.lab = Lab(self.log, self.product)
             self.log('the lab of the row before is as a new one')
             return
-        command = [ROOT / 'tools' / 'lab', 'up', '--drain-grace', str(GRACE), '--balancer-inter',
-                   str(INTER), *self.row.options]
-        result = subprocess.run([str(word) for word in command], stdin=subprocess.DEVNULL, capture_output=True,
-                                text=True, timeout=900, check=False)
+        command = [str(ROOT / 'tools' / 'lab'), 'up', *self.product.lab, *self.row.options]
+        result = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=900,
+                                check=False)
         for line in (result.stdout + result.stderr).splitlines():
             self.log(line)
         if result.returncode:
             raise words.Trouble('the lab did not come up: ' + (result.stderr.strip().splitlines() or ['no word'])[-1])
-        self.lab = Lab(self.log)
+        self.lab = Lab(self.log, self.product)
         if words.REFUSED in self.row.outcome:
             words.until('the new lab is whole', self.lab.whole, WHOLE)
             self.fresh = self.lab.state()
@@ -425,7 +428,7 @@ class Run:
         if arguments is None:
             arguments = (('-e', 'rolling_release=' + self.row.release) if self.row.release else ()) + self.row.arguments
         # What a row says comes last, and holds.
-        return [*self.base(), 'shakenfist.rolling.upgrade', *SHORT, *self.filled(arguments)]
+        return [*self.base(), self.product.playbook, *self.filled((*self.product.arguments, *arguments))]
 
     def filled(self, arguments):
         return [word.replace('{lb}', self.lab.balancer) for word in arguments]
@@ -484,16 +487,16 @@ class Run:
             if not self.lab.runs(node):
                 continue
             now = self.lab.facts(node)
-            keys = ('venv', 'releases') if node in (self.row.node, *self.row.faulted) else ('venv', 'releases', 'files',
-                                                                                            'units')
-            for key in keys:
+            always, otherwise = self.product.parts
+            hit = node in (self.row.node, *self.row.faulted)
+            for key in always if hit else always + otherwise:
                 if now[key] != was[key]:
                     self.problem('it was refused, but %s of %s has changed' % (key, node))
 
     def second(self):
         """The fault is gone: the same command again, or the one that the message gave."""
         row = self.row
-        if self.before is not None and self.roll.outcome == words.REFUSED and row.again is None and self.as_before():
+        if self.before is not None and self.roll.outcome == words.REFUSED and self.as_before():
             self.would_roll()
             return
         given = self.roll.next_command()
@@ -501,7 +504,7 @@ class Run:
             command = self.command(row.again)
         elif given:
             # The message gives the command without the options of the first one, and says so.
-            command = [self.base()[0], *given[1:], *SHORT, *self.filled(row.arguments)]
+            command = [self.base()[0], *given[1:], *self.filled((*self.product.arguments, *row.arguments))]
         else:
             command = self.command()
         self.roll = self.start(command)
@@ -514,17 +517,18 @@ class Run:
             if at is None:
                 self.problem('the second command never reached ' + steps)
         ends = row.ends or row.release
-        runs = {node: self.lab.facts(node)['packages'].get('shakenfist') for node in self.lab.nodes}
-        if set(runs.values()) != {ends}:
-            self.problem('expected all nodes on %s, seen %s' % (ends, runs))
-            code = code or 1
-        self.result.again = 'yes' if self.is_whole() and not code else 'no'
+        runs = {node: self.product.version(self.lab.facts(node)) for node in self.lab.nodes}
+        left = [] if set(runs.values()) == {ends} else ['expected all nodes on %s, seen %s' % (ends, runs)]
+        left += self.product.left(self)
+        for text in left:
+            self.problem(text)
+        self.result.again = 'yes' if self.is_whole() and not code and not left else 'no'
 
     def is_whole(self):
         try:
             words.until('all nodes are ready and the balancer has them', self.lab.whole, WHOLE)
         except words.Trouble as trouble:
-            self.problem('%s; seen: %s' % (trouble, machinery.not_ready(self.lab.plan)))
+            self.problem('%s; seen: %s' % (trouble, self.lab.missing()))
             return False
         return True
 
@@ -540,27 +544,17 @@ class Run:
     def would_roll(self):
         """After a refusal that has left nothing behind, the roll is the one that every other row sees: only whether
         the same command would now do it for all nodes is asked, of the playbook that judges the same way."""
-        plan = LOGS / (self.row.name + '.plan')
-        plan.unlink(missing_ok=True)
-        command = self.command()
-        command[command.index('shakenfist.rolling.upgrade')] = 'shakenfist.rolling.plan'
-        self.roll = self.start([*command, '-e', 'plan_file=%s' % plan])
-        code = self.roll.wait()
-        seen, wanted = {}, dict.fromkeys(self.lab.nodes, self.row.ends or self.row.release)
+        code, seen, wanted = self.product.planned(self)
         if code:
             self.problem('the plan after the fault failed (rc %d): %s' % (code, self.roll.text[-600:]))
-        else:
-            nodes = json.loads(plan.read_text())['nodes']
-            seen = {name: node['to'] for name, node in nodes.items() if node.get('step')}
-            if seen != wanted:
-                self.problem('expected that %s would be rolled, the plan has %s' % (wanted, seen))
-        plan.unlink(missing_ok=True)
-        self.result.again = 'plan' if seen == wanted else 'no'
+        elif seen != wanted:
+            self.problem('expected that %s would be rolled, the plan has %s' % (wanted, seen))
+        self.result.again = 'plan' if not code and seen == wanted else 'no'
 
     def count(self):
         """Whom the failed requests failed at."""
         report = self.load.stop()
-        attribute(self.load.every, logged(self.lab.balancer_log()))
+        attribute(self.load.every, logged(self.lab.balancer_log(), self.product.backend))
         others = []
         for failure in self.load.every:
             mine = failure.server in self.row.faulted or self.excused(failure)
@@ -578,6 +572,16 @@ class Run:
             self.problem('%d requests never ended' % unknown)
         if report['lost'] or not report['read_back']:
             self.problem('%d acknowledged writes are lost' % report['lost'])
+        if report['volumes']:
+            self.count_volumes(report['volumes'])
+
+    def count_volumes(self, volumes):
+        """Every volume that was created must have become available, and must have been deleted when that was asked."""
+        bad = volumes['created'] - volumes['deleted']
+        self.result.lost += bad
+        if bad > self.row.spoils or not bad and volumes['created'] != volumes['available']:
+            self.problem('volumes: ' + ', '.join('%s %d' % (end, volumes[end]) for end in volumes
+                                                 if end != 'first_failures'))
 
     def excused(self, failure):
         began, ended = self.fault
@@ -588,8 +592,8 @@ class Run:
         self.bring_up()
         self.row.prepare(self)
         words.until('the lab is as the row wants it', self.lab.whole, WHOLE)
-        self.lab.elect(self.row.leader)
-        self.load = Load('http://%s/api' % self.lab.balancer)
+        self.product.settle(self)
+        self.load = Load(**self.product.load(self.lab.balancer))
         self.load.start()
         try:
             self.first()
@@ -620,7 +624,7 @@ class Run:
         """Whether the lab can be the next row's, too: a refusal was green, and all is again as in the new lab."""
         if self.fresh is None or self.result.problems or self.result.again != 'plan':
             return False
-        self.lab.sql('DELETE FROM notes')
+        self.product.clean(self)
         changed = self.lab.changed(self.fresh)
         for line in changed[:20]:
             self.log('not as a new lab: ' + line)
@@ -726,9 +730,9 @@ def work(rows, keep):
         options = fresh = None
         while (name := orders.get()) != 'end':
             row, state = rows[name], matrix.digest(ROOT, subject_of(name))
-            run = Run(row, LOGS / (name + '.log'), fresh if row.options == options else None)
+            run = Run(row, LOGS / (name + '.log'), fresh if (row.product, row.options) == options else None)
             result = dataclasses.asdict(run.perform())
-            options, fresh = row.options, run.fresh
+            options, fresh = (row.product, row.options), run.fresh
             # A tree that was changed meanwhile has no state that the result could hold for.
             matrix.keep(LOGS, state if state == matrix.digest(ROOT, subject_of(name)) else 'changed meanwhile', result)
             print(json.dumps(result), file=answers, flush=True)

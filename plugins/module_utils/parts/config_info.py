@@ -7,7 +7,7 @@
 import ipaddress
 import socket
 
-from ansible_collections.shakenfist.rolling.plugins.module_utils._environment import read_environment_file
+from ansible_collections.shakenfist.rolling.plugins.module_utils._environment import plain_host, read_environment_file
 
 ARGUMENTS = dict(
     path=dict(type="path", required=True),
@@ -21,6 +21,7 @@ ARGUMENTS = dict(
 
 def resolved(host, own):
     """The address of a host, as everybody names it."""
+    host, own = plain_host(host), plain_host(own)
     try:
         ipaddress.ip_address(host)
         return host

@@ -6,7 +6,6 @@
 
 import os
 import pathlib
-import platform
 import shlex
 import stat
 import time
@@ -68,7 +67,6 @@ def look(module, now):
             free=disk.f_bavail * disk.f_frsize,
             unsafe=unsafe(path, releases),
             same_file_system=os.stat(nearest(os.path.dirname(path))).st_dev == os.stat(place).st_dev,
-            machine=platform.machine(),
             directories=[directory for directory in params["directories"] if os.path.isdir(directory)],
             programs={name: module.get_bin_path(name) or "" for name in params["commands"]})
     except OSError as exc:

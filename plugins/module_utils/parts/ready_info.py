@@ -16,6 +16,7 @@ ARGUMENTS = dict(
     connections=dict(type="int", default=1),
     unit=dict(type="str"),
     rounds=dict(type="int", default=1),
+    status=dict(type="int", default=200),
     minimum=dict(type="int"),
     timeout=dict(type="float", default=0),
     interval=dict(type="float", default=0.2),
@@ -74,7 +75,8 @@ class Watch:
             self.connections = max(self.params["connections"], 2 * worker_count(pid) if pid else 1)
         for url in self.streak:
             self.answers[url] = _readiness.ask_once(url, self.connections, ANSWER_WITHIN)
-            self.streak[url] = self.streak[url] + 1 if _readiness.all_ready(self.answers[url]) else 0
+            ready = _readiness.all_ready(self.answers[url], self.params["status"])
+            self.streak[url] = self.streak[url] + 1 if ready else 0
         return self.count() >= self.minimum
 
     def is_ready(self, url):
@@ -90,8 +92,8 @@ class Watch:
         rounds, how = self.params["rounds"], ""
         if rounds > 1 or self.connections > 1:
             how = f", {rounds} times in a row over {self.connections} connections at once,"
-        return (f"expected 200 from {self.minimum} of {len(self.streak)} URLs{how} within {self.params['timeout']:g} s"
-                f"; last seen: {'; '.join(waiting)}")
+        return (f"expected {self.params['status']} from {self.minimum} of {len(self.streak)} URLs{how} within "
+                f"{self.params['timeout']:g} s; last seen: {'; '.join(waiting)}")
 
 
 def run(module):

@@ -16,6 +16,7 @@ ARGUMENTS = dict(
     distribution=dict(type="str", required=True),
     commands=dict(type="list", elements="str", default=[]),
     deployer_mark=dict(type="path"),
+    links=dict(type="list", elements="path", default=[]),
 )
 
 
@@ -83,6 +84,8 @@ def run(module):
     releases, distribution = params["releases"], params["distribution"]
     staged, other = staged_releases(module.run_command, releases, distribution)
     mark = params["deployer_mark"] or ""
+    links = {link: dict(path=os.path.realpath(link) if os.path.islink(link.rstrip("/")) else "")
+             for link in params["links"]}
     return dict(active=active, staged=list(staged), builds=staged, rewritten=other, problem=problem,
                 previous=previous_release(module.run_command, releases, distribution, active.get("path")),
-                deployer=mark if mark and os.path.exists(mark) else "")
+                deployer=mark if mark and os.path.exists(mark) else "", links=links)

@@ -20,14 +20,25 @@ STOP = ("ActiveExitTimestampMonotonic", "InactiveEnterTimestampMonotonic")
 MORE = ("TimeoutStopUSec", "ExecStart", *START, *STOP)
 
 
+def program_of(pid):
+    """The path of the program that a process runs, as it was started; of a script, that of its interpreter."""
+    try:
+        with open(f"{_systemd.PROC}/{pid}/cmdline", encoding="utf-8", errors="replace") as handle:
+            return handle.read().split("\0")[0]
+    except OSError:
+        return ""
+
+
 def look(state, arguments=()):
     """What a roll wants to know of one unit, from what systemd says of it."""
     enabled = state.get("UnitFileState") in ("enabled", "enabled-runtime")
     return dict(
         active=state.get("ActiveState") in ("active", "reloading"),
+        load=state.get("LoadState", ""),
         managed=enabled or state.get("ActiveState") not in ("inactive", "deactivating", None),
         invocation=state.get("InvocationID", ""),
         pid=int(state.get("MainPID") or 0),
+        program=program_of(state.get("MainPID") or 0),
         restarts=int(state.get("NRestarts") or 0),
         started=_systemd.started(state),
         state=_systemd.describe(state),

@@ -45,6 +45,7 @@ class Row:
     """One fault. Only `name` and `about` have no default; what is not said is as in an ordinary upgrade."""
     name: str
     about: str                              # the fault, as the table shows it
+    product: str = 'shakenfist'             # what is rolled, one of tools/lib/product.py
     lab: tuple = ()                         # further options of tools/lab up
     prepare: Callable = nothing             # what is there before the load begins; no part of the fault
     leader: str = 'sf-3'                    # who is elected then; the others are rolled in the order of their names
@@ -63,6 +64,7 @@ class Row:
     fails: str = ''                         # pattern of other requests ('POST /api/lab/notes 500 at sf-1') that cannot
     #                                         but fail while the fault lasts
     recovery: float = 0.0                   # seconds after the mending in which they still do
+    spoils: int = 0                         # how many volumes of the load the fault itself may break
     check: Callable = nothing               # returns what else is wrong: a list of sentences, or None
     ci: bool = False                        # one of the few that every run of tools/test has
     reach: tuple = ()                       # steps of which the second command must begin one
@@ -75,10 +77,10 @@ class Row:
 
 # ---- moments
 
-def step(name, node=''):
-    """When a step begins, on a node or of all nodes."""
-    return Moment('step %s begins%s' % (name, ' on ' + node if node else ''),
-                  lambda run: run.roll.told(event='begin', step=name, node=node), name)
+def step(name, node='', about=''):
+    """When a step begins, on a node or of all nodes; where it is one of a service, that of this service."""
+    return Moment(' '.join(filter(None, ['step', name, about and 'of ' + about, 'begins', node and 'on ' + node])),
+                  lambda run: run.roll.told(event='begin', step=name, node=node, about=about), name)
 
 
 def others_restart(node):

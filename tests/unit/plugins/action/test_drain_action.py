@@ -24,7 +24,7 @@ GROUPS = META["action_groups"]
 BASE = "shakenfist.rolling.drain"
 ONCE = {"dump", "haproxy_server", "schema"}
 # Without these an action says only that they are missing.
-NEEDED = dict(stage=dict(state="planned", node={}, target={}), resolve=dict(node={}))
+NEEDED = dict(stage=dict(state="packed", node={}, target={}), resolve=dict(node={}))
 
 
 def play(tmp_path, plays, *arguments, **environment):

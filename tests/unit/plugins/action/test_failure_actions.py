@@ -24,7 +24,7 @@ class Cluster:
 
     def __init__(self, monkeypatch):
         monkeypatch.setattr(ActionBase, "run", lambda *dummy: {})
-        self.hostvars = {name: dict(ansible_facts={}) for name in ORDER}
+        self.hostvars, self.variables = {name: dict(ansible_facts={}) for name in ORDER}, {}
         plan = dict(order=ORDER, serving=ORDER, schema=["sf-1"], command="CMD", api=True, nodes=[dict(name="one")],
                     ready_urls={name: f"http://{name}" for name in ORDER})
         record = dict(id="x", kind="upgrade", began=5.0, plan=plan)
@@ -37,7 +37,7 @@ class Cluster:
         action._templar = SimpleNamespace(template=lambda value: value)
         defaults = {option: value.get("default") for option, value in plugin.ARGUMENTS.items()}
         action.validate_argument_spec = lambda argument_spec: (None, dict(defaults, **arguments))
-        result = action.run(task_vars=dict(hostvars=self.hostvars, inventory_hostname=name,
+        result = action.run(task_vars=dict(self.variables, hostvars=self.hostvars, inventory_hostname=name,
                                            ansible_play_hosts_all=ORDER))
         for key, value in result.get("ansible_facts", {}).items():
             self.hostvars["localhost" if key == "rolling_run" else name]["ansible_facts"][key] = value
@@ -66,7 +66,9 @@ def test_where_a_batch_stands(cluster):
     found = cluster.fail("placed", node=NODE, target=dict(version="0.8.1"), members=["sf-2"])
     assert (found["members"], found["peers"]) == (["sf-2"], ["http://sf-1", "http://sf-3"])
     assert found["followed"] is True and found["gateways"] == ["sf-1:1"] and found["done"] == ["sf-1"]
-    assert found["activates"] is True and found["reconfigures"] is False
+    assert found["activates"] is True and found["reconfigures"] is False and found["balancer_waits"] == 0
+    cluster.variables = dict(balancer_nginx_hosts="lb-1,lb-2", drain_timeout="70")
+    assert cluster.fail("placed", node=NODE, target={}, members=["sf-2"])["balancer_waits"] == 140
 
 
 @pytest.mark.parametrize("kind, version, rewritten, activates", [
@@ -77,6 +79,16 @@ def test_whether_another_release_is_activated(cluster, kind, version, rewritten,
     node = dict(NODE, release=dict(NODE["release"], rewritten=rewritten))
     found = cluster.fail("placed", node=node, target=dict(version=version), members=["sf-2"])
     assert found["activates"] is activates and found["reconfigures"] is (kind == "reconfigure")
+
+
+def test_the_tier_comes_before_the_others(cluster):
+    plan = cluster.run()["plan"]
+    plan["database"] = ["sf-1", "sf-2"]
+    words = cluster.fail("placed", "sf-3", node=NODE, target=dict(version="0.8.1"), members=["sf-3"])["too_early"]
+    assert "tier to be rolled before sf-3" in words and "sf-2 was not" in words
+    # Going back it comes after them.
+    plan["order"] = ["sf-3", "sf-1", "sf-2"]
+    assert cluster.fail("placed", "sf-3", node=NODE, target=dict(version="0.8.1"), members=["sf-3"])["too_early"] == ""
 
 
 def test_without_a_plan(cluster):

@@ -58,11 +58,36 @@ def test_a_process_that_nobody_has_waited_for_is_gone():
         assert lock.process_started(child.pid) == ""
 
 
-def test_no_boot_id(monkeypatch):
-    def missing(*dummy, **more):
+@pytest.mark.parametrize("files, boot", [
+    ({"boot_id": "b", "machine-id": "m"}, "b pid:[1] m"), ({"boot_id": "b"}, "b pid:[1]"), ({"machine-id": "m"}, ""),
+    ({}, "")])
+def test_the_boot(monkeypatch, files, boot):
+    monkeypatch.setattr(lock, "first_line", lambda path: files.get(os.path.basename(path), ""))
+    monkeypatch.setattr(lock.os, "readlink", lambda path: "pid:[1]")
+    assert lock.boot_id() == boot
+
+
+def test_a_namespace_that_nobody_knows(monkeypatch):
+    def missing(path):
         raise FileNotFoundError()
-    monkeypatch.setattr(lock, "open", missing, raising=False)
+    monkeypatch.setattr(lock.os, "readlink", missing)
     assert lock.boot_id() == ""
+
+
+def test_first_line(tmp_path):
+    (tmp_path / "id").write_text(" abc \nd\n")
+    (tmp_path / "odd").write_bytes(b"\xff\n")
+    assert [lock.first_line(tmp_path / name) for name in ("id", "odd", "none")] == ["abc", "", ""]
+
+
+@pytest.mark.parametrize("theirs, dead", [
+    ("b2 pid:[1] m", True),     # before it has booted again
+    ("b1 pid:[1] m", False), ("b2 pid:[1] n", False), ("b1 pid:[2] m", False),
+    ("b2 pid:[1]", False), ("b2", False), (None, False),
+])
+def test_a_controller_that_has_booted_since(gone, theirs, dead):
+    mine = dict(lock.myself(os.getpid()), boot="b1 pid:[1] m")
+    assert lock.is_dead(dict(mine, boot=theirs), mine) is dead
 
 
 @pytest.mark.parametrize("changes, dead", [
@@ -111,7 +136,7 @@ def action(monkeypatch, said, warned):
     def make(answers, task_vars=None, **arguments):
         plugin = lock.ActionModule.__new__(lock.ActionModule)
         plugin._task = SimpleNamespace(args=arguments, run_once=True, action="shakenfist.rolling.lock", _uuid="uuid",
-                                       get_name=lambda: "Lock")
+                                       get_name=lambda: "Lock", get_vars=dict)
         plugin._display = SimpleNamespace(display=said.append, warning=warned.append)
         plugin._connection = SimpleNamespace()
         plugin._templar = SimpleNamespace(template=lambda value: value)
@@ -155,6 +180,15 @@ def test_the_action_says_which_run_it_is(action):
     assert action([dict(changed=True)], dict(hostvars=record), path="/x")[1][0]["work"] == dict(
         kind="upgrade", release="0.8.1")
     assert action([dict(changed=True)], path="/x")[1][0]["work"] == {}
+
+
+def test_the_action_says_what_is_rolled_when_it_frees_the_lock(action):
+    noted = dict(rolling_node=dict(run="1a2b", rolled=True))
+    record = {"localhost": dict(ansible_facts=dict(rolling_run=dict(
+        id="1a2b", plan=dict(order=["sf-2", "sf-3"], done=["sf-1"])))), "sf-2": dict(ansible_facts=noted), "sf-3": {}}
+    asked = action([dict(changed=True)], dict(hostvars=record), path="/x", state="free")[1]
+    assert asked[0]["settled"] == ["sf-1", "sf-2"]
+    assert action([dict(changed=True)], path="/x", state="free")[1][0]["settled"] == []
 
 
 def test_the_action_takes_over_from_the_dead(action):
@@ -318,6 +352,13 @@ def test_a_lock_that_is_left_behind(action, said):
 def test_what_is_requested_says_how_to_take_it_back(action):
     result, asked = action([dict(renewed("pause"), msg="Asked bob")], INVENTORY, state="requested", request="pause")
     assert result["msg"] == f"Asked bob\nTo take that back:\n{RESUME}" and len(asked) == 1
+
+
+@pytest.mark.parametrize("product, named", [("cinder", "cinder"), ("product.yml", os.path.realpath("product.yml"))])
+def test_the_product_is_named_in_what_takes_it_back(action, product, named):
+    result, dummy = action([dict(renewed("pause"), msg="Asked bob")], dict(INVENTORY, rolling_product=product),
+                           state="requested", request="pause")
+    assert result["msg"] == f"Asked bob\nTo take that back:\n{RESUME} -e rolling_product={named}"
 
 
 def test_nothing_to_take_back(action):

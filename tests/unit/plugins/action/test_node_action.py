@@ -290,6 +290,18 @@ def test_a_node_goes_back(one):
     assert {entry["step"] for entry in one.record()["timeline"]} == {"restore"}
 
 
+def test_a_unit_that_was_masked_meanwhile_does_not_keep_the_others_down(one):
+    units = {"sf-api": dict(active=False), "sf-net": dict(active=False, load="masked"),
+             "sf-last": dict(active=False, load="masked")}
+    one.given.update(units_info=dict(units=units), release_info=dict(active=dict(version="0.8.0")))
+    one.go("restored", node=dict(NODE, daemons=list(units), sentinels=["sf-last"]))
+    assert one.calls[2][1]["tiers"] == [["sf-api"]]
+    assert one.asked()[3:] == ["ready_info", "grpc_health_info", "units_info"]
+    assert one.calls[-1][1]["patterns"] == ["sf-api"]
+    assert one.record()["restored"] == (
+        "is on 0.8.0 as before; systemd cannot start sf-net (masked), sf-last (masked)")
+
+
 @pytest.mark.parametrize("kind, moved, restored", [
     ("upgrade", True, "was left on 0.8.1: the schema was migrated"), ("restart", False, "is on 0.8.1 as before")])
 def test_a_node_stays(one, kind, moved, restored):
@@ -353,9 +365,11 @@ def test_haproxy_is_asked_about_its_checks(one):
     one.act(balancers, state="asked")
     assert one.record()["asked"] == {} and one.calls == []
     one.variables = dict(drain_haproxy_address=SOCKET, drain_haproxy_server="s")
-    one.given["haproxy_info"] = dict(reachable=True, problems=["none"], servers=dict(s=dict(status="UP", fall=3)))
+    server = dict(status="UP", fall=3, rise=2)
+    one.given["haproxy_info"] = dict(reachable=True, problems=["none"], servers=dict(s=server))
     assert one.act(balancers, state="asked")["changed"] is False
-    assert one.record()["asked"] == dict(haproxy=dict(reachable=True, problems=["none"], fall=3, told=False))
+    assert one.record()["asked"]["haproxy"] == dict(reachable=True, problems=["none"], told=False, known=True, fall=3,
+                                                    rise=2)
     assert one.record().get("timeline", []) == []
     assert one.calls[0][:2] == ("haproxy_info", dict(address=SOCKET, backend="sf-api", servers=["s"], checked=True))
     one.variables["drain_haproxy_set"] = True

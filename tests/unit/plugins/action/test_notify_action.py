@@ -24,7 +24,7 @@ def send(monkeypatch):
         said, asked = [], []
         monkeypatch.setattr(ActionBase, "run", lambda *dummy: {})
         action = notify.ActionModule.__new__(notify.ActionModule)
-        action._task = SimpleNamespace(get_name=lambda: "Notify")
+        action._task = SimpleNamespace(get_vars=dict, get_name=lambda: "Notify")
         action._display = SimpleNamespace(display=said.append)
         action.validate_argument_spec = lambda argument_spec: (None, dict(dict(
             message=dict(event=event, cluster="prod", playbook="", state="", words="", report=""), host="desk",

@@ -42,7 +42,7 @@ class Cluster:
         self.hostvars = {"localhost": {}, **{name: Undefined(ansible_host=f"10.0.0.{name[3:]}") for name in
                                              self.groups["allsf"]}}
         self.play = list(self.groups["allsf"])
-        self.broken, self.asked, self.check, self.set = {}, [], False, {}
+        self.broken, self.asked, self.check, self.set, self.warnings = {}, [], False, {}, []
         monkeypatch.setattr(ActionBase, "run", lambda *dummy: {})
         for plugin in (forecast, judge, look, run, settings):
             monkeypatch.setattr(plugin.ActionModule, "_execute_module", staticmethod(with_several(self.execute)))
@@ -75,7 +75,7 @@ class Cluster:
         action._task = SimpleNamespace(args=arguments, check_mode=self.check, run_once=True, action="x", get_vars=dict,
                                        get_dep_chain=list)
         action._templar = SimpleNamespace(template=lambda value: value)
-        action._display = SimpleNamespace(warning=lambda words: None)
+        action._display = SimpleNamespace(warning=self.warnings.append)
         specification = {option: value.get("default") for option, value in plugin.ARGUMENTS.items()}
         action.validate_argument_spec = lambda argument_spec: (None, dict(specification, **arguments))
         result = action.run(task_vars=dict(self.hostvars.get(name, {}), hostvars=self.hostvars, groups=self.groups,
@@ -269,6 +269,31 @@ def test_the_brake_holds_with_whatever_settings(cluster, monkeypatch, kind, refu
     assert bool(cluster.begin(kind).get("failed")) is refused
 
 
+@pytest.mark.parametrize("variables, words", [
+    (dict(rolling_product="nope.yml"), "no product nope.yml: it is neither one of those that are known (cinder)"),
+    (dict(rolling_product="cinder", rolling_title="Cinder", rolling_playbook="x.cinder"), ""), ({}, "")])
+def test_the_product(cluster, variables, words):
+    cluster.hostvars["localhost"].update(variables)
+    result = cluster.begin("plan")
+    assert words in result["msg"] if words else "failed" not in result
+    if not words:
+        assert [cluster.run()[key] for key in ("product", "playbook")] == [
+            variables.get("rolling_title", ""), variables.get("rolling_playbook", "")]
+
+
+@pytest.mark.parametrize("kind, name, said", [
+    ("pause", "pause_reson", "pause_reson (did you mean pause_reason?)"), ("pause", "pause_reason", ""),
+    ("stop", "stop_resaon", "stop_resaon (did you mean stop_reason?)"), ("resume", "pause_at", ""),
+    ("stop", "rolling_grup", "rolling_grup (did you mean rolling_group?)"), ("upgrade", "pause_reson", ""),
+    ("pause", "rolling_kind", ""),
+])
+def test_a_misspelt_variable_of_a_request(cluster, kind, name, said):
+    """The brake holds, and says so."""
+    cluster.set = {name: "x"}
+    assert "failed" not in cluster.begin(kind)
+    assert cluster.warnings == ([f"These variables are unknown, and do nothing: {said}"] if said else [])
+
+
 def test_a_broken_virtualenv_asks_no_gateway(cluster):
     cluster.begin()
     cluster.broken["sf-1", "release_info"] = dict(problem="it is broken")
@@ -288,7 +313,8 @@ def test_who(cluster, kind, resolving, target_of):
     cluster.look()
     assert cluster.act(judge, question="who") == dict(
         changed=False, asker="sf-1", url="http://10.0.0.1:13000", credentials="/etc/sf/shakenfist.json",
-        resolving=resolving, target_of=target_of, limited=False)
+        resolving=resolving, target_of=target_of, limited=False, tier="")
+    assert cluster.act(judge, question="who", options=dict(database="sf-9,sf-1"))["tier"] == "sf-1"
     cluster.hostvars["sf-9"] = {}
     assert cluster.act(judge, question="who", nodes=["sf-1", "sf-9"])["limited"]
 
@@ -337,9 +363,10 @@ def test_a_refusal(cluster):
 
 @pytest.mark.parametrize("variables, level", [
     ({}, "warn"), (dict(balancer_nginx_hosts=["lb"]), "pass"),
+    (dict(balancer_nginx_hosts=["lb"], balancer_nginx_sessions_timeout=0), "pass"),
     (dict(drain_haproxy_address="lb:1", drain_tell_first="true"), "pass"),
     (dict(drain_haproxy_address="lb:1", drain_tell_first="false"), "warn"),
-    (dict(balancer_nginx_hosts=["lb"], drain_timeout="{{ nowhere }}"), "warn"),
+    (dict(balancer_nginx_hosts=["lb"], drain_timeout="{{ nowhere }}"), "pass"),
 ])
 def test_whether_the_timing_of_balancers_matters(cluster, variables, level):
     cluster.begin()
@@ -392,6 +419,18 @@ def test_the_status(cluster):
     assert "lock: not known, the node that has it was not seen" in " ".join(result["report"])
 
 
+@pytest.mark.parametrize("tables, said", [(dict(notes=2), True), (dict(notes=1), False), (None, False)])
+def test_the_status_of_a_schema_that_was_migrated(cluster, tables, said):
+    """Before the first gateway is rolled, nothing else tells."""
+    cluster.begin("status")
+    cluster.look()
+    schema = dict(tables=tables, recorded={"/v": dict(tables=dict(notes=1))}, expects={"/v": None}, backups={})
+    result = cluster.act(judge, question="status", schema=schema if tables else dict(failed=True),
+                         options=dict(database=["x", "sf-1"]))
+    words = " ".join(line.strip() for line in result["report"])
+    assert ("the schema is not the one that 0.8.0 wants (tables that differ: notes)" in words) is said
+
+
 def test_a_tier_that_is_a_text(cluster):
     """Of -e preflight_database_nodes=sf-1,x."""
     cluster.begin()
@@ -420,6 +459,16 @@ def test_a_forecast(cluster, tmp_path):
     cluster.check = True
     path.unlink()
     assert cluster.act(forecast, file=str(path))["changed"] and not path.exists()
+
+
+def test_a_forecast_by_service(cluster, tmp_path):
+    cluster.begin()
+    service = dict(stop_seconds=None, release="1", active=True)
+    cluster.hostvars["localhost"]["ansible_facts"]["rolling_run"]["plan"] = dict(
+        waves=[dict(name="notes", batches=[["sf-1"]])], order=["sf-1"], done=[], release="2", report=[], command="a")
+    cluster.hostvars["sf-1"]["cluster_node"] = dict(services=dict(notes=service), settings={}, records=[])
+    result = cluster.act(forecast, by_service=True, file=str(tmp_path / "plan"))
+    assert result["changed"] and result["lines"][0] == "1. notes on sf-1: 1 -> 2, away for 5 s"
 
 
 def test_a_forecast_that_cannot_be_written(cluster):

@@ -33,7 +33,8 @@ REMOVED = ("ansible.legacy.file", dict(path=WHEELS, state="absent"))
 
 def node(version="0.8.0", tier=False):
     return dict(venv=PLACE["path"], distribution="shakenfist", releases="/srv/releases", config="/etc/sf/config",
-                staged=[], has_database_credentials=tier, release=dict(version=version, name="old", rewritten=False))
+                kind="cpython 3.11", staged=[], has_database_credentials=tier,
+                release=dict(version=version, name="old", rewritten=False))
 
 
 def unpacked(lock):
@@ -82,6 +83,15 @@ def act(monkeypatch):
         action._make_tmp_path = lambda: setattr(shell, "tmpdir", "/tmp/.ansible")
         action._fixup_perms2 = lambda paths, execute: done.append(("fixed", list(paths)))
         action._remove_tmp_path = lambda path: (done.append(("removed", path)), setattr(shell, "tmpdir", None))[1]
+        action._task.copy = SimpleNamespace
+        action._play_context = action._loader = None
+
+        def fetching(name, task, **more):
+            def fetch(task_vars):
+                done.append(("fetch", task.args))
+                return dict(answered("fetch"), dest=task.args["dest"])
+            return SimpleNamespace(run=fetch)
+        action._shared_loader_obj = SimpleNamespace(action_loader=SimpleNamespace(get=fetching))
         home = dict(localhost=dict(ansible_facts=dict(rolling_run=dict(id="1a2b3c4d"))))
         result = action.run(task_vars=dict(variables or {}, inventory_hostname="sf-1", hostvars=home))
         return result, done
@@ -93,9 +103,33 @@ def brought(archive, lock):
     return [(archive, place), ("fixed", ["/tmp/.ansible", place]), unpacked(lock), ("removed", "/tmp/.ansible")]
 
 
-def test_what_is_to_be_done(act):
-    plan = dict(copied=True, brought=True, fetched=False, wheels=WHEELS)
-    assert act("planned", carried=True) == (dict(changed=False, plan=plan), [])
+@pytest.mark.parametrize("strategy", ["clone", "in_place"])
+def test_wheels_for_other_nodes(act, strategy):
+    result, done = act("packed", carried=True, wheelhouse="/w", strategy=strategy)
+    fetched = ("fetch", dict(src=f"{WHEELS}.tar", flat=True, dest=f"/w/{NAME}-cpython-3.11.tar"))
+    assert done == [PACKED, fetched, FETCHED[-1]] and result["dest"] == f"/w/{NAME}-cpython-3.11.tar"
+
+
+@pytest.mark.parametrize("arguments", [dict(target=dict(CARRIED, indexed=[])), dict(check=True),
+                                       dict(node=dict(node("0.8.1"), staged=[NAME]))])
+def test_no_wheels_are_needed(act, arguments):
+    result, done = act("packed", carried=True, wheelhouse="/w", **arguments)
+    assert result["skipped"] and done == []
+
+
+@pytest.mark.parametrize("broken", ["wheelhouse", "fetch", "ansible.legacy.file"])
+def test_the_node_that_packs_is_lost(act, broken):
+    lost = dict(ansible_delegated_vars={"sf-1": {}}, roll_reconnect_timeout=1)
+    result, done = act("packed", carried=True, wheelhouse="/w", variables=lost,
+                       broken={broken: AnsibleConnectionFailure("away")})
+    assert result["failed"] and result["lost"] and result["away"] == "sf-1" and "dest" not in result
+
+
+def test_what_fails_on_the_node_that_packs_names_it(act):
+    other = dict(ansible_delegated_vars={"sf-9": {}})
+    result, done = act("packed", carried=True, wheelhouse="/w", variables=other,
+                       broken=dict(wheelhouse=dict(failed=True, msg="the disk is full")))
+    assert result["failed"] and result["away"] == "sf-9" and result["msg"] == "on sf-9: the disk is full"
 
 
 @pytest.mark.parametrize("arguments, expected", [

@@ -29,7 +29,8 @@ class Watched:
     def act(self, state, **arguments):
         """The result of the action; what it records of the run is kept."""
         action = watch.ActionModule.__new__(watch.ActionModule)
-        action._task = SimpleNamespace(action="shakenfist.rolling.watch", run_once=False, get_name=lambda: "Watch")
+        action._task = SimpleNamespace(get_vars=dict, action="shakenfist.rolling.watch", run_once=False,
+                                       get_name=lambda: "Watch")
         action._display = SimpleNamespace(display=self.said.append, warning=self.said.append)
         action._connection = SimpleNamespace(transport=self.transport)
         action._templar = SimpleNamespace(template=lambda value: value)

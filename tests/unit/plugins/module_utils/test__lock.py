@@ -29,7 +29,7 @@ def test_read(tmp_path, text, whole):
     path = tmp_path / "lock"
     path.write_text(text)
     # One of an earlier version tells nothing of its work.
-    assert _lock.read(str(path)) == (dict(LOCK, kind="", release="", nodes=[]) if whole else {})
+    assert _lock.read(str(path)) == (dict(LOCK, kind="", release="", nodes=[], left=None) if whole else {})
 
 
 @pytest.mark.parametrize("lease, waits, held", [(1800, [], 1800), (1800, [300, 90], 1800), (1800, [300, 3600], 7800)])
@@ -80,3 +80,12 @@ def test_describe(doing, said):
 @pytest.mark.parametrize("now, over", [(2000, False), (3800, False), (3801, True), (200, False), (199, True)])
 def test_ran_out(now, over):
     assert _lock.ran_out(LOCK, now) is over
+
+
+def test_a_lock_that_nobody_holds():
+    """It only keeps what a run that was killed had in hand, and the one after it has not come to."""
+    lock = dict(LOCK, lease=0, nodes=["sf-2", "sf-3"])
+    assert _lock.is_over(lock) and not _lock.is_over(LOCK)
+    assert _lock.ran_out(lock, 2000) and _lock.describe(lock, 2008.0) == (
+        "nobody. sf-2, sf-3 may still be as a run that was killed has left it; the last one (bob@admin, pid 4711, run "
+        "99999999) has ended before its turn")

@@ -27,7 +27,9 @@ from ansible_collections.shakenfist.rolling.plugins.module_utils._release import
     installed,
     is_sdist,
     pick,
+    read_script,
     require_pip,
+    script_words,
     settings_in,
     unbuilt,
 )
@@ -52,6 +54,23 @@ def test_a_virtualenv_that_is_no_good(venv, run, message):
 def test_a_virtualenv_without_python(tmp_path):
     with pytest.raises(RollingError, match="is broken: .*/bin/python is missing or does not run"):
         inspect(answer(), str(tmp_path), "shakenfist")
+
+
+def test_a_script_of_a_release(venv, tmp_path):
+    root = venv("release")
+    words = [f"{root}/bin/python", f"{root}/bin/sf-ctl", "run", "--all"]
+    assert script_words(str(root), ["sf-ctl", "run", "--all"]) == words
+    (tmp_path / "config").write_text("A=b\n")
+    assert read_script(str(root), ["sf-ctl", "run", "--all"], str(tmp_path / "config")) == (words, {"A": "b"})
+
+
+@pytest.mark.parametrize("command, message", [
+    (["sf-none"], "there is no .*/release/bin/sf-none: is the release staged on this node?"),
+    ([], "command is empty: it begins with the name of a script of the release"),
+])
+def test_a_script_that_is_not_there(venv, command, message):
+    with pytest.raises(RollingError, match=message):
+        script_words(str(venv("release")), command)
 
 
 @pytest.mark.parametrize("version, fine", [
@@ -236,6 +255,8 @@ def test_explain_build(output, words):
     assert found.startswith("odd-1.0 is offered as an sdist only") and "pip wheel --no-deps 'odd==1.0'" in found
     assert "--no-build-isolation" in found and "virtualenv differs" not in found
     assert "pip wheel --no-deps 'odd>=1'" in explain_build(output, "odd>=1", "/venv")
+    # Where it was passed already, it is no advice.
+    assert explain_build(output, "odd-1.0", "/venv", isolated=False).endswith("or into the directory of stage_source")
 
 
 def test_settings_of_pip():

@@ -5,7 +5,13 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.shakenfist.rolling.plugins.module_utils._version import brief, parse, reports, version_key
+from ansible_collections.shakenfist.rolling.plugins.module_utils._version import (
+    brief,
+    is_older,
+    parse,
+    reports,
+    version_key,
+)
 
 
 # The second column is what pbr 7.1.3 makes of the first, but of what it does not take at all.
@@ -87,6 +93,15 @@ def test_versions_are_compared_as_packaging_does():
 ])
 def test_versions_that_are_one(one, other):
     assert version_key(one) == version_key(other)
+
+
+@pytest.mark.parametrize("version, than, older", [
+    ("0.8.0", "0.8.1", True), ("0.8.1", "0.8.1", False), ("0.8.2", "0.8.1+gabc", False), ("0.8.1", "0.8.1+gabc", True),
+    ("0.8.1.dev5+gaaa", "0.8.1.dev5+gfff", False), ("0.8.1.dev5+gfff", "0.8.1.dev5+gaaa", False),
+    ("0.8.1.dev4+gfff", "0.8.1.dev5+gaaa", True),
+])
+def test_two_builds_of_a_version_have_no_order(version, than, older):
+    assert is_older(version, than) is older
 
 
 @pytest.mark.parametrize("one, without, other", [

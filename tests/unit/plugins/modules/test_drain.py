@@ -362,6 +362,8 @@ def test_an_end_without_503_that_haproxy_was_spared(balanced, warnings, before, 
     result = balanced([before, DRAINED], [STOPPING, DEAD], statuses=[200], told=told)
     assert result["failed"] is failed, result
     assert ("no request of its was in flight" in str(warnings)) is not failed
+    # Advice is never what was already done.
+    assert ("drain_tell_first" in result.get("msg", "")) is (failed and not told)
 
 
 def test_haproxy_does_not_complain_of_a_drain_that_was_cut_short(balanced, warnings, processes):

@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 from collections import namedtuple
+from urllib.parse import quote
 
 import pytest
 from ansible_collections.shakenfist.rolling.plugins.modules import dump
@@ -450,3 +451,21 @@ def test_no_database_node(node):
     node.configure(HOST="")
     result = node.run()
     assert result["failed"] and "so this is no database node" in result["msg"] and not node.seen("calls")
+
+
+def test_a_configuration_that_has_a_url(node):
+    node.config.write_text(f"[DEFAULT]\nmy_ip = x\n[database]\nconnection = mysql+pymysql://cinder:"
+                           f"{quote(PASSWORD, safe='')}@db:3307/volumes?charset=utf8\n")
+    result = node.run(connection="database/connection", name="before-24.5.0")
+    assert not result["failed"] and result["path"].startswith(f"{node.directory}/before-24.5.0-")
+    assert node.seen("options").splitlines()[-4:] == [
+        'host="db"', 'port="3307"', 'user="cinder"', r'''password="a#b'c\"d\\e  f;$HOME `x`"''']
+    assert result["restore"].startswith("mariadb --host db --port 3307 --user cinder --password volumes < ")
+    assert "CREATE DATABASE `volumes_rolling_check_" in node.seen("calls")
+
+
+def test_a_configuration_without_the_url(node):
+    node.config.write_text("[database]\nbackend = sqlalchemy\n")
+    result = node.run(connection="database/connection")
+    assert result["failed"] and not node.seen("calls")
+    assert result["msg"].startswith(f"{node.config} does not set database/connection HOST, so this is no database node")

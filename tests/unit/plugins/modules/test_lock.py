@@ -11,7 +11,7 @@ import time
 
 import pytest
 from ansible_collections.shakenfist.rolling.plugins.module_utils import _common, _lock
-from ansible_collections.shakenfist.rolling.plugins.modules import lock
+from ansible_collections.shakenfist.rolling.plugins.modules import lock, lock_info
 
 
 def holder(run="1a2b3c4d", user="alice"):
@@ -48,7 +48,7 @@ def timeless(words):
 def put(path, **changes):
     now = time.time()
     lock_file = dict(holder("99999999", "bob"), since=now - 720, renewed=now - 8, lease=1800.0, doing="rolling sf-2",
-                     kind="upgrade", release="0.8.1", nodes=["sf-2"])
+                     kind="upgrade", release="0.8.1", nodes=["sf-2"], left=None)
     path.write_text(json.dumps(dict(lock_file, **changes)))
 
 
@@ -92,6 +92,35 @@ def test_what_a_killed_run_had_in_hand_is_not_forgotten(ask, path):
     assert ask(state="renewed", nodes=["sf-3"], settled=["sf-1", "sf-2"])["lock"]["nodes"] == ["sf-3"]
 
 
+def test_what_was_not_brought_back_is_not_forgotten_with_the_lock(ask, path, warned, run_module):
+    """The run that took the lock over has ended before the turn of a node that the killed one had in hand."""
+    put(path, nodes=["sf-2", "sf-3"], lease=1)
+    work = dict(kind="rollback", release="0.8.0")
+    ask(work=work)
+    ask(state="renewed", nodes=["sf-1"], work=work)
+    ask(state="renewed", nodes=["sf-2"], settled=["sf-1"], work=work)
+    freed = ask(state="free", work=work)["lock"]
+    assert written(path) == freed and {key: freed[key] for key in _lock.WORK} == dict(
+        kind="upgrade", release="0.8.1", nodes=["sf-3"])
+    look = run_module(lock_info, path=str(path))
+    assert look["ran_out"] and look["broken"]["nodes"] == ["sf-3"] and look["words"] == (
+        "nobody. sf-3 may still be as a run that was killed has left it; the last one (alice@admin, pid 4711, run "
+        "1a2b3c4d) has ended before its turn")
+    del warned[:]
+    assert ask(run="22222222", state="held")["lock"]["nodes"] == ["sf-3"]
+    assert warned == ["The lock of alice@admin, pid 4711, run 1a2b3c4d was taken over: it only says what is still to "
+                      "be brought back."]
+    ask(run="22222222", state="free", settled=["sf-3"])
+    assert not path.exists()
+
+
+def test_nobody_is_asked_for_what_a_run_has_left(ask, ask_for, path):
+    put(path, lease=0)
+    assert ask_for("pause")["msg"].startswith("No upgrade is running: sf-2 may still be as a run that was killed")
+    assert written(path)["run"] == "99999999"
+    assert ask(state="free")["lock"]["run"] == "99999999"
+
+
 def test_a_lock_of_an_earlier_version(ask, path):
     put(path)
     kept = {key: value for key, value in written(path).items() if key not in _lock.WORK}
@@ -99,7 +128,8 @@ def test_a_lock_of_an_earlier_version(ask, path):
     assert ask(takeover=True)["lock"]["nodes"] == []
 
 
-@pytest.mark.parametrize("changes", [dict(nodes="sf-2"), dict(nodes=[1]), dict(kind=None), dict(release=8)])
+@pytest.mark.parametrize("changes", [dict(nodes="sf-2"), dict(nodes=[1]), dict(kind=None), dict(release=8),
+                                     dict(left={}), dict(left=[])])
 def test_a_lock_with_odd_work(ask, path, changes):
     put(path, **changes)
     assert "cannot be read" in ask()["msg"]

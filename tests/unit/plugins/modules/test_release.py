@@ -68,11 +68,28 @@ def test_scripts_of_a_clone_point_to_where_it_will_run(run, venv, releases, tmp_
     assert ".partial" in third, "only the first lines are about the interpreter"
 
 
+@pytest.mark.parametrize("active", ["0.8.0-0f0f0f0f", "0.8.1"])
+@pytest.mark.parametrize("scripts", ["link", "release"])
+def test_which_python_scripts_name(run, venv, releases, tmp_path, scripts, active):
+    """Even where the name of the release begins with that of the active one."""
+    root = venv(f"releases/{active}", version=active[:5], offers=OFFERS, becomes="0.8.1")
+    (tmp_path / "venv").symlink_to(root)
+    for name, place in (("by-link", tmp_path / "venv"), ("by-release", root), ("foreign", "/usr")):
+        (root / "bin" / name).write_text(f"#!{place}/bin/python\n")
+    assert not run("staged", scripts=scripts)["failed"]
+    own = releases / NAME if scripts == "release" else tmp_path / "venv"
+    first = {name: (releases / NAME / "bin" / name).read_text().splitlines()[0]
+             for name in ("sf-ctl", "by-link", "by-release", "foreign")}
+    assert first == {"sf-ctl": f"#!{own}/bin/python", "by-link": f"#!{own}/bin/python",
+                     "by-release": f"#!{own}/bin/python", "foreign": "#!/usr/bin/python"}
+
+
 @pytest.mark.parametrize("content, expected", [
     (b"#!/old/bin/python\n\nx = '/old'\n", b"#!/new/bin/python\n\nx = '/old'\n"),
     (b"#!/bin/sh\n'''exec' /old/bin/python \"$0\" \"$@\"\n' '''\n",
      b"#!/bin/sh\n'''exec' /new/bin/python \"$0\" \"$@\"\n' '''\n"),
     (b"#!/usr/bin/env python\n", b"#!/usr/bin/env python\n"),
+    (b"#!/old.2/bin/python\n", b"#!/old.2/bin/python\n"),
     (b"\x7fELF /old", b"\x7fELF /old"),
     (b"", b""),
 ])
@@ -409,6 +426,14 @@ def test_what_is_staged_is_on_the_disk_before_it_has_its_name(run, venv, release
     monkeypatch.setattr(release, "sync_directories", note)
     assert run("staged")["changed"]
     assert done == [((str(releases / f".{NAME}.partial"),), False), ((str(releases),), True)]
+
+
+def test_what_is_upgraded_in_place_is_on_the_disk(run, venv, tmp_path, monkeypatch):
+    root, done = venv("venv", offers=OFFERS, becomes="0.8.1"), []
+    note = root / ".rolling-active.json"
+    monkeypatch.setattr(release, "write_out", lambda path: done.append((path, note.exists())))
+    assert run("in_place", lock=LOCK[:1], check=True)["changed"] and done == []
+    assert run("in_place", lock=LOCK[:1])["changed"] and done == [(str(root), True)]
 
 
 def test_the_links_of_an_activation_are_on_the_disk(run, venv, staged, releases, tmp_path, monkeypatch):

@@ -127,3 +127,19 @@ def test_release_directories_only(look, venv, tmp_path):
     (tmp_path / "releases" / "0.8.4-0a1b2c3d").symlink_to("0.8.1-0a1b2c3d")
     result = look()
     assert result["rewritten"] == {"0.8.1-0a1b2c3d": "0.8.2"} and result["staged"] == ["0.8.3-0a1b2c3d"]
+
+
+def test_further_links(look, venv, tmp_path):
+    root = venv("releases/0.8.0-aa")
+    links = tmp_path / "current"
+    links.mkdir()
+    (links / "sf-api").symlink_to(root)
+    (links / "sf-net").symlink_to("sf-api")
+    (links / "sf-gone").symlink_to(tmp_path / "releases" / "0.7.0-bb")
+    (links / "sf-plain").mkdir()
+    names = ["sf-api", "sf-api/", "sf-net", "sf-gone", "sf-plain", "sf-none"]
+    result = look(path=str(links / "sf-api"), links=[f"{links}/{name}" for name in names])
+    assert result["active"]["name"] == "0.8.0-aa"
+    assert result["links"] == {f"{links}/{name}": {"path": path} for name, path in zip(
+        names, [str(root), str(root), str(root), f"{tmp_path}/releases/0.7.0-bb", "", ""])}
+    assert look()["links"] == {}

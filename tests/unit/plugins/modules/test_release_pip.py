@@ -23,7 +23,8 @@ NAME = "0.8.1-0a1b2c3d"
 LOCK = [dict(name="shakenfist", version="0.8.1", sha256="0a1b2c3d" * 8)]
 OFFERS = [entry("shakenfist", "0.8.1", "0a1b2c3d" * 8)]
 UNFIT = {"no-deps": "true", "user": "true", "target": "/nowhere", "prefix": "/nowhere", "root": "/nowhere",
-         "constraint": "/nowhere/constraints.txt", "requirement": "/nowhere/r.txt", "dry-run": "true", "quiet": "3"}
+         "constraint": "/nowhere/constraints.txt", "requirement": "/nowhere/r.txt", "dry-run": "true", "quiet": "3",
+         "no-binary": ":all:", "global-option": "--verbose", "build-option": "--verbose"}
 
 
 @pytest.fixture
@@ -75,6 +76,18 @@ def test_a_plugins_pin_that_the_release_breaks(run, wheels, tmp_path):
     again = run("staged", lock=lock)
     assert not again["changed"] and again["conflicts"] == [words]
     assert run("staged", lock=lock, conflicts="fail")["failed"]
+
+
+def test_a_release_has_its_modes_whatever_the_umask(run, wheels, tmp_path):
+    before = os.umask(0o077)
+    try:
+        assert not run("staged", lock=locked(wheels, "shakenfist-0.8.1", "grpcio-1.5"))["failed"]
+        assert not run("active")["failed"]
+    finally:
+        os.umask(before)
+    found = [path for path in (tmp_path / "releases").rglob("*")
+             if not path.is_symlink() and path.stat().st_mode & 0o004 == 0 and not path.name.startswith(".rolling")]
+    assert found == [] and (tmp_path / "releases").stat().st_mode & 0o005 == 0o005
 
 
 def test_settings_of_pip_that_cannot_be_read(run, wheels, tmp_path, monkeypatch):

@@ -31,26 +31,30 @@ from ansible_collections.shakenfist.rolling.tests.unit.wheels import (
 
 
 @pytest.fixture(scope="module")
-def virtualenv(tmp_path_factory):
-    """One with 0.8.0, to be copied."""
-    place = tmp_path_factory.mktemp("virtualenv")
-    with pytest.MonkeyPatch.context() as patch:
-        make_wheel(place / "wheels", "shakenfist", "0.8.0")
-        # Another package beside it: where there is none, pip takes the links to itself away with the old release.
-        make_wheel(place / "wheels", "attrs", "1.0")
-        pip_environment(patch, place / "wheels")
-        return real_venv(place / "venv", place / "wheels", "shakenfist==0.8.0", "attrs==1.0")
+def prepared(tmp_path_factory):
+    """A place for the node of each test, and the node as it is before it: absolute paths are the same for all."""
+    place = tmp_path_factory.mktemp("node")
+    return SimpleNamespace(place=place / "node", kept=place / "kept")
 
 
 @pytest.fixture
-def node(run_module, tmp_path, monkeypatch, virtualenv):
+def node(run_module, monkeypatch, prepared):
     """A node whose link leads to 0.8.1, staged and activated, with what a test does to it."""
-    wheels, link, releases = tmp_path / "wheels", tmp_path / "venv", tmp_path / "releases"
-    for version in ("0.8.0", "0.8.1", "0.8.2"):
-        make_wheel(wheels, "shakenfist", version)
-    other = tmp_path / "other"
-    make_wheel(other, "shakenfist", "0.8.1", body="# another build\n")
+    place = prepared.place
+    wheels, other, link, releases = place / "wheels", place / "other", place / "venv", place / "releases"
     pip_environment(monkeypatch, wheels)
+    shutil.rmtree(place, ignore_errors=True)
+    if prepared.kept.exists():
+        shutil.copytree(prepared.kept, place, symlinks=True)
+    else:
+        place.mkdir()
+        for version in ("0.8.0", "0.8.1", "0.8.2"):
+            make_wheel(wheels, "shakenfist", version)
+        make_wheel(other, "shakenfist", "0.8.1", body="# another build\n")
+        # Another package beside it: where there is none, pip takes the links to itself away with the old release.
+        make_wheel(wheels, "attrs", "1.0")
+        real_venv(link, wheels, "shakenfist==0.8.0", "attrs==1.0")
+        (wheels / "attrs-1.0-py3-none-any.whl").unlink()
     lock = {version: locked(wheels, f"shakenfist-{version}") for version in ("0.8.0", "0.8.1", "0.8.2")}
     names = {version: f"{version}-{one[0]['sha256'][:8]}" for version, one in lock.items()}
 
@@ -77,8 +81,9 @@ def node(run_module, tmp_path, monkeypatch, virtualenv):
     def body_in(root):
         return next((root.glob("lib/python3*/site-packages/shakenfist.py"))).read_text()
 
-    shutil.copytree(virtualenv, link, symlinks=True)
-    assert run("staged", "0.8.1")["changed"] and run("active", "0.8.1")["changed"]
+    if not prepared.kept.exists():
+        assert run("staged", "0.8.1")["changed"] and run("active", "0.8.1")["changed"]
+        shutil.copytree(place, prepared.kept, symlinks=True)
     first = os.path.basename(os.readlink(releases / ".previous"))
     return SimpleNamespace(run=run, overwrite=overwrite, look=look, version_in=version_in, body_in=body_in, link=link,
                            releases=releases, names=names, wheels=wheels, other=other / next(iter(other.iterdir())),
@@ -161,6 +166,18 @@ def test_another_release_is_staged_beside_it(node):
     kept = os.path.basename(result["renamed"])
     assert kept.startswith("0.8.0-") and names_in(node) == sorted([node.first, kept, node.names["0.8.2"]])
     links_to(node, kept)
+
+
+def test_where_each_service_has_a_link_it_keeps_its_name(node):
+    """Else all links but one would lead nowhere, and its scripts to what that one leads to."""
+    node.overwrite(node.wheel("0.8.0"))
+    other = node.link.with_name("second")
+    other.symlink_to(node.active)
+    for state in ("staged", "active"):
+        result = node.run(state, "0.8.2", scripts="release")
+        assert result["changed"] and result["renamed"] == ""
+    assert node.active.is_dir() and not node.active.is_symlink() and node.version_in(other) == "0.8.0"
+    assert node.version_in(node.link) == "0.8.2"
 
 
 def test_it_holds_the_very_version_that_is_staged(node):
@@ -382,10 +399,10 @@ def test_another_build_is_replaced_in_place(node):
     assert not node.run("in_place", "0.8.1", contents=wheel)["changed"]
 
 
-def test_a_published_again_build_is_staged_beside_the_one_that_runs(node, tmp_path):
-    lock = locked(tmp_path / "other", "shakenfist-0.8.1")
+def test_a_published_again_build_is_staged_beside_the_one_that_runs(node):
+    lock = locked(node.other.parent, "shakenfist-0.8.1")
     name = f"0.8.1-{lock[0]['sha256'][:8]}"
-    result = node.run("staged", "0.8.1", name=name, lock=lock, wheelhouse=str(tmp_path / "other"))
+    result = node.run("staged", "0.8.1", name=name, lock=lock, wheelhouse=str(node.other.parent))
     assert result["changed"], result
     found = node.look()
     assert found["builds"][name] == contents_of_wheel(str(node.other))

@@ -168,6 +168,16 @@ def test_an_installed_version_that_the_index_no_longer_has(resolve, node, wheels
     assert result["unpinned"] == [gone.split("-")[0].replace("_", "-")]
 
 
+def test_an_installed_version_that_the_index_no_longer_has_and_constraints_name(resolve, node, wheels, tmp_path):
+    """pip speaks of a conflict then."""
+    node(*PRESENT)
+    (wheels / "flask-1.0-py3-none-any.whl").unlink()
+    (tmp_path / "constraints.txt").write_text("shakenfist==0.8.1\nflask==1.0\njinja_2==1.0\nattrs==1.0\n")
+    result = resolve(extra_args=["--constraint", str(tmp_path / "constraints.txt")])
+    assert not result["failed"] and result["unpinned"] == ["flask"]
+    assert names(result["lock"]) == ["attrs-1.0", "grpcio-1.5", "jinja_2-1.0", "shakenfist-0.8.1"]
+
+
 def test_what_the_operating_system_added_to_a_version(resolve, node, wheels):
     root = node()
     old = next(root.glob("lib/python3*/site-packages/flask-1.0.dist-info"))
@@ -392,6 +402,7 @@ def test_one_build_of_a_package_is_asked_for_as_it_is():
     ("0.8.1", ["0.8.1", "0.8.2rc1"], False, "which this node runs. There is a pre-release, 0.8.2rc1, which is only "
                                             "taken"),
     ("0.8.0", ["0.8.1", "0.8.2rc1"], False, ""),
+    ("0.8.0+gfff", ["0.8.0+gaaa"], False, ""),
 ])
 def test_the_newest_is_not_newer(resolve, tmp_path, monkeypatch, running, offered, refused, words):
     folder = tmp_path / "offered"
@@ -441,6 +452,15 @@ def test_an_sdist_is_built_once_and_locked_as_what_was_built(odd, resolve, wheel
     del again
     os.unlink(tmp_path / "built.tar")
     assert not resolve()["failed"] and not (tmp_path / "built.tar").exists(), "in check mode nothing is kept"
+
+
+def test_a_node_that_wants_no_wheels_is_given_wheels(odd, wheels, tmp_path, monkeypatch):
+    make_sdist(wheels, "odd", "1.0")
+    expected = odd()
+    os.unlink(tmp_path / "built.tar")
+    monkeypatch.setenv("PIP_NO_BINARY", ":all:")
+    monkeypatch.setenv("PIP_GLOBAL_OPTION", "--verbose")
+    assert expected["built"] and odd()["lock"] == expected["lock"]
 
 
 def test_what_was_built_can_be_installed(odd, wheels, tmp_path):

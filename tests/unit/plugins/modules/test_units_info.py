@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 from ansible.module_utils import basic
 from ansible_collections.shakenfist.rolling.plugins.module_utils import _systemd
@@ -28,7 +30,9 @@ def test_which_units(run_module, systemd, check, patterns, exclude, expected):
 
 
 @pytest.mark.parametrize("state, expected", [
-    (unit(), dict(active=True, managed=True, restarts=0, pid=1)),
+    (unit(), dict(active=True, managed=True, restarts=0, pid=1, load="loaded")),
+    (unit("failed", "failed", LoadState="masked", UnitFileState="masked"),
+     dict(active=False, managed=True, load="masked")),
     (unit(UnitFileState="disabled"), dict(active=True, managed=True)),
     (unit("reloading", "reload"), dict(active=True)),
     (unit("inactive", "dead", MainPID="0"), dict(active=False, managed=True, pid=0)),
@@ -40,6 +44,32 @@ def test_which_units(run_module, systemd, check, patterns, exclude, expected):
 def test_state(state, expected):
     seen = part.look(state)
     assert {key: seen[key] for key in expected} == expected
+
+
+@pytest.mark.parametrize("pid, command, program", [
+    ("4711", b"/srv/sf/venv/bin/python3\0/srv/sf/venv/bin/sf-api\0--port\0", "/srv/sf/venv/bin/python3"),
+    ("4711", b"/usr/sbin/cron", "/usr/sbin/cron"),
+    ("4711", b"/opt/f\xfcr\0", "/opt/f\ufffdr"),
+    # One that has ended, and waits for systemd to notice.
+    ("4711", b"", ""),
+    ("4711", None, ""),
+    ("0", None, ""),
+    ("", None, ""),
+])
+def test_what_it_runs(run_module, systemd, tmp_path, monkeypatch, pid, command, program):
+    if command is not None:
+        (tmp_path / pid).mkdir()
+        (tmp_path / pid / "cmdline").write_bytes(command)
+    monkeypatch.setattr(_systemd, "PROC", str(tmp_path))
+    systemd.units = {"sf-api": [unit(MainPID=pid)]}
+    seen = run_module(units_info, patterns=["sf-api"])["units"]["sf-api"]
+    assert seen["program"] == program and seen["pid"] == int(pid or 0)
+
+
+def test_what_this_runs():
+    """From the real /proc."""
+    with open("/proc/self/cmdline", encoding="utf-8") as handle:
+        assert part.program_of(os.getpid()) == handle.read().split("\0")[0] != ""
 
 
 def test_started(run_module, systemd, monkeypatch):

@@ -44,6 +44,15 @@ def test_who_is_told(changes, haproxy, told):
     assert drain_balancers(settings(**changes)) == dict(haproxy=haproxy, told=told, problem="", elsewhere=elsewhere)
 
 
+@pytest.mark.parametrize("changes, seconds", [
+    (dict(haproxy_address=SOCKET), 0), (dict(nginx=["a", "b"]), 180), (dict(apache="http://lb/"), 90),
+    (dict(apache="http://lb/", apache_hosts=["a", "b"], apache_sessions_timeout=0), 0),
+    (dict(apache="http://lb/", apache_hosts=["a", "b"], nginx=["a"], nginx_sessions_timeout=600), 780),
+])
+def test_for_how_long_they_are_waited_for(changes, seconds):
+    assert _balancers.waits_of(settings(**changes)) == seconds
+
+
 @pytest.mark.parametrize("given", ["lb1,lb2", ["lb1", "lb2"]])
 def test_their_hosts_may_be_a_text(given):
     settings = balancers_of(dict(balancer_nginx_hosts=given, balancer_apache_hosts=given).get)
@@ -116,11 +125,29 @@ UP_TO = dict(reachable=True, fall=3)
     ((node(),), 0, 10, []),
     ((node(0.0), node(0.0)), 0, 10, []),
     ((node(), node()), 9, 10, []),
-    ((node(), node()), 10, 10, ["roll_settle .10 s. is not more .* .10 s., .* Pass -e roll_settle=15, or set"]),
+    ((node(), node()), 10, 10, ["roll_settle .10 s. is not more .* .10 s., .* -e roll_settle=15, or set drain_h"]),
     ((node(**UP_TO), node(**UP_TO)), 20, 10, []),
-    ((node(**UP_TO), node(reachable=False)), 20, 10, ["roll_settle"]),
+    ((node(**UP_TO), node(reachable=False)), 20, 10, ["roll_settle .* or see that HAProxy answers at drain_haproxy_a"]),
     ((node(told=True), node(told=True)), 20, 10, []),
 ])
 def test_what_is_known_of_the_timing(nodes, detection, settle, words):
     found = timing_of(dict(zip("abc", nodes)), detection, settle)
     assert len(found) == len(words) and all(map(re.search, words, found)), found
+
+
+def test_a_node_of_several_of_which_the_others_are_hidden():
+    assert timing_of(dict(a=node()), 0, 10) == timing_of(dict(a=node()), 20, 10) == []
+    assert len(timing_of(dict(a=node()), 0, 10, count=3)) == len(timing_of(dict(a=node()), 20, 10, count=3)) == 1
+
+
+@pytest.mark.parametrize("detection, told, rise, gate, warned", [
+    (9, False, 40, 120, True), (9, True, 40, 120, True), (9, False, 39, 120, False), (0, True, 40, 120, False),
+    (9, False, 40, 0, False), (9, False, 0, 120, False),
+])
+def test_the_gate_waits_until_haproxy_has_the_node_back(detection, told, rise, gate, warned):
+    nodes = dict(a=node(told=told, **UP_TO, rise=2), b=node(told=told, **UP_TO, rise=rise))
+    found = [words for words in timing_of(nodes, detection, 10, gate=gate) if "gate_timeout" in words]
+    assert found == ([
+        "HAProxy marks b up after 40 good checks. By preflight_balancer_detection (9 s) and 3 failed ones it checks "
+        "every 3 s, so that takes 120 s, and the gate waits only 120 s for it once the node is ready: pass "
+        "-e gate_timeout=240"] if warned else [])

@@ -7,7 +7,12 @@ from __future__ import annotations
 import re
 
 import pytest
-from ansible_collections.shakenfist.rolling.plugins.plugin_utils._cluster import judge_cluster, unseen_nodes
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._cluster import (
+    half_way,
+    judge_cluster,
+    known_as,
+    unseen_nodes,
+)
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._findings import Finding
 
 VERDICT = {"one": {"name": "sf-1", "findings": []}, "two": {"name": "sf-2", "findings": []}}
@@ -62,6 +67,26 @@ def test_one_node_under_two_names():
     found = judge_cluster(VERDICT, {}, unseen=dict(three=dict(name="sf-2")))
     assert [finding.words for finding in found if finding.check == "names"] == [
         "three and two are the same node, sf-2: keep one of these names in the inventory"]
+
+
+@pytest.mark.parametrize("first, second, words", [
+    (("sf-1", "10.0.0.1"), ("sf-1", "10.0.0.1"), "a and b are the same node, sf-1: keep one of these names in the inv"),
+    (("sf-1", "10.0.0.1"), ("sf-1", None), "a and b are the same node, sf-1: keep one of these names in the inventory"),
+    # One configuration that was copied to another machine.
+    (("sf-1", "10.0.0.1"), ("sf-1", "10.0.0.2"),
+     "a and b call themselves sf-1, at 10.0.0.1 and 10.0.0.2: if they are different machines, correct NODE_NAME in "
+     "/etc/sf/config; if not, keep one of these names in the inventory"),
+    # Without NODE_NAME, each has the name that the inventory gives it.
+    (("a", "10.0.0.1"), ("b", "10.0.0.1"),
+     "a and b have the same address, 10.0.0.1: if they are one machine, keep one of these names in the inventory; if "
+     "not, correct NODE_MESH_IP in /etc/sf/config"),
+    (("a", "10.0.0.1"), ("b", "10.0.0.2"), ""), (("a", None), ("b", None), ""),
+])
+def test_nodes_that_pass_for_one(first, second, words):
+    verdict = {name: dict(name=own, address=address, config="/etc/sf/config", findings=[])
+               for name, (own, address) in zip("ab", (first, second))}
+    found = [finding.words for finding in judge_cluster(verdict, {}).failed() if finding.check == "names"]
+    assert len(found) == bool(words) and "".join(found).startswith(words)
 
 
 RUNNING = {"sf-api": "running", "sf-net": "running"}
@@ -144,6 +169,37 @@ def test_clocks(offsets, apart):
     assert ("the clocks are 5 s apart" in text) == apart
 
 
+def test_the_clock_of_the_controller():
+    """From when on daemons count as restarted is its time; of another release they are whatever the time."""
+    behind = {"one": (-600.0, -599.0), "two": (-600.0, -599.0)}
+    assert not judge_cluster(VERDICT, api(), behind).failed()
+    found = [one for one in judge_cluster(VERDICT, api(), behind, restart=True) if one.check == "clocks"]
+    assert [one.level for one in found] == ["fail"]
+    assert "the clocks are 599 s apart" in found[0].words and "the controller +0 s, two -599 s)" in found[0].words
+
+
+def on(version, contents="", kind="3.11"):
+    return dict(release=dict(version=version, contents=contents), kind=kind)
+
+
+@pytest.mark.parametrize("nodes, told, words", [
+    (dict(a=on("0.8.1"), b=on("0.8.0"), c=on("0.8.0")), {}, "0.8.0 on b, c; 0.8.1 on a"),
+    (dict(a=on("0.8.1"), b=on("0.8.1")), {}, ""),
+    (dict(a=on("0.8.1"), b=dict(release={}, kind="")), dict(c=None), ""),
+    (dict(a=on("0.8.1", "1" * 9), b=on("0.8.1", "2" * 9)), {}, "0.8.1 build 11111111 on a; 0.8.1 build 22222222 on b"),
+    # A build may be for one kind of node only.
+    (dict(a=on("0.8.1", "1" * 9), b=on("0.8.1", "2" * 9, "3.9")), {}, ""),
+    # The API tells less of a release than the node itself.
+    (dict(a=on("0.8.1.dev3+gabc1234")), dict(b="0.8.1"), ""),
+    (dict(a=on("0.8.1.dev3+gabc1234")), dict(b="0.8.0"), "0.8.0 on b; 0.8.1.dev3+gabc1234 on a"),
+    ({}, {}, ""),
+])
+def test_a_tier_that_is_half_way(nodes, told, words):
+    assert "".join(half_way(nodes, told)) == (words and (
+        f"the database tier is on more than one release ({words}). If the schema was migrated, no sf-database of the "
+        "one before starts again: restart none of them, and finish the run that was begun"))
+
+
 @pytest.mark.parametrize("rolled, others, back, level, words", [
     ("one", dict(two="0.8.1"), False, None, ""),
     ("two", dict(one="0.8.1"), False, None, ""),
@@ -199,8 +255,8 @@ NODES = [dict(name="sf-1", ip="10.0.0.1", state="created", release="0.8.0"),
 
 
 def test_by_name_and_by_address():
-    found = unseen_nodes(NODES, {"sf-1": ["one.example"], "sf-2": ["two", "10.0.0.2"], "sf-4": ["10.0.0.4"],
-                                 "sf-5": ["x"]}, LIKE)
+    found = unseen_nodes(dict(nodes=NODES), {"sf-1": ["one.example"], "sf-2": ["two", "10.0.0.2"],
+                                             "sf-4": ["10.0.0.4"], "sf-5": ["x"]}, LIKE)
     assert found == {
         "sf-1": dict(name="sf-1", address="10.0.0.1", ready_url="http://10.0.0.1:13000/readyz",
                      gateway="10.0.0.1:13005", version="0.8.0"),
@@ -209,20 +265,31 @@ def test_by_name_and_by_address():
 
 
 def test_nobody_to_be_like():
-    assert unseen_nodes(NODES, {"sf-1": ["x"]}, {}) == {}
+    assert unseen_nodes(dict(nodes=NODES), {"sf-1": ["x"]}, {}) == {}
 
 
 @pytest.mark.parametrize("name, addresses, found", [
     ("10.0.0.1", ["10.0.0.1"], "sf-1"), ("sf-1.example.org", ["192.0.2.1"], "sf-1"),
-    ("fd00::7", ["fd00::7"], "six.lab"),
+    ("fd00::7", ["fd00::7"], "six.lab"), ("six", ["[FD00::7]"], "six.lab"),
     ("six.other", [], "six.lab"), ("10.0.0.9", ["10.0.0.9"], None), ("twice", [], None)])
 def test_a_node_by_its_name_or_address(name, addresses, found):
     nodes = [dict(NODES[0], name=each, ip=address, state="created") for each, address in (
         ("sf-1", "10.0.0.1"), ("six.lab", "fd00::7"), ("twice.a", "10.0.0.3"), ("twice.b", "10.0.0.4"))]
-    seen = unseen_nodes(nodes, {name: addresses}, LIKE).get(name)
+    seen = unseen_nodes(dict(nodes=nodes), {name: addresses}, LIKE).get(name)
+    assert known_as(dict(nodes=nodes), name, addresses).get("name") == found
     assert (seen or {}).get("name") == found
     if found == "six.lab":
         assert seen["ready_url"] == "http://[fd00::7]:13000/readyz" and seen["gateway"] == "[fd00::7]:13005"
+
+
+@pytest.mark.parametrize("nodes, words", [
+    (api(), ""), (api(sf_2="missing"), ""), (api(sf_2=None), "the API does not know two, which"),
+    (api(sf_1=None), "the API does not know sf-1, which"),
+])
+def test_a_node_that_could_not_be_examined_may_be_any_of_the_list(nodes, words):
+    found = judge_cluster(dict(VERDICT, two=dict(name="two", findings=[])), nodes, unknown=["two"])
+    text = " ".join(finding.words for finding in found.failed())
+    assert text.startswith(words) and bool(text) == bool(words) and "lacks" not in text
 
 
 def test_a_limit_that_hides_nodes_nobody_knows():

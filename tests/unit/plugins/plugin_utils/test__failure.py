@@ -91,6 +91,17 @@ def test_the_way_back(arguments, way, release, start, message):
     assert (found.way, found.release, found.start, found.message) == (way, release, start, message)
 
 
+@pytest.mark.parametrize("active, way, start, message", [
+    (OLD, "stay", ["sf-net"], "is on 0.8.0 as before"), (NEW, "back", ["sf-api", "sf-net"], "went back to 0.8.0")])
+def test_what_systemd_does_not_start_is_left_alone(active, way, start, message):
+    """All others would not be started either."""
+    units = {"sf-api": dict(active=True, load="loaded"), "sf-net": dict(active=False, load="loaded"),
+             "sf-queues": dict(active=False, load="masked"), "sf-x": dict(active=True, load="bad-setting")}
+    found = back(active=active, units=units)
+    assert (found.way, found.start) == (way, start)
+    assert found.message == f"{message}; systemd cannot start sf-queues (masked), sf-x (bad-setting)"
+
+
 # ---- what comes next
 
 @pytest.mark.parametrize("again, words", [
@@ -239,11 +250,13 @@ def test_other_nodes_of_the_batch():
     section = "What it means: docs/runbook.md#roll-a-node-that-is-lost"
     assert lost_node("sf-3", lost, again) == dict(words=words, text=f"{words}\n{section}\n{further}",
                                                   state=further.splitlines()[0])
+    assert f"{words}\nCareful.\n" in lost_node("sf-3", lost, again, "Careful.")["text"]
 
 
 @pytest.mark.parametrize("result, words", [
     (dict(msg="no"), "no"), ({}, "failed"), (dict(msg="no", module_stderr=""), "no"),
     (dict(msg="Deserialization failed", module_stderr="a\nb\nsudo: a terminal is required\n"),
-     "Deserialization failed: b\nsudo: a terminal is required")])
+     "Deserialization failed: b\nsudo: a terminal is required"),
+    (dict(msg="no: b\nsudo: no", module_stderr="b\nsudo: no\n"), "no: b\nsudo: no")])
 def test_what_stands_in_the_way_of_a_module(result, words):
     assert cause_of("Drain", result, 1.0).words == words and told_of("Drain", result) == f"Drain: {words}"

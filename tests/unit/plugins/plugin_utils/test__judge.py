@@ -5,7 +5,12 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.shakenfist.rolling.plugins.plugin_utils._judge import Options, Sight, judge
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._judge import (
+    LACKING,
+    Options,
+    Sight,
+    judge,
+)
 
 TARGET = dict(version="0.8.1", name="0.8.1-aa")
 
@@ -18,7 +23,8 @@ def seen(number, ready=True, kind="3.11 x", **changes):
         database_unit="sf-database", api_unit="sf-api", gateways=["10.0.0.1:13005"], gateway=f"{address}:13005",
         units={"sf-api": {}, "sf-database": {}} if number == 1 else {"sf-api": {}},
         ready_url=f"http://{address}/readyz", release={"version": "0.8.0"}, staged=[], behind=[], drain_grace=25.0,
-        drain_grace_source="config", venv="/v", releases="/r", distribution="another", present={}, spelt={})
+        drain_grace_source="config", venv="/v", releases="/r", distribution="another", present={}, spelt={}, daemons=[],
+        sentinels=[])
     return dict(node=dict(node, **changes), failure="", ready=ready, answers="200" if ready else "503", host={},
                 gateways={"10.0.0.1:13005": "SERVING"}, zone="")
 
@@ -101,6 +107,13 @@ def test_the_timing_of_balancers_is_judged():
         "warn  HAProxy marks sf-3 down after 3 failed checks, and d"]
     found = judge(cluster, Options(database=["sf-1"], balancer_detection=12, settle=12), ALL)
     assert found.report[0].startswith("warn  roll_settle (12 s) is not more than the balancer takes")
+    # The others are hidden, and are there all the same.
+    limited = sight(3, addresses={"sf-1": ["10.0.0.1"], "sf-2": ["10.0.0.2"]})
+    nodes = api("sf-1", "sf-2", "sf-3")
+    for one in nodes["nodes"]:
+        one["release"] = "0.8.1"
+    assert "warn  nothing is known of the balancer's timing: sf-3" in judge(
+        limited, Options(database=["sf-1"]), nodes).report[0]
     # A balancer that is told need not notice anything.
     assert "the balancer takes 30 s" in judge(cluster, Options(database=["sf-1"], balancer_detection=30), ALL).refusal
     for seen_of in cluster.seen.values():
@@ -114,10 +127,12 @@ def test_batches_and_why_they_are_small():
     cluster = sight(1, 2, 3, 4, 5)
     cluster.seen["sf-4"]["zone"] = cluster.seen["sf-5"]["zone"] = "b"
     found = judge(cluster, Options(database=["sf-1"], serial=4), api(*cluster.seen))
-    assert found.order[2:] == [
-        "3. sf-4: 0.8.0 -> 0.8.1, not together with the one before: another zone",
-        "4. sf-5: 0.8.0 -> 0.8.1, together with the one before",
-        "5. sf-3: 0.8.0 -> 0.8.1, holds the lease of the leader, not together with the one before: another zone"]
+    assert found.order[1:] == [
+        "2. sf-4: 0.8.0 -> 0.8.1",
+        "3. sf-5: 0.8.0 -> 0.8.1, together with the one before",
+        # The leader is last all the same.
+        "4. sf-2: 0.8.0 -> 0.8.1, not together with the one before: another zone",
+        "5. sf-3: 0.8.0 -> 0.8.1, holds the lease of the leader, together with the one before"]
 
 
 def test_never_all_of_a_kind():
@@ -220,6 +235,19 @@ def test_a_node_that_nobody_has_examined():
     assert "fail  sf-1: it cannot be reached: no route" in judge(cluster, OPTIONS, ALL).refusal
 
 
+@pytest.mark.parametrize("name, addresses", [
+    ("10.0.0.3", ["10.0.0.3"]), ("sf-3.example", ["192.0.2.7"]), ("three", ["three", "10.0.0.3"])])
+def test_a_node_out_of_reach_is_found_in_the_list(name, addresses):
+    """It cannot say its own name; the inventory has another one, or an address only."""
+    cluster = sight(1, 2, addresses={name: addresses})
+    cluster.seen[name] = dict(LACKING, failure="it cannot be reached: no route", unreachable=True)
+    assert cluster.hidden() == {}
+    fails = [line for line in judge(cluster, OPTIONS, ALL).refusal.splitlines() if line.startswith("fail")]
+    assert fails == [f"fail  {name}: it cannot be reached: no route"]
+    fails = judge(cluster, OPTIONS, api("sf-1", "sf-2")).refusal
+    assert f"fail  the API does not know {name}, which the inventory has" in fails
+
+
 def test_those_that_limit_leaves_out():
     cluster = sight(1, 3, addresses={"sf-2": ["10.0.0.2"]})
     assert list(cluster.unseen(ALL)) == ["sf-2"]
@@ -232,10 +260,38 @@ def test_a_plan_that_cannot_be_meant():
     assert found.refusal.startswith("Nothing was touched. drain_cut_short is true")
 
 
+@pytest.mark.parametrize("release, limit", [("0.8.0", False), ("0.8.0", True), ("0.8.1", False)])
+def test_a_refusal_with_a_tier_that_is_half_way(release, limit):
+    cluster = sight(1, 3) if limit else sight()
+    cluster.seen["sf-1"]["node"]["release"] = dict(version="0.8.1")
+    cluster.seen["sf-3"].update(ready=False, answers="503")
+    nodes = api("sf-1", "sf-2", "sf-3")
+    if limit:
+        cluster.addresses["sf-2"] = ["10.0.0.2"]
+    else:
+        cluster.seen["sf-2"] = dict(LACKING, failure="it cannot be reached: no route", unreachable=True)
+        nodes["nodes"][1]["release"] = release
+    lines = judge(cluster, Options(database=["sf-1", "sf-2"]), nodes).refusal.splitlines()
+    words = "warn  the database tier is on more than one release (0.8.0 on sf-2; 0.8.1 on sf-1). If the schema was migr"
+    assert [line.startswith(words) for line in lines].count(True) == (release == "0.8.0")
+
+
 def test_a_plan_while_somebody_rolls():
     found = judge(sight(), Options(database=["sf-1"], lock="bob@desk upgrades"), ALL)
     assert found.refusal == ""
     assert found.report[0].startswith("warn  the cluster is locked: bob@desk upgrades. What that run does")
+    cluster = sight(problems=["no such"])
+    cluster.seen["sf-2"].update(ready=False, answers="503")
+    lines = judge(cluster, Options(database=["sf-1"], lock="bob@desk upgrades"), ALL).refusal.splitlines()
+    assert [line[:26] for line in lines[1:5]] == [
+        "warn  the cluster is locke", "fail  the release: no such", "Correct rolling_release or", "fail  sf-2: http://10.0.0."]
+
+
+def test_nodes_that_pass_for_one():
+    cluster = sight()
+    for number in (2, 3):
+        cluster.seen[f"sf-{number}"]["node"]["address"] = "10.0.0.2"
+    assert "fail  sf-2 and sf-3 have the same address, 10.0.0.2" in judge(cluster, OPTIONS, ALL).refusal
 
 
 def test_clocks():

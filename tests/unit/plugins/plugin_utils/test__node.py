@@ -78,6 +78,14 @@ def test_what_it_is():
     assert node["daemons"] == ["sf-api", LAST] and node["sentinels"] == [LAST] and node["behind"] == [LAST]
 
 
+@pytest.mark.parametrize("address", ["[fd00::1]", "FD00::1", "fd00:0:0::1"])
+def test_an_address_in_its_one_form(address):
+    for settings, host in ((dict(NODE_MESH_IP=address), "sf-1"), ({}, address)):
+        node = what_it_is(PRODUCT, "sf-1", host, config("fd00::1", **settings), RELEASES, UNITS)
+        assert (node["address"], node["ready_url"]) == ("fd00::1", "http://[fd00::1]:13000/readyz")
+        assert [node["gateway"]] == node["gateways"] == ["[fd00::1]:13005"]
+
+
 def test_a_node_whose_configuration_says_little():
     node = what_it_is(dict(PRODUCT, sentinels_alone=True), "sf-1", "10.0.0.1", config(),
                       dict(RELEASES, active={}, previous=dict(version="0.7")), UNITS)

@@ -123,6 +123,12 @@ def test_requests_that_are_excused_are_shown():
     assert ", 3 excused" in words and "excused 0 3 longest gap" in words
 
 
+@pytest.mark.parametrize("product, title", [("", "Shaken Fist"), ("Cinder", "Cinder")])
+def test_the_product_is_named(product, title):
+    data = dict(data_of(ROLLS["three"]()), product=product)
+    assert f"ok {title}, rolling upgrade" in text_of(ET.fromstring(html_of(data)))
+
+
 def test_an_older_report():
     """It does not tell whether the service was watched, or who has asked for a stop."""
     data = data_of(ROLLS["stopped"]())

@@ -4,10 +4,12 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 from types import SimpleNamespace
 
 import pytest
-from ansible.errors import AnsibleConnectionFailure
+from ansible.errors import AnsibleConnectionFailure, AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils import _persistent
 from ansible_collections.shakenfist.rolling.tests.unit.fakes import Clock
@@ -24,7 +26,7 @@ def run(monkeypatch):
         monkeypatch.setattr(ActionBase, "run", lambda self, tmp, task_vars: {})
         action = _persistent.PersistentAction.__new__(_persistent.PersistentAction)
         action.warned, asked = [], []
-        action._task = SimpleNamespace(run_once=True, action=f"shakenfist.rolling.{module}")
+        action._task = SimpleNamespace(get_vars=dict, run_once=True, action=f"shakenfist.rolling.{module}")
         action._templar = SimpleNamespace(template=lambda value: value)
         action._display = SimpleNamespace(warning=action.warned.append)
         action._connection = SimpleNamespace(reset=reset)
@@ -57,6 +59,29 @@ def test_what_is_run_once_only(run, module):
     assert result["msg"].startswith("the node cannot be reached by ssh any more, and it is not known what was done")
 
 
+@pytest.mark.parametrize("module", ["units", *_persistent.ONCE])
+def test_what_ssh_itself_tries_again(run, monkeypatch, module):
+    """That is below this plugin, by the setting retries of the section ssh_connection."""
+    options = []
+    monkeypatch.setattr(_persistent.PersistentAction, "ask_once", lambda dummy: options.append("once"))
+    run([dict(changed=True)], module=module)
+    assert options == (["once"] if module in _persistent.ONCE else [])
+
+
+@pytest.mark.parametrize("problem", [None, AnsibleError("no such option"), AttributeError()])
+def test_a_connection_is_told_to_ask_once(problem):
+    told = []
+
+    def set_option(*option):
+        told.append(option)
+        if problem:
+            raise problem
+    action = _persistent.PersistentAction.__new__(_persistent.PersistentAction)
+    action._connection = SimpleNamespace(set_option=set_option)
+    action.ask_once()
+    assert told == [("reconnection_retries", 0)]
+
+
 def test_a_node_that_comes_back(run):
     result, asked, warned = run([LOST, LOST, dict(changed=True)], roll_reconnect_timeout="300")
     assert result == dict(changed=True) and len(asked) == 3
@@ -86,3 +111,27 @@ def test_a_connection_that_cannot_be_reset(run, problem):
     def reset():
         raise problem
     assert run([LOST, dict(changed=False)], reset=reset, roll_reconnect_timeout=9)[0] == dict(changed=False)
+
+
+@pytest.mark.parametrize("variables", [{}, dict(roll_reconnect_timeout=9)])
+def test_why_a_module_could_not_run_is_in_its_message(run, variables):
+    """A role that repeats a message, of a balancer's module for example, would hide sudo's own words."""
+    broken = dict(failed=True, msg="Deserialization failed", module_stderr="a\nb\nsudo: a terminal is required\n")
+    assert run([broken], **variables)[0]["msg"] == "Deserialization failed: b\nsudo: a terminal is required"
+    assert run([dict(broken, module_stderr="")], **variables)[0]["msg"] == "Deserialization failed"
+    assert run([dict(changed=True, module_stderr="a")], **variables)[0] == dict(changed=True, module_stderr="a")
+
+
+# ---- a file that is written whole or not at all
+
+def test_what_is_written_is_on_the_disk(tmp_path):
+    tools, place = tmp_path / "bin", tmp_path / "my records"
+    tools.mkdir()
+    place.mkdir()
+    (tools / "sync").write_text('#!/bin/sh\necho "$1: $(ls "$2")"\n'.replace("$2", str(place)))
+    (tools / "sync").chmod(0o755)
+    arguments = _persistent.written(f"{place}/a.json", "{}\n", "0640")
+    done = subprocess.run(arguments["argv"], input=arguments["stdin"], check=True, capture_output=True, text=True,
+                          env=dict(os.environ, PATH=f"{tools}:{os.environ['PATH']}"))
+    assert done.stdout.splitlines() == [f"{place}/a.json.new: a.json.new", f"{place}: a.json"]
+    assert (place / "a.json").read_text() == "{}\n" and (place / "a.json").stat().st_mode & 0o777 == 0o640

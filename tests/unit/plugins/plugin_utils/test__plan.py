@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 from ansible.errors import AnsibleError
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._plan import percentages, plan_of
@@ -49,6 +51,21 @@ def test_drains_are_cut_short_only_where_nobody_else_serves(verdict, refused):
     assert plan_of(verdict)["problem"] == ""
 
 
+@pytest.mark.parametrize("verdict, serial, ready, words", [
+    ({name: node() for name in "abcde"}, 2, 3, ""),
+    ({name: node() for name in "abcde"}, 2, 4, "roll_min_ready is 4, and when the turn comes to a and b only 3 others "
+                                               "serve (c, d, e): lower it, or rolling_serial"),
+    # What was down is rolled first, and serves from then on.
+    ({"a": node(ready=False), "b": node(ready=False), "c": node()}, 1, 1, ""),
+    ({"a": node(ready=False), "b": node(ready=False), "c": node()}, 1, 2,
+     "roll_min_ready is 2, and when the turn comes to a only 1 other serves (c): lower it"),
+    ({"a": node(ready=False)}, 1, 1, "roll_min_ready is 1, and when the turn comes to a only 0 others serve: lower it"),
+    ({name: node(done=True) for name in "abc"}, 1, 9, ""),
+])
+def test_more_others_are_wanted_than_there_will_be(verdict, serial, ready, words):
+    assert plan_of(verdict, serial, min_ready=ready)["problem"] == words
+
+
 def test_nodes_that_are_left_out():
     plan = plan_of({"c": node()}, unseen_ready=["a", "b"])
     assert (plan["schema"], plan["serving"]) == ([], ["c", "a", "b"])
@@ -78,7 +95,8 @@ def test_the_leader_is_last_in_its_tier():
 
 
 @pytest.mark.parametrize("serial, sizes", [
-    (1, [1] * 8), ("3", [3, 3, 2]), ("50%", [4, 4]), ("10%", [1] * 8), (["1", "50%"], [1, 4, 3]), ([], None), (0, None),
+    (1, [1] * 8), ("3", [3, 3, 2]), ("50%", [4, 4]), ("10%", [1] * 8), (["1", "50%"], [1, 4, 3]), ("1,50%", [1, 4, 3]),
+    ("1, 2", [1, 2, 2, 2, 1]), ("1,", None), ([], None), (0, None),
     ("0%", None), ("x", None), (-1, None), ("1.5", None),
 ])
 def test_batches(serial, sizes):
@@ -112,7 +130,74 @@ def test_a_batch_is_never_all_of_a_kind():
     assert plan_of(verdict, "100%", api=api)["batches"] == [["a", "b", "d"], ["c"]]
 
 
+def kinds_of(hypervisors, network_nodes, names):
+    return dict(nodes=[dict(name=name, is_hypervisor=name in hypervisors, is_network_node=name in network_nodes)
+                       for name in names])
+
+
+def test_batches_are_few():
+    verdict = {name: node() for name in "cdeabf"}
+    plan = plan_of(verdict, 3, api=kinds_of("cdef", "ab", "abcdef"))
+    assert plan["batches"] == [["c", "a", "d"], ["e", "b", "f"]]
+    # The zone of the leader need not be opened twice.
+    verdict = {name: dict(node(), zone=name[0]) for name in ("a1", "a2", "b1", "b2")}
+    plan = plan_of(verdict, 2, api=dict(leader="a1"))
+    assert plan["batches"] == [["b1", "b2"], ["a2", "a1"]]
+    assert plan["waves"][-1]["why"] == {}
+    # Nodes that are down come first all the same, and the size of each batch is kept.
+    verdict["a2"]["ready"] = False
+    assert plan_of(verdict, 2, api=dict(leader="a1"))["batches"] == [["a2"], ["b1", "b2"], ["a1"]]
+    verdict["a2"]["ready"] = True
+    assert plan_of(verdict, [1, 2], api=dict(leader="a1"))["batches"] == [["a2"], ["b1", "b2"], ["a1"]]
+
+
+def partitions(names):
+    """All ways to divide names into batches, whatever their order."""
+    if not names:
+        yield []
+    for part in partitions(names[1:]) if names else ():
+        yield [names[:1], *part]
+        for place, batch in enumerate(part):
+            yield [*part[:place], names[:1] + batch, *part[place + 1:]]
+
+
+@pytest.mark.parametrize("seed", range(400))
+def test_batches_are_as_few_as_the_rules_allow(seed):
+    chance = random.Random(seed)
+    names = list("abcdef")[:chance.randint(1, 6)]
+    zones, down = chance.choice(["-", "xy", "xyz"]), chance.choice([0, 0.3])
+    verdict = {name: dict(node(ready=chance.random() >= down), zone=chance.choice(zones)) for name in names}
+    kinds = [[name for name in names if chance.random() < share] for share in (0.7, 0.4)]
+    serial, leader = chance.choice([1, 2, 3, 4, [1, 3], [2, 1], [3, 1, 2]]), chance.choice(["", *names])
+    batches = plan_of(verdict, serial, api=dict(kinds_of(*kinds, names), leader=leader))["batches"]
+
+    def is_down(batch):
+        return not all(verdict[name]["ready"] for name in batch)
+
+    serving = [{name for name in kind if verdict[name]["ready"]} for kind in kinds]
+
+    def is_allowed(batch, limit):
+        return len(batch) <= limit and len({verdict[name]["zone"] for name in batch}) == 1 and not any(
+            len(kind) > 1 and kind <= set(batch) for kind in serving)
+
+    limits = serial if isinstance(serial, list) else [serial]
+    limits = limits + limits[-1:] * len(names)
+    assert sorted(name for batch in batches for name in batch) == names
+    assert all(is_allowed(batch, limit) for batch, limit in zip(batches, limits))
+    assert sorted(map(is_down, batches), reverse=True) == list(map(is_down, batches))
+    last = leader and verdict[leader]["ready"]
+    assert not last or leader in batches[-1]
+    if isinstance(serial, list):
+        return
+    ways = [way for way in partitions(names) if all(is_allowed(batch, serial) for batch in way)]
+    # The leader is not rolled with a node that is down before others.
+    ways = [way for way in ways if not last or all(map(is_down, way))
+            or not is_down(next(batch for batch in way if leader in batch))]
+    assert len(batches) - min(map(len, ways)) in ([0, 1] if last and down else [0])
+
+
 @pytest.mark.parametrize("serial, words", [
-    (2, ""), ("2", ""), ("75%", "75% of 4 is 3"), (["1", "50%"], "50% of 4 is 2"), ("10%", "10% of 4 is 1")])
+    (2, ""), ("2", ""), ("75%", "75% of 4 is 3"), (["1", "50%"], "50% of 4 is 2"), ("10%", "10% of 4 is 1"),
+    ("1,50%", "50% of 4 is 2")])
 def test_percentages(serial, words):
     assert percentages(serial, 4) == words

@@ -175,6 +175,21 @@ def test_kinds(playbook, sentence):
     assert data["kind"] == playbook and data["verdict"].startswith(sentence)
 
 
+@pytest.mark.parametrize("after, moved", [({}, False), (dict(schema="a"), False), (dict(schema="b"), True)])
+def test_a_product_says_itself_what_its_schema_is(after, moved):
+    facts = Facts()
+    facts.nodes["sf-1"]["seen"]["node"]["schema"] = "a"
+    facts.hosts["sf-1"]["cluster_node"] = after
+    assert report(facts)["schema"]["moved"] is moved
+
+
+def test_the_product_is_named_where_it_is_another_one():
+    facts = Facts()
+    facts.begin()
+    facts.run.update(kind="services", product="Cinder")
+    assert report(facts)["verdict"].startswith("The upgrade of Cinder to 0.8.1 did not come to its end")
+
+
 @pytest.mark.parametrize("fails", [True, False])
 def test_a_command_of_the_operator_is_a_step(fails):
     """It may need a second drain, for what it has left to restart."""

@@ -195,6 +195,25 @@ def test_an_action_takes_a_node_through_several_steps():
     assert run.lines()[1:] == ["sf-1 quorum 1.0 s, 1 of 2 peers ready", "sf-1 drain failed after 4.0 s"]
 
 
+def test_a_step_of_one_service_says_which():
+    """From its begin on: what was a run that was killed about to do? What it has waited for counts for its time."""
+    run = Run(PLAN)
+    for service, module in (("cinder-volume", "cinder_info"), ("cinder-api", "health_file")):
+        for step in ("drain", "gate"):
+            run.rollout.heard(dict(event="step", node="sf-1", step=step, about=service))
+            run.time += 3
+            run.rollout.heard(dict(event="module", node="sf-1", step=step, module=module, result="ok", seconds=3,
+                                   details=dict(waited=3.0)))
+    assert [(event["event"], event["step"], event["about"]) for event in run.told("begin") + run.told("end")] == [
+        *((kind, step, service) for kind in ("begin", "end") for service in ("cinder-volume", "cinder-api")
+          for step in ("drain", "gate"))][:7]
+    assert run.lines()[1:] == ["sf-1 drain 3.0 s, cinder-volume", "sf-1 gate 3.0 s, cinder-volume",
+                               "sf-1 drain 3.0 s, cinder-api"]
+    run.time += 1
+    run.note("sf-1", rolled=True)
+    assert run.told("done")[0]["out_of_rotation"] == 6.0, "that of the API, which the balancer has"
+
+
 def test_a_node_that_was_not_drained_was_not_out_of_rotation():
     run = Run(PLAN)
     run.task("sf-1", "drain", result="skipped")

@@ -5,14 +5,17 @@
 from __future__ import annotations
 
 import dataclasses
+import socket
 
 import pytest
 from ansible.errors import AnsibleError
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import (
     Node,
     Run,
+    addresses_of,
     changed,
     inventory_of,
+    lock_node,
     node_of,
     plain,
     playbook_command,
@@ -111,8 +114,30 @@ def test_groups_of_other_names_are_refused_at_once():
         inventory_of("upgrade", groups)
     words = str(refused.value)
     assert "no node in the group allsf (" in words and ", and none in the database tier, a group database or " in words
-    assert words.endswith("Its groups are hypervisors, network: name yours, or check -i.")
+    assert words.endswith("Its groups are hypervisors, network: name yours (-e rolling_group=all if every host is a "
+                          "node), or check -i.")
     assert inventory_of("status", dict(allsf=["a"])) == (["a"], [])
+
+
+INSTALLER = dict(all=["a", "b", "c"], ungrouped=[], hypervisors=["b", "c"], network=["a"], etcd=["a"])
+
+
+@pytest.mark.parametrize("more, group, offered", [
+    ({}, "allsf", "-e rolling_group=all "), ({}, "hypervisors", "-e rolling_group=all)"),
+    (dict(cluster=["c", "b", "a"]), "allsf", "-e rolling_group=cluster "),
+])
+def test_a_group_that_has_every_node_is_offered(more, group, offered):
+    groups = dict(INSTALLER, **more)
+    with pytest.raises(AnsibleError) as refused:
+        inventory_of("upgrade", groups, rolling_group=group)
+    assert offered in str(refused.value)
+    assert inventory_of("upgrade", groups, rolling_group=offered[17:-1]) == (groups[offered[17:-1]], ["a"])
+
+
+def test_a_group_without_the_tier():
+    with pytest.raises(AnsibleError, match="a is in the database tier, and not in the group hypervisors, which must "
+                                           "have every node of the cluster .-e rolling_group=all.: "):
+        inventory_of("upgrade", INSTALLER, rolling_group="hypervisors")
 
 
 @pytest.mark.parametrize("database, words", [
@@ -124,6 +149,37 @@ def test_a_host_of_the_tier_that_is_no_node(database, words):
     with pytest.raises(AnsibleError, match=words):
         inventory_of("upgrade", groups)
     assert inventory_of("pause", groups)[0] == ["a", "b"]
+
+
+@pytest.mark.parametrize("tier, addresses, lock", [
+    # By address, however the nodes are called and ordered.
+    (["b", "a"], dict(a=["a", "10.0.0.12"], b=["b", "10.0.0.3"]), "b"),
+    (["10.0.0.12", "10.0.0.3"], {"10.0.0.12": ["10.0.0.12"], "10.0.0.3": ["10.0.0.3"]}, "10.0.0.3"),
+    (["y", "x"], dict(x=["fd00::2"], y=["FD00::1"]), "y"),
+    (["y", "x"], dict(x=["10.0.0.3", "fd00::2"], y=["10.0.0.9"]), "x"),
+    (["y", "x"], dict(x=["10.0.0.3"], y=["10.0.0.3"]), "x"),
+    # By name, where a node has no address here, or only one that is good on this machine.
+    (["b", "a"], dict(a=["a"], b=["b", "10.0.0.3"]), "a"), (["b", "a"], {}, "a"),
+    (["b", "a"], dict(a=["a", "10.0.0.12"], b=["b", "127.0.1.1"]), "a"),
+    (["stranger"], {}, ""), ([], {}, ""),
+])
+def test_the_node_that_has_the_lock(tier, addresses, lock):
+    nodes = [name for name in tier if name != "stranger"]
+    assert lock_node(nodes, tier, addresses) == lock == lock_node(nodes, tier[::-1], addresses)
+
+
+def test_addresses_of_a_host(monkeypatch):
+    assert addresses_of("127.0.0.1") == ["127.0.0.1"]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *dummy: [(0, 0, 0, "", ("10.0.0.3", 0))] * 2)
+    assert addresses_of("sf-1") == ["sf-1", "10.0.0.3"]
+
+
+@pytest.mark.parametrize("problem", [OSError("no such name"), UnicodeError("label too long")])
+def test_a_host_that_nobody_knows(monkeypatch, problem):
+    def refuse(*dummy):
+        raise problem
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    assert addresses_of("sf-1") == ["sf-1"]
 
 
 def test_the_command():

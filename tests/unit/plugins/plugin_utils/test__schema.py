@@ -7,6 +7,8 @@ from __future__ import annotations
 import pytest
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._schema import (
     Migration,
+    differing,
+    migrated,
     refusal,
     release_of,
     releases_of,
@@ -101,6 +103,16 @@ def test_a_gateway_that_would_not_start_again(kind):
         assert refused(kind, NEW, wanted, expected) == (
             f"{BEGIN} (tables that differ: notes), so its sf-database would refuse to start. An upgrade has migrated "
             "it: run that one to its end, it restarts the daemons, too.")
+
+
+@pytest.mark.parametrize("tables, wanted, expected, differ", [
+    (OLD, OLD, {}, ""), (OLD, {}, OLD, ""), (NEW, {}, {}, ""), (NEW, OLD, {}, "notes"), (NEW, NEW, OLD, "notes"),
+])
+def test_a_schema_that_the_tier_does_not_want(tables, wanted, expected, differ):
+    looked = dict(tables=tables, wanted=wanted, expected=expected)
+    assert differing(looked) == differ
+    assert [words.partition(",")[0] for words in migrated("0.8.0", looked)] == (
+        [f"the schema is not the one that 0.8.0 wants (tables that differ: {differ})"] if differ else [])
 
 
 def test_no_way_back():

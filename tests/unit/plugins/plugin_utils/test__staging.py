@@ -83,18 +83,28 @@ def test_messages(notice, unpinned, expected):
 
 OTHER = node(previous=("0.7.8", "0.7.8-cc"), staged=["0.7.8-cc"])
 AHEAD = node("0.8.1", "0.8.1-dd", previous=("0.8.0", "0.8.0-aa"))
+FIXED = node("0.8.2", "0.8.2-ee", previous=("0.8.1", "0.8.1-dd"), staged=["0.7.9-bb", "0.8.0-aa", "0.8.1-dd"])
 
 
 @pytest.mark.parametrize("nodes, version, expected", [
     (dict(a=node(), b=node()), "", ("0.7.9", "0.7.9-bb")),
-    (dict(a=node(), b=node(previous=None), c={}), "", ("0.7.9", "0.7.9-bb")),
-    (dict(a=node(previous=None), b=node()), "", ("0.7.9", "0.7.9-bb")),
+    (dict(a=node(), b=node(), c={}), "", ("0.7.9", "0.7.9-bb")),
+    (dict(a=node(), b=node(previous=None)), "0.7.9", ("0.7.9", "0.7.9-bb")),
     (dict(a=node(), b=OTHER), "0.7.9", ("0.7.9", "0.7.9-bb")),
     # An upgrade that has stopped half-way: b has been rolled, a still runs what b came from.
     (dict(a=node(), b=AHEAD), "", ("0.8.0", "0.8.0-aa")),
     (dict(a=AHEAD, b=node()), "", ("0.8.0", "0.8.0-aa")),
+    # b was rolled to a broken release and from that to a fixed one; a was rolled to the broken one, or not at all.
+    (dict(a=node(), b=FIXED), "", ("0.8.0", "0.8.0-aa")),
+    (dict(a=FIXED, b=node(previous=None)), "", ("0.8.0", "0.8.0-aa")),
+    (dict(a=AHEAD, b=FIXED, c=node()), "", ("0.8.0", "0.8.0-aa")),
+    # An upgrade to an older release.
+    (dict(a=node("0.8.1", "0.8.1-dd"), b=node(previous=("0.8.1", "0.8.1-dd"))), "", ("0.8.1", "0.8.1-dd")),
     # A rollback that was killed when its last node was active again, and not yet restarted.
     (dict(a=node(previous=None), b=node(previous=None, behind=["sf-net"], units={"sf-net": dict(active=True)})), "",
+     ("0.8.0", "0.8.0-aa")),
+    # The same, out of an upgrade that had stopped half-way.
+    (dict(a=node(), b=node(previous=None, behind=["sf-net"], units={"sf-net": dict(active=True)})), "",
      ("0.8.0", "0.8.0-aa")),
     # It is there already.
     (dict(a=node()), "0.8.0", ("0.8.0", "0.8.0-aa")),
@@ -138,8 +148,18 @@ def test_the_way_back_to_a_build(nodes, asked, name, build):
 
 
 @pytest.mark.parametrize("nodes, version, message", [
-    (dict(a=node(), b=OTHER), "", "the nodes came from different releases (0.7.9, 0.7.8): name one with "
-                                  "-e rollback_release=0.7.9"),
+    (dict(a=node(), b=OTHER), "",
+     "the nodes came from different releases (0.7.9, 0.7.8): no older release is on every node"),
+    (dict(a=node(staged=["0.7.8-cc", "0.7.7-dd"]), b=node(previous=("0.7.8", "x"), staged=["0.7.7-dd", "0.8.1-ee"])),
+     "", "the nodes came from different releases (0.7.9, 0.7.8): name one that every node has (0.7.8, 0.7.7) with "
+         "-e rollback_release=0.7.8"),
+    # b went back by itself, the others were not touched: 0.7.9 would be one release too far.
+    (dict(a=node(), b=node(previous=None), c={}), "",
+     "every node runs 0.8.0, and b came from no release that is known, as after a way back. If you mean to go further "
+     "back: name one that every node has (0.7.9) with -e rollback_release=0.7.9"),
+    (dict(a=dict(FIXED, staged=["0.7.9-bb"]), b=node()), "",
+     "a has no release 0.8.0 to go back to. It has: 0.7.9-bb. Instead, name one that every node has (0.7.9) with "
+     "-e rollback_release=0.7.9"),
     (dict(a=node(previous=None, behind=["sf-net"], units={"sf-net": dict(active=False)})), "",
      "no node has a release that it came from: name one that is staged with -e rollback_release=VERSION"),
     (dict(a=node(previous=None)), "", "no node has a release that it came from: name one that is staged with "

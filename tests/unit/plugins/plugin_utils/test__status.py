@@ -5,7 +5,12 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.shakenfist.rolling.plugins.plugin_utils._status import builds_of, judge_status, lines_of
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._status import (
+    builds_of,
+    judge_status,
+    lines_of,
+    tier_of,
+)
 
 
 def unit(active=True, started=1000.0):
@@ -36,7 +41,7 @@ def test_builds_are_told_where_they_differ():
              for name, build in (("a", "1"), ("b", "2"), ("c", ""))}
     found = judge_status(nodes)
     assert [node["build"] for node in found.values()] == ["11111111", "22222222", "not known"]
-    lines = lines_of(found, builds=builds_of(nodes))
+    lines = lines_of(found, cluster=builds_of(nodes))
     assert lines[0].endswith("0.8.0 build 11111111 on 1, 0.8.0 build 22222222 on 1, 0.8.0 build not known on 1")
     assert lines[2].split()[:4] == ["a", "0.8.0", "build", "11111111"]
     assert "the nodes run different builds of 0.8.0 (11111111 on a; 22222222 on b;" in " ".join(lines)
@@ -94,6 +99,31 @@ def test_what_the_api_says_of_it(release, words):
     assert found["notes"] == [words] and found["leader"]
     assert verdict(node, nodes=[dict(name="b", state="created", release=release)])["notes"] == []
     assert judge_status({"a": node})["a"]["notes"] == []
+
+
+@pytest.mark.parametrize("name, addresses, ip, found", [
+    ("10.0.0.3", ["10.0.0.3"], "10.0.0.3", True), ("sf-3.example", [], "10.0.0.3", True),
+    ("three", ["three", "10.0.0.3"], "10.0.0.3", True), ("three", ["192.0.2.3"], "10.0.0.3", False),
+])
+def test_a_node_out_of_reach_is_found_in_the_list(name, addresses, ip, found):
+    api = dict(known=True, leader="sf-3", nodes=[dict(name="sf-3", state="created", release="0.8.0", ip=ip)])
+    node = dict(seen(failure="gone", unreachable=True), node={})
+    judged = judge_status({name: node}, api=api, addresses={name: addresses})
+    assert judged[name]["leader"] == bool(judged[name]["notes"]) == found
+    # Where it is not found, it may be any of them.
+    assert "the API also knows" not in " ".join(lines_of(judged, api))
+
+
+def test_a_tier_that_an_upgrade_has_not_come_to_the_end_of():
+    """Also where a part of it cannot be reached, and the API says what that is on."""
+    gone = dict(seen(failure="gone", unreachable=True), node={})
+    nodes = {"a": seen(release=dict(version="0.8.1")), "b": gone, "c": seen()}
+    api = dict(nodes=[dict(name="sf-2", ip="10.0.0.2", state="created", release="0.8.0")])
+    found = tier_of(nodes, ["a", "b"], api, {"b": ["10.0.0.2"]})
+    assert len(found) == 1 and "more than one release (0.8.0 on b; 0.8.1 on a)" in found[0]
+    assert tier_of(nodes, ["a", "b"], api, {}) == tier_of(nodes, ["a"], api, {}) == []
+    # One that --limit leaves out.
+    assert tier_of(nodes, ["a", "sf-2.example"], api, {}) != []
 
 
 def test_a_release_into_which_another_installer_has_written():

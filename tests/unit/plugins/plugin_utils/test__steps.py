@@ -117,14 +117,14 @@ def test_modules_in_one_go(run, monkeypatch):
     assert [event["seconds"] for dummy, event, dummy in action.said] == [1.0, 2.0]
 
 
-@pytest.mark.parametrize("answer, title, entries", [
+@pytest.mark.parametrize("answer, title, entries, words", [
     (dict(failed=True, msg="no", answers=[dict(READY, seconds=0.0), dict(failed=True, msg="no", seconds=0.0,
-                                                                         units={})]), "Restart", 2),
-    (dict(failed=True, msg="no", module_stderr="x"), "Wait; Restart", 1)])
-def test_one_of_them_fails(run, answer, title, entries):
+                                                                         units={})]), "Restart", 2, "no"),
+    (dict(failed=True, msg="no", module_stderr="x"), "Wait; Restart", 1, "no: x")])
+def test_one_of_them_fails(run, answer, title, entries, words):
     """It may be the start itself: nobody knows which of them it was then."""
     result, action = run(in_one_go, [answer])
-    assert result["failed"] and (result["msg"], result["title"]) == ("no", title) and len(action.said) == entries
+    assert result["failed"] and (result["msg"], result["title"]) == (words, title) and len(action.said) == entries
 
 
 def test_one_module_fails(run):

@@ -112,12 +112,26 @@ def test_a_limit(limit, said):
     assert words.startswith("--limit names what the inventory does not have: ") or not said
 
 
+def test_a_limit_in_a_file(tmp_path):
+    path = tmp_path / "hosts"
+    path.write_text("sf-1\n\n# the rest\n !sf-33 \nsf-2*\n")
+    assert unknown_hosts(f"database,@{path}", ["sf-1", "sf-2", "database"]) == (
+        "--limit names what the inventory does not have: sf-33 (did you mean sf-2?).")
+    assert unknown_hosts(f"@{tmp_path}/none", ["sf-1"]) == ""
+
+
 @pytest.mark.parametrize("values, words", [
     ({}, None),
     ({"rolling_serial": ["1", "50%", 3]}, None),
+    ({"rolling_serial": "1,2"}, None),
+    ({"rolling_serial": "1, 30%"}, None),
+    ({"rolling_serial": "1,,2"}, "such as -e rolling_serial=1,30%"),
+    ({"rolling_serial": "[1, 2]"}, "such as -e rolling_serial=1,30%"),
+    ({"rolling_serial": []}, "rolling_serial must be"),
     ({"rolling_serial": 0}, "rolling_serial must be"),
     ({"rolling_serial": "half"}, "rolling_serial must be"),
     ({"prune_keep": 0}, "prune_keep is 0, it must be 1 or more"),
+    ({"preflight_balancer_detection": "-1"}, "preflight_balancer_detection is -1, it must be 0 or more seconds"),
     ({"verify_bake": -1}, "verify_bake is -1, it must be 0 or more seconds"),
     ({"roll_settle": "nan"}, "roll_settle is nan, it must be 0 or more seconds"),
     ({"roll_error_budget": "-1"}, "roll_error_budget is -1, it must be 0 or more"),

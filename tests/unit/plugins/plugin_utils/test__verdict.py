@@ -28,7 +28,8 @@ def seen(ready=True, failure="", gateways=None, **node):
             problem="", has_database_credentials=True, config="/etc/sf/config", database_unit="sf-database",
             api_unit="sf-api", units={"sf-api": {}, "sf-database": {}}, gateways=["10.0.0.1:13005"],
             gateway="10.0.0.1:13005", ready_url="http://10.0.0.1:13000/readyz", release={"version": "0.8.0"},
-            staged=[], behind=[], name="n", drain_grace=25.0, drain_grace_source="config", venv="/v", releases="/r",
+            staged=[], behind=[], name="n", daemons=[], sentinels=[],
+            drain_grace=25.0, drain_grace_source="config", venv="/v", releases="/r",
             distribution="shakenfist", present={}), **node),
         failure=failure, ready=ready, answers="200" if ready else "503",
         gateways={"10.0.0.1:13005": "SERVING"} if gateways is None else gateways)
@@ -97,6 +98,13 @@ def test_the_balancer(reachable, problems, level, words):
     assert "balancer" not in [finding.check for finding in verdict(seen())["findings"]]
 
 
+@pytest.mark.parametrize("told, known, advised", [(True, True, False), (False, False, False), (False, True, True)])
+def test_to_have_the_balancer_told_is_advised_where_that_helps(told, known, advised):
+    balancer = dict(reachable=True, problems=["HAProxy h:1 has no server a"], told=told, known=known)
+    (problem,) = verdict(dict(seen(), balancer=balancer))["problems"]
+    assert ("drain_tell_first" in problem) is advised
+
+
 @pytest.mark.parametrize("node, database, message", [
     (dict(seen(), failure="unreachable", node={}), ["a"], "^unreachable$"),
     (seen(problem="it is broken"), ["a"], "^it is broken. Repair it: reinstall the release that the node ran before"),
@@ -151,11 +159,51 @@ def warned(node, check, database=("a",), **options):
 def test_daemons_that_do_not_run():
     units = {"sf-api": {}, "sf-database": {}, "sf-queues": dict(active=False, state="failed (Result: exit-code)"),
              "sf-net": dict(active=True, state="active (running)"),
-             "sf-x": dict(active=False, state="not installed (masked)")}
-    assert warned(seen(units=units, daemons=["sf-queues", "sf-net"]), "daemons") == [
-        "sf-queues is failed (Result: exit-code): see journalctl -u sf-queues. Rolling the node starts it again",
-        "sf-x is masked, so nothing starts it: systemctl unmask sf-x"]
-    assert warned(seen(), "daemons") == []
+             "sf-x": dict(active=False, state="not installed (masked)", load="masked")}
+    node = seen(units=units, daemons=["sf-queues", "sf-net"])
+    queues, masked = ("sf-queues is failed (Result: exit-code): see journalctl -u sf-queues",
+                      "sf-x is masked, so nothing starts it: systemctl unmask sf-x")
+    assert warned(node, "daemons") == [f"{queues}. Rolling the node starts it again", masked]
+    assert warned(dict(node, units="sf-net"), "daemons") == [queues, masked]
+    assert verdict(node)["problems"] == warned(seen(), "daemons") == []
+
+
+MASKED = "sf-queues is masked, so its restart would fail: systemctl unmask sf-queues, or, if it is not meant to run, "
+STOPPED = f"{MASKED}systemctl stop sf-queues; systemctl reset-failed sf-queues"
+
+
+@pytest.mark.parametrize("unit, given, options, problems", [
+    (dict(load="masked", active=True), None, {}, [STOPPED]),
+    (dict(load="masked", active=False, state="not installed (masked)"), None, dict(back=True), [STOPPED]),
+    (dict(load="masked", active=True), "sf-net,sf-queues", dict(restart=True), [
+        f"{MASKED}leave it out of restart_units"]),
+    (dict(load="masked", active=True), "sf-net", dict(restart=True), []),
+    (dict(load="loaded", active=True), None, {}, []),
+    (dict(load="bad-setting", active=True), None, {}, [
+        "systemd cannot start sf-queues, its unit file is bad-setting: correct that (systemctl status sf-queues), then "
+        "systemctl daemon-reload"]),
+    (dict(active=True), ["sf-netz"], {}, ["it has no unit sf-netz: correct restart_units"]),
+    (dict(active=True), ["sf-netz"], dict(restart=True), []),
+])
+def test_what_cannot_be_restarted(unit, given, options, problems):
+    """It would be found only once the API is stopped for it."""
+    units = {"sf-api": dict(active=True), "sf-database": {}, "sf-net": dict(active=True), "sf-queues": unit}
+    node = dict(seen(units=units, daemons=["sf-api", "sf-net", "sf-queues"]), units=given)
+    assert verdict(node, **options)["problems"] == problems
+    assert warned(node, "daemons", **options) == (
+        ["sf-queues is masked, so nothing starts it: systemctl unmask sf-queues"]
+        if given == "sf-net" else [])
+    # A node that is passed over is not restarted.
+    node["node"].update(release=dict(version="0.8.1"), behind=[])
+    assert options or verdict(node)["problems"] == []
+
+
+def test_a_sentinel_that_is_left_alone_may_be_masked():
+    units = {"sf-api": dict(active=True), "sf-database": {}, "sf-sentinel": dict(load="masked", active=True)}
+    node = dict(seen(units=units, daemons=["sf-api", "sf-sentinel"], sentinels=["sf-sentinel"]), units=["sf-api"])
+    assert verdict(node)["problems"] == []
+    assert len(verdict(dict(node, units=None))["problems"]) == 1
+    assert verdict(dict(node, units=None), sentinels=False)["problems"] == []
 
 
 def test_a_drain_that_is_longer_than_it_may_take():
@@ -165,19 +213,46 @@ def test_a_drain_that_is_longer_than_it_may_take():
     assert verdict(seen(), drain_timeout=26)["problems"] == []
 
 
+@pytest.mark.parametrize("timeout, unit, what, longer", [
+    (70, dict(stop_timeout=70.0, arguments={"--graceful-timeout": "55"}), "TimeoutStopSec of sf-api (70 s)", 100),
+    (55, dict(stop_timeout=None, arguments={"--graceful-timeout": "55"}), "graceful timeout of sf-api (55 s)", 85),
+    (71, dict(stop_timeout=70.0, arguments={"--graceful-timeout": "55"}), "", 0),
+    (26, {}, "", 0), (0, dict(stop_timeout=70.0), "", 0), (20, dict(stop_timeout=70.0), "", 0),
+])
+def test_a_drain_that_may_take_longer_than_the_roll_waits(timeout, unit, what, longer):
+    units = {"sf-api": unit, "sf-database": {}}
+    assert warned(seen(units=units), "drain", drain_timeout=timeout) == ([
+        f"drain_timeout ({timeout} s) is not more than the {what}: a long request would let the roll give up on its "
+        f"drain, with its API stopping: pass -e drain_timeout={longer}"] if what else [])
+
+
 def test_no_grace():
     (words,) = warned(seen(drain_grace=0.0), "drain")
     assert words.startswith("its drain grace is 0 s (") and "drain_tell_first" in words
+    assert warned(dict(seen(drain_grace=0.0), balancer_told=True), "drain") == []
     assert warned(seen(), "drain") == []
 
 
-@pytest.mark.parametrize("programs, database, backup, said", [
-    (NO_DUMP, ["a"], "auto", True), (dict(NO_DUMP, mysqldump="/x"), ["a"], "auto", False),
-    (NO_DUMP, ["a"], "never", False), ({}, ["a"], "always", False), (NO_DUMP, [], "always", False)])
-def test_nothing_to_back_up_with(programs, database, backup, said):
-    node = dict(host(programs=programs), ready=True)
-    words = warned(node, "backup", database, backup=backup)
-    assert bool(words) is said and (not said or "it has neither mariadb-dump nor mysqldump" in words[0])
+@pytest.mark.parametrize("programs, options, level", [
+    (NO_DUMP, dict(backup="auto"), "warn"), (dict(NO_DUMP, mysqldump="/x"), dict(backup="auto"), "pass"),
+    (NO_DUMP, dict(backup="never"), ""), ({}, dict(backup="always"), "pass"),
+    (NO_DUMP, dict(backup="always"), "fail"),
+    (NO_DUMP, dict(backup="always", database=[]), ""),
+    # Where nothing is rolled nothing is backed up.
+    (NO_DUMP, dict(backup="always", target=dict(TARGET, version="0.8.0")), "warn"),
+])
+def test_nothing_to_back_up_with(programs, options, level):
+    findings = verdict(host(programs=programs), **options)["findings"]
+    found = [(one.level, one.words) for one in findings if one.check == "backup"]
+    assert [one[0] for one in found] == [level] * bool(level)
+    assert level not in ("warn", "fail") or found[0][1].startswith("it has neither mariadb-dump nor mysqldump, and")
+
+
+@pytest.mark.parametrize("schema_node, problems", [("", [0, 1, 0]), ("c", [0, 0, 1]), ("d", [0, 0, 0])])
+def test_only_who_backs_up_needs_a_program(schema_node, problems):
+    found = judged({name: host(programs=NO_DUMP) for name in "abc"}, ["b", "c"], TARGET, backup="always",
+                   schema_node=schema_node)
+    assert [sum("mariadb-dump" in words for words in found[name]["problems"]) for name in "abc"] == problems
 
 
 def test_what_was_done_already_is_no_advice():
@@ -231,6 +306,22 @@ def test_the_source_of_the_drain_grace_is_told(source, words):
     assert f"the drain grace is {words}" in problems[0]
 
 
+@pytest.mark.parametrize("pip, staged, version, options, message", [
+    (None, [], "0.8.0", {}, "the virtualenv /v has no pip; 22.2 or later is needed: run /v/bin/python -m ensurepip"),
+    ("20.3", [], "0.8.0", {}, "the virtualenv /v has pip 20.3; 22.2 or later is needed: run /v/bin/python -m pip"),
+    ("23.0", [], "0.8.0", {}, ""),
+    # Where nothing is left to be installed, none is needed.
+    (None, ["0.8.1-aa"], "0.8.0", {}, ""), (None, [], "0.8.1", {}, ""), (None, [], "0.8.0", dict(back=True), ""),
+    (None, [], "0.8.0", dict(restart=True), ""),
+    (None, ["0.8.1-aa"], "0.8.0", dict(strategy="in_place"), "the virtualenv /v has no pip"),
+    # Nor is it known, while nobody could tell the target.
+    (None, [], "0.8.0", dict(target={}), "the virtualenv /v has no pip"),
+])
+def test_each_node_needs_its_own_pip(pip, staged, version, options, message):
+    problems = verdict(seen(release=dict(version=version, pip=pip), staged=staged), **options)["problems"]
+    assert len(problems) == bool(message) and all(words.startswith(message) for words in problems)
+
+
 @pytest.mark.parametrize("name, level, words", [
     (None, "warn", "there is nothing to go back to"),
     ("0.8.0-aa", "fail", "leads to the release 0.8.0-aa, which would no longer be"),
@@ -250,6 +341,7 @@ def test_in_place(name, level, words):
     (seen(release={"version": "0.6.3"}, distribution="other"), dict(allow_skip=True)),
     (seen(release={"version": "0.7.9"}, distribution="other"), {}),
     (seen(release={"version": "0.8.0.dev12+gabc"}), {}),
+    (seen(release={"version": "0.8.1.dev5+gfff"}), dict(target=dict(TARGET, version="0.8.1.dev5+gaaa"))),
     (seen(present=dict(DATABASE_NODE_IP=True, MARIADB_GATEWAY_HOSTS=True)), {}),
     (seen(ready=False), dict(allow_degraded=True)),
     (seen(gateways={"10.0.0.2:13005": "UNAVAILABLE"}), dict(allow_degraded=True)),
@@ -261,6 +353,16 @@ def test_in_place(name, level, words):
 ])
 def test_what_is_let_pass(node, options):
     assert verdict(node, **options)["problems"] == []
+
+
+@pytest.mark.parametrize("node, options", [
+    (host(free=0, same_file_system=False), {}), (seen(release={"version": "0.8.0", "name": "0.8.0-aa"}),
+                                                 dict(strategy="in_place")),
+    (host(programs=NO_DUMP), dict(backup="always"))])
+def test_going_back_builds_nothing(node, options):
+    target = dict(TARGET, name="")
+    assert verdict(node, target=target, back=True, **options)["problems"] == []
+    assert verdict(node, target=target, **options)["problems"] != []
 
 
 RUNNING = {"name": "0.8.0-aa", "version": "0.8.0"}

@@ -1,0 +1,208 @@
+# Copyright (c) 2026, the shakenfist.rolling authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Private to the roles of this collection: products that are rolled service by service.
+# state: seen looks at a node, judged judges the cluster and plans the roll, with the plan in the record of the run,
+# shown makes the status of it, heard records what the services have complained of since the run began, verified fails
+# if a service does not run the release.
+
+import base64
+import time
+
+from ansible.errors import AnsibleConnectionFailure, AnsibleError
+from ansible_collections.shakenfist.rolling.plugins.module_utils._readiness import OWN_FILE
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._balancers import balancers_of, haproxy_of
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._cluster import offsets_of
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._failure import words_of
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._node import reason
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import (
+    NODE_FACT,
+    RUN_FACT,
+    changed,
+    node_of,
+    plain,
+    playbook_command,
+    run_of,
+)
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._services import (
+    installed_on,
+    judge_services,
+    left_words,
+    link_of,
+    node_of_services,
+    pinned_words,
+    product_problem,
+    services_of,
+    silent_words,
+    status_of_services,
+    url_of,
+)
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._status import lock_words
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._steps import Failed, StatesAction
+
+TEXT, NAMES, DATA = dict(type="str", default=""), dict(type="list", elements="str"), dict(type="dict", default={})
+# For how many seconds a health check may fail, or a balancer be silent, before the preflight says so.
+ANSWER_WITHIN = 5
+SERVICES = dict(type="list", elements="dict", default=[], options=dict(
+    name=dict(type="str", required=True), beats=dict(type="bool", default=True),
+    idle=dict(type="bool", default=False), disable=dict(type="bool", default=False),
+    away=dict(type="bool", default=False), drain=dict(type="bool", default=False),
+    hup=dict(type="bool", default=False)))
+PRODUCT = dict(distribution=TEXT, config=dict(type="raw"), releases=TEXT, links=TEXT, user=TEXT, info=TEXT,
+               settings=DATA, health_path=TEXT, commands=NAMES, verify=dict(type="list", elements="str", default=[]),
+               services=SERVICES)
+ARGUMENTS = dict(
+    state=dict(type="str", choices=["seen", "judged", "shown", "heard", "verified"], required=True),
+    product=dict(type="dict", default={}, options=PRODUCT), services=SERVICES, options=DATA, target=DATA,
+    whole=dict(type="bool", default=False), complaints=TEXT, lock=DATA,
+)
+
+
+class ActionModule(StatesAction):
+    """Look at nodes, and judge what was seen; each is a method."""
+
+    arguments = ARGUMENTS
+    tells_modules = False
+
+    def prepare(self, task_vars):
+        self.product, self.name = self.given.product, task_vars["inventory_hostname"]
+        self.services = services_of(self.given.services or self.product["services"])
+
+    def patience(self, task_vars):
+        """A node that is lost is an answer, too, before anything is done."""
+        return None if self._task.args.get("state") == "seen" and not self._task.args.get("whole") else (
+            super().patience(task_vars))
+
+    def seen(self):
+        seen = dict(node={}, failure="", host={}, rotation={})
+        try:
+            self.see(seen)
+        except AnsibleConnectionFailure as exc:
+            seen["failure"] = f"it cannot be reached: {exc}"
+        except Failed as exc:
+            seen["failure"] = reason(words_of(exc.result, "unknown failure"))
+        except AnsibleError as exc:
+            seen["failure"] = reason(str(exc))
+        if self.given.whole:
+            self.check(seen["failure"])
+            # What it was before the roll stays in its record, for the report.
+            return dict(seen=seen)
+        record = node_of(self.task_vars["hostvars"], self.name)
+        return dict(seen=seen, ansible_facts={NODE_FACT: changed(record, seen=seen, asked={}, unresolved="")})
+
+    def see(self, seen):
+        product = self.product
+        self.check(product_problem(product))
+        units = self.call("units_info", patterns=[one.name for one in self.services])
+        here = installed_on(product, units["units"])
+        self.check("" if here else f"it has none of the units {', '.join(one.name for one in self.services)}: take it "
+                   "out of the inventory, or correct the group that rolling_group names")
+        links = [link_of(product, name) for name in here]
+        began = time.time()
+        releases, host = self.several(
+            self.task_vars,
+            ("", "release_info", dict(path=links[-1], releases=product["releases"], links=links,
+                                      distribution=product["distribution"], commands=product["commands"])),
+            ("", "host_info", dict(path=links[-1], releases=product["releases"], reference=time.time())))
+        seen["host"] = dict(host, clock_within=time.time() - began)
+        address = self._templar.template(self.task_vars.get("ansible_host") or self.name)
+        # Before the product itself is asked: a node of which that fails is known all the same.
+        seen["node"] = node_of_services(product, self.name, address, releases, units, {})
+        if not releases["problem"]:
+            info = self.ask(product, links[-1])
+            node = seen["node"] = node_of_services(product, self.name, address, releases, units, info)
+            if not self.given.whole:
+                seen["rotation"] = {one.name: self.in_rotation(node, one.name) for one in self.services
+                                    if one.drain and self.serves(node, one.name)}
+
+    @staticmethod
+    def serves(node, service):
+        found = node["services"].get(service)
+        return bool(found) and found["active"] and not found["out"] and bool(node["settings"].get("port"))
+
+    def in_rotation(self, node, service):
+        """What is wrong with a service behind a balancer, before that is what its gate fails at: in words."""
+        url, where = url_of(node, self.product["health_path"]), haproxy_of(balancers_of(self.setting), self.name)
+        answer = self.call("ready_info", tolerated=True, urls=[url], timeout=ANSWER_WITHIN)
+        found = [] if answer.get("ready") else [
+            f"the health check of {service} fails: {answer.get('msg')}: see journalctl -u {service}, or, if it is "
+            "elsewhere, set port and address in cluster_settings"]
+        if where:
+            said = self.call("haproxy_info", tolerated=True, expect="up", timeout=ANSWER_WITHIN,
+                             address=where["address"], backend=where["backend"], servers=[where["server"]])
+            found += [f"{service} in the balancer, asked from its node: {said['msg']}"] if said.get("msg") else []
+        return found
+
+    def ask(self, product, link):
+        """What the product says itself; what its file says of it goes before that."""
+        found = self.module(product["info"], self.in_venv(link), config=product["config"]) if product["info"] else {}
+        settings = {**(found.get("settings") or {}), **product["settings"]}
+        if product["settings"].get("disable_file"):
+            path, title = settings["disable_file"], "Look whether its health check is made to fail"
+            settings["shut"] = self.exists(path, title)
+            words = self.kept(lambda: self._execute_module(
+                module_name="ansible.legacy.slurp", module_args=dict(path=path), task_vars=self.task_vars), title)[
+                    "content"] if settings["shut"] else ""
+            settings["own"] = base64.b64decode(words).decode(errors="replace").startswith(OWN_FILE)
+        return dict(found, settings=settings)
+
+    def call(self, module, **arguments):
+        return self.module(module, self.task_vars, **arguments)
+
+    def heard(self):
+        if not self.given.complaints:
+            return
+        run, record = run_of(self.task_vars["hostvars"]), node_of(self.task_vars["hostvars"], self.name)
+        found = self.call("journal_info", units=[one.name for one in self.services], since=run.began,
+                          pattern=self.given.complaints)["found"]
+        self.note(notes=[*record.notes, *(f"{self.name}: {words}" for words in found)])
+
+    # ---- on the controller
+
+    def judged(self):
+        hostvars, given = self.task_vars["hostvars"], self.given.options
+        run, play = run_of(hostvars), list(self.task_vars["ansible_play_hosts_all"])
+        records = {name: node_of(hostvars, name, run) for name in play}
+        resolved = (plain(hostvars[name].get("stage_resolved") or {}) for name in play)
+        target = next(filter(None, resolved), {})
+        problems = list(dict.fromkeys(record.unresolved for record in records.values() if record.unresolved))
+        command = playbook_command(self.task_vars, run.playbook)
+        if target:
+            command += f" -e rolling_release={target['version']}"
+        lacking, detection = dict(node={}, failure="", host={}), given.pop("detection", 0)
+        try:
+            refusal, plan, lines, order = judge_services(
+                {name: {**lacking, **record.seen} for name, record in records.items()}, self.services, target, problems,
+                hidden=[name for name in run.nodes if name not in play], command=command,
+                offsets=offsets_of({name: record.seen for name, record in records.items()}),
+                waits=bool(detection or balancers_of(self.setting)["haproxy_address"]), **given)
+        except AnsibleError as exc:
+            refusal, lines = str(exc), []
+        if refusal:
+            return dict(failed=True, msg=refusal, report=lines)
+        return dict(report=lines, order=order, ansible_facts={RUN_FACT: changed(run, plan=dict(plan, began=run.began))})
+
+    def shown(self):
+        hostvars = self.task_vars["hostvars"]
+        seen = {name: node_of(hostvars, name).seen for name in self.task_vars["ansible_play_hosts_all"]}
+        lacking = dict(node={}, failure="it could not be examined", host={})
+        lines, ill = status_of_services({name: one or lacking for name, one in seen.items()}, self.services,
+                                        lock_words(self.given.lock if "words" in self.given.lock else {}),
+                                        [name for name in run_of(hostvars).nodes if name not in seen])
+        return dict(report=lines, ill=ill)
+
+    def verified(self):
+        if self._task.check_mode:
+            return
+        hostvars = self.task_vars["hostvars"]
+        nodes = {name: plain(hostvars[name].get("cluster_node") or {})
+                 for name in self.task_vars["ansible_play_hosts_all"]}
+        left = left_words(nodes, self.given.target)
+        self.check("; ".join(left))
+        # One whose run was killed before its gate passes for done: it runs the release, and may do nothing.
+        self.check("; ".join(words for node in nodes.values() for words in silent_words(node, self.services)))
+        pinned = pinned_words(nodes)
+        self.check("; ".join(pinned))
+        rpc = {row["binary"]: row["rpc"] for row in next(iter(nodes.values()))["records"]}
+        return dict(rpc=rpc, schema=next(iter(nodes.values()))["schema"])

@@ -1,0 +1,161 @@
+# Copyright (c) 2026, the shakenfist.rolling authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What the fault matrix knows of a product: its lab, the command that rolls it, its load, and when all is well."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import lab as machinery
+import rows as words
+from products import openstack
+
+
+class Product:
+    """One that is rolled.
+
+    name        as tools/lab knows it
+    lab         options of tools/lab up
+    playbook    what rolls it
+    arguments   what its command always has; {lb} is the balancer's address
+    limit       seconds for one command
+    rate        requests a second of the load; more would only take the two cores from the roll
+    backend     what the balancer calls the API
+    parts       of the facts of a node: what no refusal changes, and what it does not change where no fault does
+    """
+
+    def missing(self, plan):
+        """What is missing until all is well; an empty string if nothing is."""
+        raise NotImplementedError
+
+    def facts(self, node):
+        return machinery.PRODUCTS[self.name].node_facts(node)
+
+    def version(self, facts):
+        """The release that a node runs, from its facts."""
+        raise NotImplementedError
+
+    def load(self, balancer):
+        """The arguments of the prober."""
+        raise NotImplementedError
+
+    def settle(self, run):
+        """What is done before each row."""
+
+    def clean(self, run):
+        """Removes what the load has left, so that the lab can be the next row's."""
+
+    def planned(self, run):
+        """The exit code of a command that says what the row's would roll; that and what it should, as dictionaries."""
+        raise NotImplementedError
+
+    def left(self, run):
+        """What is not as a roll should have left it, beside the release; a list of sentences."""
+        return []
+
+
+class ShakenFist(Product):
+    name = 'shakenfist'
+    # Seconds that a node drains, and between two checks of the balancer, which marks it down after two of them.
+    lab = ('--drain-grace', '2', '--balancer-inter', '0.5')
+    playbook = 'shakenfist.rolling.upgrade'
+    # Seconds between two nodes, in which the balancer of the lab marks a node up (1), and of bake after all of them:
+    # what the defaults are for is shown elsewhere, here they would only make each row longer.
+    arguments = ('-e', 'roll_settle=2', '-e', 'verify_bake=2',
+                 '-e', 'report_directory=.cache/faults/' + machinery.NAME)
+    limit = 420         # the longest takes about 150
+    rate = 15.0
+    backend = 'sf-api'
+    parts = ('venv', 'releases'), ('files', 'units')
+
+    def missing(self, plan):
+        return machinery.not_ready(plan)
+
+    def version(self, facts):
+        return facts['packages'].get('shakenfist')
+
+    def load(self, balancer):
+        return dict(url='http://%s/api' % balancer, gets=[('/', None), ('/auth/namespaces', 401)], notes='/lab/notes',
+                    rate=self.rate)
+
+    def settle(self, run):
+        run.lab.elect(run.row.leader)
+
+    def clean(self, run):
+        run.lab.sql('DELETE FROM notes')
+
+    def planned(self, run):
+        """Asks the playbook that judges the same way."""
+        plan = run.folder / (run.row.name + '.plan')
+        plan.unlink(missing_ok=True)
+        command = run.command(run.row.again)
+        command[command.index(self.playbook)] = 'shakenfist.rolling.plan'
+        run.roll = run.start([*command, '-e', 'plan_file=%s' % plan])
+        code, seen = run.roll.wait(), {}
+        if not code:
+            seen = {name: node['to'] for name, node in json.loads(plan.read_text())['nodes'].items()
+                    if node.get('step')}
+        plan.unlink(missing_ok=True)
+        return code, seen, dict.fromkeys(run.lab.nodes, run.row.ends or run.row.release)
+
+
+class Cinder(Product):
+    name = 'cinder'
+    # On a busy machine an answer to a check may take its time, and nobody is to be marked down for that.
+    lab = ('--product', 'cinder', '--balancer-fall', '4')
+    playbook = 'shakenfist.rolling.cinder'
+    project = machinery.cinder.PROJECT
+    arguments = ('-e', 'roll_settle=2', '-e', 'report_directory=.cache/faults/' + machinery.NAME,
+                 '-e', 'drain_haproxy_address={lb}:8405', '-e', 'cinder_api_url=http://{lb}/v3/' + project,
+                 '-e', json.dumps(dict(cinder_api_headers={'x-auth-token': 'admin:' + project})))
+    limit = 1200        # each of eight services is restarted by itself, and real ones take their time
+    rate = 6.0          # one of Cinder's costs several times as much as one of the stand-in
+    backend = 'cinder-api'
+    parts = ('releases',), ('units', 'processes')
+    services = 'cinder-scheduler', 'cinder-volume', 'cinder-backup', 'cinder-api'
+    rpc = '3.19'        # of cinder-volume of the release that is rolled to
+
+    def facts(self, node):
+        return machinery.load().node_facts(node)
+
+    def missing(self, plan):
+        return machinery.cinder.services_down(plan) or openstack.not_served(plan)
+
+    def version(self, facts):
+        # One that runs nothing has no release.
+        found = {facts['releases'].get(unit['runs'], {}).get('cinder', '?') for unit in facts['units'].values()}
+        return ' and '.join(sorted(found))
+
+    def load(self, balancer):
+        volumes = '/v3/%s/volumes' % self.project
+        # Not the health check: one that drains answers 503 there, that is how the balancer learns of it.
+        return dict(url='http://' + balancer, gets=[(volumes + '?limit=1', None), ('/', 300)],
+                    headers={'x-auth-token': 'admin:' + self.project}, volumes=(volumes, 15), volume_limit=90.0,
+                    # Cinder takes its time where two cores do everything.
+                    timeout=30.0, rate=self.rate)
+
+    def planned(self, run):
+        """Asks the command itself, with --check, which is ended once it has said what it would do."""
+        run.roll = roll = run.start([*run.command(run.row.again), '--check'])
+        words.until('the preflight has ended', lambda: not roll.running or roll.told(event='begin', step='lock'),
+                    self.limit)
+        code = 0 if roll.running else roll.wait()
+        roll.end()
+        roll.reader.join(2)
+        seen = {'%s on %s' % (service, node): version for service, node, version in re.findall(
+            r'\d+\. (\S+) on (\S+): \S+ -> ([^\s,\'"]+)', roll.text)}
+        wanted = run.row.ends or run.row.release
+        return code, seen, {'%s on %s' % (service, node): wanted for service in self.services for node in run.lab.nodes}
+
+    def left(self, run):
+        spoken = {row['rpc_current_version'] for row in machinery.cinder.services() if row['binary'] == 'cinder-volume'}
+        disabled = ['%(binary)s on %(host)s is still disabled' % row for row in machinery.cinder.services()
+                    if row['disabled']]
+        return disabled + ([] if spoken == {self.rpc} else [
+            'expected that every cinder-volume speaks RPC %s, seen %s' % (self.rpc, sorted(map(str, spoken)))])
+
+
+OF = {product.name: product for product in (ShakenFist(), Cinder())}
