@@ -285,7 +285,7 @@ def active(tmp_path):
 def test_the_note_counts(active):
     _release.note_activation(*active)
     since, ahead = _release.active_since(*active)
-    assert since == pytest.approx(time.time(), abs=1) and ahead == 0
+    assert since == pytest.approx(time.time(), abs=60) and ahead == 0
 
 
 @pytest.mark.parametrize("which", [0, 1])
@@ -301,7 +301,7 @@ def test_after_a_reboot_everything_is_new(active, monkeypatch):
     _release.note_activation(*active)
     monkeypatch.setattr(_release, "boot_id", lambda: "another")
     since, ahead = _release.active_since(*active)
-    assert since == pytest.approx(time.time() - time.monotonic(), abs=1) and ahead == 0
+    assert since == pytest.approx(time.time() - time.monotonic(), abs=60) and ahead == 0
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"boot": ""}', '{"boot": "b", "stamps": 1}'])

@@ -89,13 +89,18 @@ def cloud():
 def run(run_module, cloud):
     def start(state, check=False, **arguments):
         result = run_module(cinder_service, check, **dict(dict(
-            url=cloud.url, headers={"X-Auth-Token": TOKEN}, binary="cinder-backup", host="c-1", state=state,
-            timeout=0.3),
+            url=cloud.url, headers={"X-Auth-Token": TOKEN}, binary="cinder-backup", host="c-1", state=state),
             **arguments))
         assert TOKEN not in str(result)
         return result
 
     return start
+
+
+@pytest.fixture
+def ask_once(monkeypatch):
+    """What is wrong stays so, and the test need not wait for that; a short timeout would end a slow answer, too."""
+    monkeypatch.setattr(cinder_service, "wait_for", lambda look, timeout, interval: look())
 
 
 @pytest.mark.parametrize("host, state, reason, told", [
@@ -166,7 +171,7 @@ def test_an_api_that_does_nothing(run, cloud):
     (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{}", ": IncompleteRead(2 bytes read, 7 more expected)"),
     (b"", ": Remote end closed connection without response"),
 ])
-def test_an_answer_that_is_none(run, cloud, method, path, answer, words):
+def test_an_answer_that_is_none(run, cloud, method, path, answer, words, ask_once):
     cloud.fails[method] = answer
     result = run("disabled")
     begin = "cannot ask " if isinstance(answer, bytes) else ""
@@ -188,12 +193,12 @@ def test_a_moment_in_which_nobody_answers(run, cloud, monkeypatch):
     ("nonsense", "unknown url type: 'nonsense/os-services?binary=cinder-backup&host=c-1'"),
     ("http://127.0.0.1:port/v3", "nonnumeric port: 'port'"),
 ])
-def test_nobody_to_ask(run, url, words):
+def test_nobody_to_ask(run, url, words, ask_once):
     result = run("disabled", url=url)
     assert result["failed"] and result["msg"].startswith("cannot ask ") and result["msg"].endswith(words)
 
 
 def test_an_api_that_hangs_costs_the_timeout(run):
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        result = run("disabled", url=f"http://127.0.0.1:{silent.getsockname()[1]}/v3")
+        result = run("disabled", timeout=0.3, url=f"http://127.0.0.1:{silent.getsockname()[1]}/v3")
     assert result["failed"] and result["msg"].endswith(": timed out")

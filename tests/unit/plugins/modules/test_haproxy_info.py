@@ -79,8 +79,8 @@ def test_expectations(run, fields, expect, checked, problem):
 @pytest.mark.parametrize("arguments", [dict(expect="up"), dict(checked=True), {}])
 def test_it_waits(run, arguments):
     looks = [{"sf-2": STARTED}, {"sf-2": DOWN}] if arguments else []
-    result = run(*looks, {"sf-2": UP}, timeout=5, **arguments)
-    assert not result["failed"] and result["problems"] == [] and result["waited"] < 5
+    result = run(*looks, {"sf-2": UP}, timeout=60, **arguments)
+    assert not result["failed"] and result["problems"] == [] and result["waited"] < 60
 
 
 @pytest.mark.parametrize("looks, arguments, message", [
