@@ -35,9 +35,8 @@ requirements:
 options:
   directory:
     description: The directory with the migrations. Files whose names begin with C(_) or C(.) are none; migrations may
-      import those.
+      import those. Needed with O(state=migrated) and O(state=reported).
     type: path
-    required: true
   state:
     description:
       - V(migrated) completes what a killed run has left, then runs what is pending.
@@ -139,7 +138,6 @@ EXAMPLES = r"""
 - name: Be sure that the store is whole before anything is started
   shakenfist.rolling.store_migrations:
     state: whole
-    directory: /srv/dragonflow/current/lib/python3.11/site-packages/dragonflow/db/migrations
     store: etcd
     endpoints: ["http://192.0.2.1:2379", "http://192.0.2.2:2379"]
   run_once: true
@@ -147,7 +145,6 @@ EXAMPLES = r"""
 - name: Undo what a killed run has left, before the prior release is started
   shakenfist.rolling.store_migrations:
     state: restored
-    directory: /srv/dragonflow/current/lib/python3.11/site-packages/dragonflow/db/migrations
     store: etcd
     endpoints: ["http://192.0.2.1:2379", "http://192.0.2.2:2379"]
   run_once: true
@@ -239,14 +236,46 @@ output:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError, conclude
+from ansible_collections.shakenfist.rolling.plugins.module_utils._common import conclude
+from ansible_collections.shakenfist.rolling.plugins.module_utils._migrations import Runner
+from ansible_collections.shakenfist.rolling.plugins.module_utils._store_etcd import EtcdStore
+from ansible_collections.shakenfist.rolling.plugins.module_utils._store_mariadb import MariadbStore
+
+STORES = dict(etcd=EtcdStore, mariadb=MariadbStore)
+
+
+def run(module):
+    params = dict(module.params, diff=module._diff)
+    return Runner(STORES[params["store"]](params), params, module.check_mode, module.warn).run()
 
 
 def main():
-    module = AnsibleModule(argument_spec=dict(
-        directory=dict(type="path", required=True),
-    ))
-    conclude(module, lambda: RollingError)
+    module = AnsibleModule(
+        argument_spec=dict(
+            directory=dict(type="path"),
+            state=dict(type="str", choices=["migrated", "restored", "whole", "reported"], default="migrated"),
+            store=dict(type="str", choices=["etcd", "mariadb"], required=True),
+            endpoints=dict(type="list", elements="str", default=[]),
+            ca_file=dict(type="path"),
+            cert_file=dict(type="path"),
+            key_file=dict(type="path", no_log=False),
+            key_prefix=dict(type="str", default="/", no_log=False),
+            config=dict(type="path"),
+            prefix=dict(type="str", default=""),
+            connection=dict(type="str", default=""),
+            log_table=dict(type="str", default="SchemaMigrationLog"),
+            edited=dict(type="str", choices=["warn", "fail"], default="warn"),
+            gone=dict(type="str", choices=["warn", "fail"], default="fail"),
+            overwrite=dict(type="bool", default=False),
+            batch=dict(type="int", default=120),
+            lock_lease=dict(type="int", default=30),
+            timeout=dict(type="float", default=30),
+        ),
+        required_if=[("state", "migrated", ["directory"]), ("state", "reported", ["directory"]),
+                     ("store", "etcd", ["endpoints"]), ("store", "mariadb", ["config"])],
+        supports_check_mode=True,
+    )
+    conclude(module, lambda: run(module))
 
 
 if __name__ == "__main__":
