@@ -213,7 +213,7 @@ class Copy:
 
     def __init__(self, source):
         self.source = source
-        self.changed = {}
+        self.changed, self.order = {}, {}
 
     def tables(self):
         more = [table for table, objects in self.changed.items() if any(one is not None for one in objects.values())]
@@ -237,14 +237,16 @@ class Copy:
             self.source.check(table, key, value)
             value = self.source.copy(value)
         self.changed.setdefault(table, {})[key] = value
+        # The last change of an object counts: what refers to another row must come after it in MariaDB.
+        self.order.pop((table, key), None)
+        self.order[table, key] = None
 
     def changes(self):
-        """What differs from the store."""
-        for table in sorted(self.changed):
-            for key, after in self.changed[table].items():
-                before = self.source.load(table, key)
-                if before != after:
-                    yield Change(table, key, before, after)
+        """What differs from the store, in the order in which it was changed."""
+        for table, key in self.order:
+            before, after = self.source.load(table, key), self.changed[table][key]
+            if before != after:
+                yield Change(table, key, before, after)
 
 
 class Api:

@@ -112,7 +112,7 @@ class Gateway:
         try:
             found = json.loads(text)
         except ValueError:
-            found = dict(message=text.decode(errors="replace").strip()[:WORDS])
+            found = dict(error=text.decode(errors="replace").strip()[:WORDS])
         # A stream puts its errors into an answer that is good.
         if answer.status != 200 or "error" in found:
             self.refuse(path, answer.status, found)
@@ -129,9 +129,8 @@ class Gateway:
                 problem = str(exc) or type(exc).__name__
             if time.monotonic() >= deadline:
                 raise EtcdError(f"cannot reach etcd at {', '.join(self.names)}: {problem}. What was written "
-                                "counts, the "
-                                "next run goes on from there. See that etcd is healthy: etcdctl endpoint "
-                                "health") from None
+                                "counts, the next run goes on from there. See that etcd is healthy: etcdctl "
+                                "endpoint health") from None
             self.at = (self.at + 1) % len(self.places)
             time.sleep(min(AGAIN, max(0.0, deadline - time.monotonic())))
 
