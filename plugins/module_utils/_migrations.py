@@ -382,6 +382,7 @@ class Runner:
             self.store.open()
             result = self.act(migrations)
         except RollingError as exc:
+            self.facts["whole"] &= not self.store.halfway
             raise RollingError(exc.message, **{**self.facts, "output": self.output(), **exc.details}) from exc
         finally:
             self.store.close()

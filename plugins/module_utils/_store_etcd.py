@@ -142,7 +142,9 @@ class Gateway:
             raise EtcdError(f"{FULL}: {words}. {MAKE_ROOM}")
         if "too many operations" in words:
             raise EtcdError(f"etcd at {self.name()} takes fewer operations in a transaction than batch says: {words}. "
-                            f"{NOTHING}. Give its --max-txn-ops as batch")
+                            "Give "
+                            "its --max-txn-ops as batch. A write that is interrupted needs the limit that it began "
+                            "with")
         if found.get("code", found.get("grpc_code")) in TRANSIENT or status in (502, 503, 504):
             raise ConnectionError(words)
         raise EtcdError(f"etcd at {self.name()} refuses {path}: {words}")
@@ -259,6 +261,8 @@ class EtcdStore:
         self.staged = own + "staged/"
         self.log_prefix = f"{self.prefix}{params['log_table']}/"
         self.lock_revision, self.lease, self.run, self.beat = 0, "", uuid.uuid4().hex, None
+        # Whether the store may be half-written by this run.
+        self.halfway = False
 
     def open(self):
         self.etcd.call("maintenance/status", {})
@@ -455,9 +459,11 @@ class EtcdStore:
                       count=source.keys_in_all + added, migrations=[entry["id"] for entry in entries])
         unwritten = dict(key=encode(self.prefix), range_end=end_of(self.prefix), target="MOD", result="LESS",
                          mod_revision=str(source.revision + 1))
+        self.halfway = True
         switched = self.commit([is_mod(self.intent_key, 0), unwritten], [put(self.intent_key, json.dumps(intent))],
                                lambda: (self.one(self.intent_key)[0] or {}).get("run") == self.run)
         if not switched:
+            self.halfway = False
             self.refuse_strangers(source.revision, [], source.keys_in_all)
             raise RollingError(f"somebody has written to etcd while the store was read. {NOTHING}. Stop what writes "
                                "there, and start "
@@ -523,6 +529,7 @@ class EtcdStore:
 
     def settle(self, back):
         """Complete an interrupted write, or undo it."""
+        self.halfway = True
         intent, revision = self.one(self.intent_key)
         if back and intent["direction"] != "back":
             intent["direction"] = "back"
@@ -589,3 +596,4 @@ class EtcdStore:
         operations += [remove(self.intent_key), remove(self.progress_key), self.unstage()]
         if not self.commit(compare, operations, lambda: self.one(self.intent_key)[0] is None):
             raise self.moved()
+        self.halfway = False

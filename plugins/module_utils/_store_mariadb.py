@@ -160,6 +160,8 @@ class Rows:
 class MariadbStore:
     """The store of a product in MariaDB."""
 
+    halfway = False
+
     def __init__(self, params):
         self.params = params
         if driver is None:
