@@ -272,7 +272,7 @@ def main():
             timeout=dict(type="float", default=30),
         ),
         required_if=[("state", "migrated", ["directory"]), ("state", "reported", ["directory"]),
-                     ("store", "etcd", ["endpoints"]), ("store", "mariadb", ["config"])],
+                     ("store", "mariadb", ["config"])],
         supports_check_mode=True,
     )
     conclude(module, lambda: run(module))
