@@ -368,7 +368,7 @@ class Runner:
     def __init__(self, store, params, check, warn):
         self.store, self.params, self.check, self.warn = store, params, check, warn
         self.facts = dict(ran=[], pending=[], applied=[], interrupted=None, resumed="", whole=True, holder=None,
-                          edited=[], gone=[])
+                          edited=[], gone=[], kept=[])
         self.result = dict(changes={}, objects=0, output="", seconds=dict(read=0, migrate=0, write=0))
         self.said = io.StringIO()
         self.log = []
@@ -399,6 +399,8 @@ class Runner:
             self.compare(migrations)
             if state == "migrated":
                 changed |= self.migrate()
+                changed |= not self.params["keep"] and self.store.forget()
+            self.facts["kept"] = self.store.kept()
             return dict(changed=changed)
 
     def look(self, migrations):
@@ -406,6 +408,7 @@ class Runner:
         state = self.params["state"]
         self.facts["interrupted"] = found = self.store.interrupted()
         self.facts["holder"] = holder = told(self.store.holder())
+        self.facts["kept"] = kept = self.store.kept()
         self.facts["whole"] = not found and not holder
         self.compare(migrations)
         if state == "whole":
@@ -417,8 +420,10 @@ class Runner:
         if found:
             self.facts["resumed"] = "undone" if self.goes_back(found, state == "restored") else "completed"
             self.facts["whole"] = True
-        ran = self.migrate() if state == "migrated" else False
-        return dict(changed=ran or bool(found))
+        elif kept and state == "restored":
+            self.facts["resumed"] = "undone"
+        ran = self.migrate() if state == "migrated" else bool(kept)
+        return dict(changed=ran or bool(found) or bool(kept) and not self.params["keep"])
 
     def gate(self, found, holder):
         if found:
@@ -443,12 +448,21 @@ class Runner:
     def resume(self, back):
         found = self.facts["interrupted"]
         if not found:
-            return False
+            return back and self.undo()
         self.facts["whole"] = False
         self.warn(f"{self.was_interrupted(found)}. This run "
                   f"{'undoes' if self.goes_back(found, back) else 'completes'} it")
         self.store.settle(back=self.goes_back(found, back))
         self.facts.update(resumed="undone" if self.goes_back(found, back) else "completed", whole=True)
+        return True
+
+    def undo(self):
+        """Undo a run that is complete, of which that was kept."""
+        if not self.store.kept():
+            return False
+        self.store.reopen()
+        self.store.settle(back=True)
+        self.facts["resumed"] = "undone"
         return True
 
     def compare(self, migrations):

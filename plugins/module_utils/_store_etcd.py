@@ -258,7 +258,7 @@ class EtcdStore:
         # Whatever the prefix is, no such place begins with that of another one.
         own = f"{OWN}{quote(self.prefix, safe='')}/"
         self.lock_key, self.intent_key, self.progress_key = own + "lock", own + "intent", own + "progress"
-        self.staged = own + "staged/"
+        self.kept_key, self.staged = own + "kept", own + "staged/"
         self.log_prefix = f"{self.prefix}{params['log_table']}/"
         self.lock_revision, self.lease, self.run, self.beat = 0, "", uuid.uuid4().hex, None
         # Whether the store may be half-written by this run.
@@ -387,7 +387,7 @@ class EtcdStore:
 
     def sweep(self):
         """Remove what a run has staged that was killed before it wrote anything."""
-        if self.one(self.intent_key)[0] is None:
+        if self.one(self.intent_key)[0] is None and self.one(self.kept_key)[0] is None:
             left = self.etcd.range(self.staged, range_end=end_of(self.staged), count_only=True)
             if int(left.get("count", 0)):
                 self.commit([is_mod(self.intent_key, 0)], [self.unstage()], lambda: False)
@@ -446,6 +446,7 @@ class EtcdStore:
         self.etcd.transaction([self.mine()] * (size + BESIDE), many)
 
     def write(self, source, changes, entries):
+        self.forget()
         # The last entries of the log are written with the end; where there are more, those before them are a batch.
         late = self.params["batch"] - BESIDE
         count = largest = 0
@@ -494,6 +495,29 @@ class EtcdStore:
             raise RollingError(f"somebody {what} in etcd since the store was read. {state}. Stop what writes there, "
                                f"{ways}start again")
         return revision
+
+    # ---- what is kept of a run that is complete
+
+    def kept(self):
+        """The migrations of a run that is complete, and can be undone."""
+        return (self.one(self.kept_key)[0] or {}).get("migrations", [])
+
+    def forget(self):
+        """Remove what is kept; returns whether there was something."""
+        revision = self.one(self.kept_key)[1]
+        return bool(revision) and self.commit([is_mod(self.kept_key, revision), is_mod(self.intent_key, 0)],
+                                              [remove(self.kept_key), self.unstage()],
+                                              lambda: self.one(self.kept_key)[1] == 0)
+
+    def reopen(self):
+        """Have the run of which something is kept count as interrupted, on its way back. The log is the first to go."""
+        intent, revision = self.one(self.kept_key)
+        progress = json.dumps(dict(done=intent["batches"], revisions=[]))
+        operations = [remove(self.kept_key), put(self.intent_key, json.dumps(intent)), put(self.progress_key, progress)]
+        operations += [remove(self.log_prefix + entry["id"]) for entry in intent["log"]]
+        if not self.commit([is_mod(self.kept_key, revision), is_mod(self.intent_key, 0)], operations,
+                           lambda: self.one(self.intent_key)[0] == intent):
+            raise self.moved()
 
     # ---- an interrupted write
 
@@ -593,7 +617,11 @@ class EtcdStore:
                 compare.append(dict(key=encode(self.prefix), range_end=end_of(self.prefix), target="MOD", result="LESS",
                                     mod_revision=str(until + 1)))
             operations = [put(self.log_prefix + entry["id"], json.dumps(entry)) for entry in intent["log"]]
-        operations += [remove(self.intent_key), remove(self.progress_key), self.unstage()]
+        if self.params["keep"] and not back:
+            operations.append(put(self.kept_key, json.dumps(dict(intent, direction="back"))))
+        else:
+            operations.append(self.unstage())
+        operations += [remove(self.intent_key), remove(self.progress_key)]
         if not self.commit(compare, operations, lambda: self.one(self.intent_key)[0] is None):
             raise self.moved()
         self.halfway = False

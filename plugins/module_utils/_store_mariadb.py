@@ -168,6 +168,8 @@ class MariadbStore:
             raise RollingError(missing_required_lib("PyMySQL"), exception=DRIVER_ERROR)
         if not params["config"]:
             raise RollingError("store=mariadb needs config, the file with the address and credentials of MariaDB")
+        if params["keep"]:
+            raise RollingError("keep is for store=etcd: of MariaDB make a dump before")
         self.database = Database(params["config"], params["prefix"], params["connection"])
         self.log_table, self.connection, self.before = params["log_table"], None, []
         self.lock_name = f"store_migrations {self.database.name}"[:64]
@@ -269,6 +271,14 @@ class MariadbStore:
     @staticmethod
     def interrupted():
         return None
+
+    @staticmethod
+    def kept():
+        return []
+
+    @staticmethod
+    def forget():
+        return False
 
     # ---- reading
 

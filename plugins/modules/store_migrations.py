@@ -40,8 +40,8 @@ options:
   state:
     description:
       - V(migrated) completes what a killed run has left, then runs what is pending.
-      - V(restored) undoes what a killed run has left, so that the store is as it was before that run. It runs no
-        migration, and does not undo what is complete.
+      - V(restored) undoes what a killed run has left, so that the store is as it was before that run. Where nothing was
+        interrupted it undoes the last run that was complete, if that had O(keep). It runs no migration.
       - V(whole) changes nothing, and fails where the store is interrupted, or somebody holds the lock. Ask it before
         anything that reads the store is started.
       - V(reported) changes nothing, and only returns what it sees.
@@ -98,6 +98,13 @@ options:
     type: str
     choices: [warn, fail]
     default: fail
+  keep:
+    description:
+      - Keep in etcd, when a run is complete, what O(state=restored) needs to undo it, until a run without O(keep), or
+        the next one that writes. It takes as much room as the old and the new values together.
+      - Set it where the product may still go back, and run the module once more without it when it does not any more.
+    type: bool
+    default: false
   overwrite:
     description: Complete, or undo, an interrupted write although somebody else has written to the store since. What
       they have written to the keys that the run changes is lost. With O(store=etcd) only.
@@ -214,6 +221,12 @@ gone:
   returned: success, and failure where the store was read
   type: list
   elements: str
+kept:
+  description: The ids of the migrations that O(state=restored) would undo, although their run was complete. Empty
+    without O(keep).
+  returned: success
+  type: list
+  elements: str
 changes:
   description: How many objects of each table RV(ran) has created, updated and deleted. In check mode, would.
   returned: success
@@ -266,6 +279,7 @@ def main():
             log_table=dict(type="str", default="SchemaMigrationLog"),
             edited=dict(type="str", choices=["warn", "fail"], default="warn"),
             gone=dict(type="str", choices=["warn", "fail"], default="fail"),
+            keep=dict(type="bool", default=False),
             overwrite=dict(type="bool", default=False),
             batch=dict(type="int", default=120),
             lock_lease=dict(type="int", default=30),

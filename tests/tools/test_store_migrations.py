@@ -293,6 +293,50 @@ def test_an_interrupted_write_is_undone(interrupted, run):
     assert answer(run())["changed"] and without_log(interrupted.all()) == migrated(objects())
 
 
+def test_a_complete_run_is_undone(etcd, run, migrations):
+    migrations.three()
+    found = answer(run(keep=True))
+    assert found["kept"] == found["ran"] == ["a-topic", "b-rename", "c-last"] and not is_clean(etcd)
+    assert without_own(etcd) == {**migrated(objects()), **{k: v for k, v in etcd.all().items() if "MigrationLog" in k}}
+    assert not answer(run(keep=True))["changed"] and not answer(run(state="whole", directory=None))["failed"]
+    back = answer(run(state="restored", directory=None))
+    assert back["changed"] and back["resumed"] == "undone" and back["kept"] == [] and etcd.all() == objects()
+    assert not answer(run(state="restored", directory=None))["changed"]
+    # Once more, and then it stays.
+    answer(run(keep=True))
+    assert answer(run())["changed"] and is_clean(etcd) and not answer(run())["changed"]
+    assert not answer(run(state="restored", directory=None))["changed"]
+    assert without_log(etcd.all()) == migrated(objects())
+
+
+def test_a_complete_run_is_not_undone_over_what_others_wrote(etcd, run, migrations):
+    migrations.three()
+    answer(run(keep=True))
+    etcd.put("/lport/p030", STRANGER)
+    found = answer(run(state="restored", directory=None))
+    assert found["failed"] and "somebody has written /lport/p030" in found["msg"] and not found["whole"]
+    assert not answer(run(state="restored", directory=None, overwrite=True))["failed"] and etcd.all() == objects()
+
+
+def test_a_kill_while_a_complete_run_is_undone(etcd, proxy, run, migrations):
+    migrations.three()
+    number = 0
+    while True:
+        number += 1
+        etcd.clear()
+        etcd.fill(objects())
+        answer(run(keep=True))
+        if not kill_at(proxy, run, number, state="restored", directory=None):
+            break
+        found = answer(run(state="reported"))
+        assert found["whole"] or found["interrupted"]["direction"] == "back"
+        assert bool(found["applied"]) == bool(found["kept"])
+        assert not answer(run(state="restored", directory=None))["failed"]
+        assert etcd.all() == objects(), number
+        number += 2
+    assert number > 20 and etcd.all() == objects()
+
+
 def test_a_kill_at_every_request_of_the_way_back(interrupted, proxy, run):
     number, killed = 0, 0
     while True:

@@ -50,7 +50,7 @@ class Store:
 
     def __init__(self, **objects):
         self.objects, self.entries, self.left, self.promise, self.lock = objects, [], None, [], None
-        self.halfway, self.calls = False, []
+        self.halfway, self.calls, self.of_before = False, [], []
 
     def open(self):
         self.calls.append("open")
@@ -69,6 +69,17 @@ class Store:
 
     def interrupted(self):
         return self.left
+
+    def kept(self):
+        return self.of_before
+
+    def forget(self):
+        found, self.of_before = self.of_before, []
+        return bool(found)
+
+    def reopen(self):
+        self.calls.append("reopen")
+        self.of_before = []
 
     def promised(self):
         return self.promise
@@ -112,7 +123,7 @@ def add(directory, name, body=BODY, at="2018-01-01", **attributes):
 
 def start(store, directory, check=False, warnings=None, kind="etcd", **params):
     params = dict(dict(state="migrated", directory=str(directory) if directory else None, store=kind, log_table="log",
-                       edited="warn", gone="fail", diff=False), **params)
+                       edited="warn", gone="fail", diff=False, keep=False), **params)
     return Runner(store, params, check, (warnings if warnings is not None else []).append).run()
 
 
@@ -376,6 +387,22 @@ def test_what_was_interrupted_is_undone(store, directory, state, direction):
     found = start(store, directory, state=state)
     assert found["resumed"] == "undone" and "undo" in store.calls
     assert found["ran"] == (["a"] if state == "migrated" else [])
+
+
+def test_what_is_kept_is_undone_or_forgotten(store, directory):
+    add(directory, "a")
+    store.entries, store.of_before = [dict(id="a")], ["a"]
+    assert start(store, directory, keep=True)["kept"] == ["a"] and not start(store, directory, keep=True)["changed"]
+    assert start(store, None, state="reported")["kept"] == ["a"]
+    check = start(store, None, check=True, state="restored", keep=True)
+    assert check["changed"] and check["resumed"] == "undone" and "reopen" not in store.calls
+    assert start(store, directory, check=True)["changed"]
+    found = start(store, None, state="restored")
+    assert found["changed"] and found["resumed"] == "undone" and found["kept"] == []
+    assert store.calls[-4:] == ["locked", "reopen", "undo", "close"]
+    assert not start(store, None, state="restored")["changed"]
+    store.of_before = ["a"]
+    assert start(store, directory)["changed"] and store.of_before == [] and not start(store, directory)["changed"]
 
 
 def test_a_way_that_fails_is_no_whole_store(store, directory):

@@ -67,7 +67,7 @@ def store(server, tmp_path):
     config = tmp_path / "product.conf"
     config.write_text(f"[database]\nconnection = mysql://p:{SECRET}@10.0.0.9/product\n")
     found = MariadbStore(dict(config=str(config), prefix="", connection="database/connection", log_table="log",
-                              lock_lease=30, timeout=5))
+                              lock_lease=30, timeout=5, keep=False))
     found.open()
     return found
 
@@ -118,6 +118,12 @@ def test_no_driver(monkeypatch):
 def test_no_config(server):
     with pytest.raises(RollingError, match="store=mariadb needs config"):
         MariadbStore(dict(config=None))
+
+
+def test_nothing_is_kept(server, store):
+    assert store.kept() == [] and store.forget() is False
+    with pytest.raises(RollingError, match="keep is for store=etcd"):
+        MariadbStore(dict(store.params, keep=True))
 
 
 def test_it_cannot_be_reached(server, store):

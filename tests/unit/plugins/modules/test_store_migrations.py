@@ -32,6 +32,8 @@ class Store:
     def log(self):
         return []
 
+    kept = log
+
 
 @pytest.mark.parametrize("kind, more", [("etcd", dict(endpoints=["http://a:1"])), ("mariadb", dict(config="/c"))])
 def test_what_it_hands_on(run_module, monkeypatch, kind, more):
