@@ -81,10 +81,10 @@ def values_of(body):
 
 
 class Etcd:
-    def __init__(self, place, *options):
-        self.place, self.options = place, options
+    def __init__(self, place, *options, tls=None):
+        self.place, self.options, self.tls = place, options, tls
         self.port, self.peer = free_port(), free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self.port}"
         self.process = None
         self.start()
 
@@ -102,7 +102,10 @@ class Etcd:
         self.process.wait()
 
     def call(self, path, body):
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        if self.tls:
+            connection = http.client.HTTPSConnection("127.0.0.1", self.port, timeout=20, context=self.tls)
+        else:
+            connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
         try:
             connection.request("POST", f"/v3/{path}", json.dumps(body))
             return json.loads(connection.getresponse().read())

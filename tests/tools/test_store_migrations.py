@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 import os
 import pathlib
+import ssl
+import subprocess
 import sys
 import threading
 
@@ -624,6 +626,37 @@ def test_another_log_and_prefix(etcd, run, migrations):
     found = answer(run(key_prefix="df/", log_table="log"))
     assert found["changes"] == {"lport": dict(created=0, updated=3, deleted=0)}
     assert "df/log/a-topic" in etcd.all() and etcd.all()["/lport/p001"] == json.dumps(lport(1))
+
+
+def openssl(place, *arguments):
+    subprocess.run(["openssl", *arguments], cwd=place, check=True, capture_output=True)
+
+
+def test_certificates(tmp_path, run, migrations):
+    """etcd that lets in nobody without a certificate."""
+    place = tmp_path / "tls"
+    place.mkdir()
+    openssl(place, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "ca.key", "-out", "ca.pem", "-subj",
+            "/CN=ca", "-days", "2")
+    openssl(place, "req", "-newkey", "rsa:2048", "-nodes", "-keyout", "key.pem", "-out", "request", "-subj", "/CN=etcd")
+    (place / "names").write_text("subjectAltName=IP:127.0.0.1")
+    openssl(place, "x509", "-req", "-in", "request", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-out",
+            "cert.pem", "-days", "2", "-extfile", "names")
+    context = ssl.create_default_context(cafile=place / "ca.pem")
+    context.load_cert_chain(place / "cert.pem", place / "key.pem")
+    closed = Etcd(place, "--cert-file", str(place / "cert.pem"), "--key-file", str(place / "key.pem"),
+                  "--client-cert-auth", "--trusted-ca-file", str(place / "ca.pem"), tls=context)
+    files = dict(ca_file=str(place / "ca.pem"), cert_file=str(place / "cert.pem"), key_file=str(place / "key.pem"))
+    try:
+        closed.fill(objects())
+        migrations.three()
+        for lacks in ("ca_file", "cert_file"):
+            found = answer(run(endpoints=[closed.url], timeout=1, **dict(files, **{lacks: None})))
+            assert found["failed"] and "cannot reach etcd at" in found["msg"]
+        assert not answer(run(endpoints=[closed.url], **files))["failed"]
+        assert without_log(closed.all()) == migrated(objects())
+    finally:
+        closed.kill()
 
 
 def test_ten_thousand_ports(etcd, run, migrations, capsys):
