@@ -15,7 +15,6 @@ import io
 import json
 import os
 import re
-import resource
 import socket
 import sys
 import time
@@ -82,6 +81,13 @@ def ddl_of(statement):
     """What a statement of DDL begins with, such as C(ALTER TABLE); empty if it is none."""
     found = DDL.match(statement, BEFORE.match(statement).end())
     return re.sub(r"\s+", " ", found.group()).upper() if found else ""
+
+
+def peak():
+    """The most memory that this process had, in MiB; what its parent had counts in getrusage, not here."""
+    with open("/proc/self/status", encoding="ascii", errors="replace") as handle:
+        found = re.search(r"^VmHWM:\s+(\d+) kB", handle.read(), re.MULTILINE)
+    return int(found.group(1)) // 1024 if found else 0
 
 
 # ---- who runs
@@ -374,43 +380,45 @@ class Runner:
         self.log = []
 
     def run(self):
-        migrations = []
-        with self.quiet():
-            if self.params["directory"]:
-                migrations = load(self.params["directory"])
         try:
             self.store.open()
-            result = self.act(migrations)
+            result = self.act()
         except RollingError as exc:
             self.facts["whole"] &= not self.store.halfway
             raise RollingError(exc.message, **{**self.facts, "output": self.output(), **exc.details}) from exc
         finally:
             self.store.close()
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-        return dict(self.facts, **dict(self.result, output=self.output(), peak=peak), **result)
+        return dict(self.facts, **dict(self.result, output=self.output(), peak=peak()), **result)
 
-    def act(self, migrations):
+    def load(self):
+        if not self.params["directory"]:
+            return []
+        with self.quiet():
+            return load(self.params["directory"])
+
+    def act(self):
         state = self.params["state"]
         if self.check or state in ("whole", "reported"):
-            return self.look(migrations)
+            return self.look()
         with self.store.locked(who()):
             self.facts["interrupted"] = self.store.interrupted()
+            # Before anything else, even if the migrations of today cannot be read.
             changed = self.resume(back=state == "restored")
-            self.compare(migrations)
+            self.compare(self.load())
             if state == "migrated":
                 changed |= self.migrate()
                 changed |= not self.params["keep"] and self.store.forget()
             self.facts["kept"] = self.store.kept()
             return dict(changed=changed)
 
-    def look(self, migrations):
+    def look(self):
         """What can be said without a lock, and without writing."""
         state = self.params["state"]
         self.facts["interrupted"] = found = self.store.interrupted()
         self.facts["holder"] = holder = told(self.store.holder())
         self.facts["kept"] = kept = self.store.kept()
         self.facts["whole"] = not found and not holder
-        self.compare(migrations)
+        self.compare(self.load())
         if state == "whole":
             self.gate(found, holder)
         if state in ("whole", "reported"):

@@ -43,7 +43,7 @@ DOZE = 0.25
 LOG = ("CREATE TABLE IF NOT EXISTS {table} (`id` VARCHAR(200) NOT NULL PRIMARY KEY, `release` VARCHAR(255), "
        "`description` TEXT, `proposed_at` VARCHAR(64), `applied_at` VARCHAR(64), `digest` CHAR(64)) "
        "ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin")
-COLUMNS = ("SELECT c.table_name, c.column_name, c.column_key = 'PRI', c.extra LIKE '%%GENERATED%%', c.column_type "
+COLUMNS = ("SELECT c.table_name, c.column_name, c.column_key = 'PRI', c.extra LIKE '%GENERATED%', c.column_type "
            "FROM information_schema.columns c JOIN information_schema.tables t USING (table_schema, table_name) "
            "WHERE c.table_schema = DATABASE() AND t.table_type = 'BASE TABLE' "
            "ORDER BY c.table_name, c.ordinal_position")
@@ -297,7 +297,7 @@ class MariadbStore:
 
     def tables(self):
         """The tables of the database by name, and what tells one schema from another."""
-        rows = self.connection.rows(COLUMNS.replace("%%", "%"))
+        rows = self.connection.rows(COLUMNS)
         found = {}
         for name, column, primary, generated, dummy in rows:
             table = found.setdefault(name, Table(name))

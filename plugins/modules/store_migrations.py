@@ -241,7 +241,7 @@ seconds:
   returned: success
   type: dict
   sample: {"read": 0.4, "migrate": 0.3, "write": 5.1}
-peak: {type: int, returned: success, description: "The most memory that the module had, in MiB."}
+peak: {type: int, returned: success, description: "The most memory that the module had, in MiB. V(0) if unknown."}
 output:
   description: What the migrations have printed, the last lines.
   returned: success, and failure of a migration

@@ -405,6 +405,15 @@ def test_what_is_kept_is_undone_or_forgotten(store, directory):
     assert start(store, directory)["changed"] and store.of_before == [] and not start(store, directory)["changed"]
 
 
+def test_files_that_cannot_be_used_do_not_keep_a_store_from_being_completed(store, directory):
+    (directory / "a.py").write_text("(")
+    store.left, store.promise = LEFT, [dict(id="a")]
+    with pytest.raises(RollingError, match="cannot be used") as caught:
+        start(store, directory)
+    assert store.calls == ["open", "locked", "complete", "close"]
+    assert caught.value.details["resumed"] == "completed" and caught.value.details["whole"]
+
+
 def test_a_way_that_fails_is_no_whole_store(store, directory):
     def settle(back):
         raise RollingError("no")
