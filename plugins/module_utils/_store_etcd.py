@@ -456,7 +456,8 @@ class EtcdStore:
         self.rehearse(max(largest, min(late, len(entries))))
         added = sum((change.before is None) - (change.after is None) for change in changes) + len(entries[:-late])
         self.refuse_strangers(source.revision, [], source.keys_in_all)
-        intent = dict(self.me(), batches=count, direction="forward", log=entries[-late:], revision=source.revision,
+        intent = dict(self.me(), batches=count, direction="forward", log=entries[-late:], log_prefix=self.log_prefix,
+                      revision=source.revision,
                       count=source.keys_in_all + added, migrations=[entry["id"] for entry in entries])
         unwritten = dict(key=encode(self.prefix), range_end=end_of(self.prefix), target="MOD", result="LESS",
                          mod_revision=str(source.revision + 1))
@@ -514,7 +515,7 @@ class EtcdStore:
         intent, revision = self.one(self.kept_key)
         progress = json.dumps(dict(done=intent["batches"], revisions=[]))
         operations = [remove(self.kept_key), put(self.intent_key, json.dumps(intent)), put(self.progress_key, progress)]
-        operations += [remove(self.log_prefix + entry["id"]) for entry in intent["log"]]
+        operations += [remove(intent["log_prefix"] + entry["id"]) for entry in intent["log"]]
         if not self.commit([is_mod(self.kept_key, revision), is_mod(self.intent_key, 0)], operations,
                            lambda: self.one(self.intent_key)[0] == intent):
             raise self.moved()
@@ -538,7 +539,8 @@ class EtcdStore:
         intent = self.one(self.intent_key)[0] or {}
         entries = list(intent.get("log", []))
         for number in range(intent.get("batches", 0)):
-            entries += [json.loads(row[3]) for row in self.chunk(intent, number) if row[0].startswith(self.log_prefix)]
+            entries += [json.loads(row[3]) for row in self.chunk(intent, number)
+                        if row[0].startswith(intent["log_prefix"])]
         return entries
 
     def chunk(self, intent, number):
@@ -616,7 +618,7 @@ class EtcdStore:
             if not self.params["overwrite"]:
                 compare.append(dict(key=encode(self.prefix), range_end=end_of(self.prefix), target="MOD", result="LESS",
                                     mod_revision=str(until + 1)))
-            operations = [put(self.log_prefix + entry["id"], json.dumps(entry)) for entry in intent["log"]]
+            operations = [put(intent["log_prefix"] + entry["id"], json.dumps(entry)) for entry in intent["log"]]
         if self.params["keep"] and not back:
             operations.append(put(self.kept_key, json.dumps(dict(intent, direction="back"))))
         else:
