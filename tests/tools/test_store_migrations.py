@@ -845,6 +845,26 @@ def test_mariadb_two_runs_at_once(mariadb, sql, sql_proxy, migrations):
     assert not answer(sql(state="whole", directory=None))["failed"]
 
 
+def kill_at_statement(proxy, sql, number, lost):
+    """The module, killed at its statement of that number, which the server gets or not. Whether it came so far."""
+    started, process = threading.Event(), []
+
+    def act(count, dummy):
+        if count != number:
+            return None
+        started.wait(10)
+        process[0].kill()
+        process[0].process.wait()
+        return LOST if lost else None
+
+    proxy.count, proxy.act = 0, act
+    process.append(sql(proxy.port))
+    started.set()
+    killed = process[0].end() is None
+    proxy.act = lambda *dummy: None
+    return killed
+
+
 @pytest.mark.parametrize("lost", [False, True])
 def test_mariadb_a_kill_at_every_statement(mariadb, sql, sql_proxy, migrations, lost, capsys):
     three_of_sql(migrations)
@@ -856,21 +876,7 @@ def test_mariadb_a_kill_at_every_statement(mariadb, sql, sql_proxy, migrations, 
     for number in range(1, statements + 1):
         reset(mariadb)
         assert rows(mariadb) == before
-        started, process = threading.Event(), []
-
-        def act(count, dummy, number=number, started=started, process=process):
-            if count == number:
-                started.wait(10)
-                process[0].kill()
-                process[0].process.wait()
-                return LOST if lost else None
-            return None
-
-        sql_proxy.count, sql_proxy.act = 0, act
-        process.append(sql(sql_proxy.port))
-        started.set()
-        assert process[0].end() is None, number
-        sql_proxy.act = lambda *dummy: None
+        assert kill_at_statement(sql_proxy, sql, number, lost), number
         again = answer(sql())
         assert not again["failed"], (number, again["msg"])
         assert len(again["ran"]) in (0, 3) and is_migrated(mariadb)
