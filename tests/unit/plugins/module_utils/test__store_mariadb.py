@@ -23,6 +23,10 @@ from ansible_collections.shakenfist.rolling.plugins.module_utils._store_mariadb 
 SECRET = "a-secret"
 
 
+def throw(problem):
+    raise problem
+
+
 class MySQLError(Exception):
     pass
 
@@ -38,7 +42,7 @@ class Server:
     def connect(self, **arguments):
         assert arguments["password"] == SECRET and arguments["autocommit"]
         if self.refusal:
-            raise self.refusal
+            throw(self.refusal)
         return SimpleNamespace(cursor=lambda: self, close=lambda: None, rollback=lambda: self.asked.append("rollback"))
 
     def execute(self, statement, values=None):
