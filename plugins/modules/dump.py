@@ -5,7 +5,7 @@
 
 DOCUMENTATION = r"""
 module: dump
-short_description: Back up the database of a cluster, and see that the backup can be restored
+short_description: Back up the database of a cluster, see that the backup can be restored, or restore it
 version_added: 0.1.0
 description:
   - Dumps the database with C(mariadb-dump) into a file that only the user who runs this can read, and checks that the
@@ -32,9 +32,12 @@ options:
     type: path
     required: true
   name:
-    description: What the name of the file begins with. The time in UTC and C(.sql) follow.
+    description: What the name of the file begins with. The time in UTC and C(.sql) follow. Required without O(restore).
     type: str
-    required: true
+  restore:
+    description: A dump of this module, to be restored instead of making one. What writes to the database must be
+      stopped on all nodes. Afterwards the database has the tables and views of the dump, and no others.
+    type: path
   scratch:
     description: Whether to try to restore the dump. This needs a user who may create further schemas, and for its time
       as much space on the database server as the database takes, twice that with a binary log. If this node is the
@@ -67,6 +70,13 @@ EXAMPLES = r"""
     connection: database/connection
     directory: /var/backups/cinder
     name: before-24.5.0
+
+- name: Take it back, while all that writes is stopped
+  shakenfist.rolling.dump:
+    config: /etc/cinder/cinder.conf
+    connection: database/connection
+    directory: /var/backups/cinder
+    restore: /var/backups/cinder/before-24.5.0-20261121T081500Z.sql
 """
 
 RETURN = r"""
@@ -88,7 +98,7 @@ restore:
   description: The command for a person to restore it. It asks for the password. Stop what writes to the database, such
     as C(sf-database), on all nodes before. It brings back the tables that are in the dump. Tables that were added since
     stay.
-  returned: success, not in check mode
+  returned: success, not in check mode, and not with O(restore)
   type: str
   sample: >-
     mariadb --host 10.0.0.9 --port 3306 --user shakenfist --password shakenfist
@@ -129,6 +139,8 @@ DENIED = (1044, 1045, 1142, 1227, 1370, 1419)
 ERROR_OF_STORAGE = 1030
 FULL = (1021, 1114)
 NAME_LENGTH = 64
+# How a dump makes a table, or a view.
+MADE = re.compile(r"(?:CREATE TABLE|/\*!50001 CREATE VIEW|/\*!50001 VIEW) `((?:[^`]|``)+)`")
 # For how many seconds to wait for a connection.
 ANSWER_WITHIN = 10
 # How much of a program's complaint is passed on.
@@ -410,6 +422,35 @@ def try_restore(client, path, tables, size):
             "not compared" + (f"; the room for that was not checked, {unknown}" if unknown else ""))
 
 
+def tables_of(path):
+    """The names of the tables and views that a dump makes; of a view it makes a table first, or another view."""
+    with open(path, encoding="utf-8", errors="replace") as handle:
+        found = (MADE.match(line) for line in handle)
+        return {one.group(1).replace("``", "`") for one in found if one}
+
+
+def take_back(module):
+    """Make the database what a dump says, with no table beside."""
+    params = module.params
+    path = params["restore"]
+    if not os.path.isfile(path) or not last_line(path).startswith(LAST_LINE):
+        raise RollingError(f"{path} is no whole dump: its last line should begin with {LAST_LINE.decode()!r}")
+    database, wanted = Database(params["config"], params["prefix"], params["connection"]), tables_of(path)
+    with Client(module, database) as client:
+        tables, dummy = client.look()
+        if not module.check_mode:
+            try:
+                kinds = {name: kind for dummy, kind, name in client.sql(TABLES, database.name)}
+                for name in sorted(tables - wanted):
+                    what = "VIEW" if kinds.get(name) == "VIEW" else "TABLE"
+                    client.sql(f"SET foreign_key_checks = 0; DROP {what} {identifier(name)}", database.name)
+                client.run(client.client, database.name, source=path)
+            except ClientError as exc:
+                raise RollingError(f"the database {database.name} could not be restored from {path}: {exc}. Until that "
+                                   f"is done, start nothing that uses it: {client.restore_command(path)}") from None
+        return dict(changed=True, path=path)
+
+
 def back_up(module):
     params = module.params
     directory, name = params["directory"], params["name"]
@@ -446,18 +487,21 @@ def main():
             **DATABASE_OPTIONS,
             connection=dict(type="str", default=""),
             directory=dict(type="path", required=True),
-            name=dict(type="str", required=True),
+            name=dict(type="str"),
             scratch=dict(type="bool", default=True),
+            restore=dict(type="path"),
         ),
+        required_one_of=[("name", "restore")],
         supports_check_mode=True,
     )
 
     def act():
         try:
-            return back_up(module)
+            return take_back(module) if module.params["restore"] else back_up(module)
         except OSError as exc:
             where = exc.filename or module.params["directory"]
-            raise RollingError(f"cannot write the dump: {where}: {exc.strerror}") from exc
+            what = "read" if module.params["restore"] else "write"
+            raise RollingError(f"cannot {what} the dump: {where}: {exc.strerror}") from exc
 
     conclude(module, act)
 

@@ -4,7 +4,7 @@
 
 # This module_util is private to the collection: it may change at any time, use it only from shakenfist.rolling.
 
-from ansible_collections.shakenfist.rolling.plugins.module_utils import _systemd
+from ansible_collections.shakenfist.rolling.plugins.module_utils import _standstill, _systemd
 from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError
 
 ARGUMENTS = dict(
@@ -66,7 +66,8 @@ def fallen(units, runs):
 def ask(systemd, patterns, exclude, arguments, stops, up_since):
     ignored = [_systemd.short(name) for name in exclude]
     names = [name for name in systemd.installed(patterns) if name not in ignored]
-    units = {name: look(state, arguments) for name, state in systemd.show(names, MORE).items()}
+    units = {name: dict(look(state, arguments), held=_standstill.held(name))
+             for name, state in systemd.show(names, MORE).items()}
     for name in map(_systemd.short, stops):
         if name in units:
             units[name]["stops"] = systemd.stops(name)

@@ -1,0 +1,47 @@
+# Copyright (c) 2026, the shakenfist.rolling authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This module_util is private to the collection: it may change at any time, use it only from shakenfist.rolling.
+
+# A unit that is held is stopped, and nothing starts it: no person, no dependency, no boot. What holds it is a drop-in
+# with a condition on itself, so that it is observed, outlives a reboot and a controller that was killed, and is gone as
+# soon as the file is.
+
+import os
+import re
+
+# Not those of /run, which a reboot empties: a node that comes back while all is down must not start anything.
+SYSTEM = "/etc/systemd/system"
+NAME = "50-shakenfist-rolling-held.conf"
+TEXT = """# Written by shakenfist.rolling, which has stopped this unit and starts it again.
+# Where it does not, remove this file.
+# before: {before}
+[Unit]
+AssertPathExists=!{path}
+"""
+
+
+def hold_of(name):
+    """The file that holds a unit."""
+    return os.path.join(SYSTEM, f"{name}.service.d", NAME)
+
+
+def text_of(name, ran):
+    """What that file says.
+
+    :arg ran: whether the unit ran when it was stopped.
+    """
+    return TEXT.format(before="active" if ran else "inactive", path=hold_of(name))
+
+
+def held(name):
+    """What a unit was before it was held, V(active) or V(inactive); empty if it is not held."""
+    try:
+        with open(hold_of(name), encoding="utf-8") as file:
+            text = file.read()
+    except FileNotFoundError:
+        return ""
+    found = re.search("^# before: (active|inactive)$", text, re.MULTILINE)
+    # Cut off by a loss of power, it holds all the same.
+    return found.group(1) if found else "inactive"

@@ -1,0 +1,190 @@
+#!/usr/bin/python
+# Copyright (c) 2026, the shakenfist.rolling authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+DOCUMENTATION = r"""
+module: kept_files
+short_description: Keep what files and directories are, and take them back to that
+version_added: 0.2.0
+description:
+  - For a step that changes the configuration of a node, and that may have to be undone.
+  - V(kept) copies the paths to O(dest), with owners, modes, times and links. Where a copy is there already, it stays, for
+    the step that has failed or was killed may have changed the files since.
+  - V(restored) makes the paths what the copy says, and then removes it. A path that was not there is removed. Files that
+    are as the copy are not touched. Without a copy there is nothing to be done.
+options:
+  state: {type: str, choices: [kept, restored], required: true, description: What to do.}
+  paths: {type: list, elements: path, required: true, description: Absolute paths of files or directories.}
+  dest: {type: path, required: true, description: "Where the copy is. It is whole or not there, and only for O(paths)."}
+extends_documentation_fragment: shakenfist.rolling.attributes
+attributes:
+  diff_mode:
+    support: none
+"""
+
+EXAMPLES = r"""
+- name: Keep the configuration
+  shakenfist.rolling.kept_files:
+    state: kept
+    paths: [/etc/neutron, /etc/dragonflow]
+    dest: /srv/dragonflow/releases/5.0.0-0a1b2c3d/.rolling-configuration
+
+- name: Take it back
+  shakenfist.rolling.kept_files:
+    state: restored
+    paths: [/etc/neutron, /etc/dragonflow]
+    dest: /srv/dragonflow/releases/5.0.0-0a1b2c3d/.rolling-configuration
+"""
+
+RETURN = r"""
+files:
+  description: With O(state=restored), the paths that were not as the copy says. With O(state=kept), those that are there.
+  returned: success
+  type: list
+  elements: str
+"""
+
+import filecmp
+import os
+import shutil
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.shakenfist.rolling.plugins.module_utils._common import (
+    RollingError,
+    conclude,
+    make_directory,
+    sync_directories,
+)
+
+
+def copied(source, target):
+    """Copy a file, a link or a directory with all that it has, and its owners."""
+    if os.path.islink(source):
+        os.symlink(os.readlink(source), target)
+    elif os.path.isdir(source):
+        os.mkdir(target, 0o700)
+        for name in sorted(os.listdir(source)):
+            copied(os.path.join(source, name), os.path.join(target, name))
+    elif os.path.isfile(source):
+        shutil.copyfile(source, target)
+    else:
+        raise RollingError(f"{source} is neither a file nor a directory nor a link: take it out of the configuration")
+    found = os.lstat(source)
+    os.chown(target, found.st_uid, found.st_gid, follow_symlinks=False)
+    if not os.path.islink(source):
+        shutil.copystat(source, target)
+
+
+def removed(path):
+    if os.path.isdir(path) and not os.path.islink(path):
+        shutil.rmtree(path)
+    elif os.path.lexists(path):
+        os.unlink(path)
+
+
+def kind_of(path):
+    return "link" if os.path.islink(path) else "directory" if os.path.isdir(path) else (
+        "file" if os.path.exists(path) else "")
+
+
+def differs(one, other):
+    """Whether a path itself is another thing than its copy; of a directory not what it has."""
+    kind = kind_of(one)
+    if kind != kind_of(other):
+        return True
+    if not kind:
+        return False
+    if kind == "link":
+        return os.readlink(one) != os.readlink(other)
+    mine, theirs = os.lstat(one), os.lstat(other)
+    if (mine.st_uid, mine.st_gid, mine.st_mode) != (theirs.st_uid, theirs.st_gid, theirs.st_mode):
+        return True
+    return kind == "file" and not filecmp.cmp(one, other, shallow=False)
+
+
+def taken_back(path, copy, check_mode):
+    """Make a path what its copy is; gives the paths that were not. Each file is replaced by one rename."""
+    found = []
+    if kind_of(path) == kind_of(copy) == "directory":
+        if differs(path, copy):
+            found.append(path)
+            if not check_mode:
+                there = os.lstat(copy)
+                os.chown(path, there.st_uid, there.st_gid)
+                shutil.copystat(copy, path)
+        for name in sorted({*os.listdir(path), *os.listdir(copy)}):
+            found += taken_back(os.path.join(path, name), os.path.join(copy, name), check_mode)
+    elif differs(path, copy):
+        found.append(path)
+        if not check_mode:
+            new = f"{path}.rolling-new"
+            removed(new)
+            if os.path.lexists(copy):
+                copied(copy, new)
+                if kind_of(path) == "directory" or kind_of(new) == "directory":
+                    removed(path)
+                os.replace(new, path)
+            else:
+                removed(path)
+    return found
+
+
+def place_of(dest, path):
+    """Where the copy of a path is: by its name, which tells who looks there what it is of."""
+    return os.path.join(dest, path.strip("/").replace("_", "__").replace("/", "_"))
+
+
+def keep(params, check_mode):
+    dest, there = params["dest"], [path for path in params["paths"] if os.path.lexists(path)]
+    if os.path.isdir(dest):
+        return dict(changed=False, files=there)
+    if not check_mode:
+        part = f"{dest}.part"
+        removed(part)
+        make_directory(part, 0o700)
+        for path in there:
+            copied(path, place_of(part, path))
+        os.sync()
+        os.rename(part, dest)
+        sync_directories(os.path.dirname(dest))
+    return dict(changed=True, files=there)
+
+
+def restore(params, check_mode):
+    dest, found = params["dest"], []
+    if not os.path.isdir(dest):
+        return dict(changed=False, files=[])
+    for path in params["paths"]:
+        found += taken_back(path, place_of(dest, path), check_mode)
+    if not check_mode:
+        os.sync()
+        # Whole or not there: half a copy would pass for one of files that were not there.
+        removed(f"{dest}.part")
+        os.rename(dest, f"{dest}.part")
+        removed(f"{dest}.part")
+    return dict(changed=True, files=found)
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec=dict(
+            state=dict(type="str", choices=["kept", "restored"], required=True),
+            paths=dict(type="list", elements="path", required=True),
+            dest=dict(type="path", required=True),
+        ),
+        supports_check_mode=True,
+    )
+    params = module.params
+    act = dict(kept=keep, restored=restore)[params["state"]]
+
+    def checked():
+        wrong = [path for path in params["paths"] if not os.path.isabs(path) or path.strip("/") == ""]
+        if wrong:
+            raise RollingError(f"expected absolute paths of files or directories; seen {', '.join(wrong)}")
+        return act(dict(params, paths=[path.rstrip("/") for path in params["paths"]]), module.check_mode)
+    conclude(module, checked, folder=os.path.dirname(params["dest"]))
+
+
+if __name__ == "__main__":
+    main()
