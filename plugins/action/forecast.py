@@ -16,6 +16,7 @@ from ansible_collections.shakenfist.rolling.plugins.plugin_utils._forecast impor
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._order import order_of, restart_order, units_of
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import node_of, plain, run_of
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._services import forecast_of_services
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._tier import forecast_of_tier
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._verdict import on_target
 
 ARGUMENTS = dict(
@@ -38,8 +39,8 @@ class ActionModule(ControllerAction):
         hostvars = task_vars["hostvars"]
         plan = run_of(hostvars).plan
         if arguments["by_service"]:
-            found, lines = forecast_of_services(plan, {name: plain(hostvars[name]["cluster_node"])
-                                                       for name in plan["order"]})
+            forecast = forecast_of_tier if plan.get("tier") else forecast_of_services
+            found, lines = forecast(plan, {name: plain(hostvars[name]["cluster_node"]) for name in plan["order"]})
         else:
             nodes = {name: self.node(hostvars, name) for name in plan["order"]}
             looks = [self.look(hostvars, name, arguments["staged"]) for name in plan["schema"]]

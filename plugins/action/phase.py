@@ -5,18 +5,34 @@
 # Private to the roles of this collection: run the commands that a product has for one point of a roll, on one node.
 # point: before the schema is migrated, migrate, and after all services run the release. orphans removes from the
 # product's records the services that the plan has found dead.
+# point: Of a product that is stopped as a whole, looked asks its store before anything is touched, rehearsed tries the
+# migrations of the staged release on a copy of it, backed_up dumps the database while all is down, undone takes back
+# what the migrations have left and finds out whether there is a way back, and whole is asked before anything starts.
+# settled, in the end, fails if a migration is left.
 
+import base64
 import json
 import re
+from contextlib import contextmanager
 
 from ansible_collections.shakenfist.rolling.plugins.action.migration import BACKUP
 from ansible_collections.shakenfist.rolling.plugins.module_utils._common import last_lines
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._failure import told_of
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import node_of, plain, run_of
-from ansible_collections.shakenfist.rolling.plugins.plugin_utils._steps import StepsAction
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._steps import Failed, StepsAction
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._tier import (
+    REST,
+    counted,
+    etcd_problem,
+    interrupted_words,
+    prior_of,
+    troubles,
+)
 
 PHASE = dict(
     title=dict(type="str", required=True), release=dict(type="str", choices=["active", "staged"], default="staged"),
-    command=dict(type="list", elements="str", required=True), again=dict(type="list", elements="int", default=[]),
+    command=dict(type="list", elements="str", default=[]), store=dict(type="dict", default={}),
+    where=dict(type="str", default=""), again=dict(type="list", elements="int", default=[]),
     warn=dict(type="list", elements="int", default=[]), transient=dict(type="list", elements="int", default=[]),
     timeout=dict(type="float", default=0), once=dict(type="bool", default=False),
     looks=dict(type="bool", default=False),
@@ -29,6 +45,10 @@ ARGUMENTS = dict(
     info=dict(type="str", default=""), remove=dict(type="list", elements="str", default=[]),
     backup=dict(type="dict", default={}),
 )
+# The points of a product that is stopped as a whole which are no points of its file.
+TIER = ("looked", "rehearsed", "backed_up", "undone", "whole", "settled")
+# What a release directory has from before the first command that writes to the database until that is whole again.
+MIGRATING = ".rolling-migrating"
 
 
 class ActionModule(StepsAction):
@@ -37,17 +57,33 @@ class ActionModule(StepsAction):
     def steps(self, task_vars):
         given = self.given = plain(self.validate_argument_spec(argument_spec=ARGUMENTS)[1])
         self.node, self.target = given["node"], given["target"]
-        self.record = node_of(task_vars["hostvars"], task_vars["inventory_hostname"])
+        self.run_record = run_of(task_vars["hostvars"])
+        self.record = node_of(task_vars["hostvars"], task_vars["inventory_hostname"], self.run_record)
         self.staged = f"{self.node['releases']}/{self.target['name']}"
+        self.tier = self.run_record.plan.get("tier") or {}
         if given["point"] == "orphans":
             return self.orphans()
+        if self.tier and given["point"] not in ("undone", "looked") and troubles(
+                task_vars["hostvars"], self.run_record, task_vars["ansible_play_hosts_all"],
+                task_vars["ansible_play_hosts"]):
+            return {}
+        if given["point"] in TIER:
+            return getattr(self, given["point"])()
         backup = given["backup"]
         if backup and backup.pop("mode") != "never" and backup["connection"] and not self.has_begun():
             self.back_up()
-        for phase in given["phases"].get(given["point"]) or []:
-            if phase.pop("wanted"):
-                self.run_phase(**phase)
+        for phase in self.phases(given["point"]):
+            self.run_phase(**phase)
         return {}
+
+    def phases(self, point="migrate", store=None):
+        """The phases of a point that are this node's to do; those of a kind, if one is given."""
+        name, places = self.task_vars["inventory_hostname"], self.tier.get("places", {})
+        for phase in self.given["phases"].get(point) or []:
+            phase = dict(phase)
+            if phase.pop("wanted") and places.get(phase.pop("where"), name) == name and (
+                    store is None or bool(phase["store"]) == store):
+                yield phase
 
     def has_begun(self):
         """Whether a service runs the release already: the schema was migrated before, so no backup leads back."""
@@ -59,7 +95,12 @@ class ActionModule(StepsAction):
         return self.module("release_command", self.task_vars, title=title, command=command, user=self.node["user"],
                            release=self.staged if release == "staged" else self.node["release"]["path"], **options)
 
-    def run_phase(self, title, command, release, once, **options):
+    def run_phase(self, title, command, release, once, store=None, **options):
+        if store:
+            return self.migrate_store(title, store)
+        if self.tier and self.given["point"] == "migrate" and not self._task.check_mode:
+            self.write("Record that the database is being migrated", f"{self.staged}/{MIGRATING}", "", "600")
+            self.wrote()
         done = f"{self.staged}/.rolling-done-{re.sub('[^A-Za-z0-9_.]+', '-', ' '.join(command))}"
         if once and self.exists(done, "Look whether it was done"):
             return
@@ -75,11 +116,11 @@ class ActionModule(StepsAction):
         if once and not self._task.check_mode:
             self.write("Record that it was done", done, "", "600")
 
-    def back_up(self):
+    def back_up(self, again=False):
         """Back up the database; once for each release, for a later run would keep a schema half-way."""
         name, mode = BACKUP
         path = f"{self.staged}/{name}"
-        if self.exists(path, "Look for a backup"):
+        if not again and self.exists(path, "Look for a backup"):
             return
         dump = self.module("dump", self.task_vars, title="Back up the database", config=self.node["config"],
                            name=f"before-{self.target['version']}", **self.given["backup"])
@@ -91,6 +132,168 @@ class ActionModule(StepsAction):
         backup = {key: dump[key] for key in ("path", "restore")}
         self.write("Record which backup leads back", path, json.dumps(backup, indent=4, sort_keys=True) + "\n", mode)
         self.note(schema=dict(self.record.schema, backup=backup))
+
+    # ---- a product that is stopped as a whole
+
+    def wrote(self):
+        self.note(tier={**self.record.tier, **self.values.get("tier", {}), "wrote": True})
+
+    def remember(self, **values):
+        self.note(tier={**self.record.tier, **self.values.get("tier", {}), **values})
+
+    @contextmanager
+    def rehearsing(self):
+        """Call modules in check mode, also in a run that is none."""
+        mode, self._task.check_mode = self._task.check_mode, True
+        try:
+            yield
+        finally:
+            self._task.check_mode = mode
+
+    def ask_store(self, title, store, release, **arguments):
+        """What the runner of migrations says of a store, by the Python of a release, with its migrations."""
+        python = f"python{self.node['kind'].split(' ')[0]}"
+        directory = f"{release}/{store['directory'].replace('{python}', python)}"
+        return self.module("store_migrations", self.in_venv(release), title=title,
+                           **{**store, "directory": directory, **arguments})
+
+    def looked(self):
+        """Whether the store can be migrated at all, as far as that is known before anything is staged."""
+        for phase in self.phases(store=True):
+            store, active = phase["store"], self.node["release"]["path"]
+            seen = self.ask_store("Ask the store", store, active, state="reported", gone="warn", edited="warn")
+            self.check(f"another run has the lock of the store since {seen['holder']['since']}, on "
+                       f"{seen['holder']['host']}: wait for it" if seen.get("holder") else "", "Ask the store")
+            if seen.get("interrupted"):
+                self.say(f"warn  {interrupted_words(seen['interrupted'])}")
+            if store["store"] == "etcd":
+                self.look_at_etcd(store)
+            if self.target.get("name") in self.node["staged"]:
+                with self.rehearsing():
+                    self.rehearse(phase["title"], store)
+            else:
+                self.say(f"{phase['title']}: {self.target.get('version')} is not staged yet, so its migrations are "
+                         "listed when it is, before anything is stopped")
+        return {}
+
+    def look_at_etcd(self, store):
+        members = self.module("etcd_info", self.task_vars, title="Ask etcd for alarms and room", **{
+            key: store[key] for key in ("endpoints", "ca_file", "cert_file", "key_file", "timeout") if key in store})
+        for member in members["members"]:
+            self.check(etcd_problem(member), "Ask etcd for alarms and room")
+
+    def rehearsed(self):
+        """Try the migrations on a copy before anything is stopped: one that cannot work stops nothing."""
+        for phase in self.phases(store=True):
+            if self._task.check_mode and self.target["name"] not in self.node["staged"]:
+                continue
+            with self.rehearsing():
+                self.rehearse(phase["title"], phase["store"])
+        return {}
+
+    def rehearse(self, title, store):
+        seen = self.ask_store(f"{title}, on a copy", store, self.staged, state="migrated")
+        pending = [f"  {each['id']} ({each['proposed_at']}): {each['description']}" for each in seen["pending"]]
+        self.check(f"services run {self.target['version']} already, and the store lacks its migrations "
+                   f"{', '.join(each['id'] for each in seen['pending'])}: stop them on all nodes, then everything is "
+                   "done in its order" if pending and self.tier.get("mode") == REST else "")
+        edited = f"; edited since they were applied: {', '.join(seen['edited'])}" if seen.get("edited") else ""
+        self.say(f"{title}: {len(pending)} pending{', in this order:' if pending else ''}", *pending,
+                 f"  tried on a copy of {seen['objects']} objects: {counted(seen['changes'])}{edited}")
+        if edited:
+            self.note(notes=[*self.record.notes, *self.values.get("notes", []), f"{title}{edited}"])
+
+    def migrate_store(self, title, store):
+        if self._task.check_mode:
+            return
+        seen = self.ask_store(title, store, self.staged, state="migrated")
+        if seen["ran"] or seen.get("resumed"):
+            self.wrote()
+        self.say(f"{title}: {', '.join(seen['ran']) or 'none was pending'}; {counted(seen['changes'])}"
+                 + (f"; what a killed run had left was {seen['resumed']}" if seen.get("resumed") else ""))
+
+    def backed_up(self):
+        """Dump the database while nobody writes; once for the time in which all is down."""
+        backup = dict(self.given["backup"])
+        self.given["backup"] = backup
+        if self.tier.get("mode") == REST or not any(self.phases(store=False)) or not backup or (
+                backup.pop("mode") == "never") or not backup["connection"]:
+            return {}
+        hostvars = self.task_vars["hostvars"]
+        stopped = any(node_of(hostvars, name, self.run_record).tier.get("stopped")
+                      for name in self.task_vars["ansible_play_hosts_all"])
+        # What ran until now has written since any backup of an earlier run.
+        self.back_up(again=stopped)
+        return {}
+
+    def undone(self):
+        """Take back what migrations have left, and find out whether the prior release can work on what there is."""
+        if self.tier.get("mode") == REST or self._task.check_mode:
+            return {}
+        prior = prior_of(self.node, self.target)
+        try:
+            for phase in self.phases(store=True):
+                self.undo_store(phase["title"], phase["store"], f"{self.node['releases']}/{prior}")
+            if any(self.phases(store=False)) and self.exists(f"{self.staged}/{MIGRATING}",
+                                                             "Look whether the database was being migrated"):
+                self.undo_database()
+        except Failed as exc:
+            self.remember(beyond=f"it is not known what the migrations have left ({told_of(exc.title, exc.result)})")
+        return {}
+
+    def undo_store(self, title, store, prior):
+        seen = self.ask_store(f"{title}: undo what is half done", store, self.staged, state="restored", gone="warn")
+        if seen.get("resumed"):
+            self.remember(undone=[*self.record.tier.get("undone", []), "What the migrations had half written into the "
+                                                                       "store was undone."])
+        seen = self.ask_store(f"{title}: see whether the prior release knows what is in it", store, prior,
+                              state="reported", gone="warn")
+        if seen["gone"]:
+            self.remember(beyond=f"the store was migrated ({', '.join(seen['gone'])}), and the release before cannot "
+                                 "read it")
+
+    def undo_database(self):
+        """Nobody has written since the backup was made, for all has been down since."""
+        path = f"{self.staged}/{BACKUP[0]}"
+        if not self.exists(path, "Look for the backup"):
+            self.remember(beyond="the schema of the database may be migrated in part, and there is no backup "
+                                 "(schema_backup)")
+            return
+        text = self.kept(lambda: self._execute_module(module_name="ansible.legacy.slurp", module_args=dict(path=path),
+                                                      task_vars=self.task_vars), "Read which backup leads back")
+        dump = json.loads(base64.b64decode(text["content"]))["path"]
+        self.module("dump", self.task_vars, title="Restore the database from its backup", config=self.node["config"],
+                    restore=dump, **{key: self.given["backup"][key] for key in ("connection", "directory")})
+        self.finish()
+        self.remember(undone=[*self.record.tier.get("undone", []), *self.values.get("tier", {}).get("undone", []),
+                              f"The database was restored from {dump}."])
+
+    def finish(self):
+        """The database is whole again, in one release or the other."""
+        self.kept(lambda: self._execute_module(module_name="ansible.legacy.file", module_args=dict(
+            path=f"{self.staged}/{MIGRATING}", state="absent"), task_vars=self.task_vars), "Record that it is whole")
+
+    def whole(self):
+        """Nothing may be started before this: no reader could tell a store that is half written."""
+        for phase in self.phases(store=True):
+            if not self._task.check_mode:
+                self.ask_store("See that the store is whole", phase["store"], self.staged, state="whole")
+        if any(self.phases(store=False)) and self.tier.get("mode") != REST and not self._task.check_mode:
+            self.finish()
+        return {}
+
+    def settled(self):
+        for phase in self.phases(store=True):
+            if not self._task.check_mode:
+                store, release = phase["store"], self.staged
+                seen = self.ask_store("See that no migration is left", store, release, state="reported")
+                left = [each["id"] for each in seen["pending"]]
+                self.check(f"expected the store to have all migrations of {self.target['version']}; it lacks "
+                           f"{', '.join(left)}: has it been restored since? Stop all services and run the command again"
+                           if left else "")
+        return {}
+
+    # ---- a product that is rolled service by service
 
     def orphans(self):
         """Remove them, and see that they are gone: the exit code of the command need not tell."""

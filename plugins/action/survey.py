@@ -40,6 +40,7 @@ from ansible_collections.shakenfist.rolling.plugins.plugin_utils._services impor
 )
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._status import lock_words
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._steps import Failed, StatesAction
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._tier import Tier
 
 TEXT, NAMES, DATA = dict(type="str", default=""), dict(type="list", elements="str"), dict(type="dict", default={})
 # For how many seconds a health check may fail, or a balancer be silent, before the preflight says so.
@@ -48,7 +49,8 @@ SERVICES = dict(type="list", elements="dict", default=[], options=dict(
     name=dict(type="str", required=True), beats=dict(type="bool", default=True),
     idle=dict(type="bool", default=False), disable=dict(type="bool", default=False),
     away=dict(type="bool", default=False), drain=dict(type="bool", default=False),
-    hup=dict(type="bool", default=False)))
+    hup=dict(type="bool", default=False),
+    killed=dict(type="str", choices=["fail", "warn"], default="fail"), answers=dict(type="dict", default={})))
 PRODUCT = dict(distribution=TEXT, config=dict(type="raw"), releases=TEXT, links=TEXT, user=TEXT, info=TEXT,
                settings=DATA, health_path=TEXT, commands=NAMES, verify=dict(type="list", elements="str", default=[]),
                services=SERVICES)
@@ -171,12 +173,14 @@ class ActionModule(StatesAction):
         if target:
             command += f" -e rolling_release={target['version']}"
         lacking, detection = dict(node={}, failure="", host={}), given.pop("detection", 0)
+        tier, phases = given.pop("tier", False), given.pop("phases", None) or {}
         try:
             refusal, plan, lines, order = judge_services(
                 {name: {**lacking, **record.seen} for name, record in records.items()}, self.services, target, problems,
                 hidden=[name for name in run.nodes if name not in play], command=command,
                 offsets=offsets_of({name: record.seen for name, record in records.items()}),
-                waits=bool(detection or balancers_of(self.setting)["haproxy_address"]), **given)
+                waits=bool(detection or balancers_of(self.setting)["haproxy_address"]),
+                planner=Tier(phases) if tier else None, **given)
         except AnsibleError as exc:
             refusal, lines = str(exc), []
         if refusal:

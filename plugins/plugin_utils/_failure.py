@@ -31,6 +31,10 @@ ADVICE = {
                         f"release.\nNext: fix that, then {OPTIONS} and this release:\n{{command}}"),
     "services verify": ("All services were rolled before this.\n"
                         f"Next: fix that, then {OPTIONS} and this release:\n{{command}}"),
+    "tier prepare": ("Nothing was stopped, all services serve as before, and nothing was migrated.\n"
+                     f"Next: fix that, then {OPTIONS} and this release:\n{{command}}"),
+    "tier verify": ("All services were started on the release before this.\n"
+                    f"Next: fix that, then {OPTIONS} and this release:\n{{command}}"),
     "verify": ("All nodes were rolled before this.\n"
                f"Next: fix that, then {OPTIONS} and this release:\n{{command}}"),
     "restart verify": ("All nodes were restarted before this.\nNext: fix that. What daemons must read anew takes this "

@@ -27,7 +27,7 @@ WIDTH = 100
 STEP = "rolling_step"
 OF_ALL = ("preflight", "lock", "stage", "schema", "verify", "prune")
 # These are taken by each node for itself, the others by all nodes at once.
-OF_A_NODE = ("quorum", "drain", "activate", "reconfigure", "restart", "gate", "settle", "restore")
+OF_A_NODE = ("quorum", "drain", "stop", "activate", "reconfigure", "restart", "start", "gate", "settle", "restore")
 
 # What of a module's result is told. Nothing else is: neither what a module was given nor what it found on the node.
 DETAILS = {
@@ -51,6 +51,8 @@ DETAILS = {
     "resolve_info": ("name", "version"),
     "schema": ("tables", "widened"),
     "probe": (),
+    "standstill": ("stopped", "started", "killed"),
+    "store_migrations": ("ran", "resumed", "changes", "objects"),
     "units": (),
 }
 PROBE = ("requests", "failed", "longest_gap")

@@ -47,7 +47,8 @@ class Run:
     """What is true of the run as a whole.
 
     :param id: of this run of one playbook; two playbooks of one C(ansible-playbook) are two runs.
-    :param kind: the name of the playbook; C(services) for all that roll a product service by service.
+    :param kind: the name of the playbook; C(services) for all that roll a product service by service, C(tier)
+        for those that stop all of it.
     :param product: the name of such a product.
     :param playbook: what leads to another release, as C(ansible-playbook) takes it.
     :param began: when it began, in seconds since the epoch.
@@ -105,6 +106,9 @@ class Node:
     :param pauses: when an operator let the run wait before it, each from and to.
     :param services: of a product that is rolled service by service, those that are done: when they were out of service,
         C(began) and C(ended), as somebody saw who asks them.
+    :param tier: of a product all of which is stopped: C(stopped), the units that this run has stopped, C(switched),
+        whether it has given the node the release, C(started), whether it has begun to start its services, C(wrote),
+        whether a migration has written, and of the way back C(undone), C(beyond) and C(back).
     :param timeline: the modules that ran on the node, see C(_timeline.py).
     :param notes: warnings for the report.
     """
@@ -124,6 +128,7 @@ class Node:
     schema: dict = dataclasses.field(default_factory=dict)
     pauses: list = dataclasses.field(default_factory=list)
     services: dict = dataclasses.field(default_factory=dict)
+    tier: dict = dataclasses.field(default_factory=dict)
     timeline: list = dataclasses.field(default_factory=list)
     notes: list = dataclasses.field(default_factory=list)
 

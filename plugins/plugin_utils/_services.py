@@ -40,6 +40,8 @@ class Service:
     :param away: whether it is missed, as soon as no heartbeat was seen for the time after which it counts as down.
     :param drain: whether a balancer is in front of it, and its health check fails by a file.
     :param hup: whether SIGHUP has it choose the version of its RPC again.
+    :param killed: what is to be done if systemd had to end it by force while the tier was stopped, V(fail) or V(warn).
+    :param answers: what it answers once it serves, C(port), C(path) and C(status).
     """
 
     name: str
@@ -49,6 +51,8 @@ class Service:
     away: bool = False
     drain: bool = False
     hup: bool = False
+    killed: str = "fail"
+    answers: dict = dataclasses.field(default_factory=dict)
 
 
 def services_of(given):
@@ -105,6 +109,7 @@ def node_of_services(product, name, address, releases, units, info):
             runs=os.path.basename(root) if inside else "", program=unit["program"], active=unit["active"],
             managed=unit["managed"], load=unit["load"], state=unit["state"], stop_seconds=unit["stop_seconds"],
             invocation=unit["invocation"], restarts=unit["restarts"], disabled=bool(disabled),
+            held=unit.get("held", ""),
             # What a run that was killed has left so; what an operator has taken out stays so.
             shut=REASON in disabled or (
                 kinds[service].drain and bool(settings.get("shut") and settings.get("own", True))),
@@ -122,12 +127,12 @@ def node_of_services(product, name, address, releases, units, info):
 
 def is_to_run(unit):
     """Whether a service runs, or ought to; another one, the passive one of a pair, is never started."""
-    return unit["active"] or unit["managed"]
+    return unit["active"] or unit["managed"] or unit.get("held") == "active"
 
 
 def is_done(service, target):
-    """Whether a service runs the release, and was not left out of rotation."""
-    return service["release"] == target.get("name") and not service.get("shut") and (
+    """Whether a service runs the release, and was not left out of rotation, or held."""
+    return service["release"] == target.get("name") and not service.get("shut") and not service.get("held") and (
         not service["managed"] or service["active"] and service["runs"] == service["release"])
 
 
@@ -166,7 +171,14 @@ def _units(node):
 
 def _daemons(node):
     return [f"{name} is {one['state']} and is to run: see journalctl -u {name}"
-            for name, one in node["services"].items() if one["managed"] and not one["active"]]
+            for name, one in node["services"].items() if one["managed"] and not one["active"] and not one.get("held")]
+
+
+def held_words(node):
+    """Services that a run has stopped, and that was killed before it could start them."""
+    held = [name for name, one in node["services"].items() if one.get("held")]
+    return [f"{listed(held, ' and ')} {'is' if len(held) == 1 else 'are'} held since a run that was killed: the same "
+            "command goes on, and starts what ran"] if held else []
 
 
 def is_silent(row, limit):
@@ -231,6 +243,7 @@ def findings_of(name, seen, services, target, allow_degraded=False, every=False,
     begun = any(is_done(one, target) for one in node["services"].values())
     mild = "warn" if allow_degraded or begun else "fail"
     findings.judge("daemons", _daemons(node), mild)
+    findings.judge("held", held_words(node), "warn")
     findings.judge("heartbeats", silent_words(node, services), mild)
     findings.judge("away", _away(node, [one for one in services if not is_done(
         node["services"].get(one.name) or dict(release="", managed=False), target)]))
@@ -406,18 +419,27 @@ def forecast_of_services(plan, nodes):
 
 
 def judge_services(seen, services, target, problems, hidden=(), allow_degraded=False, every=False, remove=False,
-                   command="", offsets=None, waits=True, api=True):
-    """Judge a cluster, and plan the roll; the refusal, the plan, the findings and the order as lines."""
+                   command="", offsets=None, waits=True, api=True, planner=None):
+    """Judge a cluster, and plan the roll; the refusal, the plan, the findings and the order as lines.
+
+    :arg planner: who plans instead, and has C(findings), C(plan) and C(lines), where not one service after the other is
+        rolled.
+    """
     findings = {name: findings_of(name, one, services, target, allow_degraded, every, api)
                 for name, one in seen.items()}
     nodes = {name: one["node"] for name, one in seen.items() if one["node"]}
     cluster = cluster_findings(nodes, services, target, hidden, remove, offsets, waits, is_whole(seen, hidden))
+    if planner:
+        cluster.extend(planner.findings(nodes, services, target))
     lines = report(cluster, findings)
     if problems or cluster.failed() or any(found.failed() for found in findings.values()):
         told = ["Nothing was touched, the cluster is not fit to be rolled:",
                 *(f"fail  the release: {words}" for words in problems), *lines, section(PREFLIGHT),
                 "Fix that, then run the command again."]
         return "\n".join(filter(None, told)), {}, lines, []
+    if planner:
+        plan = planner.plan(nodes, services, target, command, lines)
+        return "", plan, lines, planner.lines(plan, nodes)
     plan = plan_of_services(nodes, services, target, command, lines)
     return "", plan, lines, order_lines(plan, nodes)
 
@@ -479,7 +501,7 @@ def status_of_services(seen, services, lock, hidden=()):
     for name, one in seen.items():
         node = one["node"]
         problems[name] = list(filter(None, [one["failure"], *([
-            node["problem"], *_units(node), *_daemons(node), *silent_words(node, services),
+            node["problem"], *_units(node), *_daemons(node), *held_words(node), *silent_words(node, services),
             *(words for found in one.get("rotation", {}).values() for words in found),
             *(f"{service} was left out of rotation: the next roll takes it back"
               for service, unit in node["services"].items() if unit["shut"])] if node else [])]))

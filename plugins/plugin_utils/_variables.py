@@ -37,7 +37,7 @@ FACTS = ("cluster_node", "plan_seen", "reconfigure_left", "reconfigure_runs", "r
 TOLD = ("rolling_kind",)
 # Of the playbooks that ask a run for something, which have no role of their own.
 REASONS = ("pause_reason", "stop_reason")
-HOOKS = ("hook_before_roll", "hook_before_drain", "hook_after_gate", "hook_after_roll")
+HOOKS = ("hook_before_roll", "hook_before_drain", "hook_configure", "hook_after_gate", "hook_after_roll")
 # Seconds that the clocks of two machines may be apart, see the check of them.
 APART = 5
 TIME = "%Y-%m-%dT%H:%M:%SZ"

@@ -1,0 +1,243 @@
+# Copyright (c) 2026, the shakenfist.rolling authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Private to the roles of this collection: one node's part of an upgrade for which all of a product is stopped.
+# What fails is noted, not failed on, so that no node goes on alone: C(agreed) then fails on all of them.
+# state: stopped stops and holds one service, switched gives the node the release once all is down, started starts
+# one service. noted takes the failure of another task, agreed and completed fail for all if any node has failed or was lost.
+# state: On the way back, kept tells whether there may be one, returned takes code and configuration back, unless the
+# action phase has found that what a migration has written forbids it. told makes the message.
+
+import time
+
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils import _failure
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._carriers import carrier_of
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import node_of, plain, run_of
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._services import services_of, url_of
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._steps import NOTED, Failed, StatesAction
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._tier import (
+    REST,
+    Left,
+    prior_of,
+    told_of_tier,
+    trouble_words,
+    troubles,
+)
+
+TEXT, DATA, SECONDS = dict(type="str", default=""), dict(type="dict", default={}), dict(type="float", default=120)
+LIST = dict(type="list", elements="dict", default=[])
+ARGUMENTS = dict(
+    state=dict(type="str", required=True, choices=["stopped", "switched", "started", "noted", "agreed", "completed",
+                                                   "kept", "returned", "told"]),
+    node=DATA, target=DATA, services=LIST, service=TEXT, packages=DATA,
+    configuration=dict(type="list", elements="str", default=[]),
+    stop_timeout=SECONDS, start_timeout=SECONDS, gate_timeout=SECONDS, stays=dict(type="float", default=3),
+    task=TEXT, result=DATA,
+)
+# Where a release directory has what the configuration was before the run has changed it.
+BEFORE = ".rolling-configuration"
+
+
+class ActionModule(StatesAction):
+    """The part of a node; each state is a method."""
+
+    arguments = ARGUMENTS
+
+    def prepare(self, task_vars):
+        given, hostvars = self.given, task_vars["hostvars"]
+        self.node, self.name = given.node, task_vars["inventory_hostname"]
+        self.run_record = run_of(hostvars)
+        self.record = node_of(hostvars, self.name, self.run_record)
+        self.everybody = list(task_vars["ansible_play_hosts_all"])
+        self.troubles = troubles(hostvars, self.run_record, self.everybody, list(task_vars["ansible_play_hosts"]))
+        self.plan = self.run_record.plan.get("tier") or {}
+        self.carrier = carrier_of(self)
+
+    def begin(self, step):
+        super().begin(step, self.given.service)
+
+    def call(self, title, module, **arguments):
+        return self.module(module, self.task_vars, title=title, **arguments)
+
+    def remember(self, **values):
+        """Keep it in what the run does with the node."""
+        self.note(tier={**self.record.tier, **self.values.get("tier", {}), **values})
+
+    def has(self, service):
+        return service in self.node.get("services", {})
+
+    def tried(self, act):
+        """Do it, unless any node has failed, and only note what fails."""
+        if self.troubles:
+            return {}
+        return self.noting(act)
+
+    def noting(self, act):
+        try:
+            act()
+        except Failed as exc:
+            self.blame(exc.title, exc.result)
+        return {}
+
+    def blame(self, title, result):
+        cause = _failure.cause_of(title or self._task.get_name(), result, time.time())
+        self.say(f"fail  {self.name}: {cause.step}: {cause.words}")
+        self.note(cause=plain(vars(cause)))
+
+    # ---- the way through
+
+    def stopped(self):
+        if not self.has(self.given.service) or self.plan.get("mode") == REST and self.is_there():
+            return {}
+        return self.tried(self.stop)
+
+    def is_there(self):
+        """Whether this service runs the release already, in a run that only does the rest."""
+        one = self.node["services"][self.given.service]
+        return one["active"] and one["runs"] == self.given.target["name"]
+
+    def stop(self):
+        one = next(one for one in services_of(self.given.services) if one.name == self.given.service)
+        self.begin("stop")
+        self.remember(stopped=self.record.tier.get("stopped", []))
+        self.mark("began")
+        answer = self.call(f"Stop {one.name}", "standstill", state="stopped", units=[one.name],
+                           timeout=self.given.stop_timeout)
+        self.remember(stopped=[*self.record.tier.get("stopped", []), *answer["stopped"]])
+        if answer["killed"]:
+            words = (f"{one.name} did not end in the time that systemd gives it, and was ended by force: what it was "
+                     "doing may be half done")
+            self.check(f"{words}. See journalctl -u {one.name}; a longer TimeoutStopSec in its unit lets it end by "
+                       "itself" if one.killed == "fail" else "", f"Stop {one.name}", failed_units=[one.name])
+            self.say(f"warn  {self.name}: {words}")
+            self.note(notes=[*self.record.notes, f"{self.name}: {words}"])
+
+    def mark(self, moment):
+        """Note when the service went out of service, or was seen to be back."""
+        known = {**self.record.services, **self.values.get("services", {})}
+        self.note(services={**known, self.given.service: {**known.get(self.given.service, {}), moment: time.time()}})
+
+    def switched(self):
+        return self.tried(self.switch)
+
+    def switch(self):
+        self.begin("activate")
+        left = [name for name in self.node["services"]
+                if self.plan.get("mode") != REST or self.node["services"][name]["runs"] != self.given.target["name"]
+                or not self.node["services"][name]["active"]]
+        self.call("See that all is down", "standstill", state="down", units=left)
+        if self.given.configuration:
+            self.call("Keep the configuration as it is", "kept_files", state="kept", paths=self.given.configuration,
+                      dest=self.carrier.place(BEFORE))
+        self.remember(switched=prior_of(self.node, self.given.target))
+        self.carrier.switch(left)
+
+    def started(self):
+        """Start the service, on whatever release its node has now. What fails keeps no other from its start."""
+        back = bool(self.record.tier.get("back"))
+        if not self.has(self.given.service) or self.record.cause and not back:
+            return {}
+        return self.noting(self.start) if not back else self.start_again()
+
+    def start(self):
+        self.begin("start")
+        self.remember(started=True)
+        self.bring_up(self.given.target["name"])
+        self.mark("ended")
+
+    def bring_up(self, release):
+        given, one = self.given, next(one for one in services_of(self.given.services)
+                                      if one.name == self.given.service)
+        answer = self.call(f"Start {one.name}", "standstill", state="started", units=[one.name],
+                           timeout=given.start_timeout, stays=given.stays)
+        if self._task.check_mode:
+            return
+        self.begin("gate")
+        run = answer["units"][one.name]
+        if one.name in answer["started"]:
+            if one.answers:
+                node = dict(self.node, settings=dict(self.node.get("settings") or {}, port=one.answers["port"]))
+                self.call(f"Wait until {one.name} answers", "ready_info", timeout=given.gate_timeout, unit=one.name,
+                          urls=[url_of(node, one.answers.get("path", "/"))], status=one.answers.get("status", 200))
+            unit = self.call(f"Stop if {one.name} has not stayed up", "units_info", patterns=[one.name],
+                             up_since={one.name: run})["units"][one.name]
+            self.check(self.carrier.runs_another(one.name, unit, release), f"Check what {one.name} runs",
+                       failed_units=[one.name])
+
+    def start_again(self):
+        """On the way back the first cause is what counts; what does not start is told beside it."""
+        self.begin("restore")
+        try:
+            self.bring_up(self.record.tier["back"])
+        except Failed as exc:
+            words = f"{self.name}: {_failure.told_of(exc.title or 'start', exc.result)}"
+            self.say(f"fail  {words}")
+            self.remember(down="\n".join(filter(None, [self.record.tier.get("down", ""), words])))
+        return {}
+
+    def noted(self):
+        """Take the failure of a task that is no state of this one."""
+        if not self.record.cause:
+            result = self.given.result
+            self.blame(self.given.task, result)
+            noted = result.get(NOTED) or {}
+            tier = {**noted.get("tier", {}), **self.values.get("tier", {})}
+            self.note(**{**{key: value for key, value in noted.items() if key not in ("timeline", "tier")},
+                         **self.values, **(dict(tier={**self.record.tier, **tier}) if tier else {})})
+        return {}
+
+    def agreed(self):
+        """Before anything is started: in a run that does the rest nothing waits for another one."""
+        self.check(trouble_words(self.troubles) if self.plan.get("mode") != REST else "")
+        return {}
+
+    def completed(self):
+        self.check(trouble_words(self.troubles))
+        if not self._task.check_mode:
+            self.note(rolled=True)
+        return {}
+
+    # ---- the way back
+
+    def kept(self):
+        """What is told is the same on all nodes; the cause is that of the node that has one."""
+        result = self.given.result
+        if result.get("stopped") and not self.record.cause:
+            self.note(cause=plain(vars(_failure.cause_of(self.given.task, result, time.time()))))
+        left = self.left()
+        return dict(back=left.touched() and not left.started(), stopped=bool(result.get("stopped")))
+
+    def left(self):
+        hostvars, there = self.task_vars["hostvars"], list(self.task_vars["ansible_play_hosts"])
+        records = {name: node_of(hostvars, name, self.run_record) for name in self.everybody if name in there}
+        nodes = {name: plain(hostvars[name].get("cluster_node") or {}) for name in records}
+        priors = {name: prior_of(node, self.given.target) for name, node in nodes.items()}
+        return Left(self.everybody, records, priors, self.plan.get("mode", ""))
+
+    def returned(self):
+        """Take code and configuration back, unless what was written has no way back."""
+        left = self.left()
+        if not left.touched() or left.started() or left.beyond():
+            return {}
+        prior = left.priors[self.name]
+        self.begin("restore")
+        try:
+            self.carrier.back(prior)
+            if self.given.configuration:
+                self.call("Take the configuration back", "kept_files", state="restored",
+                          paths=self.given.configuration, dest=self.carrier.place(BEFORE))
+        except Failed as exc:
+            words = f"{self.name}: {_failure.told_of(exc.title or 'way back', exc.result)}"
+            self.say(f"fail  {words}")
+            self.remember(down=words)
+            return {}
+        self.remember(back=prior)
+        self.note(restored=f"went back to {prior}", rolled=False)
+        return {}
+
+    def told(self):
+        text = told_of_tier(self.troubles, self.left(), self.run_record.plan.get("command") or "")
+        self.note(failure=dict(text=text, state=text.partition("\nNext: ")[0].rpartition("\n")[2],
+                               serves=bool(self.record.tier.get("back"))))
+        return dict(message=text)

@@ -1,0 +1,272 @@
+# Copyright (c) 2026, the shakenfist.rolling authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This plugin_util is private to the collection: it may change at any time, use it only from shakenfist.rolling.
+
+# A product all of which must stop for an upgrade: everything down on all nodes, new code, migrations, everything up.
+# What such a run does, whether there is a way back, and what is told.
+
+import dataclasses
+
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._failure import OPTIONS, Cause
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._findings import Findings, warnings_of
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._plan import Wave
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import node_of
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._runbook import explained
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._services import START, group_of, is_done, is_to_run
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._table import listed, span, wrap
+
+# All is stopped; or some of it runs the release, which nothing does before all migrations are complete: then the others
+# follow, and the store is left alone.
+WHOLE, REST = "whole", "rest"
+
+
+def mode_of(nodes, target):
+    """Whether all is to be stopped, or only what does not run the release yet."""
+    begun = any(one["active"] and one["runs"] == target.get("name")
+                for node in nodes.values() for one in node["services"].values())
+    return REST if begun else WHOLE
+
+
+def prior_of(node, target):
+    """The name of the release that a node came from, or comes from; empty if it is not known.
+
+    A run that was killed may have moved some of its links.
+    """
+    links = [one["release"] for one in node["services"].values() if one["release"] != target.get("name")]
+    return (links or [(node.get("previous") or {}).get("name") or ""])[0]
+
+
+def node_for(nodes, service):
+    """The one node that does what is done once: the first that has the service, or the first of all."""
+    return next((name for name, node in nodes.items() if not service or service in node["services"]), "")
+
+
+def places_of(nodes, phases):
+    """The node of each phase, by the service beside which it runs."""
+    return {service: node_for(nodes, service) for service in ["", *(phase.get("where") or "" for phase in phases)]}
+
+
+class Tier:
+    """Plans such a run.
+
+    :arg phases: by point, as the product's file has them.
+    """
+
+    def __init__(self, phases):
+        self.phases = [phase for point in phases.values() for phase in point if phase.get("wanted", True)]
+        self.migrations = [phase for phase in phases.get("migrate") or () if phase.get("wanted", True)]
+
+    def findings(self, nodes, services, target):
+        findings = Findings()
+        mixed = [f"the services of {name} have links to {listed(links, ' and ')}, and all of them go back to one "
+                 "release if it comes to that: give them the same link first" for name, links in (
+                     (name, sorted({one["release"] for one in node["services"].values()} - {target.get("name")}))
+                     for name, node in nodes.items()) if len(links) > 1]
+        findings.judge("prior", mixed)
+        findings.judge("place", [f"no node has the unit {service}, beside which a migration runs: correct `where` in "
+                                 "the product's file, or the inventory"
+                                 for service, name in places_of(nodes, self.phases).items() if not name])
+        return findings
+
+    def plan(self, nodes, services, target, command, lines):
+        """The plan, as the run record keeps it."""
+        mode, places = mode_of(nodes, target), places_of(nodes, self.phases)
+        left = [name for name, node in nodes.items() if not all(is_done(one, target)
+                                                                for one in node["services"].values())]
+        # What is down has to be down everywhere; only where nothing is left, nothing is stopped.
+        order = list(nodes) if left and mode == WHOLE else left
+        waves = [Wave(one.name, [[name for name in order if one.name in nodes[name]["services"]]]) for one in services]
+        waves = [wave for wave in waves if wave.nodes()]
+        first = next(iter(order or nodes), "")
+        members = [dict(name=name, groups=[group_of(wave.name)]) for wave in waves for name in wave.nodes()]
+        return dict(
+            waves=[dataclasses.asdict(wave) for wave in waves], order=order, database=[], others=order,
+            batches=[order] if order else [], serial=[max(len(order), 1)], schema=[],
+            members=[*(dict(name=name, groups=["rolling_order"]) for name in order), *members,
+                     *([dict(name=first, groups=["rolling_first"])] if first else [])],
+            done=[name for name in nodes if name not in order], serving=list(nodes), leader="", command=command,
+            release=target.get("version", ""), report=lines, orphans=[],
+            services={name: list(nodes[name]["services"]) for name in order},
+            tier=dict(mode=mode, places=places, titles=[
+                f"{phase['title']} on {places[phase.get('where') or '']}" for phase in self.migrations],
+                      prior=sorted({prior_of(nodes[name], target) for name in order} - {""})))
+
+    def lines(self, plan, nodes):
+        return tier_lines(plan, nodes)
+
+
+def _runs(plan, nodes, service):
+    return [name for wave in plan["waves"] if wave["name"] == service for name in wave["batches"][0]
+            if is_to_run(nodes[name]["services"][service])]
+
+
+def tier_lines(plan, nodes):
+    """What the run does, in its order, as lines."""
+    tier, names = plan["tier"], [wave["name"] for wave in plan["waves"]]
+    lines = []
+    if plan["order"]:
+        whole = tier["mode"] == WHOLE
+        steps = [f"stop {name} on {', '.join(_runs(plan, nodes, name)) or 'no node: it runs on none'}"
+                 for name in reversed(names)]
+        came = f"{listed(tier['prior'], ' and ') or 'their release'} -> {plan['release']}"
+        steps.append(f"{', '.join(plan['order'])}: {came}, all of it is down then")
+        if whole:
+            steps += tier["titles"]
+        steps += [f"start {name} on {', '.join(_runs(plan, nodes, name)) or 'no node'}" for name in names]
+        lines += [f"{number}. {words}" for number, words in enumerate(steps, start=1)]
+        if not whole:
+            lines.append("What runs the release already goes on, for all migrations were complete before it was "
+                         "started.")
+    return lines + [f"{name}: on {plan['release']} already, passed over" for name in plan["done"]]
+
+
+def forecast_of_tier(plan, nodes):
+    """How the run would go, and that as lines."""
+    def longest(service, seconds):
+        return max((seconds(nodes[name]["services"][service]) for name in _runs(plan, nodes, service)), default=0)
+    steps = [{"service": wave["name"], "nodes": wave["batches"][0], "to": plan["release"],
+              "seconds": round(longest(wave["name"], lambda one: (one["stop_seconds"] or 0) + START), 1)}
+             for wave in plan["waves"]]
+    seconds = sum(step["seconds"] for step in steps)
+    how = (f"Of each service its longest last stop, and {START} s for its start; everything is down for that long, and "
+           "for as long as the backup and the migrations take, which is not in it.")
+    found = {"release": plan["release"], "tier": plan["tier"], "steps": steps, "passed_over": plan["done"],
+             "warnings": warnings_of(plan["report"]), "command": plan["command"],
+             "expected": {"seconds": round(seconds), "minutes": round(seconds / 60, 1), "how": how if steps else ""}}
+    lines = tier_lines(plan, nodes)
+    if steps:
+        lines += [*wrap(f"Expected: {span(seconds)} and more. {how}"), "To do it:", plan["command"]]
+    return found, lines
+
+
+# ---- stores
+
+# How much of itself etcd must have free: old and new values are put beside the store first, and it keeps what was there.
+ROOM = 3
+
+
+def counted(changes):
+    """How many objects a migration changes, in words."""
+    words = [f"{table} {', '.join(f'{count} {how}' for how, count in found.items() if count)}"
+             for table, found in sorted(changes.items()) if any(found.values())]
+    return "; ".join(words) or "no object changes"
+
+
+def interrupted_words(found):
+    """That a run was killed while it wrote into a store."""
+    return (f"a run that was killed, on {found['host']} since {found['since']}, has left the store interrupted: "
+            f"{found['done']} of {found['batches']} batches are written. This run completes that before anything else; no "
+            "service may be started before")
+
+
+def etcd_problem(member):
+    """What is wrong with a member of etcd, in words."""
+    where = f"etcd at {member['endpoint']}"
+    if member.get("problem"):
+        return f"{where} cannot be asked: {member['problem']}"
+    if member["alarms"]:
+        more = (", and it takes no writes: make room (etcdctl compact, defrag, or a larger --quota-backend-bytes), then "
+                "etcdctl alarm disarm") if "NOSPACE" in member["alarms"] else ": see its journal"
+        return f"{where} has raised the alarm {', '.join(member['alarms'])}{more}"
+    free, needed = (member["quota"] or 0) - member["in_use"], ROOM * member["in_use"]
+    if member["quota"] and free < needed:
+        return (f"{where} has {free / 1e6:.1f} MB left of its quota, and the migration may need {needed / 1e6:.1f} MB: "
+                "raise --quota-backend-bytes, or compact and defragment it")
+    return ""
+
+
+# ---- what has failed, and whether there is a way back
+
+def troubles(hostvars, run, everybody, there):
+    """By node that has failed or was lost, why; nothing else goes on then.
+
+    :arg everybody, there: the names of all nodes of the play, and of those that Ansible still has.
+    """
+    found = {}
+    for name in everybody:
+        cause = node_of(hostvars, name, run).cause
+        if cause:
+            found[name] = Cause(**cause)
+        elif name not in there:
+            found[name] = Cause(words="it cannot be reached any more, see above", lost=True)
+    return found
+
+
+def trouble_words(found):
+    """What has failed, one line for each node."""
+    return "\n".join(f"{name}: {cause.step + ': ' if cause.step else ''}{cause.words}"
+                     for name, cause in found.items())
+
+
+@dataclasses.dataclass
+class Left:
+    """How all nodes together were left by a run that has failed.
+
+    :param order: the nodes of the run.
+    :param records: of each that Ansible still has, the record.
+    :param priors: by node, the release that it came from.
+    :param mode: V(whole) or V(rest).
+    """
+
+    order: list
+    records: dict
+    priors: dict
+    mode: str = WHOLE
+
+    def started(self):
+        return any(record.tier.get("started") for record in self.records.values())
+
+    def touched(self):
+        return any(record.tier for record in self.records.values())
+
+    def beyond(self):
+        """Why there is no way back; empty if there is one."""
+        if self.mode == REST:
+            return "other services run the new release already, for which the migrations were made"
+        found = [record.tier["beyond"] for record in self.records.values() if record.tier.get("beyond")]
+        unknown = [name for name in self.records if not self.priors.get(name)]
+        return found[0] if found else (f"it is not known which release {listed(unknown, ' and ')} came from"
+                                       if unknown else "")
+
+    def state(self):
+        """In which state all is, in words."""
+        if not self.touched():
+            return "Nothing was stopped, all services serve as before."
+        down = [words for words in (record.tier.get("down", "") for record in self.records.values()) if words]
+        if self.started():
+            return "\n".join(["The release is active on all nodes, and all migrations are complete, so nothing goes "
+                              "back. What else could be started runs it.", *down])
+        beyond = self.beyond()
+        if beyond:
+            return (f"ALL SERVICES STAY STOPPED on {', '.join(self.records)}, nothing went back: {beyond}. Nothing "
+                    "starts them but the next run.")
+        lost = [name for name in self.order if name not in self.records]
+        back = [name for name, record in self.records.items() if record.restored and not record.tier.get("down")]
+        undone = [words for record in self.records.values() for words in record.tier.get("undone", [])]
+        priors = listed(sorted({self.priors[name] for name in back} - {""}), " and ")
+        return "\n".join(filter(None, [
+            f"{', '.join(back)} went back to {priors}, with the configuration of before, and "
+            f"{'runs' if len(back) == 1 else 'run'} it." if back else "",
+            "" if undone else "Nothing of what the services keep was changed.", *undone, *down,
+            f"{', '.join(lost)} may still be on the new release, and its services are held, or stopped: the next run "
+            "takes it along." if lost else ""]))
+
+
+def told_of_tier(found, left, command):
+    """The message of a run that has failed, or was stopped before it has stopped anything."""
+    first = next(iter(found.values()), Cause(words="see above"))
+    if first.stopped and not left.touched():
+        return explained(f"Before anything was stopped: {first.words}\nNext: when it may go on, {OPTIONS} and this "
+                         f"release:\n{command}", first.words)
+    names = [name for name, cause in found.items() if not cause.lost]
+    lost = [cause.away or name for name, cause in found.items() if cause.lost]
+    units = listed(sorted({unit for cause in found.values() for unit in cause.units}), ' and ')
+    look = (f"see why {' and '.join(lost)} cannot be reached (ansible {lost[0]} -m ping)" if lost else
+            f"look at journalctl -n 50{''.join(f' -u {unit}' for unit in units.split(' and ') if unit)} on "
+            f"{' and '.join(names)}" if units else "")
+    what = f"{look}, and fix the cause" if look else "fix the cause"
+    why = trouble_words(found)
+    return explained(f"{why}\n{left.state()}\nNext: {what}. Then {OPTIONS} and this release:\n{command}\nIt goes on "
+                     "from what it finds.", why)
