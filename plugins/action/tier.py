@@ -4,8 +4,8 @@
 
 # Private to the roles of this collection: one node's part of an upgrade for which all of a product is stopped.
 # What fails is noted, not failed on, so that no node goes on alone: C(agreed) then fails on all of them.
-# state: stopped stops and holds one service, switched gives the node the release once all is down, started starts
-# one service. noted takes the failure of another task, agreed and completed fail for all if any node has failed or was lost.
+# state: stopped stops and holds one service, switched gives the node the release once all is down, started starts one
+# service. noted takes the failure of another task. agreed and completed fail for all if a node has failed or was lost.
 # state: On the way back, kept tells whether there may be one, returned takes code and configuration back, unless the
 # action phase has found that what a migration has written forbids it. told makes the message.
 

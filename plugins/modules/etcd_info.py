@@ -8,8 +8,8 @@ module: etcd_info
 short_description: Ask the members of etcd for their alarms and their room
 version_added: 0.2.0
 description:
-  - Asks each member by the JSON gateway of etcd, so that it is known before a migration whether there is room for it. One
-    that does not answer is no failure of the module.
+  - Asks each member by the JSON gateway of etcd, so that it is known before a migration whether there is room for it.
+    One that does not answer is no failure of the module.
 requirements: ["etcd 3.4 or later, with its JSON gateway, which is on by default, and without user authentication"]
 options:
   endpoints:
@@ -33,14 +33,14 @@ EXAMPLES = r"""
 
 RETURN = r"""
 members:
-  description: Of each endpoint its C(version), the C(alarms) of the cluster that it has on record, how many bytes its data
-    takes, C(in_use), and how many it may take, C(quota), V(0) where it does not say. C(problem) is why it did not answer,
-    empty if it did.
+  description: Of each endpoint its C(version), the C(alarms) of the cluster that it has on record, how many bytes its
+    data takes, C(in_use), and how many it may take, C(quota), V(0) where it does not say. C(problem) is why it did not
+    answer, empty if it did.
   returned: success
   type: list
   elements: dict
-  sample: [{"endpoint": "http://192.0.2.1:2379", "version": "3.4.23", "alarms": [], "in_use": 126976, "quota": 2147483648,
-    "problem": ""}]
+  sample: [{"endpoint": "http://192.0.2.1:2379", "version": "3.4.23", "alarms": [], "in_use": 126976, "quota":
+    2147483648, "problem": ""}]
 """
 
 import contextlib
@@ -60,7 +60,8 @@ def asked(params, url, body=None):
     tls = {name: params[name] for name in ("ca_file", "cert_file", "key_file") if params[name]}
     tls = {dict(ca_file="ca_path", cert_file="client_cert", key_file="client_key")[name]: path
            for name, path in tls.items()}
-    more = dict(data=json.dumps(body), method="POST", headers={"Content-Type": "application/json"}) if body is not None else {}
+    more = {} if body is None else dict(data=json.dumps(body), method="POST",
+                                        headers={"Content-Type": "application/json"})
     with contextlib.closing(open_url(url, timeout=params["timeout"], use_proxy=False, **tls, **more)) as answer:
         return answer.read().decode()
 

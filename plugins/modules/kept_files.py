@@ -9,10 +9,10 @@ short_description: Keep what files and directories are, and take them back to th
 version_added: 0.2.0
 description:
   - For a step that changes the configuration of a node, and that may have to be undone.
-  - V(kept) copies the paths to O(dest), with owners, modes, times and links. Where a copy is there already, it stays, for
-    the step that has failed or was killed may have changed the files since.
-  - V(restored) makes the paths what the copy says, and then removes it. A path that was not there is removed. Files that
-    are as the copy are not touched. Without a copy there is nothing to be done.
+  - V(kept) copies the paths to O(dest), with owners, modes, times and links. Where a copy is there already, it stays,
+    for the step that has failed or was killed may have changed the files since.
+  - V(restored) makes the paths what the copy says, and then removes it. A path that was not there is removed. Files
+    that are as the copy are not touched. Without a copy there is nothing to be done.
 options:
   state: {type: str, choices: [kept, restored], required: true, description: What to do.}
   paths: {type: list, elements: path, required: true, description: Absolute paths of files or directories.}
@@ -39,7 +39,8 @@ EXAMPLES = r"""
 
 RETURN = r"""
 files:
-  description: With O(state=restored), the paths that were not as the copy says. With O(state=kept), those that are there.
+  description: With O(state=restored), the paths that were not as the copy says. With O(state=kept), those that are
+    there.
   returned: success
   type: list
   elements: str

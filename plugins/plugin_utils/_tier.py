@@ -143,7 +143,7 @@ def forecast_of_tier(plan, nodes):
 
 # ---- stores
 
-# How much of itself etcd must have free: old and new values are put beside the store first, and it keeps what was there.
+# How much of itself etcd must have free: old and new values are put beside the store, and it keeps what was there.
 ROOM = 3
 
 
@@ -157,8 +157,8 @@ def counted(changes):
 def interrupted_words(found):
     """That a run was killed while it wrote into a store."""
     return (f"a run that was killed, on {found['host']} since {found['since']}, has left the store interrupted: "
-            f"{found['done']} of {found['batches']} batches are written. This run completes that before anything else; no "
-            "service may be started before")
+            f"{found['done']} of {found['batches']} batches are written. This run completes that before anything else; "
+            "no service may be started before")
 
 
 def etcd_problem(member):
@@ -167,8 +167,8 @@ def etcd_problem(member):
     if member.get("problem"):
         return f"{where} cannot be asked: {member['problem']}"
     if member["alarms"]:
-        more = (", and it takes no writes: make room (etcdctl compact, defrag, or a larger --quota-backend-bytes), then "
-                "etcdctl alarm disarm") if "NOSPACE" in member["alarms"] else ": see its journal"
+        more = (", and it takes no writes: make room (etcdctl compact, defrag, or a larger --quota-backend-bytes), "
+                "then etcdctl alarm disarm") if "NOSPACE" in member["alarms"] else ": see its journal"
         return f"{where} has raised the alarm {', '.join(member['alarms'])}{more}"
     free, needed = (member["quota"] or 0) - member["in_use"], ROOM * member["in_use"]
     if member["quota"] and free < needed:

@@ -250,6 +250,11 @@ class Lab:
     def machines(self):
         return ["db", "lb", *self.nodes]
 
+    @property
+    def balanced(self):
+        """The nodes that the balancer has."""
+        return self.nodes
+
     def kind(self, machine):
         return machine if machine in ("db", "lb") else "node"
 
@@ -286,7 +291,7 @@ def balancer(lab):
     name, port, probe = lab.api
     check = (f" check inter {options['balancer_inter'] * 1000:.0f}ms fall {options['balancer_fall']} "
              f"rise {options['balancer_rise']}" if options["probes"] else "")
-    servers = "\n".join(f"    server {node} {lab.address(node)}:{port}{check}" for node in lab.nodes)
+    servers = "\n".join(f"    server {node} {lab.address(node)}:{port}{check}" for node in lab.balanced)
     return f"""global
     log /dev/log local0
     stats socket /run/haproxy/admin.sock mode 660 level admin
@@ -419,8 +424,9 @@ def balancer_states(lab):
         with urllib.request.urlopen(f"http://{lab.address('lb')}:8404/stats;csv", timeout=3) as response:
             rows = list(csv.DictReader(response.read().decode().lstrip("# ").splitlines()))
     except OSError as exc:
-        return {node: str(exc) for node in lab.nodes}
-    return {row["svname"]: row["status"] for row in rows if row["pxname"] == lab.api[0] and row["svname"] in lab.nodes}
+        return {node: str(exc) for node in lab.balanced}
+    return {row["svname"]: row["status"] for row in rows
+            if row["pxname"] == lab.api[0] and row["svname"] in lab.balanced}
 
 
 def up(options):
@@ -560,9 +566,9 @@ def inventory(options):
 # is its kind of Lab. It imports this module, of which there must be only one, also when it is the program.
 
 sys.modules.setdefault("lab", sys.modules[__name__])
-from products import cinder, keystone, sf  # noqa: E402 (they use what is above)
+from products import cinder, dragonflow, keystone, sf  # noqa: E402 (they use what is above)
 
-PRODUCTS = {"shakenfist": sf, "cinder": cinder, "keystone": keystone}
+PRODUCTS = {"shakenfist": sf, "cinder": cinder, "keystone": keystone, "dragonflow": dragonflow}
 # For those who know only one product.
 SYSTEM_KEY, elect, leader, sql = sf.SYSTEM_KEY, sf.elect, sf.leader, sf.sql
 readiness, not_ready, node_facts = sf.readiness, sf.not_ready, sf.node_facts

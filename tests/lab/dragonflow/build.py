@@ -1,0 +1,98 @@
+# Copyright (c) 2026, the shakenfist.rolling authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Builds one release of the lab's dragonflow distribution, and of the neutron that it needs. The same arguments make
+the same bytes."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import pathlib
+import zipfile
+
+HERE = pathlib.Path(__file__).resolve().parent
+REQUIRES = ['pymysql>=1.1']
+# By release: the Neutron that it goes with, the model of its objects, and the migrations that come with it.
+RELEASES = {
+    '4.0.0': dict(neutron='12.0.0', model=4, migrations=['lswitch_mtu', 'never_applied']),
+    '5.0.0': dict(neutron='13.0.0', model=5, migrations=['lswitch_mtu', 'lport_binding', 'lport_mtu',
+                                                         'secgroup_rules']),
+    '5.0.1': dict(neutron='13.0.0', model=5, migrations=['lswitch_mtu', 'lport_binding', 'lport_mtu',
+                                                         'secgroup_rules']),
+}
+TRAITS = {
+    'publisher-never-starts': 'df-publisher-service of it exits with 1',
+    'neutron-never-starts': 'neutron-server of it exits with 1',
+    'neutron-migration-fails': 'neutron-db-manage fails between a statement of DDL and the next one',
+    'migration-edited': 'the file of a migration that was applied is another one',
+    'first-fails': 'its first migration fails', 'middle-fails': 'its second migration fails',
+    'last-fails': 'its third migration fails',
+    'slow-migration': 'its last migration takes ten seconds',
+}
+SERVICES = ['publisher-service', 'local-controller', 'l3-agent', 'metadata-service']
+SCRIPTS = {
+    'dragonflow': {**{f'df-{name}': f'service:{name.replace("-", "_")}' for name in SERVICES},
+                   'df-db': 'db:main', 'dragonflow-status': 'status:main'},
+    'neutron': {'neutron-server': 'server:main', 'neutron-db-manage': 'manage:main'},
+}
+FAILS = {'first-fails': 'lport_mtu', 'middle-fails': 'lport_binding', 'last-fails': 'secgroup_rules'}
+
+
+def migration(name, traits):
+    text = (HERE / 'migrations' / f'{name}.py').read_text()
+    if name == 'lswitch_mtu' and 'migration-edited' in traits:
+        text += '\n# Somebody has added this line.\n'
+    for trait, which in FAILS.items():
+        if trait in traits and which == name:
+            text += '\n\ndef migration(nb_api):\n    raise RuntimeError("broken for a test: this migration fails")\n'
+    if name == 'secgroup_rules' and 'slow-migration' in traits:
+        text += ('\n\ndef slowly(then):\n    def migration(nb_api):\n        import time\n        time.sleep(10)\n'
+                 '        then(nb_api)\n    return migration\n\n\nmigration = slowly(migration)\n')
+    return text.encode()
+
+
+def wheel(name, version, destination, files, requires):
+    info = f'{name}-{version}.dist-info'
+    metadata = ['Metadata-Version: 2.1', f'Name: {name}', f'Version: {version}',
+                f'Summary: Stand-in for {name} in the lab of shakenfist.rolling', 'Requires-Python: >=3.9',
+                *(f'Requires-Dist: {one}' for one in requires), '']
+    scripts = ['[console_scripts]', *(f'{script} = {name}.{where}' for script, where in SCRIPTS[name].items()), '']
+    files = files | {
+        f'{info}/METADATA': '\n'.join(metadata).encode(),
+        f'{info}/WHEEL': b'Wheel-Version: 1.0\nGenerator: build.py\nRoot-Is-Purelib: true\nTag: py3-none-any\n',
+        f'{info}/entry_points.txt': '\n'.join(scripts).encode()}
+    record = ''
+    for path in sorted(files):
+        digest = base64.urlsafe_b64encode(hashlib.sha256(files[path]).digest()).rstrip(b'=').decode()
+        record += f'{path},sha256={digest},{len(files[path])}\n'
+    files[f'{info}/RECORD'] = (record + f'{info}/RECORD,,\n').encode()
+    target = pathlib.Path(destination) / f'{name}-{version}-py3-none-any.whl'
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_suffix('.part')
+    with zipfile.ZipFile(partial, 'w', zipfile.ZIP_STORED) as archive:
+        for path in sorted(files):
+            entry = zipfile.ZipInfo(path, (2026, 1, 1, 0, 0, 0))
+            entry.external_attr = 0o100644 << 16
+            archive.writestr(entry, files[path])
+    return partial.replace(target)
+
+
+def build(version, destination, traits=()):
+    """The wheels of a release; gives that of dragonflow."""
+    if version not in RELEASES:
+        raise SystemExit(f'there is no Dragonflow {version} here; there are: {", ".join(RELEASES)}')
+    for trait in traits:
+        if trait not in TRAITS:
+            raise SystemExit(f'no such trait: {trait}; there are: {", ".join(TRAITS)}')
+    entry = RELEASES[version]
+    baked = (f'VERSION = {version!r}\nMODEL = {entry["model"]!r}\nNEUTRON = {entry["neutron"]!r}\n'
+             f'TRAITS = {sorted(traits)!r}\n').encode()
+    sources = {name: {f'{name}/{path.name}': path.read_bytes() for path in (HERE / name).glob('*.py')}
+               for name in ('dragonflow', 'neutron')}
+    sources['dragonflow'] |= {f'dragonflow/db/migrations/{name}.py': migration(name, traits)
+                              for name in entry['migrations']}
+    sources['dragonflow']['dragonflow/_release.py'] = baked
+    wheel('neutron', entry['neutron'], destination, sources['neutron'], REQUIRES)
+    return wheel('dragonflow', version, destination, sources['dragonflow'], [f'neutron=={entry["neutron"]}'])
