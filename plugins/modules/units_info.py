@@ -72,7 +72,8 @@ units:
   sample:
     sf-api: {"active": true, "load": "loaded", "managed": true, "held": "",
       "invocation": "7f1c2d0ab1c24d3f8be2f3a1c7f0a4de", "pid": 4711, "program": "/srv/shakenfist/venv/bin/python",
-      "restarts": 0, "started": 1763700000.25, "state": "active (running)", "start_seconds": 0.41, "stop_seconds": 5.62, "stop_timeout": 70.0,
+      "restarts": 0, "started": 1763700000.25, "state": "active (running)", "start_seconds": 0.41,
+      "stop_seconds": 5.62, "stop_timeout": 70.0,
       "arguments": {"--graceful-timeout": "55"}}
 failed_units:
   description: The units that have not stayed up.

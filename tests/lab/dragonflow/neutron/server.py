@@ -5,8 +5,7 @@
 """neutron-server with the plugin of Dragonflow: it answers on port 9696, and changes ports all the time, as users
 would have it do: first in its own database, then in the north-bound one. The ports that it changes are called w-...
 
-It reads the columns of its own release, so on a schema of another one it fails. A port that it changes is written whole,
-by the model of its release."""
+It reads the columns of its own release, so on a schema of another one it fails."""
 
 import http.server
 import json
