@@ -81,8 +81,8 @@ class ActionModule(StepsAction):
         name, places = self.task_vars["inventory_hostname"], self.tier.get("places", {})
         for phase in self.given["phases"].get(point) or []:
             phase = dict(phase)
-            if phase.pop("wanted") and places.get(phase.pop("where"), name) == name and (
-                    store is None or bool(phase["store"]) == store):
+            if phase.pop("wanted") and places.get(phase.pop("where", ""), name) == name and (
+                    store is None or bool(phase.get("store")) == store):
                 yield phase
 
     def has_begun(self):

@@ -5,8 +5,8 @@
 # Private to the roles of this collection: one node's part of an upgrade for which all of a product is stopped.
 # What fails is noted, not failed on, so that no node goes on alone: C(agreed) then fails on all of them.
 # state: stopped stops and holds one service, switched gives the node the release once all is down, started starts one
-# service. noted takes the failure of another task. agreed and completed fail for all if a node has failed or was lost.
-# state: On the way back, kept tells whether there may be one, returned takes code and configuration back, unless the
+# service. blamed takes the failure of another task. agreed and completed fail for all if a node has failed or was lost.
+# state: On the way back, examined tells whether there may be one, returned takes code and configuration back, unless the
 # action phase has found that what a migration has written forbids it. told makes the message.
 
 import time
@@ -28,8 +28,8 @@ from ansible_collections.shakenfist.rolling.plugins.plugin_utils._tier import (
 TEXT, DATA, SECONDS = dict(type="str", default=""), dict(type="dict", default={}), dict(type="float", default=120)
 LIST = dict(type="list", elements="dict", default=[])
 ARGUMENTS = dict(
-    state=dict(type="str", required=True, choices=["stopped", "switched", "started", "noted", "agreed", "completed",
-                                                   "kept", "returned", "told"]),
+    state=dict(type="str", required=True, choices=["stopped", "switched", "started", "blamed", "agreed", "completed",
+                                                   "examined", "returned", "told"]),
     node=DATA, target=DATA, services=LIST, service=TEXT, packages=DATA,
     configuration=dict(type="list", elements="str", default=[]),
     stop_timeout=SECONDS, start_timeout=SECONDS, gate_timeout=SECONDS, stays=dict(type="float", default=3),
@@ -176,7 +176,7 @@ class ActionModule(StatesAction):
             self.remember(down="\n".join(filter(None, [self.record.tier.get("down", ""), words])))
         return {}
 
-    def noted(self):
+    def blamed(self):
         """Take the failure of a task that is no state of this one."""
         if not self.record.cause:
             result = self.given.result
@@ -200,10 +200,10 @@ class ActionModule(StatesAction):
 
     # ---- the way back
 
-    def kept(self):
+    def examined(self):
         """What is told is the same on all nodes; the cause is that of the node that has one."""
         result = self.given.result
-        if result.get("stopped") and not self.record.cause:
+        if not self.troubles:
             self.note(cause=plain(vars(_failure.cause_of(self.given.task, result, time.time()))))
         left = self.left()
         return dict(back=left.touched() and not left.started(), stopped=bool(result.get("stopped")))

@@ -172,7 +172,7 @@ def etcd_problem(member):
         return f"{where} has raised the alarm {', '.join(member['alarms'])}{more}"
     free, needed = (member["quota"] or 0) - member["in_use"], ROOM * member["in_use"]
     if member["quota"] and free < needed:
-        return (f"{where} has {free / 1e6:.1f} MB left of its quota, and the migration may need {needed / 1e6:.1f} MB: "
+        return (f"{where} has {free / 1e6:.1f} MB left of its quota, and a migration may need {needed / 1e6:.1f} MB: "
                 "raise --quota-backend-bytes, or compact and defragment it")
     return ""
 
@@ -267,6 +267,6 @@ def told_of_tier(found, left, command):
             f"look at journalctl -n 50{''.join(f' -u {unit}' for unit in units.split(' and ') if unit)} on "
             f"{' and '.join(names)}" if units else "")
     what = f"{look}, and fix the cause" if look else "fix the cause"
-    why = trouble_words(found)
+    why = trouble_words(found) or first.words
     return explained(f"{why}\n{left.state()}\nNext: {what}. Then {OPTIONS} and this release:\n{command}\nIt goes on "
                      "from what it finds.", why)

@@ -236,6 +236,8 @@ class Lab:
     """
 
     further_balancing = ""
+    # What an operator would set for the group of all nodes.
+    variables = {}
 
     def __init__(self, subnet, options):
         self.subnet = subnet
@@ -555,6 +557,7 @@ def inventory(options):
         "_meta": {"hostvars": {machine: variables(machine) for machine in lab.machines}},
         "all": {"vars": common, "children": [next(iter(groups)), "lab_db", "lab_lb"]},
         **{name: {"hosts": hosts} for name, hosts in groups.items()},
+        next(iter(groups)): {"hosts": next(iter(groups.values())), "vars": lab.variables},
         "lab_db": {"hosts": ["db"]},
         "lab_lb": {"hosts": ["lb"]},
     }, indent=2))

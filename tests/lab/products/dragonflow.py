@@ -161,6 +161,10 @@ class Plan(machinery.Lab):
         self.controllers, self.compute = self.nodes[:2], self.nodes[2:]
 
     @property
+    def variables(self):
+        return {"dragonflow_etcd": [f"http://{self.address('db')}:2379"]}
+
+    @property
     def balanced(self):
         return [self.compute[0], self.compute[-1]]
 

@@ -1,0 +1,214 @@
+# Copyright (c) 2026, the shakenfist.rolling authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# One node's part of an upgrade for which all is stopped, on modules that answer what a test wants.
+
+from __future__ import annotations
+
+import pytest
+from ansible_collections.shakenfist.rolling.plugins.action import tier
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._steps import NOTED
+from ansible_collections.shakenfist.rolling.tests.unit.fake_steps import Steps
+
+OLD, NEW = "4.0.0", "5.0.0-aaaaaaaa"
+SERVICES = [dict(name="agent", killed="warn"), dict(name="server", answers=dict(port=9696, path="/x", status=300))]
+FAILS = dict(failed=True, msg="it hangs", failed_units=["server"])
+UP = dict(changed=True, stopped=[], started=["server"], killed=[], units=dict(server=dict(after="run2", restarts=0)))
+OTHER = dict(ansible_facts=dict(rolling_node=dict(run="x", cause=dict(step="Stop agent", words="it hangs"))))
+
+
+def unit(name, release=OLD, active=True):
+    return dict(link=f"/c/{name}", release=release, runs=release if active else "", active=active)
+
+
+@pytest.fixture
+def one(monkeypatch):
+    steps = Steps(monkeypatch, tier, "restart", standstill=dict(UP, stopped=["server"], started=[]),
+                  release=dict(changed=True), kept_files=dict(changed=True), ready_info=dict(ready=True),
+                  units_info=dict(units=dict(server=dict(program=f"/r/{NEW}/bin/python"))))
+    steps.run = dict(id="x", kind="tier", plan=dict(tier=dict(mode="whole"), command="the command"))
+    everybody = ["sf-1", "sf-2"]
+    steps.variables = dict(ansible_play_hosts_all=everybody, ansible_play_hosts=everybody)
+    steps.others = {name: dict(cluster_node=node()) for name in everybody}
+    return steps
+
+
+def node(release=OLD, active=True):
+    return dict(name="sf-1", address="10.0.0.1", releases="/r", distribution="dragonflow", previous={}, settings={},
+                services=dict(agent=unit("agent", release, active), server=unit("server", release, active)))
+
+
+def go(one, state, **more):
+    return one.act(state=state, target=dict(name=NEW, version="5.0.0"), **dict(dict(
+        node=node(), services=SERVICES, service="server" if state in ("stopped", "started") else "", result={}), **more))
+
+
+def noted(result):
+    return result.get("ansible_facts", {}).get("rolling_node", {})
+
+
+def test_a_service_is_stopped(one):
+    result = go(one, "stopped", stop_timeout=7)
+    assert one.calls == [("standstill", dict(state="stopped", units=["server"], timeout=7))]
+    assert noted(result)["tier"] == dict(stopped=["server"]) and "began" in noted(result)["services"]["server"]
+
+
+def test_one_that_is_not_here(one):
+    assert "ansible_facts" not in go(one, "stopped", service="other") and one.calls == []
+    assert "ansible_facts" not in go(one, "started", service="other") and one.calls == []
+
+
+@pytest.mark.parametrize("service, fails", [("server", True), ("agent", False)])
+def test_one_that_is_ended_by_force(one, service, fails):
+    one.given["standstill"] = dict(UP, stopped=[service], started=[], killed=[service])
+    found = noted(go(one, "stopped", service=service))
+    assert bool(found.get("cause")) == fails and "ended by force" in one.words()[0]
+    if fails:
+        assert found["cause"]["step"] == "Stop server" and found["cause"]["units"] == ["server"]
+        assert "TimeoutStopSec" in found["cause"]["words"]
+    else:
+        assert found["notes"] and one.words()[0].startswith("warn  sf-1: agent did not end in the time")
+
+
+@pytest.mark.parametrize("state", ["stopped", "switched", "started"])
+def test_what_fails_is_noted_and_not_failed_on(one, state):
+    one.given["standstill"] = FAILS
+    result = go(one, state)
+    assert not result.get("failed")
+    cause = noted(result)["cause"]
+    assert cause["words"] == "it hangs" and cause["units"] == ["server"] and one.words()[0].startswith("fail  sf-1: ")
+
+
+@pytest.mark.parametrize("state", ["stopped", "switched"])
+@pytest.mark.parametrize("lost", [False, True])
+def test_nothing_goes_on_once_a_node_has_failed(one, state, lost):
+    if lost:
+        one.variables["ansible_play_hosts"] = ["sf-1"]
+    else:
+        one.others["sf-2"] = dict(one.others["sf-2"], **OTHER)
+    assert "ansible_facts" not in go(one, state) and one.calls == []
+
+
+def test_the_release(one):
+    result = go(one, "switched", configuration=["/etc/neutron"])
+    assert one.calls == [
+        ("standstill", dict(state="down", units=["agent", "server"])),
+        ("kept_files", dict(state="kept", paths=["/etc/neutron"], dest=f"/r/{NEW}/.rolling-configuration")),
+        *(("release", dict(state="active", name=NEW, scripts="release", path=f"/c/{name}", releases="/r",
+                           distribution="dragonflow")) for name in ("agent", "server"))]
+    assert noted(result)["tier"] == dict(switched=OLD)
+
+
+def test_the_rest_leaves_alone_what_runs_the_release(one):
+    one.run["plan"]["tier"]["mode"] = "rest"
+    mixed = node()
+    mixed["services"]["server"] = unit("server", NEW)
+    assert "ansible_facts" not in go(one, "stopped", node=mixed) and one.calls == []
+    go(one, "switched", node=mixed)
+    assert one.calls[0] == ("standstill", dict(state="down", units=["agent"])) and len(one.calls) == 2
+
+
+def test_a_service_is_started_and_gated(one):
+    one.given["standstill"] = UP
+    result = go(one, "started", start_timeout=5, stays=1, gate_timeout=9)
+    assert one.calls == [
+        ("standstill", dict(state="started", units=["server"], timeout=5, stays=1)),
+        ("ready_info", dict(urls=["http://10.0.0.1:9696/x"], unit="server", status=300, timeout=9)),
+        ("units_info", dict(patterns=["server"], up_since=dict(server=dict(after="run2", restarts=0))))]
+    assert noted(result)["tier"] == dict(started=True) and "ended" in noted(result)["services"]["server"]
+
+
+def test_one_that_runs_something_else(one):
+    one.given.update(standstill=UP, units_info=dict(units=dict(server=dict(program="/usr/bin/python"))))
+    assert "expected server to run a program of" in noted(go(one, "started"))["cause"]["words"]
+
+
+def test_one_that_is_not_to_run_is_let_go_of(one):
+    one.given["standstill"] = dict(UP, started=[])
+    go(one, "started")
+    assert one.asked() == ["standstill"]
+
+
+def test_check_mode(one):
+    one.check, one.given["standstill"] = True, UP
+    go(one, "started")
+    assert one.asked() == ["standstill"]
+    assert "rolled" not in noted(go(one, "completed"))
+
+
+def test_a_failure_of_another_task(one):
+    one.node = dict(tier=dict(stopped=["server"]))
+    result = go(one, "blamed", task="Migrate", result=dict(failed=True, msg="no such column", **{
+        NOTED: dict(tier=dict(wrote=True), timeline=[], notes=["a note"])}))
+    assert noted(result)["cause"]["step"] == "Migrate" and noted(result)["notes"] == ["a note"]
+    assert noted(result)["tier"] == dict(stopped=["server"], wrote=True)
+    one.node = dict(cause=dict(step="first", words="first"))
+    assert "ansible_facts" not in go(one, "blamed", task="Migrate", result=FAILS)
+
+
+@pytest.mark.parametrize("state, mode, fails", [("agreed", "whole", True), ("agreed", "rest", False),
+                                                ("completed", "whole", True), ("completed", "rest", True)])
+def test_all_of_them_fail_together(one, state, mode, fails):
+    one.run["plan"]["tier"]["mode"] = mode
+    one.others["sf-2"] = dict(one.others["sf-2"], **OTHER)
+    result = go(one, state)
+    assert bool(result.get("failed")) == fails
+    if fails:
+        assert result["msg"] == "sf-2: Stop agent: it hangs"
+
+
+def test_all_is_well(one):
+    assert not go(one, "agreed").get("failed") and noted(go(one, "completed"))["rolled"]
+
+
+# ---- the way back
+
+def test_whether_there_is_anything_to_go_back_from(one):
+    result = go(one, "examined", task="Renew the lock", result=dict(failed=True, stopped=True, msg="asked to stop"))
+    assert result["stopped"] and not result["back"] and noted(result)["cause"]["stopped"]
+    one.node = dict(tier=dict(stopped=["server"]), cause=dict(step="a", words="b"))
+    result = go(one, "examined", task="x", result=FAILS)
+    assert result["back"] and "ansible_facts" not in result
+    one.node["tier"]["started"] = True
+    assert not go(one, "examined", task="x", result=FAILS)["back"]
+
+
+def test_code_and_configuration_go_back(one):
+    one.node = dict(tier=dict(stopped=["server"]))
+    result = go(one, "returned", configuration=["/etc/neutron"])
+    assert [arguments.get("name") or arguments["state"] for dummy, arguments in one.calls] == [OLD, OLD, "restored"]
+    assert noted(result)["tier"]["back"] == OLD and noted(result)["restored"] == f"went back to {OLD}"
+
+
+def test_a_way_back_that_fails_is_told_beside_the_first_cause(one):
+    one.node, one.given["release"] = dict(tier=dict(stopped=["server"])), FAILS
+    result = go(one, "returned")
+    assert noted(result)["tier"]["down"].startswith("sf-1: ") and "back" not in noted(result)["tier"]
+
+
+@pytest.mark.parametrize("found", [{}, dict(started=True), dict(beyond="the store was migrated")])
+def test_nothing_goes_back(one, found):
+    one.node = dict(tier=found)
+    go(one, "returned")
+    assert one.calls == []
+
+
+def test_it_starts_again_on_what_it_came_from(one):
+    one.node = dict(tier=dict(stopped=["server"], back=OLD), cause=dict(step="a", words="b"))
+    one.given.update(standstill=UP, units_info=dict(units=dict(server=dict(program=f"/r/{OLD}/bin/python"))))
+    assert "ansible_facts" in go(one, "started") and one.asked()[-1] == "units_info"
+    one.given["standstill"] = FAILS
+    assert noted(go(one, "started"))["tier"]["down"] == "sf-1: Start server: it hangs"
+
+
+def test_one_that_has_failed_is_not_started_forwards(one):
+    one.node = dict(cause=dict(step="a", words="b"))
+    assert "ansible_facts" not in go(one, "started") and one.calls == []
+
+
+def test_what_is_told(one):
+    one.node = dict(tier=dict(back=OLD), restored="went back", cause=dict(step="Stop server", words="it hangs"))
+    result = go(one, "told")
+    assert result["message"].startswith("sf-1: Stop server: it hangs\n") and "the command" in result["message"]
+    assert noted(result)["failure"]["text"] == result["message"] and noted(result)["failure"]["serves"]
