@@ -7,8 +7,8 @@
 # product's records the services that the plan has found dead.
 # point: Of a product that is stopped as a whole, looked asks its store before anything is touched, rehearsed tries the
 # migrations of the staged release on a copy of it, backed_up dumps the database while all is down, undone takes back
-# what the migrations have left and finds out whether there is a way back, and whole is asked before anything starts.
-# settled, in the end, fails if a migration is left.
+# what the migrations have left and finds out whether there is a way back. Before anything starts, whole sees that no
+# store is half written, and committed forgets what would undo it. settled, in the end, fails if a migration is left.
 
 import base64
 import json
@@ -46,7 +46,7 @@ ARGUMENTS = dict(
     backup=dict(type="dict", default={}),
 )
 # The points of a product that is stopped as a whole which are no points of its file.
-TIER = ("looked", "rehearsed", "backed_up", "undone", "whole", "settled")
+TIER = ("looked", "rehearsed", "backed_up", "undone", "whole", "committed", "settled")
 # What a release directory has from before the first command that writes to the database until that is whole again.
 MIGRATING = ".rolling-migrating"
 
@@ -206,7 +206,9 @@ class ActionModule(StepsAction):
     def migrate_store(self, title, store):
         if self._task.check_mode:
             return
-        seen = self.ask_store(title, store, self.staged, state="migrated")
+        # Until all nodes have agreed to start, what is written can be undone.
+        seen = self.ask_store(title, store, self.staged, state="migrated", **(
+            dict(keep=True) if store["store"] == "etcd" else {}))
         if seen["ran"] or seen.get("resumed"):
             self.wrote()
         self.say(f"{title}: {', '.join(seen['ran']) or 'none was pending'}; {counted(seen['changes'])}"
@@ -243,9 +245,9 @@ class ActionModule(StepsAction):
 
     def undo_store(self, title, store, prior):
         seen = self.ask_store(f"{title}: undo what is half done", store, self.staged, state="restored", gone="warn")
-        if seen.get("resumed"):
-            self.remember(undone=[*self.record.tier.get("undone", []), "What the migrations had half written into the "
-                                                                       "store was undone."])
+        if seen.get("changed"):
+            self.remember(undone=[*self.record.tier.get("undone", []), "What the migrations had written into the store "
+                                                                       "was undone."])
         seen = self.ask_store(f"{title}: see whether the prior release knows what is in it", store, prior,
                               state="reported", gone="warn")
         if seen["gone"]:
@@ -278,7 +280,15 @@ class ActionModule(StepsAction):
         for phase in self.phases(store=True):
             if not self._task.check_mode:
                 self.ask_store("See that the store is whole", phase["store"], self.staged, state="whole")
-        if any(self.phases(store=False)) and self.tier.get("mode") != REST and not self._task.check_mode:
+        return {}
+
+    def committed(self):
+        """All nodes have agreed to start, and nothing goes back any more: forget what would undo the migrations."""
+        if self._task.check_mode or self.tier.get("mode") == REST:
+            return {}
+        for phase in self.phases(store=True):
+            self.ask_store("Forget what would undo the migrations", phase["store"], self.staged, state="migrated")
+        if any(self.phases(store=False)):
             self.finish()
         return {}
 

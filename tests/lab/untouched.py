@@ -54,6 +54,9 @@ PRODUCTS = {
     "cinder": dict(units="cinder-*.service", home="/srv/cinder",
                    load="volumes | volume_* | quota_usages | reservations | workers", beats="services",
                    beat="SELECT `binary`, host, disabled, disabled_reason, rpc_current_version, deleted FROM services"),
+    # Neutron changes the revisions of its ports all the time.
+    "dragonflow": dict(units="*df-* neutron-server*", home="/srv/dragonflow", load="nothing", beats="ports",
+                       beat="SELECT id FROM ports"),
 }
 
 

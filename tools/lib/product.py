@@ -158,4 +158,57 @@ class Cinder(Product):
             'expected that every cinder-volume speaks RPC %s, seen %s' % (self.rpc, sorted(map(str, spoken)))])
 
 
-OF = {product.name: product for product in (ShakenFist(), Cinder())}
+class Dragonflow(Product):
+    """Its load is the data plane: each request has ports of two nodes reach each other."""
+    name = 'dragonflow'
+    lab = ('--product', 'dragonflow')
+    playbook = 'shakenfist.rolling.dragonflow'
+    arguments = ('-e', 'report_directory=.cache/faults/' + machinery.NAME, '-e', 'roll_stays=2')
+    limit = 900
+    rate = 8.0
+    backend = 'ports'
+    parts = ('releases',), ('units', 'processes', 'held', 'configuration')
+    alembic = 'rocky'
+    applied = {'lswitch-mtu', 'lport-mtu', 'lport-binding', 'secgroup-rules'}
+
+    def facts(self, node):
+        return machinery.load().node_facts(node)
+
+    def missing(self, plan):
+        return plan.not_up()
+
+    def version(self, facts):
+        found = {facts['releases'].get(unit['runs'], {}).get('dragonflow', '?') for unit in facts['units'].values()}
+        return ' and '.join(sorted(found))
+
+    def load(self, balancer):
+        return dict(url='http://' + balancer, gets=[('/', None)], rate=self.rate, timeout=20.0)
+
+    def planned(self, run):
+        run.roll = roll = run.start([*run.command(run.row.again), '--check'])
+        words.until('the preflight has ended', lambda: not roll.running or roll.told(event='begin', step='lock'),
+                    self.limit)
+        code = 0 if roll.running else roll.wait()
+        roll.end()
+        roll.reader.join(2)
+        seen = dict(re.findall(r'(d-\d), .*?-> ([\d.]+)', roll.text)[:1])
+        return code, seen, {run.lab.nodes[0]: run.row.ends or run.row.release}
+
+    def left(self, run):
+        plan = run.lab.plan
+        found, wrong = machinery.dragonflow.store(plan), []
+        applied = {key.rpartition('/')[2] for key in found if key.startswith('/SchemaMigrationLog/')}
+        if applied != self.applied:
+            wrong.append('expected %s in the log, seen %s' % (sorted(self.applied), sorted(applied)))
+        old = [key for key, (value, dummy) in found.items() if key.startswith('/lport/') and '"binding"' not in value]
+        wrong += ['%s was not migrated' % key for key in old[:3]]
+        alembic = machinery.dragonflow.sql('SELECT version_num FROM alembic_version')
+        wrong += [] if alembic == self.alembic else ['the database is at %s' % alembic]
+        own = list(machinery.dragonflow.store(plan, 'shakenfist.rolling/'))
+        wrong += ['%s is left in etcd' % key for key in own[:3]]
+        wrong += ['%s of %s is left' % (path, node) for node in run.lab.nodes for path in run.lab.facts(node)['held']]
+        words.until('both databases agree', lambda: not machinery.dragonflow.unlike(plan), 20)
+        return wrong
+
+
+OF = {product.name: product for product in (ShakenFist(), Cinder(), Dragonflow())}

@@ -15,4 +15,6 @@ def migration(nb_api):
         if 'mtu' not in port:
             raise ValueError(f'{key} has no mtu: the migration before this one has not run')
         chassis = port.pop('chassis')
+        if not chassis:
+            raise ValueError(f'{key} is bound to no chassis')
         nb_api.update('lport', key, dict(port, binding=dict(type='chassis', chassis=chassis)))

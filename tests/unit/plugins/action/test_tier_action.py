@@ -41,7 +41,8 @@ def node(release=OLD, active=True):
 
 def go(one, state, **more):
     return one.act(state=state, target=dict(name=NEW, version="5.0.0"), **dict(dict(
-        node=node(), services=SERVICES, service="server" if state in ("stopped", "started") else "", result={}), **more))
+        node=node(), services=SERVICES, service="server" if state in ("stopped", "started") else "", result={}),
+        **more))
 
 
 def noted(result):

@@ -49,7 +49,8 @@ def test_everything_is_stopped_on_all_nodes():
         ("agent", [["d-3"]]), ("server", [["d-1", "d-2"]])]
     assert dict(name="d-1", groups=["rolling_first"]) in plan["members"]
     assert Tier(PHASES).lines(plan, nodes(unit())) == [
-        "1. stop server on d-1, d-2", "2. stop agent on d-3", "3. d-1, d-2, d-3: 4.0.0 -> 5.0.0, all of it is down then",
+        "1. stop server on d-1, d-2", "2. stop agent on d-3",
+        "3. d-1, d-2, d-3: 4.0.0 -> 5.0.0, all of it is down then",
         "4. Migrate the database on d-1", "5. Migrate the rest on d-1", "6. start agent on d-3",
         "7. start server on d-1, d-2"]
 
