@@ -6,8 +6,8 @@
 # What fails is noted, not failed on, so that no node goes on alone: C(agreed) then fails on all of them.
 # state: stopped stops and holds one service, switched gives the node the release once all is down, started starts one
 # service. blamed takes the failure of another task; agreed and completed fail for all if one has failed or was lost.
-# state: On the way back, examined tells whether there may be one, returned takes code and configuration back, unless the
-# action phase has found that what a migration has written forbids it. told makes the message.
+# state: On the way back, examined tells whether there may be one, returned takes code and configuration back, unless
+# the action phase has found that what a migration has written forbids it. told makes the message.
 
 import time
 
