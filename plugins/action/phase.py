@@ -6,9 +6,10 @@
 # point: before the schema is migrated, migrate, and after all services run the release. orphans removes from the
 # product's records the services that the plan has found dead.
 # point: Of a product that is stopped as a whole, looked asks its store before anything is touched, rehearsed tries the
-# migrations of the staged release on a copy of it, backed_up dumps the database while all is down, undone takes back
-# what the migrations have left and finds out whether there is a way back. Before anything starts, whole sees that no
-# store is half written, and committed forgets what would undo it. settled, in the end, fails if a migration is left.
+# migrations of the staged release on a copy of it, tried does so once more when all is down, backed_up dumps the
+# database, undone takes back what the migrations have left and finds out whether there is a way back. Before anything
+# starts, whole sees that no store is half written, and committed forgets what would undo it. settled, in the end, fails
+# if a migration is left.
 
 import base64
 import json
@@ -43,10 +44,10 @@ ARGUMENTS = dict(
     point=dict(type="str", required=True), node=dict(type="dict", required=True),
     target=dict(type="dict", required=True), phases=dict(type="dict", default={}, options=POINTS),
     info=dict(type="str", default=""), remove=dict(type="list", elements="str", default=[]),
-    backup=dict(type="dict", default={}),
+    backup=dict(type="dict", default={}), number=dict(type="int"),
 )
 # The points of a product that is stopped as a whole which are no points of its file.
-TIER = ("looked", "rehearsed", "backed_up", "undone", "whole", "committed", "settled")
+TIER = ("looked", "rehearsed", "tried", "backed_up", "undone", "whole", "committed", "settled")
 # What a release directory has from before the first command that writes to the database until that is whole again.
 MIGRATING = ".rolling-migrating"
 
@@ -70,18 +71,25 @@ class ActionModule(StepsAction):
         if given["point"] in TIER:
             return getattr(self, given["point"])()
         backup = given["backup"]
-        if backup and backup.pop("mode") != "never" and backup["connection"] and not self.has_begun():
+        if not self.tier and backup and backup.pop("mode") != "never" and backup["connection"] and not self.has_begun():
             self.back_up()
         for phase in self.phases(given["point"]):
             self.run_phase(**phase)
         return {}
 
+    def wanted(self, point):
+        for phase in self.given["phases"].get(point) or []:
+            phase = dict(phase)
+            if phase.pop("wanted"):
+                yield phase
+
     def phases(self, point="migrate", store=None):
         """The phases of a point that are this node's to do; those of a kind, if one is given."""
         name, places = self.task_vars["inventory_hostname"], self.tier.get("places", {})
-        for phase in self.given["phases"].get(point) or []:
-            phase = dict(phase)
-            if phase.pop("wanted") and places.get(phase.pop("where", ""), name) == name and (
+        for number, phase in enumerate(self.wanted(point)):
+            if self.given["number"] not in (None, number):
+                continue
+            if places.get(phase.pop("where", ""), name) == name and (
                     store is None or bool(phase.get("store")) == store):
                 yield phase
 
@@ -189,6 +197,14 @@ class ActionModule(StepsAction):
                 continue
             with self.rehearsing():
                 self.rehearse(phase["title"], phase["store"])
+        return {}
+
+    def tried(self):
+        """The same once more when nobody writes, before anything is written."""
+        for phase in self.phases(store=True):
+            if not self._task.check_mode and self.tier.get("mode") != REST:
+                with self.rehearsing():
+                    self.ask_store(f"{phase['title']}, on a copy", phase["store"], self.staged, state="migrated")
         return {}
 
     def rehearse(self, title, store):

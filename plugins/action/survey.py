@@ -11,6 +11,7 @@ import base64
 import time
 
 from ansible.errors import AnsibleConnectionFailure, AnsibleError
+from ansible_collections.shakenfist.rolling.plugins.action.phase import POINTS
 from ansible_collections.shakenfist.rolling.plugins.module_utils._readiness import OWN_FILE
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._balancers import balancers_of, haproxy_of
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._cluster import offsets_of
@@ -58,6 +59,7 @@ ARGUMENTS = dict(
     state=dict(type="str", choices=["seen", "judged", "shown", "heard", "verified"], required=True),
     product=dict(type="dict", default={}, options=PRODUCT), services=SERVICES, options=DATA, target=DATA,
     whole=dict(type="bool", default=False), complaints=TEXT, lock=DATA,
+    phases=dict(type="dict", default={}, options=POINTS),
 )
 
 
@@ -173,14 +175,14 @@ class ActionModule(StatesAction):
         if target:
             command += f" -e rolling_release={target['version']}"
         lacking, detection = dict(node={}, failure="", host={}), given.pop("detection", 0)
-        tier, phases = given.pop("tier", False), given.pop("phases", None) or {}
+        tier = given.pop("tier", False)
         try:
             refusal, plan, lines, order = judge_services(
                 {name: {**lacking, **record.seen} for name, record in records.items()}, self.services, target, problems,
                 hidden=[name for name in run.nodes if name not in play], command=command,
                 offsets=offsets_of({name: record.seen for name, record in records.items()}),
                 waits=bool(detection or balancers_of(self.setting)["haproxy_address"]),
-                planner=Tier(phases) if tier else None, **given)
+                planner=Tier(self.given.phases) if tier else None, **given)
         except AnsibleError as exc:
             refusal, lines = str(exc), []
         if refusal:

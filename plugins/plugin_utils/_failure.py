@@ -31,8 +31,8 @@ ADVICE = {
                         f"release.\nNext: fix that, then {OPTIONS} and this release:\n{{command}}"),
     "services verify": ("All services were rolled before this.\n"
                         f"Next: fix that, then {OPTIONS} and this release:\n{{command}}"),
-    "tier prepare": ("Nothing was stopped, all services serve as before, and nothing was migrated.\n"
-                     f"Next: fix that, then {OPTIONS} and this release:\n{{command}}"),
+    "prepare": ("Nothing was stopped, all services serve as before, and nothing was migrated.\n"
+                f"Next: fix that, then {OPTIONS} and this release:\n{{command}}"),
     "tier verify": ("All services were started on the release before this.\n"
                     f"Next: fix that, then {OPTIONS} and this release:\n{{command}}"),
     "verify": ("All nodes were rolled before this.\n"

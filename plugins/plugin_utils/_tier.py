@@ -48,6 +48,18 @@ def places_of(nodes, phases):
     return {service: node_for(nodes, service) for service in ["", *(phase.get("where") or "" for phase in phases)]}
 
 
+def steps_of(migrations):
+    """What happens while all is down and before anything is started, as the action C(phase) takes it, in its order.
+
+    The store is tried once more before the database is touched: then a migration that fails has written nothing at all.
+    """
+    own = [dict(title="Try the migrations once more on a copy, while nobody writes", point="tried"),
+           dict(title="Back up the database", point="backed_up")]
+    return [*own, *(dict(title=phase["title"], point="migrate", number=number)
+                    for number, phase in enumerate(migrations)),
+            dict(title="See that what the services keep is whole", point="whole")]
+
+
 class Tier:
     """Plans such a run.
 
@@ -91,6 +103,7 @@ class Tier:
             services={name: list(nodes[name]["services"]) for name in order},
             tier=dict(mode=mode, places=places, titles=[
                 f"{phase['title']} on {places[phase.get('where') or '']}" for phase in self.migrations],
+                steps=steps_of(self.migrations), units=[one.name for one in services],
                       prior=sorted({prior_of(nodes[name], target) for name in order} - {""})))
 
     def lines(self, plan, nodes):

@@ -141,3 +141,191 @@ def test_the_lock_outlasts_the_commands(name):
     first = plays[0]["tasks"][0]["block"][0]
     assert first["ansible.builtin.import_role"]["tasks_from"] == "checkpoint"
     assert first["vars"]["lock_lease"] == "{{ lock_migration_lease }}"
+
+
+# ---- a product that is stopped as a whole
+
+STORE = dict(store="etcd", directory="lib/{python}/migrations", endpoints=["http://e"])
+MIGRATE = [dict(title="Neutron", release="staged", command=["manage"], where="server", wanted=True, once=False),
+           dict(title="Not wanted", command=["x"], where="", wanted=False, once=False),
+           dict(title="North", release="staged", store=STORE, where="server", wanted=True, once=False, command=[])]
+SEEN = dict(changed=False, ran=[], pending=[], objects=3, changes={}, resumed="", gone=[], edited=[])
+PENDING = dict(id="mtu", proposed_at="2018", description="Ports have an MTU")
+MEMBER = dict(endpoint="http://e", alarms=[], in_use=1, quota=9, problem="")
+TIER = dict(NODE, kind="3.11 linux", services={}, previous={}, release=dict(path="/r/4.0.0"))
+
+
+@pytest.fixture
+def tier(one):
+    one.run = dict(id="x", kind="tier", plan=dict(tier=dict(mode="whole", places={"": "sf-1", "server": "sf-1"})))
+    one.variables = dict(ansible_play_hosts_all=["sf-1", "sf-2"], ansible_play_hosts=["sf-1", "sf-2"])
+    one.given.update(store_migrations=SEEN, etcd_info=dict(members=[MEMBER]), file={}, slurp=dict(
+        content="eyJwYXRoIjogIi9iL3guc3FsIn0="))
+    return one
+
+
+def went(tier, point, **arguments):
+    return tier.act(point=point, target=dict(name=NEW, version="5.0.0"), **dict(dict(
+        node=TIER, phases=dict(migrate=MIGRATE), backup=dict(BACKUP, mode="auto")), **arguments))
+
+
+def noted(result):
+    return result.get("ansible_facts", {}).get("rolling_node", {})
+
+
+def stores(tier):
+    return [(arguments["state"], arguments["directory"]) for module, arguments in tier.calls
+            if module == "store_migrations"]
+
+
+def test_one_migration_after_the_other(tier):
+    result = went(tier, "migrate", number=0)
+    assert tier.asked() == ["command", "release_command"] and noted(result)["tier"] == dict(wrote=True)
+    tier.given["store_migrations"] = dict(SEEN, ran=["mtu"], changes=dict(lport=dict(updated=3)), resumed="completed")
+    result = went(tier, "migrate", number=1)
+    assert stores(tier) == [("migrated", f"/r/{NEW}/lib/python3.11/migrations")] and tier.calls[0][1]["keep"]
+    assert tier.words() == ["North: mtu; lport 3 updated; what a killed run had left was completed"]
+    assert noted(result)["tier"] == dict(wrote=True)
+
+
+def test_a_store_in_mariadb_keeps_nothing(tier):
+    phases = dict(migrate=[dict(MIGRATE[2], store=dict(STORE, store="mariadb"))])
+    assert not noted(went(tier, "migrate", phases=phases))["tier"] and "keep" not in tier.calls[0][1]
+    assert tier.words() == ["North: none was pending; no object changes"]
+
+
+@pytest.mark.parametrize("point", ["migrate", "rehearsed", "tried", "backed_up", "whole", "committed"])
+def test_another_node_does_it_or_a_node_has_failed(tier, point):
+    tier.run["plan"]["tier"]["places"]["server"] = "sf-2"
+    went(tier, point)
+    assert tier.calls == []
+    tier.run["plan"]["tier"]["places"]["server"] = "sf-1"
+    tier.others["sf-2"] = dict(ansible_facts=dict(rolling_node=dict(run="x", cause=dict(words="it hangs"))))
+    went(tier, point)
+    assert tier.calls == []
+
+
+def test_the_store_is_asked_before_anything_is_touched(tier):
+    went(tier, "looked", node=dict(TIER, staged=[]))
+    assert stores(tier) == [("reported", "/r/4.0.0/lib/python3.11/migrations")] and "etcd_info" in tier.asked()
+    assert "5.0.0 is not staged yet" in tier.words()[0]
+    tier.given["store_migrations"] = [
+        dict(SEEN, interrupted=dict(host="d-1", since="now", done=1, batches=2)), dict(SEEN, pending=[PENDING])]
+    went(tier, "looked")
+    assert stores(tier)[1] == ("migrated", f"/r/{NEW}/lib/python3.11/migrations")
+    assert tier.words()[0].startswith("warn  a run that was killed, on d-1") and tier.words()[1] == (
+        "North: 1 pending, in this order:\n  mtu (2018): Ports have an MTU\n  tried on a copy of 3 objects: "
+        "no object changes")
+
+
+@pytest.mark.parametrize("given, words", [
+    (dict(store_migrations=dict(SEEN, holder=dict(since="now", host="d-2"))), "another run has the lock of the store"),
+    (dict(etcd_info=dict(members=[dict(MEMBER, alarms=["NOSPACE"])])), "has raised the alarm NOSPACE")])
+def test_a_store_that_cannot_be_migrated(tier, given, words):
+    tier.given.update(given)
+    result = went(tier, "looked")
+    assert result["failed"] and words in result["msg"]
+
+
+def test_a_store_in_mariadb_has_no_members(tier):
+    went(tier, "looked", phases=dict(migrate=[dict(MIGRATE[2], store=dict(STORE, store="mariadb"))]))
+    assert "etcd_info" not in tier.asked()
+
+
+def test_the_rehearsal(tier):
+    tier.given["store_migrations"] = dict(SEEN, edited=["mtu"])
+    result = went(tier, "rehearsed")
+    assert "edited since they were applied: mtu" in tier.words()[0] and noted(result)["notes"] == [
+        "North; edited since they were applied: mtu"]
+    went(tier, "tried")
+    assert stores(tier) and tier.words() == []
+    tier.check = True
+    went(tier, "rehearsed", node=dict(TIER, staged=[]))
+    assert tier.calls == []
+
+
+def test_the_rehearsal_is_in_check_mode(tier, monkeypatch):
+    modes = []
+    monkeypatch.setattr(tier.plugin.ActionModule, "ask_store", lambda self, *dummy, **more: modes.append(
+        self._task.check_mode) or SEEN)
+    went(tier, "rehearsed")
+    assert modes == [True]
+
+
+def test_some_of_it_runs_the_release_and_the_store_is_not_migrated(tier):
+    tier.run["plan"]["tier"]["mode"], tier.given["store_migrations"] = "rest", dict(SEEN, pending=[PENDING])
+    result = went(tier, "rehearsed")
+    assert result["failed"] and "the store lacks its migrations mtu: stop them on all nodes" in result["msg"]
+
+
+@pytest.mark.parametrize("stopped, there, dumped", [(True, True, True), (False, True, False), (False, False, True)])
+def test_the_backup_is_of_the_time_in_which_all_is_down(tier, stopped, there, dumped):
+    tier.node = dict(tier=dict(stopped=["server"] if stopped else []))
+    tier.given["stat"] = dict(stat=dict(exists=there))
+    went(tier, "backed_up")
+    assert ("dump" in tier.asked()) == dumped
+
+
+@pytest.mark.parametrize("more", [
+    dict(backup=dict(BACKUP, mode="never")), dict(backup=dict(BACKUP, mode="auto", connection="")), dict(backup={}),
+    dict(phases=dict(migrate=MIGRATE[2:]))])
+def test_no_backup(tier, more):
+    went(tier, "backed_up", **more)
+    assert tier.calls == []
+
+
+def test_what_was_written_is_undone(tier):
+    tier.given.update(stat=dict(stat=dict(exists=True)), store_migrations=[dict(SEEN, changed=True), SEEN])
+    tier.node = dict(tier=dict(switched="4.0.0"))
+    result = went(tier, "undone", node=dict(TIER, previous=dict(name="4.0.0")))
+    assert stores(tier) == [("restored", f"/r/{NEW}/lib/python3.11/migrations"),
+                            ("reported", "/r/4.0.0/lib/python3.11/migrations")]
+    dump, = [arguments for module, arguments in tier.calls if module == "dump"]
+    assert dump == dict(config="/etc/cinder/cinder.conf", connection="database/connection", directory="/b",
+                        restore="/b/x.sql")
+    assert noted(result)["tier"]["undone"] == ["What the migrations had written into the store was undone.",
+                                               "The database was restored from /b/x.sql."]
+
+
+def test_nothing_was_written(tier):
+    went(tier, "undone")
+    assert "dump" not in tier.asked() and len(stores(tier)) == 2
+
+
+@pytest.mark.parametrize("given, words", [
+    (dict(store_migrations=[SEEN, dict(SEEN, gone=["mtu"])]), "the store was migrated (mtu), and the release before"),
+    (dict(store_migrations=dict(failed=True, msg="no answer")), "it is not known what the migrations have left (North"),
+    (dict(stat=[dict(stat=dict(exists=True)), dict(stat=dict(exists=False))]), "there is no backup")])
+def test_there_is_no_way_back(tier, given, words):
+    tier.given.update(given)
+    result = went(tier, "undone")
+    assert not result.get("failed") and words in noted(result)["tier"]["beyond"]
+
+
+@pytest.mark.parametrize("point", ["undone", "committed", "tried", "backed_up"])
+def test_the_rest_leaves_the_store_alone(tier, point):
+    tier.run["plan"]["tier"]["mode"] = "rest"
+    went(tier, point)
+    assert tier.calls == []
+
+
+def test_before_anything_starts(tier):
+    went(tier, "whole")
+    assert stores(tier) == [("whole", f"/r/{NEW}/lib/python3.11/migrations")]
+    went(tier, "committed")
+    assert stores(tier) == [("migrated", f"/r/{NEW}/lib/python3.11/migrations")] and "keep" not in tier.calls[0][1]
+    assert tier.calls[-1] == ("file", dict(path=f"/r/{NEW}/.rolling-migrating", state="absent"))
+
+
+@pytest.mark.parametrize("pending, fails", [([], False), ([PENDING], True)])
+def test_in_the_end_nothing_is_left(tier, pending, fails):
+    tier.given["store_migrations"] = dict(SEEN, pending=pending)
+    result = went(tier, "settled")
+    assert bool(result.get("failed")) == fails and (not fails or "it lacks mtu" in result["msg"])
+
+
+@pytest.mark.parametrize("point", ["migrate", "whole", "committed", "settled", "undone", "tried"])
+def test_check_mode_asks_no_store(tier, point):
+    tier.check = True
+    went(tier, point, number=1 if point == "migrate" else None)
+    assert stores(tier) == []

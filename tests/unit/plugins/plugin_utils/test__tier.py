@@ -43,8 +43,12 @@ def planned(found):
 def test_everything_is_stopped_on_all_nodes():
     plan = planned(nodes(unit()))
     assert plan["order"] == ["d-1", "d-2", "d-3"] and plan["done"] == []
+    steps, units = plan["tier"].pop("steps"), plan["tier"].pop("units")
     assert plan["tier"] == dict(mode=WHOLE, places={"": "d-1", "server": "d-1"}, prior=[OLD], titles=[
         "Migrate the database on d-1", "Migrate the rest on d-1"])
+    assert units == ["agent", "server"]
+    assert [(step["point"], step.get("number")) for step in steps] == [
+        ("tried", None), ("backed_up", None), ("migrate", 0), ("migrate", 1), ("whole", None)]
     assert [(wave["name"], wave["batches"]) for wave in plan["waves"]] == [
         ("agent", [["d-3"]]), ("server", [["d-1", "d-2"]])]
     assert dict(name="d-1", groups=["rolling_first"]) in plan["members"]
