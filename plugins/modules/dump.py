@@ -437,12 +437,12 @@ def take_back(module):
         raise RollingError(f"{path} is no whole dump: its last line should begin with {LAST_LINE.decode()!r}")
     database, wanted = Database(params["config"], params["prefix"], params["connection"]), tables_of(path)
     with Client(module, database) as client:
-        tables, dummy = client.look()
+        client.look()
         if not module.check_mode:
             try:
                 kinds = {name: kind for dummy, kind, name in client.sql(TABLES, database.name)}
-                for name in sorted(tables - wanted):
-                    what = "VIEW" if kinds.get(name) == "VIEW" else "TABLE"
+                for name in sorted(set(kinds) - wanted):
+                    what = "VIEW" if kinds[name] == "VIEW" else "TABLE"
                     client.sql(f"SET foreign_key_checks = 0; DROP {what} {identifier(name)}", database.name)
                 client.run(client.client, database.name, source=path)
             except ClientError as exc:

@@ -20,7 +20,7 @@ import pytest
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / 'lab'))
 
 import lab  # noqa: E402
-from products import cinder, keystone, openstack, sf  # noqa: E402
+from products import cinder, dragonflow, keystone, openstack, sf  # noqa: E402
 
 
 @pytest.fixture
@@ -91,6 +91,7 @@ def test_a_checkout_removes_no_image_of_another(monkeypatch, tmp_path):
 @pytest.mark.parametrize('state, product, machines', [
     (dict(product='cinder', options=dict(nodes=2)), 'cinder', ['db', 'lb', 'c-1', 'c-2']),
     (dict(product='keystone', options=dict(nodes=2)), 'keystone', ['db', 'lb', 'k-1', 'k-2']),
+    (dict(product='dragonflow', options=dict(nodes=4)), 'dragonflow', ['db', 'lb', 'd-1', 'd-2', 'd-3', 'd-4']),
     (dict(product='shakenfist', options=OF_SF), 'shakenfist', ['db', 'lb', 'sf-1']),
     # As the lab kept it when there was only one product.
     (dict(options=OF_SF), 'shakenfist', ['db', 'lb', 'sf-1']),
@@ -110,6 +111,7 @@ def test_a_lab_remembers_its_product(monkeypatch, tmp_path, state, product, mach
     (['up', '--product', 'cinder'], 'cinder', 2, {}),
     (['up', '--nodes', '4', '--product=cinder'], 'cinder', 4, {}),
     (['up', '--product', 'keystone'], 'keystone', 2, {}),
+    (['up', '--product', 'dragonflow'], 'dragonflow', 4, {}),
 ])
 def test_what_a_lab_takes_depends_on_the_product(monkeypatch, argv, product, nodes, others):
     seen = []
@@ -145,6 +147,27 @@ def test_the_files_of_the_machines(product, options, node, lines):
     assert not set(lines) - {line.strip() for line in balancer}
     assert 'CREATE DATABASE IF NOT EXISTS %s ' % plan.product in plan.files('db')['etc/mysql/lab.sql']
     assert 'index-url = http://10.1.2.2:8080/simple/' in plan.files(node)['etc/pip.conf']
+
+
+def test_the_balancer_of_dragonflow_asks_the_data_plane():
+    plan = dragonflow.Plan('10.1.2.0/24', dict(nodes=4, **BALANCING))
+    found = plan.files('lb')['etc/haproxy/haproxy.cfg']
+    assert 'server d-3 10.1.2.13:8000\n' in found and 'server d-4 10.1.2.14:8000\n' in found
+    assert '10.1.2.11' not in found
+    assert json.loads(plan.files('d-3')['etc/lab-switch.json'])['8002'] == ['d-3-port-2', '10.1.2.14:8002']
+    assert plan.variables == {'dragonflow_etcd': ['http://10.1.2.2:2379']}
+
+
+def test_a_release_of_dragonflow(tmp_path):
+    names = set()
+    for traits in ((), ('migration-edited',), ('middle-fails', 'slow-migration')):
+        with zipfile.ZipFile(dragonflow.build('5.0.0', tmp_path, traits)) as wheel:
+            names.add(wheel.read('dragonflow/db/migrations/lswitch_mtu.py'))
+            assert len([name for name in wheel.namelist() if '/migrations/' in name]) == 4
+    assert len(names) == 2 and (tmp_path / 'neutron-13.0.0-py3-none-any.whl').exists()
+    for version, traits in (('9.9.9', ()), ('5.0.0', ('nonsense',))):
+        with pytest.raises(SystemExit, match='there are: '):
+            dragonflow.build(version, tmp_path, traits)
 
 
 def test_the_configuration_of_cinder():

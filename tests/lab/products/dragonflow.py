@@ -21,7 +21,6 @@ SOURCES = machinery.LAB / "dragonflow"
 IMAGE = "sfr-dragonflow"
 PACKAGES = ["etcd-server", "etcd-client"]
 OFFERED = ["4.0.0", "5.0.0"]
-CONTROLLERS = {"neutron-server": "neutron-server", "df-publisher-service": "df-publisher-service"}
 # How many ports are plugged in on each of two nodes, how many others there are, and those that Neutron changes.
 PLUGGED, PORTS, CHANGED = 4, 300, 20
 FIRST_PORT = 8000
@@ -57,7 +56,6 @@ def fill(context):
 def arguments(command):
     command.add_argument("--nodes", type=int, default=4,
                          help="number of nodes, of which the first two are controllers (4)")
-    command.add_argument("--release", default=OFFERED[0], help=f"what the nodes run ({OFFERED[0]})")
 
 
 # ---- the north-bound database

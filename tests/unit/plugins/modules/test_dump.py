@@ -52,6 +52,7 @@ case "$*" in
   *"--execute SELECT"*) fail look-fails; cat look ;;
   *"--execute CREATE DATABASE"*) fail create-fails; printf '%s\n' "$last" >>schemas ;;
   *"--execute DROP DATABASE"*) fail drop-fails; printf '%s\n' "$last" >>schemas ;;
+  *"foreign_key_checks"*) fail drop-table-fails ;;
   *--execute*) exit 9 ;;
   *) cat >stdin; fail restore-fails ;;
 esac
@@ -104,7 +105,8 @@ class Node:
         options = dict(config=str(self.config), prefix="SHAKENFIST_", directory=str(self.directory),
                        name="before-0.8.1")
         options.update(arguments)
-        result = self.run_module(dump, check, **options)
+        given = {key: value for key, value in options.items() if value is not None}
+        result = self.run_module(dump, check, **given)
         assert PASSWORD not in str(result) + self.seen("calls") + self.seen("environment")
         if self.seen("options-path"):
             assert not os.path.exists(self.seen("options-path").strip())
@@ -469,3 +471,57 @@ def test_a_configuration_without_the_url(node):
     result = node.run(connection="database/connection")
     assert result["failed"] and not node.seen("calls")
     assert result["msg"].startswith(f"{node.config} does not set database/connection HOST, so this is no database node")
+
+
+# ---- the way back
+
+WHOLE = ("-- MariaDB dump\nDROP TABLE IF EXISTS `notes`;\nCREATE TABLE `notes` (id INT);\nCREATE TABLE `odd ``name` (\n"
+         "/*!50001 CREATE VIEW `seen` AS SELECT 1 */;\n-- Dump completed on 2026-11-21  8:15:00\n")
+
+
+@pytest.fixture
+def made(node):
+    node.directory.mkdir()
+    path = node.directory / "before-5.0.0-20261121T081500Z.sql"
+    path.write_text(WHOLE)
+    return path
+
+
+def test_a_database_becomes_what_the_dump_says(node, made):
+    node.set(look=TABLES + "0\tVIEW\tnew view\n0\tBASE TABLE\tnew `table\n")
+    result = node.run(name=None, restore=str(made))
+    assert not result["failed"] and result["changed"] and result["path"] == str(made)
+    assert node.seen("stdin") == WHOLE and node.kept() == [made.name]
+    dropped = [line.partition("checks = 0; ")[2] for line in node.seen("calls").splitlines() if "DROP" in line]
+    assert dropped == ["DROP TABLE `new ``table` shakenfist", "DROP VIEW `new view` shakenfist",
+                       "DROP TABLE `version` shakenfist"]
+
+
+def test_check_mode_restores_nothing(node, made):
+    result = node.run(check=True, restore=str(made))
+    assert result["changed"] and not node.seen("stdin") and "DROP" not in node.seen("calls")
+
+
+@pytest.mark.parametrize("text", [None, DUMP[:40]])
+def test_what_is_no_whole_dump_is_not_restored(node, made, text):
+    made.unlink() if text is None else made.write_text(text)
+    result = node.run(restore=str(made))
+    assert result["failed"] and result["msg"].startswith(f"{made} is no whole dump") and not node.seen("calls")
+
+
+@pytest.mark.parametrize("file", ["restore_fails", "drop_table_fails"])
+def test_a_restore_that_fails(node, made, file):
+    node.set(**{file: "ERROR 1205 (HY000): Lock wait timeout exceeded"})
+    result = node.run(restore=str(made))
+    assert result["failed"] and "could not be restored from" in result["msg"] and "ERROR 1205" in result["msg"]
+    assert "start nothing that uses it: mariadb --host 10.0.0.9 --port 3306 --user sf --password shakenfist < " in (
+        result["msg"])
+
+
+def test_the_database_is_not_there(node, made):
+    node.set(look_fails="ERROR 2002 (HY000): Can't connect to server")
+    assert node.run(restore=str(made))["failed"] and not node.seen("stdin")
+
+
+def test_neither_a_name_nor_a_dump(node):
+    assert "one of the following is required: name, restore" in node.run(name=None)["msg"]
