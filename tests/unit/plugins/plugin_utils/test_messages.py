@@ -28,7 +28,6 @@ NO_ROW = {
     f"{VARIES}. Nothing was stopped": "a frame: what the balancer lacks is before it",
     f"{VARIES} of {VARIES} {VARIES}:\n{VARIES}": "a frame: what was run, and how it ended, is in it",
     f"{VARIES}; last seen: {VARIES}": "a frame: what was expected of the API is before it",
-    f"{VARIES}: {VARIES}{VARIES}": "a frame: what has failed on each node is in it",
     "Nothing was touched. ": "a frame without a cause is not said",
     f"Nothing was touched. {VARIES}": "a frame: the cause is after it",
     f"Nothing was touched. {VARIES}: {VARIES}": "a frame: what the lock said is after it",
