@@ -237,6 +237,11 @@ class Plan(machinery.Lab):
                    for node in self.balanced}
         return [f"the ports of {node} answer {status}" for node, status in answers.items() if status != 200]
 
+    def complaints(self):
+        """What the switches had to say of requests that failed."""
+        return [f"{node}: {line}" for node in self.balanced for line in machinery.execute(
+            node, "journalctl", "--quiet", "--output=cat", "_SYSTEMD_UNIT=lab-switch.service").stdout.splitlines()]
+
     def settle(self):
         self.wait()
 
@@ -265,4 +270,4 @@ class Plan(machinery.Lab):
                     columns=sql("SHOW COLUMNS FROM ports").splitlines(),
                     # What Neutron changes all the time is compared with its own database.
                     store={key: value for key, value in found.items() if not key.startswith("/lport/w-")},
-                    unlike=unlike(self), balancer=f"http://{self.address('lb')}")
+                    unlike=unlike(self), unreached=self.complaints(), balancer=f"http://{self.address('lb')}")
