@@ -119,7 +119,9 @@ class ActionModule(StatesAction):
         self.note(services={**known, self.given.service: {**known.get(self.given.service, {}), moment: time.time()}})
 
     def switched(self):
-        return self.tried(self.switch)
+        self.tried(self.switch)
+        # Where a node has failed already, nothing was kept of the configuration, so nothing may change it.
+        return dict(goes_on=not self.troubles and "cause" not in self.values)
 
     def switch(self):
         self.begin("activate")
@@ -141,6 +143,10 @@ class ActionModule(StatesAction):
         return self.noting(self.start) if not back else self.start_again()
 
     def start(self):
+        if self.given.configuration and not self.record.tier.get("started"):
+            # From here on nothing goes back. Left there, it would pass for the configuration before another run.
+            self.call("Forget the configuration of before", "kept_files", state="dropped",
+                      paths=self.given.configuration, dest=self.carrier.place(BEFORE))
         self.begin("start")
         self.remember(started=True)
         self.bring_up(self.given.target["name"])

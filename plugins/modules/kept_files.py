@@ -13,8 +13,9 @@ description:
     for the step that has failed or was killed may have changed the files since.
   - V(restored) makes the paths what the copy says, and then removes it. A path that was not there is removed. Files
     that are as the copy are not touched. Without a copy there is nothing to be done.
+  - V(dropped) only removes the copy, when nothing is to be taken back any more.
 options:
-  state: {type: str, choices: [kept, restored], required: true, description: What to do.}
+  state: {type: str, choices: [kept, restored, dropped], required: true, description: What to do.}
   paths: {type: list, elements: path, required: true, description: Absolute paths of files or directories.}
   dest: {type: path, required: true, description: "Where the copy is. It is whole or not there, and only for O(paths)."}
 extends_documentation_fragment: shakenfist.rolling.attributes
@@ -160,24 +161,31 @@ def restore(params, check_mode):
         found += taken_back(path, place_of(dest, path), check_mode)
     if not check_mode:
         os.sync()
+    return dict(drop(params, check_mode), files=found)
+
+
+def drop(params, check_mode):
+    dest = params["dest"]
+    there = os.path.isdir(dest)
+    if there and not check_mode:
         # Whole or not there: half a copy would pass for one of files that were not there.
         removed(f"{dest}.part")
         os.rename(dest, f"{dest}.part")
         removed(f"{dest}.part")
-    return dict(changed=True, files=found)
+    return dict(changed=there, files=[])
 
 
 def main():
     module = AnsibleModule(
         argument_spec=dict(
-            state=dict(type="str", choices=["kept", "restored"], required=True),
+            state=dict(type="str", choices=["kept", "restored", "dropped"], required=True),
             paths=dict(type="list", elements="path", required=True),
             dest=dict(type="path", required=True),
         ),
         supports_check_mode=True,
     )
     params = module.params
-    act = dict(kept=keep, restored=restore)[params["state"]]
+    act = dict(kept=keep, restored=restore, dropped=drop)[params["state"]]
 
     def checked():
         wrong = [path for path in params["paths"] if not os.path.isabs(path) or path.strip("/") == ""]

@@ -78,6 +78,7 @@ def test_what_fails_is_noted_and_not_failed_on(one, state):
     result = go(one, state)
     assert not result.get("failed")
     cause = noted(result)["cause"]
+    assert not result.get("goes_on")
     assert cause["words"] == "it hangs" and cause["units"] == ["server"] and one.words()[0].startswith("fail  sf-1: ")
 
 
@@ -88,11 +89,13 @@ def test_nothing_goes_on_once_a_node_has_failed(one, state, lost):
         one.variables["ansible_play_hosts"] = ["sf-1"]
     else:
         one.others["sf-2"] = dict(one.others["sf-2"], **OTHER)
-    assert "ansible_facts" not in go(one, state) and one.calls == []
+    result = go(one, state)
+    assert "ansible_facts" not in result and one.calls == [] and not result.get("goes_on")
 
 
 def test_the_release(one):
     result = go(one, "switched", configuration=["/etc/neutron"])
+    assert result["goes_on"]
     assert one.calls == [
         ("standstill", dict(state="down", units=["agent", "server"])),
         ("kept_files", dict(state="kept", paths=["/etc/neutron"], dest=f"/r/{NEW}/.rolling-configuration")),
@@ -118,6 +121,16 @@ def test_a_service_is_started_and_gated(one):
         ("ready_info", dict(urls=["http://10.0.0.1:9696/x"], unit="server", status=300, timeout=9)),
         ("units_info", dict(patterns=["server"], up_since=dict(server=dict(after="run2", restarts=0))))]
     assert noted(result)["tier"] == dict(started=True) and "ended" in noted(result)["services"]["server"]
+
+
+def test_what_was_kept_is_forgotten_before_the_first_start(one):
+    one.given["standstill"] = UP
+    go(one, "started", configuration=["/etc/neutron"])
+    assert one.calls[0] == ("kept_files", dict(state="dropped", paths=["/etc/neutron"],
+                                               dest=f"/r/{NEW}/.rolling-configuration"))
+    one.node = dict(tier=dict(started=True))
+    go(one, "started", configuration=["/etc/neutron"])
+    assert one.asked()[0] == "standstill"
 
 
 def test_one_that_runs_something_else(one):

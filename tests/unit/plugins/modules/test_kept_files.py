@@ -91,6 +91,15 @@ def test_without_a_copy_there_is_nothing_to_be_done(go, tree):
     assert not go("restored")["changed"] and go("kept")["changed"] and not (tree / "place" / "kept.part").exists()
 
 
+def test_a_copy_that_is_of_no_use_any_more(go, tree):
+    assert not go("dropped")["changed"]
+    go("kept")
+    (tree / "one").write_text("new\n")
+    assert go("dropped", True)["changed"] and (tree / "place" / "kept").exists()
+    assert go("dropped")["changed"] and list((tree / "place").iterdir()) == []
+    assert not go("restored")["changed"] and (tree / "one").read_text() == "new\n"
+
+
 def test_check_mode(go, tree):
     assert go("kept", True)["changed"] and not (tree / "place").exists()
     go("kept")
