@@ -43,8 +43,8 @@ from ansible_collections.shakenfist.rolling.plugins.plugin_utils._variables impo
 
 ARGUMENTS = dict(
     state=dict(type="str", choices=["begun", "noted", "running", "ended", "seen"], required=True),
-    kind=dict(type="str", choices=["upgrade", "rollback", "restart", "reconfigure", "services", "tier", "plan",
-                                   "status", "pause", "resume", "stop"], default="upgrade"),
+    kind=dict(type="str", choices=["upgrade", "rollback", "restart", "reconfigure", "services", "hosts", "tier",
+                                   "plan", "status", "pause", "resume", "stop"], default="upgrade"),
     run=dict(type="dict", default={}),
     node=dict(type="dict", default={}),
 )

@@ -19,7 +19,8 @@ from ansible_collections.shakenfist.rolling.plugins.plugin_utils._watch import e
 
 FORMAT = 1
 # In words: what is done, to what it was done.
-KINDS = {"upgrade": ("upgrade", "upgraded"), "services": ("upgrade", "upgraded"), "tier": ("upgrade", "upgraded"),
+KINDS = {"upgrade": ("upgrade", "upgraded"), "services": ("upgrade", "upgraded"),
+         "hosts": ("upgrade", "upgraded"), "tier": ("upgrade", "upgraded"),
          "rollback": ("rollback", "taken back"), "restart": ("restart", "restarted"),
          "reconfigure": ("reconfiguration", "reconfigured")}
 
