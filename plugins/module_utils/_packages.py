@@ -83,6 +83,13 @@ def packages_of(run):
     return found
 
 
+def unpacked(name):
+    """When the files of a package came to the node, in seconds since the epoch; None where that is not known."""
+    stamps = [os.stat(path).st_mtime for path in glob.glob(f"{glob.escape(at(SCRIPTS))}/{glob.escape(name)}*.list")
+              if os.path.basename(path)[len(name):].split(":")[0] in ("", ".list")]
+    return max(stamps, default=None)
+
+
 def half_done(packages):
     """The packages that dpkg was not able to complete."""
     return sorted(name for name, one in packages.items() if one["state"] not in WHOLE)

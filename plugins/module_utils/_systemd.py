@@ -147,12 +147,12 @@ def short(name):
     return name[:-len(".service")] if name.endswith(".service") else name
 
 
-def started(state):
+def started(state, stamp="ExecMainStartTimestampMonotonic"):
     """When the main process of a unit started, in seconds since the epoch; None if it never did.
 
     systemd's monotonic stamp is used, not its wall clock: it has microseconds in every version of systemd.
     """
-    stamp = int(state.get("ExecMainStartTimestampMonotonic") or 0)
+    stamp = int(state.get(stamp) or 0)
     if not stamp:
         return None
     return time.time() - (time.monotonic() - stamp / 1e6)

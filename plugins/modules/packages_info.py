@@ -30,10 +30,11 @@ packages:
   description:
     - The packages that match, by name, as far as dpkg has any of their files.
     - C(version) is that of the package, and C(candidate) that which the index offers, as it lies on the node. C(state)
-      is dpkg's word, C(installed) or for example C(half-configured), and C(held) whether it is on hold.
+      is dpkg's word, C(installed) or for example C(half-configured), and C(held) whether it is on hold. C(since) is when
+      dpkg has unpacked it, in seconds since the epoch.
   returned: success
   type: dict
-  sample: {snf-common: {version: 0.18.1-1, candidate: 0.19-1, state: installed, held: false}}
+  sample: {snf-common: {version: 0.18.1-1, candidate: 0.19-1, state: installed, held: false, since: 1763700000.25}}
 broken: {returned: success, type: list, description: All packages that dpkg has left half done.}
 interrupted: {returned: success, type: bool, description: "Whether an apt or dpkg was interrupted."}
 suites: {returned: success, type: list, description: "The suites of all active sources.", sample: [bookworm]}
@@ -74,7 +75,7 @@ def look(run, names):
             if any(fnmatch.fnmatchcase(name, pattern) for pattern in names)}
     offered = apt.candidates(run, sorted(mine))
     for name, one in mine.items():
-        one["candidate"] = offered.get(name, "")
+        one.update(candidate=offered.get(name, ""), since=apt.unpacked(name))
     sources = [{name: one[name] for name in ("file", "line", "uri", "suite")} for one in apt.read_sources()[2]]
     locked = apt.lock_holder()
     return dict(

@@ -41,6 +41,7 @@ def look(state, arguments=()):
         program=program_of(state.get("MainPID") or 0),
         restarts=int(state.get("NRestarts") or 0),
         started=_systemd.started(state),
+        entered=_systemd.started(state, "ActiveEnterTimestampMonotonic"),
         state=_systemd.describe(state),
         start_seconds=_systemd.lasted(state, *START),
         stop_seconds=_systemd.lasted(state, *STOP),

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 from ansible.module_utils import basic
 from ansible_collections.shakenfist.rolling.plugins.module_utils import _packages as apt
@@ -23,10 +25,15 @@ def node(tmp_path, monkeypatch):
 
 
 def test_a_node_at_rest(run_module, node):
+    for name, stamp in (("snf-common", 3), ("snf-common:amd64", 5), ("snf-common-x", 9)):
+        path = node.root / f"var/lib/dpkg/info/{name}.list"
+        path.write_text("")
+        os.utime(path, (stamp, stamp))
     result = run_module(packages_info, names=["snf-*", "missing", "old"], check=True)
     assert not result["failed"] and not result["changed"]
     assert result["packages"] == {
-        "snf-common": dict(version="0.18.1-1", candidate="0.19-1", state="installed", held=False)}
+        "snf-common": dict(version="0.18.1-1", candidate="0.19-1", state="installed", held=False,
+                           since=5.0)}
     assert result["suites"] == ["wheezy"] and result["sources"] == [
         dict(file="/etc/apt/sources.list.d/synnefo.list", line=2, uri="http://db:8080", suite="wheezy")]
     assert (result["broken"], result["interrupted"], result["locked"], result["policy"], result["conffiles"],
