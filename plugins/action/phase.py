@@ -33,6 +33,7 @@ from ansible_collections.shakenfist.rolling.plugins.plugin_utils._tier import (
 PHASE = dict(
     title=dict(type="str", required=True), release=dict(type="str", choices=["active", "staged"], default="staged"),
     command=dict(type="list", elements="str", default=[]), store=dict(type="dict", default={}),
+    module=dict(type="str", default=""), arguments=dict(type="dict", default={}),
     where=dict(type="str", default=""), again=dict(type="list", elements="int", default=[]),
     warn=dict(type="list", elements="int", default=[]), transient=dict(type="list", elements="int", default=[]),
     timeout=dict(type="float", default=0), once=dict(type="bool", default=False),
@@ -100,12 +101,16 @@ class ActionModule(StepsAction):
         return any(one["release"] == self.target["name"] for node in nodes for one in node.get("services", {}).values())
 
     def command(self, title, command, release, **options):
-        return self.module("release_command", self.task_vars, title=title, command=command, user=self.node["user"],
-                           release=self.staged if release == "staged" else self.node["release"]["path"], **options)
+        # What comes in packages has its commands where the system has them.
+        place = "" if self.node.get("step") else self.staged if release == "staged" else self.node["release"]["path"]
+        return self.module("release_command", self.task_vars, title=title, command=command,
+                           user=self.node["user"] or None, release=place, **options)
 
-    def run_phase(self, title, command, release, once, store=None, **options):
+    def run_phase(self, title, command, release, once, store=None, module="", arguments=None, **options):
         if store:
             return self.migrate_store(title, store)
+        if module:
+            return self.call_module(title, module, arguments)
         if self.tier and self.given["point"] == "migrate" and not self._task.check_mode:
             self.write("Record that the database is being migrated", f"{self.staged}/{MIGRATING}", "", "600")
             self.wrote()
@@ -114,6 +119,11 @@ class ActionModule(StepsAction):
             return
         if self._task.check_mode and release == "staged" and self.target["name"] not in self.node["staged"]:
             return  # in check mode nothing was staged
+        if self.node.get("step") and self.given["point"] == "migrate":
+            # A node with several parts of the product migrates all of them at once.
+            if command in self.record.tier.get("ran", []):
+                return
+            self.remember(ran=[*self.record.tier.get("ran", []), command])
         answer = self.command(title, command, release, **options)
         if answer.get("warned"):
             words = f"{' '.join(command)} has something to say:\n{last_lines(answer['output'], 40)}"
@@ -123,6 +133,13 @@ class ActionModule(StepsAction):
             self.say(f"{' '.join(command)}: done after {answer['runs']} runs")
         if once and not self._task.check_mode:
             self.write("Record that it was done", done, "", "600")
+
+    def call_module(self, title, module, arguments):
+        """What is no command: a module of the collection, which says itself what it has done."""
+        answer = self.module(module, self.task_vars, title=title, **(arguments or {}))
+        self.say(*answer.get("report") or [title])
+        if answer.get("notes"):
+            self.note(notes=[*self.record.notes, *self.values.get("notes", []), *answer["notes"]])
 
     def back_up(self, again=False):
         """Back up the database; once for each release, for a later run would keep a schema half-way."""

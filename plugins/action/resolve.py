@@ -9,6 +9,7 @@
 
 from ansible_collections.shakenfist.rolling.plugins.action import resolve_info
 from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._packages import target_of_step
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import SAME, plain, run_of
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._staging import (
     continued,
@@ -34,6 +35,11 @@ class ActionModule(resolve_info.ActionModule):
         given = plain(self.validate_argument_spec(argument_spec=ARGUMENTS)[1])
         hostvars, name, node = task_vars["hostvars"], task_vars["inventory_hostname"], given["node"]
         kind = given["kind"] or run_of(hostvars).kind
+        if node.get("step"):
+            try:
+                return dict(target=target_of_step(node["step"], given["release"]), messages=[])
+            except RollingError as exc:
+                return dict(failed=True, msg=exc.message)
         seen = {each: plain(hostvars[each].get("cluster_node") or {}) for each in task_vars["ansible_play_hosts_all"]}
         try:
             if kind == "rollback":

@@ -11,6 +11,8 @@
 
 import os
 
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._packages import change_words, notes_of
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import node_of
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._staging import staging_of
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._steps import StatesAction
 
@@ -32,8 +34,9 @@ class ActionModule(StatesAction):
 
     def prepare(self, task_vars):
         given = self.given
+        self.record = node_of(task_vars["hostvars"], task_vars["inventory_hostname"])
         self.node, self.target = given.node, given.target
-        if self.target:
+        if self.target and not self.node.get("step"):
             self.plan = staging_of(self.node, self.target, given.strategy, given.carried)
             # In check mode nothing is brought, and nothing is installed from it.
             self.brought = self.plan.brought and not self._task.check_mode
@@ -55,7 +58,23 @@ class ActionModule(StatesAction):
         self.remove(packed)
         return dict(dest=answer["dest"])
 
+    def fetch_packages(self):
+        """Have all that the release needs on the node before anything is stopped."""
+        step, name = self.node["step"], self.task_vars["inventory_hostname"]
+        if not step["upgrade"]:
+            return dict(skipped=True, skip_reason="the node has its packages already")
+        answer = self.module("packages", self.task_vars, title="Fetch the packages of the release", state="fetched",
+                             **step["arguments"])
+        self.say(f"{name}: {change_words(answer['changes'])}; {answer['download'] / 1e6:.1f} MB fetched")
+        self.kept(lambda: self._execute_module(module_name="ansible.legacy.file", task_vars=self.task_vars, module_args=dict(
+            path=f"{self.node['releases']}/{self.target['name']}", state="directory", mode="0700")),
+            "Make a place for what the run keeps")
+        self.note(notes=[*self.record.notes, *notes_of(name, answer)])
+        return {}
+
     def staged(self):
+        if self.node.get("step"):
+            return self.fetch_packages()
         given, plan = self.given, self.plan
         if not plan.copied and not self.brought and not self.fetched:
             return dict(skipped=True, skip_reason="there is nothing to be staged")

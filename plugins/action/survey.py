@@ -12,11 +12,13 @@ import time
 
 from ansible.errors import AnsibleConnectionFailure, AnsibleError
 from ansible_collections.shakenfist.rolling.plugins.action.phase import POINTS
+from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError
 from ansible_collections.shakenfist.rolling.plugins.module_utils._readiness import OWN_FILE
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._balancers import balancers_of, haproxy_of
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._cluster import offsets_of
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._failure import words_of
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._node import reason
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._packages import PLACE, node_of_packages, step_of
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import (
     NODE_FACT,
     RUN_FACT,
@@ -51,10 +53,11 @@ SERVICES = dict(type="list", elements="dict", default=[], options=dict(
     idle=dict(type="bool", default=False), disable=dict(type="bool", default=False),
     away=dict(type="bool", default=False), drain=dict(type="bool", default=False),
     hup=dict(type="bool", default=False),
-    killed=dict(type="str", choices=["fail", "warn"], default="fail"), answers=dict(type="dict", default={})))
+    killed=dict(type="str", choices=["fail", "warn"], default="fail"), answers=dict(type="dict", default={}),
+    beside=dict(type="list", elements="str", default=[]), counts=dict(type="bool", default=True)))
 PRODUCT = dict(distribution=TEXT, config=dict(type="raw"), releases=TEXT, links=TEXT, user=TEXT, info=TEXT,
                settings=DATA, health_path=TEXT, commands=NAMES, verify=dict(type="list", elements="str", default=[]),
-               services=SERVICES)
+               services=SERVICES, packages=DATA)
 ARGUMENTS = dict(
     state=dict(type="str", choices=["seen", "judged", "shown", "heard", "verified"], required=True),
     product=dict(type="dict", default={}, options=PRODUCT), services=SERVICES, options=DATA, target=DATA,
@@ -99,6 +102,8 @@ class ActionModule(StatesAction):
         product = self.product
         self.check(product_problem(product))
         units = self.call("units_info", patterns=[one.name for one in self.services])
+        if product["packages"]:
+            return self.see_packages(seen, units)
         here = installed_on(product, units["units"])
         self.check("" if here else f"it has none of the units {', '.join(one.name for one in self.services)}: take it "
                    "out of the inventory, or correct the group that rolling_group names")
@@ -119,6 +124,24 @@ class ActionModule(StatesAction):
             if not self.given.whole:
                 seen["rotation"] = {one.name: self.in_rotation(node, one.name) for one in self.services
                                     if one.drain and self.serves(node, one.name)}
+
+    def see_packages(self, seen, units):
+        """Look at a node whose release comes in packages."""
+        try:
+            step = step_of(self.product["packages"])
+        except RollingError as exc:
+            self.check(exc.message)
+        info, began = self.call("packages_info", names=step["patterns"]), time.time()
+        host = self.call("host_info", path=PLACE, releases=PLACE, reference=began)
+        seen["host"] = dict(host, clock_within=time.time() - began)
+        address = self._templar.template(self.task_vars.get("ansible_host") or self.name)
+        node = node_of_packages(self.services, self.name, address, step, info, units)
+        node["settings"] = dict(self.product["settings"])
+        seen["node"] = node
+        self.check("" if node["services"] else f"it has none of the units {', '.join(one.name for one in self.services)}: "
+                   "take it out of the inventory, or correct the group that rolling_group names")
+        if step["checks"]:
+            node["settings_found"] = self.call("settings_files", checks=step["checks"])["found"]
 
     @staticmethod
     def serves(node, service):

@@ -13,7 +13,10 @@ description:
     db online_data_migrations), for example, ends with 1 as long as it has moved rows, and is to be run again then.
   - A script that ends with a traceback of Python has failed, even where its exit code, 1, has a meaning of its own.
 options:
-  release: {type: path, required: true, description: The release directory whose command to run.}
+  release:
+    description: The release directory whose command to run. If it is empty, the command is one of the node.
+    type: path
+    default: ""
   command:
     description: The name of a script in the C(bin) of O(release), and its arguments.
     type: list
@@ -108,7 +111,8 @@ TRACEBACK = "Traceback (most recent call last)"
 
 def words_of(params):
     """What is run."""
-    words = script_words(params["release"], params["command"])
+    # What packages bring is where the system looks for commands.
+    words = script_words(params["release"], params["command"]) if params["release"] else params["command"]
     if not params["user"]:
         return words
     try:
@@ -122,7 +126,7 @@ def words_of(params):
 def run_until_done(run, params):
     """Run the command until its exit code is not one to run it again."""
     words = words_of(params)
-    shown, count = f"{' '.join(params['command'])} of {params['release']}", 0
+    shown, count = " of ".join(filter(None, [' '.join(params["command"]), params["release"]])), 0
     deadline = time.monotonic() + params["timeout"]
     while True:
         rc, out, err = run(words, cwd="/")
@@ -149,7 +153,7 @@ def main():
     codes = dict(type="list", elements="int", default=[])
     module = AnsibleModule(
         argument_spec=dict(
-            release=dict(type="path", required=True),
+            release=dict(type="path", default=""),
             command=dict(type="list", elements="str", required=True),
             user=dict(type="str"),
             done=dict(type="list", elements="int", default=[0]),
@@ -164,7 +168,7 @@ def main():
     )
     params = module.params
     # In check mode nobody has staged it before.
-    there = os.path.isdir(params["release"])
+    there = not params["release"] or os.path.isdir(params["release"])
     if module.check_mode and not (params["looks"] and there):
         why = f"there is no {params['release']} yet" if params["looks"] else "it has no dry run"
         module.exit_json(changed=False, skipped=True,

@@ -6,7 +6,12 @@
 
 # How new code comes to a node while all of a product is down: by a link to a staged release, or in packages.
 
-from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._packages import (
+    change_words,
+    notes_of,
+    setting_words,
+)
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._steps import Failed
 
 
 class Links:
@@ -43,8 +48,69 @@ class Links:
             f"expected {service} to run a program of {inside}; it runs {unit['program']}")
 
 
+class Packages:
+    """The release comes in packages, from which there is no way back once one of them has changed."""
+
+    def __init__(self, action):
+        self.action, self.node, self.target = action, action.node, action.given.target
+        self.step = self.node.get("step") or {}
+
+    def place(self, name):
+        """A path of ours on the node that is as old as what this run brings."""
+        return f"{self.node['releases']}/{self.target['name']}/{name}"
+
+    def switch(self, services):
+        """Upgrade the packages while all is down, and look at the settings that the new ones want."""
+        action, step, units = self.action, self.step, list(self.node["services"])
+        if step["upgrade"]:
+            try:
+                answer = action.call("Upgrade the packages", "packages", state="upgraded", start=False, units=units,
+                                     stop_started=True, **step["arguments"])
+            except Failed:
+                self.see_what_moved()
+                raise
+            if any(answer["changes"].values()) or self.node["release"]["name"] == self.target["name"]:
+                self.moved()
+            action.say(f"{action.name}: {change_words(answer['changes'])}")
+            self.tell(*notes_of(action.name, answer), *(f"{action.name}: {words}" for words in step["notes"]))
+        if step["checks"]:
+            found = action.call("Check the settings", "settings_files", checks=step["checks"], apply=step["apply"])["found"]
+            self.tell(*(f"{action.name}: {setting_words(one)}{': changed' if one['applied'] else ''}" for one in found))
+
+    def tell(self, *lines):
+        if lines:
+            self.action.say(*lines)
+            known = self.action.values.get("notes", self.action.record.notes)
+            self.action.note(notes=[*known, *(line for line in lines if line not in known)])
+
+    def moved(self):
+        self.action.remember(beyond=f"packages of {self.action.name} are those of {self.target['version']}, and there is "
+                             "no way back from a release of the distribution to an earlier one")
+
+    def see_what_moved(self):
+        """An upgrade that has failed may have got anywhere."""
+        try:
+            seen = self.action.call("See which packages have changed", "packages_info", names=self.step["patterns"])
+        except Failed:
+            self.action.remember(beyond=f"it is not known which packages {self.action.name} has")
+            return
+        now = {name: one["version"] for name, one in seen["packages"].items()}
+        if seen["interrupted"] or now != self.node["packages"] or self.node["release"]["name"] == self.target["name"]:
+            self.moved()
+
+    def back(self, prior):
+        """Take the sources back; may be asked where nothing was switched."""
+        if not self.step["upgrade"]:
+            return
+        answer = self.action.call("Take the sources of apt back", "packages", state="reverted")
+        self.action.check(f"{len(answer['moved'])} packages have changed ({', '.join(answer['moved'][:5])}), and there is "
+                          "no way back" if answer["moved"] else "", "Take the sources of apt back")
+
+    def runs_another(self, service, unit, release):
+        """A process tells nothing of its package; it was started after that had come."""
+        return ""
+
+
 def carrier_of(action):
     """How the product of an action brings its code."""
-    if action.given.packages:
-        raise RollingError("packages are not known here yet")
-    return Links(action)
+    return Packages(action) if action.given.packages else Links(action)

@@ -16,6 +16,7 @@ from ansible_collections.shakenfist.rolling.plugins.plugin_utils._cluster import
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._findings import Findings, report, warnings_of
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._node import netloc
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._notes import series
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._packages import package_findings
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._plan import Wave
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._runbook import PREFLIGHT, explained, section
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._table import listed, span, table, wrap
@@ -42,6 +43,8 @@ class Service:
     :param hup: whether SIGHUP has it choose the version of its RPC again.
     :param killed: what is to be done if systemd had to end it by force while the tier was stopped, V(fail) or V(warn).
     :param answers: what it answers once it serves, C(port), C(path) and C(status).
+    :param beside: packages; only on nodes that have one of them the service is stopped and started.
+    :param counts: whether it works with what is migrated, so that it runs the release only after all migrations.
     """
 
     name: str
@@ -53,6 +56,8 @@ class Service:
     hup: bool = False
     killed: str = "fail"
     answers: dict = dataclasses.field(default_factory=dict)
+    beside: list = dataclasses.field(default_factory=list)
+    counts: bool = True
 
 
 def services_of(given):
@@ -226,8 +231,10 @@ def _disabled(node, services):
             if one.disable and one.name in node["services"] and node["services"][one.name]["shut"]]
 
 
-def findings_of(name, seen, services, target, allow_degraded=False, every=False, api=True):
+def findings_of(name, seen, services, target, allow_degraded=False, every=False, api=True, configured=False):
     """All checks of one node.
+
+    :arg configured: whether the operator has tasks that make the configuration of the new release.
 
     :arg every: whether no major release may be skipped.
     :arg api: whether the API that enables services is known.
@@ -237,6 +244,12 @@ def findings_of(name, seen, services, target, allow_degraded=False, every=False,
         findings.add("reached", "fail", seen["failure"] or "it could not be examined")
         return findings
     findings.add("reached", "pass")
+    if node.get("step"):
+        findings.extend(package_findings(name, node, target, configured))
+        findings.judge("daemons", _daemons(node), "warn" if allow_degraded or any(
+            is_done(one, target) for one in node["services"].values()) else "fail")
+        findings.judge("held", held_words(node), "warn")
+        return findings
     findings.judge("virtualenv", [node["problem"]] if node["problem"] else [])
     findings.judge("release", _release(node, target, every))
     findings.judge("links", _units(node))
@@ -419,13 +432,13 @@ def forecast_of_services(plan, nodes):
 
 
 def judge_services(seen, services, target, problems, hidden=(), allow_degraded=False, every=False, remove=False,
-                   command="", offsets=None, waits=True, api=True, planner=None):
+                   command="", offsets=None, waits=True, api=True, planner=None, configured=False):
     """Judge a cluster, and plan the roll; the refusal, the plan, the findings and the order as lines.
 
     :arg planner: who plans instead, and has C(findings), C(plan) and C(lines), where not one service after the other is
         rolled.
     """
-    findings = {name: findings_of(name, one, services, target, allow_degraded, every, api)
+    findings = {name: findings_of(name, one, services, target, allow_degraded, every, api, configured)
                 for name, one in seen.items()}
     nodes = {name: one["node"] for name, one in seen.items() if one["node"]}
     cluster = cluster_findings(nodes, services, target, hidden, remove, offsets, waits, is_whole(seen, hidden))

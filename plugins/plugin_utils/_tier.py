@@ -24,7 +24,7 @@ WHOLE, REST = "whole", "rest"
 
 def mode_of(nodes, target):
     """Whether all is to be stopped, or only what does not run the release yet."""
-    begun = any(one["active"] and one["runs"] == target.get("name")
+    begun = any(one["active"] and one["runs"] == target.get("name") and one.get("counts", True)
                 for node in nodes.values() for one in node["services"].values())
     return REST if begun else WHOLE
 
@@ -39,8 +39,9 @@ def prior_of(node, target):
 
 
 def node_for(nodes, service):
-    """The one node that does what is done once: the first that has the service, or the first of all."""
-    return next((name for name, node in nodes.items() if not service or service in node["services"]), "")
+    """The one node that does what is done once: the first that has the service, or package, or the first of all."""
+    return next((name for name, node in nodes.items() if not service or service in node["services"]
+                 or service in node.get("packages", {})), "")
 
 
 def places_of(nodes, phases):
@@ -77,7 +78,7 @@ class Tier:
                      (name, sorted({one["release"] for one in node["services"].values()} - {target.get("name")}))
                      for name, node in nodes.items()) if len(links) > 1]
         findings.judge("prior", mixed)
-        findings.judge("place", [f"no node has the unit {service}, beside which a migration runs: correct `where` in "
+        findings.judge("place", [f"no node has the unit or package {service}, beside which a migration runs: correct `where` in "
                                  "the product's file, or the inventory"
                                  for service, name in places_of(nodes, self.phases).items() if not name])
         return findings
