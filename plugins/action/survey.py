@@ -102,7 +102,7 @@ class ActionModule(StatesAction):
         product = self.product
         self.check(product_problem(product))
         units = self.call("units_info", patterns=[one.name for one in self.services])
-        if product["packages"]:
+        if product.get("packages"):
             return self.see_packages(seen, units)
         here = installed_on(product, units["units"])
         self.check("" if here else f"it has none of the units {', '.join(one.name for one in self.services)}: take it "
