@@ -50,8 +50,8 @@ class ActionModule(ControllerAction):
         names = {name for host in play for name in hostvars[host] if ours.match(name)}
         values = [self.values_of(hostvars[host], names, options) for host in play]
         kind = run_of(hostvars).kind
-        # Of a restart only; the playbooks that roll to another release know no moment.
-        given = str(values[0].get("rolling_since", "")) if kind == "restart" and values else ""
+        # Of what leaves the release as it is; the playbooks that roll to another one know no moment.
+        given = str(values[0].get("rolling_since", "")) if kind in ("restart", "hosts") and values else ""
         known = {*task_vars["groups"], *hostvars, *(name for group in task_vars["groups"].values() for name in group)}
         problem = (unknown_hosts(context.CLIARGS.get("subset"), sorted(known))
                    or self.misspelt(names, [*options, *FACTS, *arguments["extra"]])

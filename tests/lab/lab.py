@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import concurrent.futures
+import contextlib
 import csv
 import fcntl
 import functools
@@ -19,6 +20,7 @@ import os
 import pathlib
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -222,7 +224,7 @@ class Lab:
 
     product     its name, which is that of its distribution, its database and the user there as well
     nodes_are   what the names of its nodes begin with
-    home        where its releases are on a node
+    home        where its releases are on a node; None if they need no file system of their own
     api         what the balancer calls the API, the port of it on the nodes, and the path that says whether it is ready
     path        where the balancer has it
     release     what the nodes run at first
@@ -238,6 +240,8 @@ class Lab:
     further_balancing = ""
     # What an operator would set for the group of all nodes.
     variables = {}
+    servers = ["db", "lb"]
+    reboots = False  # whether a machine that reboots comes back by itself
 
     def __init__(self, subnet, options):
         self.subnet = subnet
@@ -250,7 +254,7 @@ class Lab:
 
     @property
     def machines(self):
-        return ["db", "lb", *self.nodes]
+        return [*self.servers, *self.nodes]
 
     @property
     def balanced(self):
@@ -258,7 +262,18 @@ class Lab:
         return self.nodes
 
     def kind(self, machine):
-        return machine if machine in ("db", "lb") else "node"
+        return machine if machine in self.servers else "node"
+
+    def hostname(self, machine):
+        return machine
+
+    def run_options(self, machine):
+        """What podman is told of a machine beyond what every lab needs."""
+        return []
+
+    def top_groups(self):
+        """The groups that have every node."""
+        return [next(iter(self.groups()))]
 
     def services(self, machine):
         """What systemd starts on a machine beyond what every lab has there."""
@@ -276,6 +291,10 @@ class Lab:
 
     def add_release(self, machine, folder):
         """Another release than the image has, where one was asked for."""
+
+    def where(self):
+        """What is served, for people."""
+        return f"http://{self.address('lb')}{self.path}"
 
     def save(self):
         STATE.write_text(json.dumps(dict(product=self.product, subnet=self.subnet, options=self.options)))
@@ -344,6 +363,7 @@ GRANT ALL ON {{name}}.* TO {{name}}@'%';
 
 def remove_all():
     """Remove the machines and the network of an earlier lab; nothing else is touched."""
+    cut_power()
     for dummy in range(3):
         machines = podman("ps", "--all", "--quiet", "--filter", f"label={LABEL}").stdout.split()
         if not machines:
@@ -376,12 +396,13 @@ def start(lab, image, machine):
     volumes = [f"{folder}:/lab/conf:ro", f"{KEY}.pub:/lab/authorized_keys:ro"]
     if machine == "db":
         volumes.append(f"{INDEX}:/srv/index:ro")
-    if machine in lab.nodes:
+    if machine in lab.nodes and lab.home:
         # A volume of its own, filled from the image: a real file system, in which a directory can be renamed.
         volumes.append(lab.home)
     podman("run", "--detach", "--pull=never", "--systemd=always", "--cap-add", "SYS_ADMIN", "--cap-add", "NET_ADMIN",
            "--label", LABEL,
-           "--name", f"{PREFIX}{machine}", "--hostname", machine, "--network", NETWORK, "--ip", lab.address(machine),
+           "--name", f"{PREFIX}{machine}", "--hostname", lab.hostname(machine), "--network", NETWORK,
+           "--ip", lab.address(machine), *lab.run_options(machine),
            *[word for volume in volumes for word in ("--volume", volume)],
            image, "/bin/sh", "/lab/init", lab.kind(machine), *lab.services(machine))
 
@@ -445,15 +466,16 @@ def up(options):
     lab = product.Plan(make_network(), {key: value for key, value in vars(options).items()
                                         if key not in ("do", "product")})
     lab.save()
-    say(f"starting db, lb and {options.nodes} node{'s' if options.nodes > 1 else ''}")
-    start(lab, image, "db")
-    start(lab, image, "lb")
+    say(f"starting {', '.join(lab.servers)} and {len(lab.nodes)} node{'s' if len(lab.nodes) > 1 else ''}")
+    for server in lab.servers:
+        start(lab, image, server)
     lab.migrate()
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
         list(pool.map(functools.partial(start, lab, image), lab.nodes))
+    if lab.reboots:
+        supply_power()
     lab.settle()
-    say(f"up after {time.monotonic() - begin:.0f} s: http://{lab.address('lb')}{lab.path} "
-        f"with {', '.join(lab.nodes)} on {lab.release}")
+    say(f"up after {time.monotonic() - begin:.0f} s: {lab.where()} with {', '.join(lab.nodes)} on {lab.release}")
 
 
 def look_again(lab):
@@ -471,6 +493,58 @@ def down(_options):
     if not (CACHE / "containers.conf").exists():
         return
     remove_all()
+
+
+# ---- power
+#
+# A container ends where a machine would reboot. By what its init exits with, one that reboots is told from one that was
+# switched off.
+
+REBOOTED = 129
+POWER = OWN / "power.pid"
+UNPLUGGED = OWN / "unplugged"  # a directory with a file for each machine that does not come back from a reboot
+
+
+def supply_power():
+    """Have a process start what reboots; it ends with the lab."""
+    shutil.rmtree(UNPLUGGED, ignore_errors=True)
+    UNPLUGGED.mkdir()
+    with (OWN / "power.log").open("w") as log:
+        child = subprocess.Popen([sys.executable, str(LAB / "lab.py"), "power"], stdin=subprocess.DEVNULL, stdout=log,
+                                 stderr=log, start_new_session=True)
+    POWER.write_text(str(child.pid))
+
+
+def cut_power():
+    """End that process, if it still is the one: another may have got its number."""
+    if not POWER.exists():
+        return
+    pid = POWER.read_text()
+    with contextlib.suppress(OSError):
+        words = pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        if words[1:3] == [str(LAB / "lab.py").encode(), b"power"]:
+            os.kill(int(pid), signal.SIGTERM)
+    POWER.unlink()
+
+
+def power(_options):
+    """Start what reboots, until the lab is gone."""
+    while STATE.exists():
+        found = podman("ps", "--all", "--filter", f"label={LABEL}", "--filter", "status=exited", "--format",
+                       "{{.Names}} {{.ExitCode}}", check=False).stdout.splitlines()
+        for name, code in (line.split() for line in found):
+            if int(code) == REBOOTED and not (UNPLUGGED / name.removeprefix(PREFIX)).exists():
+                say(f"{time.strftime('%H:%M:%S')} {name} reboots")
+                podman("start", name, check=False)
+        time.sleep(0.5)
+
+
+def power_off(machine):
+    podman("stop", "--time", "0", f"{PREFIX}{machine}", timeout=60)
+
+
+def power_on(machine):
+    podman("start", f"{PREFIX}{machine}", timeout=60)
 
 
 # ---- for people and tests
@@ -527,12 +601,12 @@ def execute_command(options):
 
 def stop_machine(options):
     known(load(), options.node)
-    podman("stop", "--time", "0", f"{PREFIX}{options.node}")
+    power_off(options.node)
 
 
 def start_machine(options):
     known(load(), options.node)
-    podman("start", f"{PREFIX}{options.node}")
+    power_on(options.node)
 
 
 def inventory(options):
@@ -555,11 +629,10 @@ def inventory(options):
     groups = lab.groups()
     print(json.dumps({
         "_meta": {"hostvars": {machine: variables(machine) for machine in lab.machines}},
-        "all": {"vars": common, "children": [next(iter(groups)), "lab_db", "lab_lb"]},
+        "all": {"vars": common, "children": [*lab.top_groups(), *(f"lab_{name}" for name in lab.servers)]},
         **{name: {"hosts": hosts} for name, hosts in groups.items()},
         next(iter(groups)): {"hosts": next(iter(groups.values())), "vars": lab.variables},
-        "lab_db": {"hosts": ["db"]},
-        "lab_lb": {"hosts": ["lb"]},
+        **{f"lab_{name}": {"hosts": [name]} for name in lab.servers},
     }, indent=2))
 
 
@@ -569,9 +642,9 @@ def inventory(options):
 # is its kind of Lab. It imports this module, of which there must be only one, also when it is the program.
 
 sys.modules.setdefault("lab", sys.modules[__name__])
-from products import cinder, dragonflow, keystone, sf  # noqa: E402 (they use what is above)
+from products import cinder, dragonflow, keystone, sf, synnefo  # noqa: E402 (they use what is above)
 
-PRODUCTS = {"shakenfist": sf, "cinder": cinder, "keystone": keystone, "dragonflow": dragonflow}
+PRODUCTS = {"shakenfist": sf, "cinder": cinder, "keystone": keystone, "dragonflow": dragonflow, "synnefo": synnefo}
 # For those who know only one product.
 SYSTEM_KEY, elect, leader, sql = sf.SYSTEM_KEY, sf.elect, sf.leader, sf.sql
 readiness, not_ready, node_facts = sf.readiness, sf.not_ready, sf.node_facts
@@ -635,6 +708,7 @@ def main():
     command.add_argument("version")
     command.set_defaults(do=unrelease)
 
+    commands.add_parser("power", help=argparse.SUPPRESS).set_defaults(do=power)
     command = commands.add_parser("inventory", help="print the inventory for Ansible")
     command.add_argument("--list", action="store_true")
     command.add_argument("--host")

@@ -1,0 +1,57 @@
+# Copyright (c) 2026, the shakenfist.rolling authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Tells of each guest that moves, while the others still wait: the module moves one in each call.
+
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import node_of
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._steps import Failed, StepsAction
+
+MOVES = ("emptied", "returned")
+
+
+class ActionModule(StepsAction):
+    """The module, guest by guest where it moves any."""
+
+    def steps(self, task_vars):
+        given = dict(self._task.args)
+        if given.get("state") not in MOVES or given.get("at_most"):
+            return self.call(given)
+        return self.one_by_one(given)
+
+    def call(self, given):
+        return self.module("evacuation", self.task_vars, **given)
+
+    def one_by_one(self, given):
+        """Call the module until it has nothing left to move; gives its last answer, with all that was moved."""
+        moved = []
+        while True:
+            try:
+                answer = self.call(dict(given, at_most=1))
+            except Failed as exc:
+                moved += exc.result.get("moved") or []
+                self.keep(given, moved)
+                raise
+            now = answer.get("moved") or []
+            moved += now
+            left = answer.get("remaining") or []
+            for one in now:
+                further = f", {len(left)} left" if left else ""
+                self.say(f"{one['guest']} ({one['state']}): {one['from']} -> {one['to'] or 'nowhere, it was removed'} "
+                         f"in {one['seconds']:g} s{further}")
+            if not now or not left or self._task.check_mode:
+                break
+        # Where the last one was moved, what belongs to the end of it all is still to be done.
+        if moved and not self._task.check_mode:
+            answer = self.call(dict(given))
+            moved += answer.get("moved") or []
+        self.keep(given, moved)
+        found = {key: answer[key] for key in ("hosts", "guests", "remaining", "left") if key in answer}
+        return dict(found, moved=moved)
+
+    def keep(self, given, moved):
+        """For the report, which guests moved where."""
+        if moved:
+            words = ", ".join(f"{one['guest']} to {one['to']}" for one in moved)
+            record = node_of(self.task_vars["hostvars"], self.task_vars["inventory_hostname"])
+            self.note(notes=[*record.notes, f"{given.get('host')} was {given['state']}: {words}"])

@@ -1,0 +1,264 @@
+# Copyright (c) 2026, the shakenfist.rolling authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Private to the roles of this collection: products that are rolled host by host.
+# state: seen looks at a node, judged judges the cluster and plans the roll, forecast and shown tell of it.
+# state: stopped stops units of a node, upgraded installs its packages, rebooted reboots it, up waits until it is whole,
+# settled records that it is done. state: told makes the message on one that has failed. state: verified looks at the
+# end whether every node is done.
+
+import json
+import os
+import time
+
+from ansible.errors import AnsibleConnectionFailure, AnsibleError
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils import _failure
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._failure import words_of
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._hosts import (
+    Options,
+    View,
+    forecast_of_hosts,
+    judge_hosts,
+    state_words,
+    status_of_hosts,
+    told_of_host,
+)
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._node import reason
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import (
+    NODE_FACT,
+    RUN_FACT,
+    changed,
+    node_of,
+    playbook_command,
+    run_of,
+)
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._status import lock_words
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._steps import Failed, StatesAction
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._variables import since
+
+DATA, TEXT, NAMES = dict(type="dict", default={}), dict(type="str", default=""), dict(type="list", elements="str",
+                                                                                      default=[])
+SECONDS = dict(type="float", default=600)
+ARGUMENTS = dict(
+    state=dict(type="str", required=True, choices=["seen", "judged", "forecast", "shown", "stopped", "rebooted", "up",
+                                                   "settled", "told", "verified"]),
+    cluster=DATA, units=NAMES, needed=NAMES, stopped=dict(type="bool", default=True),
+    reserve=dict(type="float", default=0), since=TEXT, verified=DATA, lock=DATA, looked=DATA, look=TEXT,
+    whole=dict(type="bool", default=False), file=dict(type="str", default=""),
+    reboot_timeout=SECONDS, gate_timeout=SECONDS,
+)
+# Seconds between two looks at a node that reboots, and between two words about it.
+INTERVAL, NEWS = 2, 30
+LACKING = dict(node={}, failure="it could not be examined")
+
+
+class ActionModule(StatesAction):
+    """Take a host a part of the way; each is a method."""
+
+    arguments = ARGUMENTS
+
+    def prepare(self, task_vars):
+        self.name, self.hostvars = task_vars["inventory_hostname"], task_vars["hostvars"]
+        self.run_record = run_of(self.hostvars)
+        self.record = node_of(self.hostvars, self.name, self.run_record)
+
+    def patience(self, task_vars):
+        """A node that is lost is an answer, too, before anything is done."""
+        return None if self._task.args.get("state") == "seen" and not self._task.args.get("whole") else (
+            super().patience(task_vars))
+
+    def call(self, title, module, **arguments):
+        return self.module(module, self.task_vars, title=title, **arguments)
+
+    def options(self):
+        given = self.given
+        unit = given.cluster.get("unit") or "MiB"
+        # A plan and a status would have nobody reboot again who has just done so.
+        begun = since(self.run_record.kind not in ("status",), given.since)
+        return Options(given.stopped, given.reserve, given.needed, begun["old"], unit)
+
+    # ---- looks
+
+    def seen(self):
+        seen = dict(node={}, failure="")
+        try:
+            seen["node"] = self.see()
+        except AnsibleConnectionFailure as exc:
+            seen["failure"] = f"it cannot be reached: {exc}"
+        except Failed as exc:
+            seen["failure"] = reason(words_of(exc.result, "unknown failure"))
+        except AnsibleError as exc:
+            seen["failure"] = reason(str(exc))
+        if self.given.whole:
+            self.check(seen["failure"])
+            return dict(seen=seen)
+        return dict(seen=seen, ansible_facts={NODE_FACT: changed(self.record, seen=seen, asked={}, unresolved="")})
+
+    def see(self):
+        given = self.given
+        looked = self.call("Look at the cluster", "evacuation", state="looked", cluster=given.cluster)
+        boot = self.call("Find out since when it runs", "boot_info")
+        units = self.units_of("Look at its units", [*given.units, *given.needed])
+        return dict(name=self.name, host=looked["name"], leads=looked["leads"], problem=looked["problem"],
+                    hosts=looked["hosts"], guests=looked["guests"], boot=boot["id"], booted=boot["booted"],
+                    now=boot["now"], units=units)
+
+    def units_of(self, title, names):
+        """The state of some units, as far as the node has them."""
+        return self.call(title, "units_info", patterns=names)["units"] if names else {}
+
+    def all_seen(self):
+        return {name: node_of(self.hostvars, name).seen or LACKING for name in self.task_vars["ansible_play_hosts_all"]}
+
+    def hidden(self):
+        return [name for name in self.run_record.nodes if name not in self.task_vars["ansible_play_hosts_all"]]
+
+    def judged(self):
+        run, given = self.run_record, self.given
+        command = playbook_command(self.task_vars, run.playbook)
+        words = since(True, given.since)["words"]
+        command += f" -e rolling_since={words}"
+        problems = given.verified.get("problems") or []
+        if given.verified.get("failed"):
+            problems = [words_of(given.verified)]
+        refusal, plan, lines, order = judge_hosts(self.all_seen(), self.options(), problems, self.hidden(), command)
+        if refusal:
+            return dict(failed=True, msg=refusal, report=lines)
+        return dict(report=[*lines, *plan["rooms"]], order=order,
+                    ansible_facts={RUN_FACT: changed(run, plan=dict(plan, began=run.began))})
+
+    def forecast(self):
+        found, lines = forecast_of_hosts(self.run_record.plan)
+        if self.given.file and not self._task.check_mode:
+            path = os.path.abspath(os.path.expanduser(self.given.file))
+            try:
+                with open(path, "w", encoding="utf-8") as handle:
+                    handle.write(json.dumps(found, indent=4, sort_keys=True) + "\n")
+            except OSError as exc:
+                self.check(f"The plan cannot be written to {path}: {exc.strerror}. Set plan_file to a file that you "
+                           "may write")
+        return dict(forecast=found, lines=lines)
+
+    def shown(self):
+        lines, ill = status_of_hosts(self.all_seen(), self.options(),
+                                     lock_words(self.given.lock if "words" in self.given.lock else {}), self.hidden())
+        return dict(report=lines, ill=ill)
+
+    # ---- the way through
+
+    def stopped(self):
+        """Stop the units that are to be stopped before a reboot, and see that they are."""
+        self.begin("activate")
+        units = self.units_of("Look at its units", self.given.units)
+        running = [name for name, unit in units.items() if unit["active"]]
+        if not running:
+            return
+        self.note(stopped=running)
+        self.collected["changed"] = True
+        if self._task.check_mode:
+            return
+        for name in running:
+            self.kept(lambda name=name: self.execute(argv=["systemctl", "stop", name]), f"Stop {name}")
+        units = self.units_of("See that they are stopped", running)
+        left = [f"{name} is {unit['state']}" for name, unit in units.items() if unit["active"]]
+        self.check(f"expected {', '.join(running)} to be stopped; {'; '.join(left)}" if left else "", "Stop its units")
+
+    def execute(self, **arguments):
+        return self._execute_module(module_name="ansible.legacy.command", module_args=arguments,
+                                    task_vars=self.task_vars)
+
+    def boot(self):
+        answer = self._execute_module(module_name="shakenfist.rolling.boot_info", module_args={},
+                                      task_vars=self.task_vars)
+        if answer.get("failed"):
+            raise AnsibleConnectionFailure(words_of(answer))
+        return answer["id"]
+
+    def rebooted(self):
+        """Reboot the node, and wait until it is there with another boot id."""
+        self.begin("restart")
+        self.collected["changed"] = True
+        if self._task.check_mode:
+            return
+        before, limit, began = self.persist(lambda: dict(id=self.boot()), self.task_vars), self.given.reboot_timeout, (
+            time.monotonic())
+        self.check(before.get("msg", "") if before.get("failed") else "", "Reboot")
+        said = self.order_reboot()
+        news, last = began + NEWS, "it has not rebooted"
+        while time.monotonic() < began + limit:
+            self.forget_connection()
+            try:
+                if self.boot() != before["id"]:
+                    self.note(runs=dict(self.record.runs, boot=round(time.monotonic() - began, 1)))
+                    return
+                last = f"it runs, and has not rebooted{said}"
+            except AnsibleConnectionFailure as exc:
+                last = f"it cannot be reached: {str(exc).strip()}"
+            if time.monotonic() >= news:
+                news = time.monotonic() + NEWS
+                self.say(f"{self.name} reboots since {time.monotonic() - began:.0f} s; {last}")
+            time.sleep(INTERVAL)
+        raise Failed(dict(msg=f"expected it to be back with another boot id within {limit:g} s (roll_reboot_timeout); "
+                          f"last seen: {last}"), "Reboot")
+
+    def order_reboot(self):
+        """Have the node reboot, whatever becomes of the connection; what it said where it did not want to."""
+        try:
+            answer = self.execute(argv=["systemctl", "reboot"])
+        except AnsibleConnectionFailure:
+            return ""
+        return f" (systemctl reboot: {answer.get('stderr') or answer.get('msg')})" if answer.get("rc") else ""
+
+    def up(self):
+        """Wait until the units run that must, and those that were stopped."""
+        self.begin("gate")
+        wanted = [*self.given.needed, *self.record.stopped]
+        if self._task.check_mode or not wanted:
+            return
+        self.start_stopped()
+        deadline = time.monotonic() + self.given.gate_timeout
+        while True:
+            units = self.units_of("Wait until its units run", wanted)
+            left = [f"{name} is {units[name]['state'] if name in units else 'not there'}" for name in wanted
+                    if not (units.get(name) or {}).get("active")]
+            if not left:
+                return
+            self.check(f"expected {', '.join(wanted)} to run within {self.given.gate_timeout:g} s (gate_timeout); "
+                       f"{'; '.join(left)}" if time.monotonic() > deadline else "", "Wait until its units run")
+            time.sleep(INTERVAL)
+
+    def start_stopped(self):
+        """What ran before, and is not started by a boot."""
+        units = self.units_of("Look at its units", self.record.stopped)
+        for name in [name for name, unit in units.items() if not unit["active"]]:
+            self.kept(lambda name=name: self.execute(argv=["systemctl", "start", name]), f"Start {name}")
+
+    def settled(self):
+        if not self._task.check_mode:
+            self.note(rolled=True, stopped=[])
+
+    # ---- the end
+
+    def told(self):
+        cause, plan = _failure.Cause(**self.record.cause), self.run_record.plan
+        left = [name for name in plan["order"] if not node_of(self.hostvars, name, self.run_record).rolled]
+        looked = self.given.looked if self.given.looked.get("leads") else {}
+        state = state_words(self.name, plan["hosts"][self.name]["host"], None, looked)
+        text = told_of_host(self.name, cause, state, left, self.given.look, plan.get("command") or "")
+        self.note(failure=dict(text=text, state="" if cause.stopped else state, serves=False))
+        return dict(message=text)
+
+    def verified(self):
+        if self._task.check_mode:
+            return
+        view, options = View(self.all_seen()), self.options()
+        left = []
+        for name in view.nodes:
+            if view.leader and view.host(name) and (view.host(name).note or view.strayed(name)):
+                gone = [guest.name for guest in view.strayed(name)]
+                left.append(f"{name} is not done: " + (f"{', '.join(gone)} of it elsewhere" if gone else
+                                                       "it is still in the hand of a run"))
+        problems = [f"the cluster complains of itself: {words}" for words in self.given.verified.get("problems") or []]
+        self.check("; ".join([*left, *problems]))
+        return dict(leader=view.leader, options=vars(options))

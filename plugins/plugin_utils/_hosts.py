@@ -1,0 +1,325 @@
+# Copyright (c) 2026, the shakenfist.rolling authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This plugin_util is private to the collection: it may change at any time, use it only from shakenfist.rolling.
+
+# Products that are rolled host by host, each emptied of its guests first: what refuses a roll, the plan, and the words.
+
+import dataclasses
+
+from ansible_collections.shakenfist.rolling.plugins.module_utils._evacuation import (
+    Guest,
+    Host,
+    amount,
+    find,
+    places,
+    room_words,
+    to_move,
+)
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._findings import Findings, report, warnings_of
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._plan import Wave
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._runbook import PREFLIGHT, explained, section
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._table import listed, many, span, table, wrap
+
+WAVE = "hosts"
+# Seconds: what a move takes whatever the guest, what each 100 MiB of it add, and a reboot with what is waited for.
+MOVE, HUNDRED, REBOOT = 2.0, 1.0, 120.0
+
+
+@dataclasses.dataclass
+class Options:
+    """How a roll is judged.
+
+    :param stopped: whether guests that are shut down move, too.
+    :param reserve: the memory that every other host keeps.
+    :param units: the units that must run on every node.
+    :param since: nodes that have booted before that moment are to be rebooted; 0 where packages tell it.
+    :param unit: in what memory is counted.
+    :param release: where packages lead to.
+    """
+
+    stopped: bool = True
+    reserve: float = 0.0
+    units: list = dataclasses.field(default_factory=list)
+    since: float = 0.0
+    unit: str = "MiB"
+    release: str = ""
+
+
+class View:
+    """The cluster as the node sees it that leads it, by the names of the inventory."""
+
+    def __init__(self, seen):
+        self.nodes = {name: one["node"] for name, one in seen.items() if one["node"]}
+        self.leaders = [name for name, node in self.nodes.items() if node["leads"]]
+        self.leader = self.leaders[0] if len(self.leaders) == 1 else ""
+        lead = self.nodes.get(self.leader) or dict(hosts=[], guests=[])
+        self.hosts = [Host(**one) for one in lead["hosts"]]
+        self.guests = [Guest(**one) for one in lead["guests"]]
+        self.name_of = {node["host"]: name for name, node in self.nodes.items()}
+
+    def host(self, name):
+        """What the list says of a node; None if it does not have it."""
+        return find(self.hosts, self.nodes[name]["host"])
+
+    def strayed(self, name):
+        """The guests that an earlier run has moved away from a node."""
+        host = self.nodes[name]["host"]
+        return [guest for guest in self.guests if guest.home == host]
+
+    def is_in_hand(self, name):
+        """Whether an earlier run has begun with a node, and not ended."""
+        host = self.host(name)
+        return bool(host and host.note)
+
+    def to_reboot(self, name, options):
+        node = self.nodes[name]
+        return bool(node.get("behind") or node.get("due") or options.since and node["booted"] < options.since)
+
+    def is_done(self, name, options):
+        return not (self.to_reboot(name, options) or self.is_in_hand(name) or self.strayed(name))
+
+
+def findings_of(name, seen, view, options):
+    """All checks of one node."""
+    findings, node = Findings(name), seen["node"]
+    findings.judge("reached", [seen["failure"]] if seen["failure"] else [])
+    if not node:
+        return findings
+    host = view.host(name) if view.leader else None
+    words = []
+    if view.leader and not host:
+        words = [f"the cluster has no host {node['host']}: take the node out of the inventory, or correct its name"]
+    elif host and host.offline and not host.note:
+        words = [f"{host.name} is marked offline, and not by a run: have the cluster use it again, or take it out of "
+                 "the inventory"]
+    elif host and host.free is None and not host.offline:
+        words = [f"the cluster does not know the memory of {host.name}: see that its daemons run"]
+    findings.judge("host", words)
+    findings.judge("units", [f"{unit} is to run there and does not: see journalctl -u {unit}"
+                             for unit in options.units if not (node["units"].get(unit) or {}).get("active")])
+    findings.judge("packages", list(node.get("problems") or []))
+    if host and host.drained and not host.note:
+        findings.add("drained", "warn", f"{host.name} is drained, and not by a run: it is so again afterwards")
+    return findings
+
+
+def room_of(view, name, options):
+    """Where the guests of a node would fit, and what is said where they do not."""
+    host = view.nodes[name]["host"]
+    # What an earlier run has moved away comes back first.
+    guests = [dataclasses.replace(guest, host=guest.home) if guest.home else guest for guest in view.guests]
+    hosts = [dataclasses.replace(one, free=one.free and freed(one, view.guests)) for one in view.hosts]
+    moving = to_move(guests, host, options.stopped)
+    found, left = places(moving, hosts, host, options.reserve)
+    return moving, found, room_words(left, hosts, host, options.unit, options.reserve)
+
+
+def freed(host, guests):
+    """What a host has free once every guest that an earlier run has moved is where it was."""
+    back = sum(guest.needs() for guest in guests if guest.home and guest.host == host.name != guest.home)
+    mine = sum(guest.needs() for guest in guests if guest.home == host.name != guest.host)
+    return host.free + back - mine
+
+
+def cluster_findings(view, options, verified, hidden):
+    """The checks of the cluster as a whole."""
+    findings, order = Findings(), order_of(view, options)
+    problems = [node["problem"] for node in view.nodes.values() if node["problem"]]
+    if not view.leaders:
+        words = [f"no node leads the cluster{', and --limit hides ' + ', '.join(hidden) if hidden else ''}: "
+                 f"{(problems or ['none was reached'])[0]}"]
+    else:
+        words = [] if view.leader else [
+            f"expected one node to lead the cluster, seen {listed(view.leaders, ' and ')}"]
+    findings.judge("leader", words)
+    if not view.leader:
+        return findings
+    others = [one for one in view.hosts if one.able and not one.offline and not one.drained
+              and view.name_of.get(one.name, view.leader) != view.leader]
+    findings.judge("successor", [
+        f"{view.leader} leads the cluster, and no other node of this run can: make one fit for it"]
+        if view.leader in order and not others else [])
+    wrong = [guest for guest in view.guests if guest.state not in ("running", "stopped")]
+    findings.judge("guests", [f"{guest.name} on {guest.host} is {guest.state}, neither running nor shut down: start "
+                              "it, or shut it down" for guest in wrong])
+    findings.judge("room", [words for name in order if view.to_reboot(name, options)
+                            for words in [room_of(view, name, options)[2]] if words])
+    findings.judge("cluster", [f"the cluster complains of itself: {words}" for words in verified])
+    stray = [guest for guest in view.guests if guest.home and guest.home != guest.host]
+    findings.judge("given back", [f"{guest.name} is on {guest.host}, an earlier run has moved it away from "
+                                  f"{guest.home}: it is given back" for guest in stray], "warn")
+    stay = [guest.name for guest in view.guests if guest.state == "stopped"]
+    findings.judge("shut down", [f"{', '.join(stay)}: shut down, and left where they are"]
+                   if stay and not options.stopped else [], "warn")
+    unknown = [one.name for one in view.hosts if one.name not in view.name_of]
+    findings.judge("inventory", [f"{', '.join(unknown)} of the cluster: not in this run, it is not rolled"]
+                   if unknown else [], "warn")
+    return findings
+
+
+def order_of(view, options):
+    """The nodes that are left to do: those in hand first, the one that leads last."""
+    left = [name for name in view.nodes if view.host(name) and not view.is_done(name, options)]
+    return sorted(left, key=lambda name: (name == view.leader, not (view.is_in_hand(name) or view.strayed(name))))
+
+
+def successor_of(view, order):
+    """Who takes the lead when that of its turn comes: one that is done by then."""
+    able = {one.name for one in view.hosts if one.able or one.note}
+    names = [name for name, node in view.nodes.items() if name != view.leader and node["host"] in able
+             and view.host(name) and (not view.host(name).offline or view.host(name).note)]
+    return next((name for name in names if name in order), next(iter(names), ""))
+
+
+def plan_of_hosts(view, options, command, lines):
+    """The plan, as the run record keeps it."""
+    order = order_of(view, options)
+    successor = successor_of(view, order)
+    first = next(iter(order or view.nodes), "")
+    hosts = {}
+    for name in order:
+        moving, dummy, dummy = room_of(view, name, options)
+        leads = name == view.leader
+        hosts[name] = dict(host=view.nodes[name]["host"], leads=leads, where=successor if leads else view.leader,
+                           reboots=view.to_reboot(name, options), guests=[guest.name for guest in moving],
+                           size=sum(guest.needs() for guest in moving), in_hand=view.is_in_hand(name),
+                           back=[guest.name for guest in view.strayed(name)])
+    last = successor if view.leader in order and hosts[view.leader]["reboots"] else view.leader
+    return dict(
+        waves=[dataclasses.asdict(Wave(WAVE, [[name] for name in order]))] if order else [], order=order, database=[],
+        others=order, batches=[[name] for name in order], serial=[1], schema=[], hosts=hosts, where=last,
+        members=[*(dict(name=name, groups=["rolling_order"]) for name in order),
+                 *([dict(name=first, groups=["rolling_first"])] if first else [])],
+        done=[name for name in view.nodes if name not in order], serving=list(view.nodes), leader=view.leader,
+        command=command, release=options.release, report=lines)
+
+
+def _seconds(one):
+    moves = len(one["guests"]) * MOVE + one["size"] / 100 * HUNDRED
+    return 2 * moves + REBOOT if one["reboots"] else len(one["back"]) * MOVE
+
+
+def _turn(plan, name):
+    one = plan["hosts"][name]
+    words = [f"{many(len(one['guests']), 'guest')} ({amount(one['size'])}) moved away and back, a reboot"
+             if one["reboots"] else "no reboot is left to do"]
+    if one["leads"]:
+        words.append(f"last, for it leads the cluster; {one['where']} takes the lead, and keeps it")
+    if one["in_hand"]:
+        words.append("an earlier run has begun with it")
+    if one["back"]:
+        words.append(f"gets back {', '.join(one['back'])}")
+    return "; ".join(words)
+
+
+def order_lines(plan):
+    """The order of the roll as lines."""
+    lines = [f"{number}. {name}: {_turn(plan, name)}" for number, name in enumerate(plan["order"], start=1)]
+    return lines + [f"{name}: done already, passed over" for name in plan["done"]]
+
+
+def room_table(view, options):
+    """How much each node needs elsewhere when it is emptied, and what the others have."""
+    rows = [("node", "guests", f"they need ({options.unit})", "free here", "free elsewhere", "fits")]
+    for name, node in view.nodes.items():
+        if not view.host(name):
+            continue
+        moving, dummy, words = room_of(view, name, options)
+        elsewhere = sum(one.free for one in view.hosts if one.takes() and one.name != node["host"])
+        rows.append((name, len(moving), amount(sum(guest.needs() for guest in moving)), amount(view.host(name).free),
+                     amount(elsewhere), "no" if words else "yes"))
+    return table(rows, 0)
+
+
+def judge_hosts(seen, options, verified=(), hidden=(), command=""):
+    """Judge a cluster, and plan the roll; the refusal, the plan, the findings and the order as lines."""
+    view = View(seen)
+    findings = {name: findings_of(name, one, view, options) for name, one in seen.items()}
+    cluster = cluster_findings(view, options, verified, hidden)
+    lines = report(cluster, findings)
+    if cluster.failed() or any(found.failed() for found in findings.values()):
+        told = ["Nothing was touched, the cluster is not fit to be rolled:", *lines, section(PREFLIGHT),
+                "Fix that, then run the command again."]
+        return "\n".join(filter(None, told)), {}, lines, []
+    plan = plan_of_hosts(view, options, command, lines)
+    plan["rooms"] = room_table(view, options)
+    return "", plan, lines, order_lines(plan)
+
+
+def forecast_of_hosts(plan):
+    """How the roll would go, and that as lines."""
+    steps = [dict(node=name, **{key: plan["hosts"][name][key] for key in ("guests", "reboots", "leads", "back")},
+                  seconds=round(_seconds(plan["hosts"][name]))) for name in plan["order"]]
+    seconds = sum(step["seconds"] for step in steps)
+    how = (f"Of each guest {MOVE:g} s for every move and {HUNDRED:g} s more for each 100 MiB, and {REBOOT:g} s for a "
+           "reboot with what is waited for; neither is known before. Packages are not in it.")
+    found = dict(release=plan["release"], steps=steps, passed_over=plan["done"], warnings=warnings_of(plan["report"]),
+                 command=plan["command"],
+                 expected=dict(seconds=seconds, minutes=round(seconds / 60, 1), how=how if steps else ""))
+    lines = [*plan["rooms"], *order_lines(plan)]
+    if steps:
+        lines += [*wrap(f"Expected: {span(seconds)}. {how}"), "To roll it:", plan["command"]]
+    return found, lines
+
+
+def flag_of(host):
+    return "offline" if host.offline else "drained" if host.drained else "online"
+
+
+def status_of_hosts(seen, options, lock, hidden=()):
+    """How the hosts are, as lines, and the names of the nodes that are ill."""
+    view = View(seen)
+    problems = {name: [finding.words for finding in findings_of(name, one, view, options).failed()]
+                for name, one in seen.items()}
+    rows = [("node", "host", "state", "free", "guests", "booted", "remarks")]
+    for name, node in view.nodes.items():
+        host = view.host(name)
+        state = flag_of(host) if host else "not in the list"
+        here = [guest for guest in view.guests if guest.host == node["host"]]
+        back = [guest.name for guest in view.strayed(name) if guest.host != node["host"]]
+        remarks = [*(["leads"] if node["leads"] else []), *(["in the hand of a run"] if host and host.note else []),
+                   *([f"gets back {', '.join(back)}"] if back else [])]
+        rows.append((name, node["host"], state, amount(host.free) if host else "", len(here),
+                     span(max(0, node["now"] - node["booted"])) + " ago", ", ".join(remarks)))
+    words = [f"{name}: {text}" for name, found in problems.items() for text in found]
+    words += [finding.words for finding in cluster_findings(view, options, (), hidden)
+              if finding.level != "pass" and finding.check in ("leader", "guests")]
+    ill = [name for name, found in problems.items() if found]
+    return [*table(rows, 1), *(line for text in [*words, f"lock: {lock}"] for line in wrap(text))], ill
+
+
+# ---- what is told of a failure
+
+def state_words(name, host, guests, looked):
+    """How a host was left, from the last look at the lists."""
+    if not looked:
+        return f"{name} was left as it is; the cluster could not be asked what is on it."
+    found = find([Host(**one) for one in looked["hosts"]], host)
+    here = [Guest(**one) for one in looked["guests"] if one["host"] == host]
+    away = [Guest(**one) for one in looked["guests"] if one["home"] == host != one["host"]]
+    flags = dict(offline="is offline", drained="stays drained", online="is not drained")[
+        flag_of(found) if found else "online"]
+    there = ", ".join(f"{guest.name} ({guest.state})" for guest in here) or "no guest"
+    words = f"{name} {flags}. On it: {there}."
+    if away:
+        moved = ", ".join(f"{guest.name} (on {guest.host})" for guest in away)
+        words += f" Moved away, and given back by the next run: {moved}."
+    return words
+
+
+def told_of_host(name, cause, state, left, look, command):
+    """The message on a host that has failed, or before which the run was stopped."""
+    if cause.stopped:
+        return explained(f"Before {name}: {cause.words}\nNot touched: {', '.join(left)}.\nNext: when it may go on, run "
+                         f"the command again, with the options that you gave it:\n{command}\nIt passes over what is "
+                         "done.", cause.words)
+    why = f"{name}: {cause.step}: {cause.words}"
+    rest = [one for one in left if one != name]
+    lost = cause.away or name
+    where = f"see why {lost} cannot be reached (ansible {lost} -m ping)" if cause.lost else look
+    return explained("\n".join([
+        why, state, f"Not touched: {', '.join(rest) or 'no node is left'}.",
+        f"Next: {where}, and fix the cause.\nThen run the command again, with the options that you gave it:\n"
+        f"{command}\nIt passes over what is done, continues with this one, and gives back what was moved."]), why)
