@@ -35,6 +35,7 @@ from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import (
 )
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._status import lock_words
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._steps import Failed, StatesAction
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._timeline import entry_of
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._variables import since
 
 DATA, TEXT, NAMES = dict(type="dict", default={}), dict(type="str", default=""), dict(type="list", elements="str",
@@ -181,9 +182,8 @@ class ActionModule(StatesAction):
         self.collected["changed"] = True
         if self._task.check_mode:
             return
-        before, limit, began = self.persist(lambda: dict(id=self.boot()), self.task_vars), self.given.reboot_timeout, (
-            time.monotonic())
-        self.check(before.get("msg", "") if before.get("failed") else "", "Reboot")
+        before = self.kept(lambda: dict(id=self.boot()), "Reboot")
+        limit, began, wall = self.given.reboot_timeout, time.monotonic(), time.time()
         said = self.order_reboot()
         news, last = began + NEWS, "it has not rebooted"
         while time.monotonic() < began + limit:
@@ -191,6 +191,8 @@ class ActionModule(StatesAction):
             try:
                 if self.boot() != before["id"]:
                     self.note(runs=dict(self.record.runs, boot=round(time.monotonic() - began, 1)))
+                    # No module of ours has run all the time, so none has told it.
+                    self.entries.append(entry_of(self.step, wall, time.time(), "boot_info", {}, dict(changed=True)))
                     return
                 last = f"it runs, and has not rebooted{said}"
             except AnsibleConnectionFailure as exc:
@@ -244,7 +246,7 @@ class ActionModule(StatesAction):
         cause, plan = _failure.Cause(**self.record.cause), self.run_record.plan
         left = [name for name in plan["order"] if not node_of(self.hostvars, name, self.run_record).rolled]
         looked = self.given.looked if self.given.looked.get("leads") else {}
-        state = state_words(self.name, plan["hosts"][self.name]["host"], None, looked)
+        state = state_words(self.name, plan["hosts"][self.name]["host"], looked)
         text = told_of_host(self.name, cause, state, left, self.given.look, plan.get("command") or "")
         self.note(failure=dict(text=text, state="" if cause.stopped else state, serves=False))
         return dict(message=text)

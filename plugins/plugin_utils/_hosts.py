@@ -292,7 +292,7 @@ def status_of_hosts(seen, options, lock, hidden=()):
 
 # ---- what is told of a failure
 
-def state_words(name, host, guests, looked):
+def state_words(name, host, looked):
     """How a host was left, from the last look at the lists."""
     if not looked:
         return f"{name} was left as it is; the cluster could not be asked what is on it."

@@ -3,10 +3,10 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A cluster of hosts and guests for unit tests: one program, one file. It is as rough as Ganeti: it ends with 0 where nothing
-was done, and with 1 where it was.
+"""A cluster of hosts and guests for unit tests: one program, one file. It is as rough as Ganeti: it ends with 0 where
+nothing was done, and with 1 where it was.
 
-toy_cluster.py FILE COMMAND [ARGUMENT...]; the file has hosts, guests, jobs, tags, paused, and faults by command and name."""
+toy_cluster.py FILE COMMAND [ARGUMENT...]; the file has hosts, guests, jobs, tags, paused, and faults by command."""
 
 from __future__ import annotations
 

@@ -1,0 +1,88 @@
+# Copyright (c) 2026, the shakenfist.rolling authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import pytest
+from ansible_collections.shakenfist.rolling.plugins.module_utils import _evacuation as evacuation
+from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError
+from ansible_collections.shakenfist.rolling.plugins.module_utils._evacuation import Guest, Host
+
+WORDS = dict(yes=["Y"], leads=["M"], able=["M", "C"], running=["running"], stopped=["ADMIN_down"], note="from:",
+             mark_note="was:")
+
+
+def test_columns_by_blanks_or_a_separator():
+    assert evacuation.columns_of("a  1\n\n b 2 \n", "", ["name", "free"]) == [
+        dict(name="a", free="1"), dict(name="b", free="2")]
+    assert evacuation.columns_of("a||c", "|", ["x", "y", "z"]) == [dict(x="a", y="", z="c")]
+    with pytest.raises(RollingError, match=r"expected 2 columns \(x, y\), seen 1: a"):
+        evacuation.columns_of("a", "|", ["x", "y"])
+
+
+@pytest.mark.parametrize("row, host", [
+    (dict(free="12", role="M", drained="N", offline="N", notes="x, was:drained"),
+     Host("a", 12.0, leads=True, note="drained")),
+    (dict(free="?", role="R", drained="Y", offline="Y"), Host("a", None, True, True, able=False)),
+    ({}, Host("a", able=False))])
+def test_hosts(row, host):
+    assert evacuation.host_of(dict(row, name="a"), WORDS) == host
+
+
+def test_any_host_may_lead_where_nothing_is_said():
+    assert evacuation.host_of(dict(name="a"), dict(WORDS, able=[])).able
+
+
+@pytest.mark.parametrize("row, guest", [
+    (dict(state="running", size="5", to="-", notes="from:b,x"), Guest("g", "a", "running", 5.0, home="b")),
+    (dict(state="ADMIN_down", size="-", to="c"), Guest("g", "a", "stopped", 0.0, "c")),
+    (dict(state="ERROR_up"), Guest("g", "a", "ERROR_up"))])
+def test_guests(row, guest):
+    assert evacuation.guest_of(dict(row, name="g", host="a"), WORDS) == guest
+
+
+def test_what_has_to_move():
+    guests = [Guest("small", "a", size=1), Guest("big", "a", size=2), Guest("off", "a", "stopped", 9),
+              Guest("ill", "a", "ERROR"), Guest("other", "b")]
+    assert [one.name for one in evacuation.to_move(guests, "a", True)] == ["big", "small", "off"]
+    assert [one.name for one in evacuation.to_move(guests, "a", False)] == ["big", "small"]
+    assert [one.name for one in evacuation.unfit(guests, "a")] == ["ill"]
+
+
+@pytest.mark.parametrize("free, sizes, left", [
+    (dict(b=10, c=5), [5, 5, 5], []), (dict(b=10, c=5), [8, 7], [7]), (dict(b=10), [11], [11]), ({}, [0], [0]),
+    # All of it would fit, but none of them whole.
+    (dict(b=5, c=5), [6], [6])])
+def test_places(free, sizes, left):
+    hosts = [Host("a", 100), *(Host(name, size) for name, size in free.items())]
+    moving = [Guest(f"g{size}", "a", size=size) for size in sizes]
+    found, lacking = evacuation.places(moving, hosts, "a")
+    assert [one.size for one in lacking] == left
+    assert all(place in free for place in found.values())
+
+
+def test_those_without_a_choice_come_first():
+    hosts = [Host("a", 1), Host("b", 10), Host("c", 10)]
+    moving = [Guest("any", "a", size=10), Guest("bound", "a", size=6, to="b")]
+    assert evacuation.places(moving, hosts, "a") == (dict(bound="b", any="c"), [])
+
+
+def test_words_on_room():
+    assert evacuation.room_words([], [], "a") == ""
+    hosts = [Host("a", 1), Host("b", 2), Host("c", None), Host("d", 1, True), Host("e", 1, True, True)]
+    words = evacuation.room_words([Guest("g", "a", size=4)], hosts, "a", "GB", 1)
+    assert words == ("expected room for all guests of a; there is none for g (4 GB). Free (GB): b 2, c unknown, d is "
+                     "drained, e is offline, of which each keeps 1")
+
+
+def test_commands_are_filled():
+    assert evacuation.filled(["x", "{guest}:{to}", "{other}", "{}"], guest="g", to="{guest}") == [
+        "x", "g:{guest}", "{other}", "{}"]
+
+
+@pytest.mark.parametrize("code, text, problems", [
+    (0, "ERROR:A: x", ["ERROR:A: x"]), (1, "ERROR:B: x", []), (1, "no word of it\n", ["no word of it"]), (0, "", []),
+    (1, " \n", ["it says nothing"])])
+def test_what_a_check_complains_of(code, text, problems):
+    assert evacuation.verify_problems(code, text, r"ERROR:(\w+):", ["B"]) == problems

@@ -1,0 +1,219 @@
+# Copyright (c) 2026, the shakenfist.rolling authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+from ansible_collections.shakenfist.rolling.plugins.module_utils._evacuation import Guest, Host
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils import _hosts as hosts
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._failure import Cause
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._hosts import Options
+
+DOMAIN = ".lab"
+
+
+def cluster(guests=(), leads="n1", booted=None, **changed):
+    """Three nodes as they are seen, n1 to n3; changed are fields of a host, by the name of its node."""
+    names = ["n1", "n2", "n3"]
+    listed = [Host(**dict(dict(name=name + DOMAIN, free=1000, leads=name == leads), **changed.get(name, {})))
+              for name in names]
+    rows = [dict(hosts=list(map(dataclasses.asdict, listed)), guests=list(map(dataclasses.asdict, guests)), leads=True,
+                 problem=""),
+            dict(hosts=[], guests=[], leads=False, problem="This is not the master")]
+    units = dict(ganeti=dict(active=True))
+    return {name: dict(failure="", node=dict(rows[name != leads], name=name, host=name + DOMAIN, boot="x", now=500,
+                                             booted=(booted or {}).get(name, 100), units=units)) for name in names}
+
+
+def guest(name, node, size=100, state="running", home=""):
+    return Guest(name, node + DOMAIN, state, size, home=home + DOMAIN if home else "")
+
+
+EVERYBODY = Options(since=200)
+
+
+def judged(seen, options=EVERYBODY, **more):
+    return hosts.judge_hosts(seen, options, command="ansible-playbook x", **more)
+
+
+# ---- the plan
+
+def test_the_leader_comes_last():
+    refusal, plan, dummy, order = judged(cluster([guest("a", "n1"), guest("b", "n2", state="stopped")]))
+    assert not refusal and plan["order"] == ["n2", "n3", "n1"] and plan["batches"] == [["n2"], ["n3"], ["n1"]]
+    assert [plan["hosts"][name]["where"] for name in plan["order"]] == ["n1", "n1", "n2"] and plan["where"] == "n2"
+    assert order == ["1. n2: 1 guest (0) moved away and back, a reboot",
+                     "2. n3: 0 guests (0) moved away and back, a reboot",
+                     "3. n1: 1 guest (100) moved away and back, a reboot; last, for it leads the cluster; n2 takes the "
+                     "lead, and keeps it"]
+    assert plan["members"][-1] == dict(name="n2", groups=["rolling_first"])
+    assert plan["rooms"][2].split() == ["n2", "1", "0", "1000", "2000", "yes"]
+
+
+def test_what_has_booted_since_is_done():
+    plan = judged(cluster(booted=dict(n1=300, n2=300, n3=300)))[1]
+    assert plan["order"] == [] and plan["done"] == ["n1", "n2", "n3"] and plan["where"] == "n1"
+    assert plan["members"] == [dict(name="n1", groups=["rolling_first"])]
+    assert hosts.order_lines(plan)[0] == "n1: done already, passed over"
+
+
+@pytest.mark.parametrize("key", ["behind", "due"])
+def test_packages_say_what_is_to_be_rebooted(key):
+    seen = cluster()
+    seen["n3"]["node"][key] = True
+    assert judged(seen, Options())[1]["order"] == ["n3"]
+
+
+def test_what_a_run_has_begun_comes_first():
+    seen = cluster([guest("a", "n1", home="n3")], booted=dict(n3=300, n2=300), n2=dict(note="undrained", offline=True,
+                                                                                       free=None))
+    refusal, plan, lines, order = judged(seen)
+    assert not refusal and plan["order"] == ["n2", "n3", "n1"]
+    assert [plan["hosts"][name]["reboots"] for name in plan["order"]] == [False, False, True]
+    assert order[0] == "1. n2: no reboot is left to do; an earlier run has begun with it"
+    assert order[1] == "2. n3: no reboot is left to do; gets back a"
+    assert any(line == "warn  a is on n1.lab, an earlier run has moved it away from n3.lab: it is given back"
+               for line in lines)
+
+
+def test_the_leader_alone_is_left():
+    plan = judged(cluster(booted=dict(n2=300, n3=300)))[1]
+    assert plan["order"] == ["n1"] and plan["hosts"]["n1"]["where"] == "n2"
+
+
+# ---- what refuses
+
+def refused(seen, words, options=EVERYBODY, **more):
+    refusal, plan, dummy, dummy = judged(seen, options, **more)
+    assert refusal.startswith("Nothing was touched, the cluster is not fit to be rolled:") and plan == {}
+    assert words in refusal, refusal
+    return True
+
+
+def test_no_room():
+    seen = cluster([guest("a", "n2", 1500)])
+    assert refused(seen, "fail  expected room for all guests of n2.lab; there is none for a (1500 MiB). Free (MiB): "
+                         "n1.lab 1000, n3.lab 1000")
+    # One that is not rolled needs none.
+    seen["n2"]["node"]["booted"] = 300
+    assert judged(seen)[0] == ""
+    assert refused(cluster([guest("a", "n2", 600)]), "of which each keeps 500", Options(since=200, reserve=500))
+
+
+def test_room_counts_as_if_everything_were_at_home():
+    """What an earlier run has moved away is given back before the others are emptied."""
+    stray = guest("a", "n1", 800, home="n2")
+    seen = cluster([stray, guest("b", "n3", 900)], n1=dict(free=200))
+    assert judged(seen)[0] == ""
+    view = hosts.View(seen)
+    assert [hosts.freed(one, view.guests) for one in view.hosts] == [1000, 200, 1000]
+    assert "there is none for a (800 MiB)" in hosts.room_of(view, "n2", Options(reserve=300))[2]
+
+
+@pytest.mark.parametrize("changed, words", [
+    (dict(n2=dict(offline=True)), "n2: n2.lab is marked offline, and not by a run"),
+    (dict(n2=dict(free=None)), "n2: the cluster does not know the memory of n2.lab"),
+    (dict(n2=dict(able=False), n3=dict(drained=True)), "n1 leads the cluster, and no other node of this run can")])
+def test_unfit_hosts(changed, words):
+    assert refused(cluster(**changed), f"fail  {words}")
+
+
+def test_unfit_nodes():
+    seen = cluster()
+    seen["n2"].update(node={}, failure="it cannot be reached: no route")
+    assert refused(seen, "fail  n2: it cannot be reached: no route")
+    seen = cluster()
+    seen["n3"]["node"].update(units={}, host="elsewhere", problems=["it holds back ganeti"])
+    for words in ("n3: ganeti is to run there and does not: see journalctl -u ganeti",
+                  "n3: the cluster has no host elsewhere", "n3: it holds back ganeti"):
+        assert refused(seen, words, Options(since=200, units=["ganeti"]))
+
+
+def test_nobody_leads():
+    seen = cluster(leads="")
+    assert refused(seen, "no node leads the cluster, and --limit hides n9: This is not the master", hidden=["n9"])
+    for one in seen.values():
+        one.update(node={}, failure="gone")
+    assert refused(seen, "no node leads the cluster: none was reached")
+    seen = cluster()
+    seen["n2"]["node"].update(leads=True)
+    assert refused(seen, "expected one node to lead the cluster, seen n1 and n2")
+
+
+def test_guests_and_the_cluster_itself():
+    assert refused(cluster([guest("a", "n2", state="ERROR_down")]),
+                   "a on n2.lab is ERROR_down, neither running nor shut down: start it, or shut it down")
+    assert refused(cluster(), "fail  the cluster complains of itself: ERROR:X: y", verified=["ERROR:X: y"])
+
+
+def test_warnings():
+    seen = cluster([guest("a", "n2", state="stopped")], n2=dict(drained=True))
+    del seen["n3"]
+    lines = judged(seen, Options(since=200, stopped=False))[2]
+    assert [line for line in lines if line.startswith("warn")] == [
+        "warn  a: shut down, and left where they are", "warn  n3.lab of the cluster: not in this run, it is not rolled",
+        "warn  n2: n2.lab is drained, and not by a run: it is so again afterwards"]
+
+
+# ---- what is shown
+
+def test_the_forecast():
+    plan = judged(cluster([guest("a", "n2", 400)], booted=dict(n1=300, n3=300)))[1]
+    found, lines = hosts.forecast_of_hosts(plan)
+    assert found["steps"] == [dict(node="n2", guests=["a"], reboots=True, leads=False, back=[], seconds=132)]
+    assert found["expected"]["seconds"] == 132 and lines[-1] == "ansible-playbook x"
+    assert any(line.startswith("Expected: 2 min 12 s.") for line in lines)
+    found, lines = hosts.forecast_of_hosts(judged(cluster(booted=dict(n1=300, n2=300, n3=300)))[1])
+    assert found["expected"] == dict(seconds=0, minutes=0, how="") and lines[-1].endswith("passed over")
+
+
+def test_what_is_given_back_takes_little():
+    plan = judged(cluster([guest("a", "n1", home="n2")], booted=dict(n1=300, n2=300, n3=300)))[1]
+    assert hosts.forecast_of_hosts(plan)[0]["steps"][0]["seconds"] == 2
+
+
+def test_the_status():
+    seen = cluster([guest("a", "n1", home="n3"), guest("b", "n2", state="ERROR_up")], n2=dict(drained=True),
+                   n3=dict(offline=True, note="undrained", free=None))
+    seen["n2"]["node"]["units"] = {}
+    lines, ill = hosts.status_of_hosts(seen, Options(units=["ganeti"]), "nobody has it")
+    assert ill == ["n2"] and lines[1].split()[:7] == ["n1", "n1.lab", "online", "1000", "1", "6", "min"]
+    assert "drained" in lines[2] and lines[3].endswith("in the hand of a run, gets back a")
+    assert lines[1].endswith("leads")
+    assert "n2: ganeti is to run there and does not: see journalctl -u ganeti" in lines
+    assert any(line.startswith("b on n2.lab is ERROR_up") for line in lines) and lines[-1] == "lock: nobody has it"
+    seen["n2"]["node"]["host"] = "x"
+    assert "not in the list" in hosts.status_of_hosts(seen, Options(), "")[0][2]
+
+
+# ---- what is told of a failure
+
+@pytest.mark.parametrize("host, words", [
+    (Host("n2.lab"), "is not drained"), (Host("n2.lab", drained=True), "stays drained"),
+    (Host("n2.lab", offline=True), "is offline"), (Host("other"), "is not drained")])
+def test_how_a_host_was_left(host, words):
+    looked = dict(hosts=[dataclasses.asdict(host)], guests=list(map(dataclasses.asdict, [
+        guest("a", "n2"), guest("b", "n1", home="n2"), guest("c", "n2", home="n2")])))
+    assert hosts.state_words("n2", "n2.lab", looked) == (
+        f"n2 {words}. On it: a (running), c (running). Moved away, and given back by the next run: b (on n1.lab).")
+
+
+def test_how_a_host_was_left_that_is_empty_or_not_known():
+    looked = dict(hosts=[], guests=[])
+    assert hosts.state_words("n2", "n2.lab", looked) == "n2 is not drained. On it: no guest."
+    assert "the cluster could not be asked" in hosts.state_words("n2", "n2.lab", {})
+
+
+def test_the_message():
+    text = hosts.told_of_host("n2", Cause("Empty the host", "web does not move"), "n2 stays drained.", ["n2", "n3"],
+                              "look at gnt-job list", "ansible-playbook x")
+    assert text.startswith("n2: Empty the host: web does not move\nn2 stays drained.\nNot touched: n3.\n")
+    assert ("Next: look at gnt-job list, and fix the cause.\nThen run the command again, with the options that you "
+            "gave it:\nansible-playbook x\nIt passes over what is done, continues with this one") in text
+    text = hosts.told_of_host("n2", Cause("x", "lost", lost=True, away="n1"), "", ["n2"], "", "c")
+    assert "Not touched: no node is left." in text and "Next: see why n1 cannot be reached (ansible n1 -m ping)" in text
+    text = hosts.told_of_host("n2", Cause("x", "asked to stop", stopped=True), "", ["n2", "n3"], "", "c")
+    assert text.startswith("Before n2: asked to stop\nNot touched: n2, n3.\n") and "Next: when it may go on" in text
