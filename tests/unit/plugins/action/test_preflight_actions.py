@@ -270,8 +270,7 @@ def test_the_brake_holds_with_whatever_settings(cluster, monkeypatch, kind, refu
 
 
 @pytest.mark.parametrize("variables, words", [
-    (dict(rolling_product="nope.yml"),
-     "no product nope.yml: it is neither one of those that are known (cinder, dragonflow)"),
+    (dict(rolling_product="nope.yml"), "no product nope.yml: it is neither one of those that are known (cinder"),
     (dict(rolling_product="cinder", rolling_title="Cinder", rolling_playbook="x.cinder"), ""), ({}, "")])
 def test_the_product(cluster, variables, words):
     cluster.hostvars["localhost"].update(variables)
