@@ -37,7 +37,7 @@ PHASE = dict(
     where=dict(type="str", default=""), again=dict(type="list", elements="int", default=[]),
     warn=dict(type="list", elements="int", default=[]), transient=dict(type="list", elements="int", default=[]),
     timeout=dict(type="float", default=0), once=dict(type="bool", default=False),
-    looks=dict(type="bool", default=False),
+    looks=dict(type="bool", default=False), tell=dict(type="bool", default=False),
     wanted=dict(type="bool", default=True))
 POINTS = {point: dict(type="list", elements="dict", default=[], options=PHASE)
           for point in ("before", "migrate", "after")}
@@ -106,7 +106,7 @@ class ActionModule(StepsAction):
         return self.module("release_command", self.task_vars, title=title, command=command,
                            user=self.node["user"] or None, release=place, **options)
 
-    def run_phase(self, title, command, release, once, store=None, module="", arguments=None, **options):
+    def run_phase(self, title, command, release, once, store=None, module="", arguments=None, tell=False, **options):
         if store:
             return self.migrate_store(title, store)
         if module:
@@ -128,6 +128,10 @@ class ActionModule(StepsAction):
         if answer.get("warned"):
             words = f"{' '.join(command)} has something to say:\n{last_lines(answer['output'], 40)}"
             self.say(f"warn  {words}")
+            self.note(notes=[*self.record.notes, *self.values.get("notes", []), words])
+        elif tell and answer.get("output"):
+            words = f"{title}:\n{last_lines(answer['output'], 40)}"
+            self.say(words)
             self.note(notes=[*self.record.notes, *self.values.get("notes", []), words])
         elif answer.get("runs", 0) > 1:
             self.say(f"{' '.join(command)}: done after {answer['runs']} runs")

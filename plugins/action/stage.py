@@ -66,9 +66,10 @@ class ActionModule(StatesAction):
         answer = self.module("packages", self.task_vars, title="Fetch the packages of the release", state="fetched",
                              **step["arguments"])
         self.say(f"{name}: {change_words(answer['changes'])}; {answer['download'] / 1e6:.1f} MB fetched")
-        self.kept(lambda: self._execute_module(module_name="ansible.legacy.file", task_vars=self.task_vars, module_args=dict(
-            path=f"{self.node['releases']}/{self.target['name']}", state="directory", mode="0700")),
-            "Make a place for what the run keeps")
+        place = dict(path=f"{self.node['releases']}/{self.target['name']}", state="directory", mode="0700")
+        self.kept(lambda: self._execute_module(module_name="ansible.legacy.file", module_args=place,
+                                               task_vars=self.task_vars),
+                  "Make a place for what the run keeps")
         self.note(notes=[*self.record.notes, *notes_of(name, answer)])
         return {}
 

@@ -138,8 +138,9 @@ class ActionModule(StatesAction):
         node = node_of_packages(self.services, self.name, address, step, info, units)
         node["settings"] = dict(self.product["settings"])
         seen["node"] = node
-        self.check("" if node["services"] else f"it has none of the units {', '.join(one.name for one in self.services)}: "
-                   "take it out of the inventory, or correct the group that rolling_group names")
+        names = ", ".join(one.name for one in self.services)
+        self.check("" if node["services"] else f"it has none of the units {names}: take it out of the inventory, or correct "
+                   "the group that rolling_group names")
         if step["checks"]:
             node["settings_found"] = self.call("settings_files", checks=step["checks"])["found"]
 

@@ -14,7 +14,7 @@ import time
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils import _failure
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._carriers import carrier_of
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import node_of, plain, run_of
-from ansible_collections.shakenfist.rolling.plugins.plugin_utils._services import services_of, url_of
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._services import is_to_run, services_of, url_of
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._steps import NOTED, Failed, StatesAction
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._tier import (
     REST,
@@ -29,7 +29,7 @@ TEXT, DATA, SECONDS = dict(type="str", default=""), dict(type="dict", default={}
 LIST = dict(type="list", elements="dict", default=[])
 ARGUMENTS = dict(
     state=dict(type="str", required=True, choices=["stopped", "switched", "started", "blamed", "agreed", "completed",
-                                                   "examined", "returned", "told"]),
+                                                   "served", "examined", "returned", "told"]),
     node=DATA, target=DATA, services=LIST, service=TEXT, packages=DATA,
     configuration=dict(type="list", elements="str", default=[]),
     stop_timeout=SECONDS, start_timeout=SECONDS, gate_timeout=SECONDS, stays=dict(type="float", default=3),
@@ -103,7 +103,7 @@ class ActionModule(StatesAction):
         self.remember(stopped=self.record.tier.get("stopped", []))
         self.mark("began")
         answer = self.call(f"Stop {one.name}", "standstill", state="stopped", units=[one.name],
-                           timeout=self.given.stop_timeout)
+                           timeout=self.given.stop_timeout, **(dict(quiet=True) if self.given.packages else {}))
         self.remember(stopped=[*self.record.tier.get("stopped", []), *answer["stopped"]])
         if answer["killed"]:
             words = (f"{one.name} did not end in the time that systemd gives it, and was ended by force: what it was "
@@ -170,6 +170,14 @@ class ActionModule(StatesAction):
                              up_since={one.name: run})["units"][one.name]
             self.check(self.carrier.runs_another(one.name, unit, release), f"Check what {one.name} runs",
                        failed_units=[one.name])
+
+    def served(self):
+        """After a reboot all of it runs again, as it did before."""
+        for name, one in self.node["services"].items():
+            if is_to_run(one) and not self._task.check_mode:
+                self.given.service = name
+                self.bring_up(self.given.target["name"])
+        return {}
 
     def start_again(self):
         """On the way back the first cause is what counts; what does not start is told beside it."""

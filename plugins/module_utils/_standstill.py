@@ -18,7 +18,7 @@ TEXT = """# Written by shakenfist.rolling, which has stopped this unit and start
 # Where it does not, remove this file.
 # before: {before}
 [Unit]
-AssertPathExists=!{path}
+{kind}PathExists=!{path}
 """
 
 
@@ -27,12 +27,14 @@ def hold_of(name):
     return os.path.join(SYSTEM, f"{name}.service.d", NAME)
 
 
-def text_of(name, ran):
+def text_of(name, ran, quiet=False):
     """What that file says.
 
     :arg ran: whether the unit ran when it was stopped.
+    :arg quiet: whether a start is skipped in silence: a package whose script wants one is not to fail for it.
     """
-    return TEXT.format(before="active" if ran else "inactive", path=hold_of(name))
+    return TEXT.format(before="active" if ran else "inactive", path=hold_of(name),
+                       kind="Condition" if quiet else "Assert")
 
 
 def held(name):

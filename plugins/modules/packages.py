@@ -149,6 +149,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.shakenfist.rolling.plugins.module_utils import _packages as apt
 from ansible_collections.shakenfist.rolling.plugins.module_utils._common import (
     RollingError,
+    boot_id,
     conclude,
     disk_full,
     flocked,
@@ -159,7 +160,6 @@ from ansible_collections.shakenfist.rolling.plugins.module_utils._common import 
 )
 from ansible_collections.shakenfist.rolling.plugins.module_utils._systemd import Systemd
 
-HOME = "/var/lib/shakenfist-rolling/apt"
 PINS = "/etc/apt/preferences.d/shakenfist-rolling"
 CONFOLD = ["-o", "Dpkg::Options::=--force-confold"]
 STOP_WITHIN = 30.0      # seconds
@@ -247,7 +247,7 @@ class Upgrade:
         for folder in (self.home, f"{self.home}/sources.list.d", f"{self.home}/preferences.d"):
             for name in os.listdir(folder):
                 path = f"{folder}/{name}"
-                if os.path.isfile(path) and path not in files and name not in ("fetched", "before.json"):
+                if os.path.isfile(path) and path not in files and name not in ("fetched", "before.json", "boot"):
                     os.unlink(path)
                     changed = True
         for path, text in files.items():
@@ -344,6 +344,9 @@ class Upgrade:
                 raise RollingError(f"{exc.message}{more}", started=found, **exc.details) from exc
         after = apt.packages_of(self.run)
         result.update(changes=apt.difference(packages, after), conffiles=apt.kept_conffiles())
+        if any(result["changes"].values()) or broken or journal:
+            # By this it is known whether the node has rebooted since.
+            write(f"{self.home}/boot", boot_id())
         if not self.params["start"]:
             result["started"] = self.started(asked)
         left = apt.half_done(after)
@@ -479,7 +482,7 @@ def main():
         ),
         supports_check_mode=True,
     )
-    home, state = apt.at(HOME), module.params["state"]
+    home, state = apt.at(apt.HOME), module.params["state"]
 
     def act():
         # Another run of ours may have been killed and have left its apt at work, or a policy.

@@ -30,8 +30,8 @@ packages:
   description:
     - The packages that match, by name, as far as dpkg has any of their files.
     - C(version) is that of the package, and C(candidate) that which the index offers, as it lies on the node. C(state)
-      is dpkg's word, C(installed) or for example C(half-configured), and C(held) whether it is on hold. C(since) is when
-      dpkg has unpacked it, in seconds since the epoch.
+      is dpkg's word, C(installed) or for example C(half-configured), and C(held) whether it is on hold. C(since) is
+      when dpkg has unpacked it, in seconds since the epoch.
   returned: success
   type: dict
   sample: {snf-common: {version: 0.18.1-1, candidate: 0.19-1, state: installed, held: false, since: 1763700000.25}}
@@ -58,6 +58,10 @@ started:
   returned: success
   type: list
 reboot: {returned: success, type: bool, description: Whether a package has asked for a reboot.}
+rebooted:
+  description: Whether the node has rebooted since M(shakenfist.rolling.packages) has upgraded it, if it has.
+  returned: success
+  type: bool
 """
 
 import fnmatch
@@ -65,7 +69,7 @@ import os
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.shakenfist.rolling.plugins.module_utils import _packages as apt
-from ansible_collections.shakenfist.rolling.plugins.module_utils._common import conclude
+from ansible_collections.shakenfist.rolling.plugins.module_utils._common import boot_id, conclude
 
 
 def look(run, names):
@@ -82,7 +86,16 @@ def look(run, names):
         packages=mine, broken=broken, interrupted=bool(broken or apt.journal_left()), sources=sources,
         suites=sorted({one["suite"] for one in sources}), locked=locked, policy=apt.policy_of(),
         conffiles=apt.kept_conffiles(), started=[] if locked else apt.left_by_scripts(),
-        reboot=os.path.exists(apt.at(apt.REBOOT)))
+        reboot=os.path.exists(apt.at(apt.REBOOT)), rebooted=booted_in() != boot_id())
+
+
+def booted_in():
+    """The boot in which the packages were upgraded last; empty if it is not known."""
+    try:
+        with open(f"{apt.at(apt.HOME)}/boot", encoding="ascii") as stream:
+            return stream.read().strip()
+    except OSError:
+        return ""
 
 
 def main():

@@ -43,8 +43,8 @@ options:
       pattern: {type: str, default: "", description: A regular expression of Python.}
       instead_of:
         description: Settings that O(checks[].name) takes the place of. Where one of these is set, and it is not, it is
-          to be, with O(checks[].value); of a URI of Django's old kind, C(memcached://HOST:PORT/), its backend and location
-          are kept.
+          to be, with O(checks[].value); of a URI of Django's old kind, C(memcached://HOST:PORT/), its backend and
+          location are kept.
         type: list
         elements: str
         default: []

@@ -34,6 +34,11 @@ options:
       about to fail.
     type: float
     default: 3
+  quiet:
+    description: Whether a start of a unit that is held is skipped, and no error. For what installs packages meanwhile,
+      one of which may start its service, and would be left half done.
+    type: bool
+    default: false
 extends_documentation_fragment: shakenfist.rolling.attributes
 attributes:
   diff_mode:
@@ -140,7 +145,7 @@ class Standstill:
         if self.check_mode:
             return
         for name in loose:
-            self.hold(name, name in running)
+            self.hold(name, name in running, self.params["quiet"])
         if loose:
             self.reload()
         if running:
@@ -159,12 +164,12 @@ class Standstill:
         return not self.running()
 
     @staticmethod
-    def hold(name, ran):
+    def hold(name, ran, quiet=False):
         """Write the file whole or not at all: half of it would not hold."""
         path = _standstill.hold_of(name)
         make_directory(os.path.dirname(path))
         with open(f"{path}.new", "w", encoding="utf-8") as file:
-            file.write(_standstill.text_of(name, ran))
+            file.write(_standstill.text_of(name, ran, quiet))
             file.flush()
             os.fsync(file.fileno())
         os.replace(f"{path}.new", path)
@@ -244,6 +249,7 @@ def main():
             units=dict(type="list", elements="str", required=True),
             timeout=dict(type="float", default=120),
             stays=dict(type="float", default=3),
+            quiet=dict(type="bool", default=False),
         ),
         supports_check_mode=True,
     )

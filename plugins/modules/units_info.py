@@ -59,8 +59,8 @@ units:
     - C(program) is the path that its main process was started by, of a script that of its interpreter. It is the first
       word of the command line that the process shows, which it may have set itself, and empty without a process.
     - C(invocation) is the id of its current run, a new one after each start, C(pid) its main process, 0 if there is
-      none, and C(started) when that was started, in seconds since the epoch, V(null) if it never was. C(entered) is when
-      the unit became active; one with a SysV script has no main process.
+      none, and C(started) when that was started, in seconds since the epoch, V(null) if it never was. C(entered) is
+      when the unit became active; one with a SysV script has no main process.
     - C(restarts) is how often systemd has restarted it by itself since somebody started it.
     - C(start_seconds) and C(stop_seconds) are how long its last start and stop took, V(null) if there was none since
       the boot. C(stop_timeout) is C(TimeoutStopSec) in seconds, V(null) if systemd waits for ever, or does not say.

@@ -74,8 +74,9 @@ class Packages:
             action.say(f"{action.name}: {change_words(answer['changes'])}")
             self.tell(*notes_of(action.name, answer), *(f"{action.name}: {words}" for words in step["notes"]))
         if step["checks"]:
-            found = action.call("Check the settings", "settings_files", checks=step["checks"], apply=step["apply"])["found"]
-            self.tell(*(f"{action.name}: {setting_words(one)}{': changed' if one['applied'] else ''}" for one in found))
+            answer = action.call("Check the settings", "settings_files", checks=step["checks"], apply=step["apply"])
+            self.tell(*(f"{action.name}: {setting_words(one)}{': changed' if one['applied'] else ''}"
+                        for one in answer["found"]))
 
     def tell(self, *lines):
         if lines:
@@ -84,8 +85,8 @@ class Packages:
             self.action.note(notes=[*known, *(line for line in lines if line not in known)])
 
     def moved(self):
-        self.action.remember(beyond=f"packages of {self.action.name} are those of {self.target['version']}, and there is "
-                             "no way back from a release of the distribution to an earlier one")
+        self.action.remember(beyond=f"packages of {self.action.name} are those of {self.target['version']}, and there "
+                             "is no way back from a release of the distribution to an earlier one")
 
     def see_what_moved(self):
         """An upgrade that has failed may have got anywhere."""
@@ -103,8 +104,8 @@ class Packages:
         if not self.step["upgrade"]:
             return
         answer = self.action.call("Take the sources of apt back", "packages", state="reverted")
-        self.action.check(f"{len(answer['moved'])} packages have changed ({', '.join(answer['moved'][:5])}), and there is "
-                          "no way back" if answer["moved"] else "", "Take the sources of apt back")
+        self.action.check(f"{len(answer['moved'])} packages have changed ({', '.join(answer['moved'][:5])}), and there "
+                          "is no way back" if answer["moved"] else "", "Take the sources of apt back")
 
     def runs_another(self, service, unit, release):
         """A process tells nothing of its package; it was started after that had come."""

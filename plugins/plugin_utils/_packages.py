@@ -4,7 +4,7 @@
 
 # This plugin_util is private to the collection: it may change at any time, use it only from shakenfist.rolling.
 
-# A product that comes in packages of the distribution: what a node is then, what refuses an upgrade, what is told of it.
+# A product that comes in packages of the distribution: what a node is then, what refuses an upgrade, and what is told.
 
 from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError
 from ansible_collections.shakenfist.rolling.plugins.module_utils._packages import upstream
@@ -30,14 +30,14 @@ def step_of(packages):
                 arguments={key: packages[key] for key in ARGUMENTS if packages.get(key)},
                 patterns=list(packages.get("patterns") or [packages["package"]]),
                 checks=list(packages.get("checks") or []), apply=bool(packages.get("apply")),
-                notes=list(packages.get("notes") or []))
+                notes=list(packages.get("notes") or []), reboot=bool(packages.get("reboot")))
 
 
 def target_of_step(step, asked=""):
     """The target, C(stage_resolved), of a step."""
     if asked and str(asked) != step["to"]:
-        raise RollingError(f"the product's file leads to {step['to']}, and {asked} was asked for: give it a step to that "
-                           "release, or leave rolling_release out")
+        raise RollingError(f"the product's file leads to {step['to']}, and {asked} was asked for: give it a step to "
+                           "that release, or leave rolling_release out")
     return dict(version=step["to"], name=step["to"])
 
 
@@ -76,7 +76,8 @@ def node_of_packages(product, name, address, step, info, units):
         staged=[], builds={}, rewritten={}, previous=previous, problem="", has_database_credentials=True, kind="",
         scripts="release", verify=[], services=services, settings={}, records=[], schema="",
         packages={package: one["version"] for package, one in found.items()}, step=step,
-        apt={key: info[key] for key in ("broken", "interrupted", "locked", "policy", "started")}, settings_found=[])
+        apt={key: info[key] for key in (
+            "broken", "interrupted", "locked", "policy", "started", "rebooted")}, settings_found=[])
 
 
 def package_findings(name, node, target, configured=False):
@@ -90,19 +91,25 @@ def package_findings(name, node, target, configured=False):
     findings.judge("dpkg", [
         f"an apt or dpkg was interrupted, {listed(apt['broken'], ' and ') or 'its journal'} is half done: the run "
         "completes that before it upgrades"] if apt["interrupted"] else [], "warn")
-    findings.judge("apt", [f"{apt['locked']['command']} (pid {apt['locked']['pid']}) is at work with apt: it is waited for"]
-                   if apt["locked"] else [], "warn")
+    findings.judge("apt", [f"{apt['locked']['command']} (pid {apt['locked']['pid']}) is at work with apt: it is waited "
+                           "for"] if apt["locked"] else [], "warn")
     findings.judge("policy", ["a run that was killed has left its policy-rc.d: the run removes it"]
                    if apt["policy"] == "ours" else [], "warn")
     open_ones = [one for one in node["settings_found"] if release != target.get("version") or one["needed"]]
     needed = [one for one in open_ones if one["needed"] and not configured and (not step["apply"] or one["problem"])]
     findings.judge("needed settings", [
-        f"{setting_words(one)}: {target.get('version')} does not work so. Have it changed with {APPLY}, or by a hook_configure "
-        "of yours" for one in needed])
+        f"{setting_words(one)}: {target.get('version')} does not work so. Have it changed with {APPLY}, or by a "
+        "hook_configure of yours" for one in needed])
     findings.judge("settings", [
         f"{setting_words(one)}{': it is changed' if step['apply'] and not one['problem'] else ''}"
         for one in open_ones if one not in needed], "warn")
     return findings
+
+
+def to_reboot(nodes, order):
+    """The nodes that are to be rebooted once all services run: those with the release that have not since they have it."""
+    return [name for name, node in nodes.items() if (node.get("step") or {}).get("reboot") and node["step"]["upgrade"]
+            and (name in order and node["release"]["version"] != node["step"]["to"] or not node["apt"]["rebooted"])]
 
 
 # What the product's file makes of it is its own; Synnefo's is the one that there is.
@@ -112,14 +119,15 @@ APPLY = "-e synnefo_apply_settings=true"
 def _start(step, release, target):
     wanted = target.get("version")
     if not release:
-        return [f"it has no package {step['package']}, by which a node's release is known: take it out of the inventory"]
+        return [f"it has no package {step['package']}, by which a node's release is known: take it out of "
+                "the inventory"]
     if not wanted or release == wanted:
         return []
     if not step["upgrade"]:
         return [f"it has {step['package']} {release}, expected {wanted}: {step['first'] or 'upgrade it first'}"]
     if step["starts"] and release not in step["starts"]:
-        return [f"it has {step['package']} {release}, and {wanted} is reached from {listed(step['starts'], ' or ')} only: "
-                f"upgrade it to {step['starts'][-1]} first, by the page of that release"]
+        return [f"it has {step['package']} {release}, and {wanted} is reached from {listed(step['starts'], ' or ')} "
+                f"only: upgrade it to {step['starts'][-1]} first, by the page of that release"]
     return []
 
 

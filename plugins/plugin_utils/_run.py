@@ -135,7 +135,8 @@ class Node:
 
 def inventory_of(kind, groups, rolling_group="allsf", rolling_database_groups=DATABASE_GROUPS):
     """The names of all nodes, and of those of the database tier, from the groups of the inventory."""
-    nodes = list(groups.get(rolling_group) or [])
+    # Some products are on two kinds of nodes, each in a group of its own: NAME:OTHER.
+    nodes = list(dict.fromkeys(node for name in rolling_group.split(":") for node in groups.get(name) or []))
     wanted = rolling_database_groups
     # -e rolling_database_groups=a,b is a string.
     wanted = [name.strip() for name in wanted.split(",")] if isinstance(wanted, str) else wanted

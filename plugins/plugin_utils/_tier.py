@@ -11,6 +11,7 @@ import dataclasses
 
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._failure import OPTIONS, Cause
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._findings import Findings, warnings_of
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._packages import to_reboot
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._plan import Wave
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import node_of
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._runbook import explained
@@ -78,8 +79,8 @@ class Tier:
                      (name, sorted({one["release"] for one in node["services"].values()} - {target.get("name")}))
                      for name, node in nodes.items()) if len(links) > 1]
         findings.judge("prior", mixed)
-        findings.judge("place", [f"no node has the unit or package {service}, beside which a migration runs: correct `where` in "
-                                 "the product's file, or the inventory"
+        findings.judge("place", [f"no node has the unit {service}, or a package of that name, beside which a migration "
+                                 "runs: correct `where` in the product's file, or the inventory"
                                  for service, name in places_of(nodes, self.phases).items() if not name])
         return findings
 
@@ -94,6 +95,8 @@ class Tier:
         waves = [wave for wave in waves if wave.nodes()]
         first = next(iter(order or nodes), "")
         members = [dict(name=name, groups=[group_of(wave.name)]) for wave in waves for name in wave.nodes()]
+        reboots = to_reboot(nodes, order)
+        members += [dict(name=name, groups=["rolling_reboot"]) for name in reboots]
         return dict(
             waves=[dataclasses.asdict(wave) for wave in waves], order=order, database=[], others=order,
             batches=[order] if order else [], serial=[max(len(order), 1)], schema=[],
@@ -102,7 +105,7 @@ class Tier:
             done=[name for name in nodes if name not in order], serving=list(nodes), leader="", command=command,
             release=target.get("version", ""), report=lines, orphans=[],
             services={name: list(nodes[name]["services"]) for name in order},
-            tier=dict(mode=mode, places=places, titles=[
+            tier=dict(mode=mode, places=places, **(dict(reboots=reboots) if reboots else {}), titles=[
                 f"{phase['title']} on {places[phase.get('where') or '']}" for phase in self.migrations],
                 steps=steps_of(self.migrations), units=[one.name for one in services],
                       prior=sorted({prior_of(nodes[name], target) for name in order} - {""})))
@@ -119,7 +122,7 @@ def _runs(plan, nodes, service):
 def tier_lines(plan, nodes):
     """What the run does, in its order, as lines."""
     tier, names = plan["tier"], [wave["name"] for wave in plan["waves"]]
-    lines = []
+    lines, reboots = [], [f"reboot {name}" for name in tier.get("reboots", [])]
     if plan["order"]:
         whole = tier["mode"] == WHOLE
         steps = [f"stop {name} on {', '.join(_runs(plan, nodes, name)) or 'no node: it runs on none'}"
@@ -129,10 +132,11 @@ def tier_lines(plan, nodes):
         if whole:
             steps += tier["titles"]
         steps += [f"start {name} on {', '.join(_runs(plan, nodes, name)) or 'no node'}" for name in names]
-        lines += [f"{number}. {words}" for number, words in enumerate(steps, start=1)]
+        lines += [f"{number}. {words}" for number, words in enumerate(steps + reboots, start=1)]
         if not whole:
             lines.append("What runs the release already goes on, for all migrations were complete before it was "
                          "started.")
+    lines += [] if plan["order"] else reboots
     return lines + [f"{name}: on {plan['release']} already, passed over" for name in plan["done"]]
 
 

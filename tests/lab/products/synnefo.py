@@ -8,11 +8,12 @@ service nodes. Daemons, jobs, locks, placement and the list are the real ones; a
 from __future__ import annotations
 
 import lab as machinery
+from products import synnefo_services
 
 SOURCES = machinery.LAB / "synnefo"
 IMAGE = "sfr-synnefo"
 PACKAGES = ["ganeti", "iputils-ping"]
-OFFERED = []
+OFFERED = list(synnefo_services.builder().SUITES.values())
 DOMAIN = "gnt.lab"
 CLUSTER = f"cluster.{DOMAIN}"
 # By node, what the others must be able to take in when it is emptied: name, MiB, and whether it runs.
@@ -34,11 +35,15 @@ def dependencies():
 
 def fill(context):
     """What the image has beyond the machinery."""
+    synnefo_services.fill(context)
 
 
 def build(version, folder, traits=()):
-    """There are no wheels of it."""
-    raise machinery.LabError(f"there is no {version} of Synnefo on an index of wheels")
+    """There are no wheels of it, but a repository of packages beside their directory."""
+    suites = [suite for suite, release in synnefo_services.builder().SUITES.items() if release == version]
+    if not suites:
+        raise machinery.LabError(f"there is no {version} of Synnefo: {' or '.join(OFFERED)}")
+    synnefo_services.publish(folder.parent, traits, suites)
 
 
 def arguments(command):
@@ -115,6 +120,11 @@ class Plan(machinery.Lab):
         set_memory(machine, self.options["memory"])
         return [*hosts, "--cap-add=NET_RAW", f"--volume={memory_file(machine)}:/proc/meminfo:ro"]
 
+    def files(self, machine):
+        if machine in self.nodes:
+            return synnefo_services.files(self, machine, self.kind(machine))
+        return super().files(machine)
+
     def migrate(self):
         """Nothing has a schema before the nodes are up."""
 
@@ -147,7 +157,10 @@ class Plan(machinery.Lab):
             run(self.ganeti[0], "gnt-node", "add", "--no-ssh-key-check", other, input="")
         for number, instances in INSTANCES.items():
             for name, memory, runs in instances:
-                self.add_instance(name, f"gnt-{number}" if number <= len(self.ganeti) else "", memory, runs)
+                # A single node has no room for those of others, were it to fail.
+                if number <= len(self.ganeti):
+                    self.add_instance(name, f"gnt-{number}", memory, runs)
+        synnefo_services.settle(self, self.service)
         self.wait()
 
     def add_instance(self, name, node="", memory=512, runs=True):
@@ -184,7 +197,7 @@ class Plan(machinery.Lab):
         """What a node is, seen from outside: no code of the collection takes part."""
         lines = machinery.execute(node, "sh", "-c", SHOW_FACTS).stdout.splitlines()
         packages = dict(line.split() for line in lines[2:] if line)
-        return dict(boot=lines[0], running=lines[1].split(), packages=packages)
+        return dict(boot=lines[0], running=lines[1].split(), packages=packages, **synnefo_services.facts(node))
 
     def table(self, running):
         try:

@@ -127,7 +127,8 @@ def facts(node):
     text = machinery.execute(node, "sh", "-c", SEEN).stdout
     seen = dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
     return dict(answer=seen.get("answer", ""), policy=seen.get("policy", ""),
-                active=sorted(name[7:] for name, value in seen.items() if name.startswith("active.") and value == "active"))
+                active=sorted(name[7:] for name, value in seen.items()
+                              if name.startswith("active.") and value == "active"))
 
 
 def migrated():

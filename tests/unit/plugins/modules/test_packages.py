@@ -378,7 +378,7 @@ def test_another_apt_is_waited_for(run, node, monkeypatch):
 
 def test_another_run_of_ours(run, node):
     from ansible_collections.shakenfist.rolling.plugins.module_utils import _common
-    home = f"{node.root}{packages.HOME}"
+    home = f"{node.root}{apt.HOME}"
     _common.make_directory(_common.TURNS)
     with open(_common.turn_of(home), "w", encoding="ascii") as stream:
         fcntl.flock(stream, fcntl.LOCK_EX)

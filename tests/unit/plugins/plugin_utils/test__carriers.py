@@ -7,8 +7,8 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 import pytest
-from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._carriers import carrier_of
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._steps import Failed
 
 NODE = dict(releases="/r", distribution="dragonflow", services=dict(
     server=dict(link="/c/server"), agent=dict(link="/c/agent")))
@@ -41,6 +41,93 @@ def test_what_a_unit_runs(links):
         "expected server to run a program of /r/5.0.0-a/; it runs /r/4.0.0/bin/python")
 
 
-def test_packages():
-    with pytest.raises(RollingError, match="packages are not known"):
-        carrier_of(SimpleNamespace(given=SimpleNamespace(packages=dict(suites={}))))
+class Node:
+    """An action with what the modules of a node answer; a failure is what is raised."""
+
+    def __init__(self, step=None, **answers):
+        self.node = dict(releases="/p", release=dict(name="0.18.1"), packages={"snf-common": "0.18.1-1"},
+                         services=dict(gunicorn={}, archipelago={}),
+                         step=dict(dict(upgrade=True, arguments=dict(suites={"a": "b"}), checks=[], apply=False,
+                                        notes=[], patterns=["snf-*"]), **(step or {})))
+        self.given = SimpleNamespace(packages=dict(to="0.19"), target=dict(name="0.19", version="0.19"))
+        self.name, self.answers, self.calls, self.said, self.values = "snf-1", answers, [], [], {}
+        self.record, self.beyond = SimpleNamespace(notes=["before"]), ""
+
+    def call(self, title, module, **arguments):
+        self.calls.append((module, arguments))
+        answer = self.answers[module]
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def say(self, *lines):
+        self.said += lines
+
+    def note(self, **values):
+        self.values.update(values)
+
+    def remember(self, beyond):
+        self.beyond = beyond
+
+    def check(self, problem, title=""):
+        if problem:
+            raise Failed(dict(msg=problem), title)
+
+
+CHANGES = dict(upgraded=[dict(name="snf-common", before="0.18.1-1", after="0.19-1")], installed=[], removed=[])
+NONE = dict(upgraded=[], installed=[], removed=[])
+FOUND = dict(title="the mode", file="/etc/g", line=3, found="'django'", wanted="'wsgi'", problem="", applied=True)
+
+
+def test_packages_are_upgraded():
+    node = Node(dict(checks=[dict(title="x")], apply=True, notes=["Users need kamaki."]),
+                packages=dict(changes=CHANGES, conffiles=["/etc/x"]), settings_files=dict(found=[FOUND]))
+    carrier = carrier_of(node)
+    assert carrier.place(".x") == "/p/0.19/.x" and carrier.runs_another("gunicorn", {}, "0.19") == ""
+    carrier.switch(["gunicorn"])
+    assert node.calls == [
+        ("packages", dict(state="upgraded", start=False, units=["gunicorn", "archipelago"], stop_started=True,
+                          suites={"a": "b"})), ("settings_files", dict(checks=[dict(title="x")], apply=True))]
+    assert node.beyond.startswith("packages of snf-1 are those of 0.19, and there is no way back")
+    assert node.values["notes"] == [
+        "before", "snf-1: kept as you have them, though their packages have others (PATH.dpkg-dist): /etc/x",
+        "snf-1: Users need kamaki.", "snf-1: the mode: /etc/g:3 has 'django', wanted is 'wsgi': changed"]
+
+
+def test_a_node_that_has_its_packages():
+    node = Node(dict(upgrade=False))
+    carrier_of(node).switch(["gunicorn"])
+    carrier_of(node).back("0.19")
+    assert node.calls == [] and not node.beyond
+
+
+@pytest.mark.parametrize("changes, release, beyond", [(NONE, "0.18.1", False), (NONE, "0.19", True)])
+def test_where_nothing_has_changed(changes, release, beyond):
+    """What an earlier run has upgraded has no way back, either."""
+    node = Node(packages=dict(changes=changes))
+    node.node["release"]["name"] = release
+    carrier_of(node).switch([])
+    assert bool(node.beyond) is beyond
+
+
+@pytest.mark.parametrize("seen, beyond", [
+    (dict(interrupted=False, packages={"snf-common": dict(version="0.18.1-1")}), ""),
+    (dict(interrupted=True, packages={"snf-common": dict(version="0.18.1-1")}), "packages of snf-1 are those of 0.19"),
+    (dict(interrupted=False, packages={"snf-common": dict(version="0.19-1")}), "packages of snf-1 are those of 0.19"),
+    (Failed(dict(msg="no"), ""), "it is not known which packages snf-1 has")])
+def test_an_upgrade_that_fails(seen, beyond):
+    """It may have got anywhere, and only where nothing has changed is there a way back."""
+    node = Node(packages=Failed(dict(msg="no"), "Upgrade the packages"), packages_info=seen)
+    with pytest.raises(Failed):
+        carrier_of(node).switch([])
+    assert node.beyond.startswith(beyond) and bool(node.beyond) is bool(beyond)
+
+
+def test_the_sources_go_back():
+    node = Node(packages=dict(moved=[]))
+    carrier_of(node).back("0.18.1")
+    assert node.calls == [("packages", dict(state="reverted"))]
+    node = Node(packages=dict(moved=["a", "b"]))
+    with pytest.raises(Failed) as failure:
+        carrier_of(node).back("0.18.1")
+    assert failure.value.result["msg"] == "2 packages have changed (a, b), and there is no way back"
