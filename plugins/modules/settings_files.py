@@ -186,7 +186,7 @@ class Settings:
             kinds[check["kind"]](check, paths)
         return self.found
 
-    def add(self, check, path, line, found, wanted, problem=""):
+    def record(self, check, path, line, found, wanted, problem=""):
         self.found.append(dict(title=check["title"], file=path, line=line, found=found, wanted=wanted, problem=problem,
                                needed=check["needed"], applied=False))
 
@@ -197,7 +197,7 @@ class Settings:
             text = self.text(path)
             values = [value for name, value in text.parse() if name == check["name"]]
             if text.problem:
-                self.add(check, path, 1, text.problem, self.wanted(check), "change it yourself")
+                self.record(check, path, 1, text.problem, self.wanted(check), "change it yourself")
             elif values and isinstance(values[-1], ast.Dict):
                 for key, value in zip(values[-1].keys, values[-1].values):
                     if key is not None and literal(key) == check["key"]:
@@ -212,13 +212,13 @@ class Settings:
         value, source = literal(node), text.source(node)
         if not check["last"]:
             if value != check["value"]:
-                self.add(check, path, node.lineno, source, written(check["value"]))
+                self.record(check, path, node.lineno, source, written(check["value"]))
                 text.replace(*text.span(node), written(check["value"]))
         elif not isinstance(value, (list, tuple)):
-            self.add(check, path, node.lineno, source, self.wanted(check), "change it yourself")
+            self.record(check, path, node.lineno, source, self.wanted(check), "change it yourself")
         elif not value or value[-1] != check["last"]:
             last = node.elts[-1] if value else None
-            self.add(check, path, (last or node).lineno, text.source(last) if last else source, self.wanted(check))
+            self.record(check, path, (last or node).lineno, text.source(last) if last else source, self.wanted(check))
             self.append(check, text, node, value)
 
     @staticmethod
@@ -240,25 +240,25 @@ class Settings:
             for name, node in text.parse():
                 known[name] = (path, text, node)
             if text.problem:
-                self.add(check, path, 1, text.problem, f"{check['name']} = {written(value)}", "look at it yourself")
+                self.record(check, path, 1, text.problem, f"{check['name']} = {written(value)}", "look at it yourself")
         name = check["name"]
         olds = [known[old] for old in check["instead_of"] if old in known]
         if name in known:
             path, text, node = known[name]
             # With what others it takes the place of, any value is a decision of the operator's.
             if not check["instead_of"] and value is not None and literal(node) != value:
-                self.add(check, path, node.lineno, f"{name} = {text.source(node)}", f"{name} = {written(value)}")
+                self.record(check, path, node.lineno, f"{name} = {text.source(node)}", f"{name} = {written(value)}")
                 text.replace(*text.span(node), written(value))
         elif olds:
             path, text, node = olds[0]
             old = literal(node)
             value = cache_of(value, old) if isinstance(old, str) else value
-            self.add(check, path, node.lineno, text.content.splitlines()[node.lineno - 1].decode(errors="replace"),
+            self.record(check, path, node.lineno, text.content.splitlines()[node.lineno - 1].decode(errors="replace"),
                      f"{name} = {written(value)}")
             self.attach(text, f"{name} = {written(value)}\n")
         elif check["add_to"]:
             path = check["add_to"]
-            self.add(check, path, 0, f"{name} is {UNSET}",
+            self.record(check, path, 0, f"{name} is {UNSET}",
                      f"{name} = {written(value)}" if value is not None else f"{name} = a value of your own",
                      "" if value is not None else "give it a value, or leave its default")
             if value is not None:
@@ -277,7 +277,7 @@ class Settings:
         for path in paths:
             text = self.text(path)
             for match in pattern.finditer(text.content):
-                self.add(check, path, text.line_of(match.start()), match.group().decode(errors="replace"),
+                self.record(check, path, text.line_of(match.start()), match.group().decode(errors="replace"),
                          match.expand(check["value"].encode()).decode(errors="replace"))
             text.content = pattern.sub(check["value"].encode(), text.content)
 
@@ -287,7 +287,7 @@ class Settings:
                 continue
             new = f"{path}{check['value']}"
             taken = os.path.lexists(new)
-            self.add(check, path, 0, os.path.basename(path), os.path.basename(new),
+            self.record(check, path, 0, os.path.basename(path), os.path.basename(new),
                      f"{new} is there already: remove one of them" if taken else "")
             if not taken:
                 self.renames.append((path, new, check["value"]))

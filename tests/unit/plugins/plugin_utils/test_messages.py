@@ -27,12 +27,16 @@ NO_ROW = {
     "command is empty: name a script of the release": "a mistake in a call of the module by hand",
     f"{VARIES}. Nothing was stopped": "a frame: what the balancer lacks is before it",
     f"{VARIES} of {VARIES} {VARIES}:\n{VARIES}": "a frame: what was run, and how it ended, is in it",
+    f"{VARIES} (rc {VARIES}):\n{VARIES}": "a frame: what was asked of apt is before it",
     f"{VARIES}; last seen: {VARIES}": "a frame: what was expected of the API is before it",
     "Nothing was touched. ": "a frame without a cause is not said",
     f"Nothing was touched. {VARIES}": "a frame: the cause is after it",
     f"Nothing was touched. {VARIES}: {VARIES}": "a frame: what the lock said is after it",
 }
 FRAMED = [
+    "cannot upgrade the packages: the packages were not upgraded: see them with dpkg --audit on this node; the next run "
+    "goes on there (rc 100):\nno",
+    "cannot fetch the packages: the lists of the new release were not fetched (rc 0):\nW: Failed to fetch",
     "drain_tell_first is true, but no balancer is set that could be told. Nothing was stopped",
     "expected every node to be created and to report release 0.8.1 within 60 s; last seen: sf-1 reports 0.8.0",
     "expected the API to list its nodes within 60 s; last seen: the API at http://a does not answer (no route)",
