@@ -275,6 +275,10 @@ class Lab:
         """The groups that have every node."""
         return [next(iter(self.groups()))]
 
+    def variables(self):
+        """What the inventory has for all machines."""
+        return {}
+
     def services(self, machine):
         """What systemd starts on a machine beyond what every lab has there."""
         return []
@@ -497,10 +501,10 @@ def down(_options):
 
 # ---- power
 #
-# A container ends where a machine would reboot. By what its init exits with, one that reboots is told from one that was
-# switched off.
+# A container ends where a machine would reboot. systemd ends it with 0 then, and nobody with that who switches it off; a
+# machine that powers itself off cannot be told from one that reboots.
 
-REBOOTED = 129
+REBOOTED = 0
 POWER = OWN / "power.pid"
 UNPLUGGED = OWN / "unplugged"  # a directory with a file for each machine that does not come back from a reboot
 
@@ -529,6 +533,7 @@ def cut_power():
 
 def power(_options):
     """Start what reboots, until the lab is gone."""
+    say("power supply")
     while STATE.exists():
         found = podman("ps", "--all", "--filter", f"label={LABEL}", "--filter", "status=exited", "--format",
                        "{{.Names}} {{.ExitCode}}", check=False).stdout.splitlines()
@@ -626,6 +631,7 @@ def inventory(options):
         "ansible_python_interpreter": "/usr/bin/python3",
         "ansible_pipelining": True,
     }
+    common |= lab.variables()
     groups = lab.groups()
     print(json.dumps({
         "_meta": {"hostvars": {machine: variables(machine) for machine in lab.machines}},
