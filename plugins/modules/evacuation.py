@@ -226,6 +226,8 @@ class Evacuation:
         self.host, self.cluster, self.stopped = params["host"], params["cluster"], params["stopped"] == "moved"
         self.timeout, self.at_most, self.reserve = params["timeout"], params["at_most"], params["reserve"]
         self.changed, self.moved = False, []
+        # What the lists have said since something was last done.
+        self.hosts = self.guests = None
 
     # ---- commands
 
@@ -250,6 +252,7 @@ class Evacuation:
         self.changed = True
         if self.module.check_mode:
             return ""
+        self.hosts = self.guests = None
         code, dummy, words, line = self.run(command, timeout or self.timeout, **values)
         return f"{line} ended with {code}: {words or 'without a word'}"
 
@@ -259,17 +262,25 @@ class Evacuation:
 
     # ---- looks
 
-    def look(self):
-        """The hosts and the guests, as the lists have them."""
-        return ([_evacuation.host_of(row, self.cluster) for row in self.listed("hosts")],
-                [_evacuation.guest_of(row, self.cluster) for row in self.listed("guests")])
+    def look_at_hosts(self):
+        self.hosts = [_evacuation.host_of(row, self.cluster) for row in self.listed("hosts")]
+        return self.hosts
 
-    def look_at(self, name=None):
+    def look_at_guests(self):
+        self.guests = [_evacuation.guest_of(row, self.cluster) for row in self.listed("guests")]
+        return self.guests
+
+    def look(self):
+        """The hosts and the guests, as the lists have had them since something was last done: each look takes time."""
+        return self.look_at_hosts() if self.hosts is None else self.hosts, (
+            self.look_at_guests() if self.guests is None else self.guests)
+
+    def look_at(self):
         """The host, as the list has it now."""
-        hosts, dummy = self.look()
-        found = _evacuation.find(hosts, name or self.host)
+        hosts = self.look_at_hosts()
+        found = _evacuation.find(hosts, self.host)
         if not found:
-            raise RollingError(f"expected {name or self.host} in the list of hosts; there are: "
+            raise RollingError(f"expected {self.host} in the list of hosts; there are: "
                                f"{', '.join(one.name for one in hosts)}")
         return found
 
@@ -395,7 +406,7 @@ class Evacuation:
         return f"{self.cluster['note']}{host}"
 
     def home_of(self, guest):
-        found = _evacuation.find(self.look()[1], guest.name)
+        found = _evacuation.find(self.look_at_guests(), guest.name)
         return found.home if found else ""
 
     def move(self, guest, place):
@@ -427,15 +438,14 @@ class Evacuation:
         def there():
             nonlocal last
             # One that is gone from the list was removed by somebody: it is on no host any more.
-            last = _evacuation.find(self.look()[1], guest.name)
+            last = _evacuation.find(self.look_at_guests(), guest.name)
             if last is None:
                 return True
             away = last.host == to if exactly else last.host != guest.host
             return away and last.state == guest.state
         said = self.act(command, guest=guest.name, to=to, host=guest.host)
         # The client may have been ended, and its job goes on.
-        self.quiet(guest.name)
-        if not wait_for(there, SETTLE, INTERVAL):
+        if not (there() or self.quiet(guest.name) and wait_for(there, SETTLE, INTERVAL)):
             where = f"on {to}" if exactly else "on another host"
             raise RollingError(f"expected {guest.name} to be {guest.state} {where}; the list has it {last.state} on "
                                f"{last.host}. {said}", **self.so_far())
@@ -489,7 +499,7 @@ class Evacuation:
     def leading(self):
         def leads():
             try:
-                hosts, dummy = self.look()
+                hosts = self.look_at_hosts()
             except RollingError:
                 return False
             name = self.ask(self.cluster["name"]).strip()
