@@ -219,7 +219,7 @@ class Plan(machinery.Lab):
 
     def facts(self, options):
         nodes, instances = self.cluster()
-        return dict(nodes={node: self.node_facts(node) for node in self.nodes}, master=self.master(),
+        return dict(nodes={node: self.node_facts(node) for node in self.nodes}, migrated=synnefo_services.migrated(), master=self.master(),
                     ganeti={row.pop("name"): row for row in nodes},
                     instances={row.pop("name"): row for row in instances})
 
