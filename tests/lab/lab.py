@@ -238,8 +238,6 @@ class Lab:
     """
 
     further_balancing = ""
-    # What an operator would set for the group of all nodes.
-    variables = {}
     servers = ["db", "lb"]
     reboots = False  # whether a machine that reboots comes back by itself
 
@@ -637,7 +635,6 @@ def inventory(options):
         "_meta": {"hostvars": {machine: variables(machine) for machine in lab.machines}},
         "all": {"vars": common, "children": [*lab.top_groups(), *(f"lab_{name}" for name in lab.servers)]},
         **{name: {"hosts": hosts} for name, hosts in groups.items()},
-        next(iter(groups)): {"hosts": next(iter(groups.values())), "vars": lab.variables},
         **{f"lab_{name}": {"hosts": [name]} for name in lab.servers},
     }, indent=2))
 

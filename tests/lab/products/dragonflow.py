@@ -158,7 +158,6 @@ class Plan(machinery.Lab):
         super().__init__(subnet, dict(options, probes=False))
         self.controllers, self.compute = self.nodes[:2], self.nodes[2:]
 
-    @property
     def variables(self):
         return {"dragonflow_etcd": [f"http://{self.address('db')}:2379"]}
 
