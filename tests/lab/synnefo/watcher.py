@@ -81,8 +81,9 @@ class Node:
         """Have a process ask Ganeti there, if none does."""
         if not self.pid or self.child and self.child.poll() is None:
             return
+        environment = dict(os.environ, CONTAINERS_CONF=str(machinery.CACHE / "containers.conf"))
         self.child = subprocess.Popen(
-            ["nsenter", "--target", str(self.pid), "--mount", "--uts", "--ipc", "--net", "--pid", "python3", "-c", ASK],
+            ["podman", "exec", f"{machinery.PREFIX}{self.name}", "python3", "-c", ASK], env=environment,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         threading.Thread(target=self.listen, args=(self.child,), daemon=True).start()
 
@@ -158,7 +159,7 @@ class Watcher:
             if time.monotonic() > ask:
                 for node in self.nodes:
                     node.ask()
-                ask = time.monotonic() + 1
+                ask = time.monotonic() + 3
             self.once()
             time.sleep(INTERVAL)
         for node in self.nodes:
