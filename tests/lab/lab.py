@@ -499,8 +499,8 @@ def down(_options):
 
 # ---- power
 #
-# A container ends where a machine would reboot. systemd ends it with 0 then, and nobody with that who switches it off; a
-# machine that powers itself off cannot be told from one that reboots.
+# A container ends where a machine would reboot. systemd ends it with 0 then, and nobody with that who switches it off;
+# a machine that powers itself off cannot be told from one that reboots.
 
 REBOOTED = 0
 POWER = OWN / "power.pid"

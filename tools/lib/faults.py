@@ -43,7 +43,7 @@ import product
 import rows as words
 import untouched
 
-SUBJECTS = ('supply', 'database', 'release', 'nodes', 'controller', 'cluster', 'cinder', 'dragonflow')
+SUBJECTS = ('supply', 'database', 'release', 'nodes', 'controller', 'cluster', 'cinder', 'dragonflow', 'ganeti')
 WHOLE = 60              # seconds until all is well again after the last command
 PATIENCE = (signal.SIGINT, 10), (signal.SIGTERM, 5), (signal.SIGKILL, 5)
 SILENT = 'kept-alive'   # in the kind of a failure that the balancer may not note
@@ -411,7 +411,7 @@ class Run:
         if result.returncode:
             raise words.Trouble('the lab did not come up: ' + (result.stderr.strip().splitlines() or ['no word'])[-1])
         self.lab = Lab(self.log, self.product)
-        if words.REFUSED in self.row.outcome:
+        if words.REFUSED in self.row.outcome and self.product.compared:
             words.until('the new lab is whole', self.lab.whole, WHOLE)
             self.fresh = self.lab.state()
 
@@ -441,7 +441,7 @@ class Run:
 
     def first(self):
         """The roll into which the fault is thrown."""
-        if words.REFUSED in self.row.outcome:
+        if words.REFUSED in self.row.outcome and self.product.compared:
             as_fresh = self.fresh is not None and self.row.prepare is words.nothing
             self.before = self.fresh if as_fresh else self.lab.state()
         before = self.snapshot()
@@ -553,6 +553,9 @@ class Run:
 
     def count(self):
         """Whom the failed requests failed at."""
+        if isinstance(self.load, product.Guests):
+            self.load.count()
+            return
         report = self.load.stop()
         attribute(self.load.every, logged(self.lab.balancer_log(), self.product.backend))
         others = []
@@ -593,7 +596,7 @@ class Run:
         self.row.prepare(self)
         words.until('the lab is as the row wants it', self.lab.whole, WHOLE)
         self.product.settle(self)
-        self.load = Load(**self.product.load(self.lab.balancer))
+        self.load = self.product.watch(self) or Load(**self.product.load(self.lab.balancer))
         self.load.start()
         try:
             self.first()
@@ -635,6 +638,8 @@ class Run:
             roll.end()
         if self.load and not self.load.stopping:
             self.load.stopping = True
+            if isinstance(self.load, product.Guests):
+                self.load.stop()
             self.load.thread.join(30)
         shutil.rmtree(self.sockets, ignore_errors=True)
 

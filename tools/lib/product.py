@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 
 import lab as machinery
 import rows as words
 from products import openstack
+from synnefo import watcher
 
 
 class Product:
@@ -25,7 +27,10 @@ class Product:
     rate        requests a second of the load; more would only take the two cores from the roll
     backend     what the balancer calls the API
     parts       of the facts of a node: what no refusal changes, and what it does not change where no fault does
+    compared    whether a lab that a refusal has left untouched is the next row's
     """
+
+    compared = True
 
     def missing(self, plan):
         """What is missing until all is well; an empty string if nothing is."""
@@ -41,6 +46,10 @@ class Product:
     def load(self, balancer):
         """The arguments of the prober."""
         raise NotImplementedError
+
+    def watch(self, run):
+        """What watches in the place of a load, if there is no balancer to ask; see C(Guests)."""
+        return None
 
     def settle(self, run):
         """What is done before each row."""
@@ -211,4 +220,74 @@ class Dragonflow(Product):
         return wrong
 
 
-OF = {product.name: product for product in (ShakenFist(), Cinder(), Dragonflow())}
+class Guests:
+    """Watches where each instance of Ganeti runs, in the place of a load."""
+
+    def __init__(self, run):
+        plan = run.lab.plan
+        self.run, self.stopping = run, False
+        self.watcher = watcher.Watcher(plan.ganeti, watcher.running(plan))
+        self.thread = threading.Thread(target=self.watcher.run, daemon=True)
+
+    def start(self):
+        self.thread.start()
+        words.until('the watcher looks', lambda: self.watcher.looks > 5 and self.watcher.answers, 60)
+
+    def stop(self):
+        self.stopping = self.watcher.stopping = True
+        self.thread.join(30)
+        return self.watcher.report()
+
+    def count(self):
+        """Who was down, and whether the fault explains it: it takes down the nodes that the row names."""
+        seen, result = self.stop(), self.run.result
+        self.run.log('watcher: ' + json.dumps(seen))
+        mine = [gap for gap in seen['down'] if gap['before'] in self.run.row.faulted]
+        result.own, result.others, result.lost = len(mine), len(seen['down']) - len(mine), 0
+        for gap in seen['down']:
+            text = '%(instance)s ran %(kind)s for %(seconds)s s, before on %(before)s, after on %(after)s' % gap
+            self.run.log('down%s: %s' % (' (fault)' if gap in mine else '', text))
+            if gap not in mine:
+                self.run.problem(text)
+
+
+class Ganeti(Product):
+    name = 'ganeti'
+    lab = ('--product', 'synnefo', '--service-nodes', '0')
+    playbook = 'shakenfist.rolling.ganeti'
+    arguments = ('-e', 'report_directory=.cache/faults/' + machinery.NAME, '-e', 'gate_timeout=60')
+    limit = 1500
+    parts = ('boot', 'running'), ()
+    compared = False
+
+    def __init__(self):
+        self.boots = {}
+
+    def facts(self, node):
+        return machinery.load().node_facts(node)
+
+    def settle(self, run):
+        self.boots = {self.facts(node)['boot'] for node in run.lab.nodes}
+
+    def version(self, facts):
+        return 'not rebooted' if facts['boot'] in self.boots else 'rebooted'
+
+    def missing(self, plan):
+        return plan.not_whole()
+
+    def watch(self, run):
+        return Guests(run)
+
+    def left(self, run):
+        """Everything is where it was, and nobody has anything in hand."""
+        nodes, instances = run.lab.plan.cluster()
+        homes = {'%s.%s' % (name, machinery.synnefo.DOMAIN): 'gnt-%d.%s' % (number, machinery.synnefo.DOMAIN)
+                 for number, those in machinery.synnefo.INSTANCES.items() for name, *dummy in those}
+        found = ['%(name)s is on %(pnode)s' % row for row in instances if homes[row['name']] != row['pnode']]
+        found += ['%(name)s has the tags %(tags)s' % row for row in instances if 'rolling:' in row['tags']]
+        found += ['%(name)s is drained' % row for row in nodes if row['drained'] == 'Y']
+        said = machinery.synnefo.gnt(run.lab.plan, 'gnt-cluster', 'watcher', 'info').stdout
+        return found + ([said.strip()] if 'is paused' in said else [])
+
+
+OF = {product.name: product for product in (ShakenFist(), Cinder(), Dragonflow(), Ganeti())}

@@ -78,6 +78,14 @@ def rows(text, fields):
     return [dict(zip(fields.split(","), line.split("|"))) for line in text.splitlines()]
 
 
+def unstarted(lab):
+    """The instances that are to run, and do not."""
+    try:
+        return [row["name"] for row in lab.cluster()[1] if row["status"] not in ("running", "ADMIN_down")]
+    except machinery.LabError as exc:
+        return [str(exc)]
+
+
 class Plan(machinery.Lab):
     product = "synnefo"
     nodes_are = "gnt"
@@ -113,7 +121,7 @@ class Plan(machinery.Lab):
         return f"{CLUSTER}, {self.address(CLUSTER)},"
 
     def variables(self):
-        """What its inventory has beside the addresses: there is no /proc/sysrq-trigger in a container, of which Ganeti complains."""
+        """In a container there is no /proc/sysrq-trigger, of which Ganeti complains."""
         return {"ganeti_verify_ignored": ["ENODESETUP"]}
 
     def run_options(self, machine):

@@ -5,8 +5,8 @@
 """Watches that each instance of the lab's Ganeti runs on exactly one node, all the time.
 
 Two witnesses: every node's own view, the files of its hypervisor, seen from outside through /proc some forty times a
-second; and Ganeti's list, asked twice a second on whichever node is the master. What is read of several nodes is not of one
-moment, so a moment in which an instance ran nowhere, or twice, counts only if a second look sees it, too.
+second; and Ganeti's list, asked twice a second on whichever node is the master. What is read of several nodes is not of
+one moment, so a moment in which an instance ran nowhere, or twice, counts only if a second look sees it, too.
 
     watcher.py start          watches in the background
     watcher.py stop           ends that, and prints what was seen, as JSON; ends with 1 if an instance was down
@@ -29,8 +29,8 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 import lab as machinery  # noqa: E402 (it lies above)
 
 INTERVAL = 0.025
-# A live migration of the fake hypervisor ends the guest on one node, and then begins it on the other one. A real one has
-# the guest paused meanwhile. What lasts longer than this is no switch-over.
+# A live migration of the fake hypervisor ends the guest on one node, and then begins it on the other one. A real one
+# has the guest paused meanwhile. What lasts longer than this is no switch-over.
 SWITCH = 2.0
 # Asked in a process that stays: to start a command of Ganeti costs half a second of a core.
 ASK = """
@@ -167,8 +167,8 @@ class Watcher:
 
     def report(self):
         now = time.time()
-        still = [dict(instance=name, kind=kind, began=began, seconds=round(now - began, 3), before=self.at.get(name, ""),
-                      after="") for name, (began, kind) in self.since.items()]
+        still = [dict(instance=name, kind=kind, began=began, seconds=round(now - began, 3),
+                      before=self.at.get(name, ""), after="") for name, (began, kind) in self.since.items()]
         gaps = self.gaps + still
         switches = [gap for gap in gaps if gap["after"] not in ("", gap["before"]) and gap["seconds"] <= SWITCH]
         down = [gap for gap in gaps if gap not in switches]
