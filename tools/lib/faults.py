@@ -43,7 +43,8 @@ import product
 import rows as words
 import untouched
 
-SUBJECTS = ('supply', 'database', 'release', 'nodes', 'controller', 'cluster', 'cinder', 'dragonflow', 'ganeti')
+SUBJECTS = ('supply', 'database', 'release', 'nodes', 'controller', 'cluster', 'cinder', 'dragonflow', 'ganeti',
+            'synnefo')
 WHOLE = 60              # seconds until all is well again after the last command
 PATIENCE = (signal.SIGINT, 10), (signal.SIGTERM, 5), (signal.SIGKILL, 5)
 SILENT = 'kept-alive'   # in the kind of a failure that the balancer may not note

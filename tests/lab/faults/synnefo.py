@@ -2,10 +2,10 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Faults of Synnefo's service nodes: of packages and their scripts, of apt, of migrations, of the release that they start at.
+"""Faults of Synnefo's service nodes: of packages and their scripts, of apt, of migrations, of where they start.
 
-What a row leaves is looked at from outside: versions and state of all packages, whose policy there is, what runs, and which
-migrations ran how often.
+What a row leaves is looked at from outside: versions and state of all packages, whose policy there is, what runs, and
+which migrations ran how often.
 """
 
 from __future__ import annotations
@@ -14,11 +14,12 @@ import dataclasses
 
 import lab
 from products import synnefo_services as services
-from rows import KILLED, REFUSED, ROLLED, STOPPED, Row, both, publish, seen, shell, step
+from rows import KILLED, REFUSED, ROLLED, Row, both, publish, seen, shell, step
 
 OLD, NEW = '0.18.1', '0.19'
 NODES = 'snf-1', 'snf-2'
 POLICY = '/usr/sbin/policy-rc.d'
+HELD = '/etc/systemd/system/*.service.d/50-shakenfist-rolling-held.conf'
 APPLY = ('-e', 'synnefo_apply_settings=true')
 # A maintainer script that takes its time: what happens meanwhile happens in the middle of an upgrade.
 SLOW = publish(NEW, 'script-slow:snf-common')
@@ -42,7 +43,7 @@ def as_it_was(run):
     wrong = []
     for node in NODES:
         facts = services.facts(node)
-        held = lab.execute(node, 'sh', '-c', 'ls /etc/systemd/system/*.service.d/50-shakenfist-rolling-held.conf || true')
+        held = lab.execute(node, 'sh', '-c', 'ls %s || true' % HELD)
         wrong += ['%s has packages that are half done: %s' % (node, half_done(node))] if half_done(node) else []
         wrong += ['%s has units that are held' % node] if held.stdout.strip() else []
         if facts['policy'] != run.notes.get('policy', {}).get(node, ''):
@@ -62,6 +63,10 @@ def policy(run):
     run.notes['policy'] = {node: services.facts(node)['policy'] for node in NODES}
 
 
+def kill(run):
+    run.roll.kill()
+
+
 def upgrades(node):
     """While a maintainer script of an upgrade of ours is at work."""
     return seen('a maintainer script is at work on ' + node, lambda run: run.lab.processes(node, 'snf-common.postinst'))
@@ -73,29 +78,29 @@ def end_dpkg(node):
 
 
 ROWS = [
-    SynnefoRow('starts-anyway', 'a script of snf-cyclades-app starts its service by systemctl, without asking the policy',
+    SynnefoRow('starts-anyway', 'a script of snf-cyclades-app starts its service without asking the policy',
                prepare=policy, inject=publish(NEW, 'starts-anyway:snf-cyclades-app'), outcome=ROLLED, check=as_it_was,
                cause=('postinst of snf-cyclades-app was to start snf-dispatcher in spite of the policy',)),
     SynnefoRow('daemon-itself', 'a script of archipelago starts the program itself', prepare=policy,
                inject=publish(NEW, 'daemon-itself:archipelago'), outcome=ROLLED, check=as_it_was,
                cause=('postinst of archipelago has started .*archipelago in spite of the policy',)),
-    SynnefoRow('apt-interrupted', 'apt and dpkg of snf-2 are ended while a maintainer script is at work', prepare=policy,
-               inject=end_dpkg('snf-2'), moment=upgrades('snf-2'), outcome=STOPPED, node='snf-2',
+    SynnefoRow('apt-interrupted', 'apt and dpkg of snf-2 are ended while a maintainer script is at work',
+               prepare=both(policy, SLOW), inject=end_dpkg('snf-2'), moment=upgrades('snf-2'), node='snf-2',
                cause=('the packages were not upgraded|what was left half done',), next=FORWARD, check=as_it_was),
     SynnefoRow('script-fails', 'the script of snf-pithos-app fails on snf-1',
                inject=both(publish(NEW, 'script-fails:snf-pithos-app'), shell('snf-1', 'touch /lab/script-fails')),
-               mend=shell('snf-1', 'rm /lab/script-fails'), outcome=STOPPED, node='snf-1',
+               mend=shell('snf-1', 'rm /lab/script-fails'), node='snf-1',
                cause=('told to fail by /lab/script-fails',), next=FORWARD, check=as_it_was),
     SynnefoRow('apt-locked', 'another apt has the lock on snf-1 for longer than a run waits',
-               inject=shell('snf-1', 'systemd-run --quiet --unit=other-apt flock /var/lib/dpkg/lock-frontend true; '
-                            'systemd-run --quiet --unit=another-apt python3 -c "import fcntl, time; '
+               inject=shell('snf-1', 'systemd-run --quiet --unit=another-apt python3 -c "import fcntl, time; '
                             "f = open('/var/lib/dpkg/lock-frontend', 'w'); fcntl.lockf(f, fcntl.LOCK_EX); "
                             'time.sleep(900)"'),
                arguments=(*APPLY, '-e', 'synnefo_lock_timeout=5'), mend=shell('snf-1', 'systemctl stop another-apt'),
-               outcome=STOPPED, node='snf-1', cause=('still has /var/lib/dpkg/lock-frontend',), check=as_it_was),
+               node='snf-1', cause=('still has /var/lib/dpkg/lock-frontend',), check=as_it_was),
     SynnefoRow('migration-fails', "Cyclades' migration fails", node='snf-2',
-               inject=both(publish(NEW, 'migration-fails:snf-cyclades-app'), shell('snf-2', 'touch /lab/migration-fails')),
-               mend=shell('snf-2', 'rm /lab/migration-fails'), outcome=STOPPED,
+               inject=both(publish(NEW, 'migration-fails:snf-cyclades-app'),
+                           shell('snf-2', 'touch /lab/migration-fails')),
+               mend=shell('snf-2', 'rm /lab/migration-fails'),
                cause=('0002_ip_owner_history was told to fail',), next=FORWARD, check=as_it_was),
     SynnefoRow('wrong-release', 'snf-2 has 0.18, which 0.19 does not know', node='snf-2', outcome=REFUSED,
                inject=shell('snf-2', "sed -i '/^Package: snf-common$/,/^$/s/^Version: .*/Version: 0.18-1/' "
@@ -103,9 +108,9 @@ ROWS = [
                mend=shell('snf-2', "sed -i '/^Package: snf-common$/,/^$/s/^Version: .*/Version: 0.18.1-1/' "
                           '/var/lib/dpkg/status'),
                cause=('it has snf-common 0.18, and 0.19 is reached from 0.18.1 only',), check=as_it_was),
-    *(SynnefoRow('killed-in-' + name, 'the controller is killed when the step %s begins' % name, prepare=both(policy, SLOW),
-                 moment=step(name), inject=lambda run: run.roll.kill(), outcome=KILLED, check=as_it_was)
+    *(SynnefoRow('killed-in-' + name, 'the controller is killed when the step %s begins' % name, prepare=policy,
+                 moment=step(name), inject=kill, outcome=KILLED, check=as_it_was)
       for name in ('stage', 'stop', 'activate', 'schema', 'start', 'reboot', 'verify')),
-    SynnefoRow('killed-in-upgrade', 'the controller is killed while a maintainer script is at work', prepare=both(policy, SLOW),
-               moment=upgrades('snf-1'), inject=lambda run: run.roll.kill(), outcome=KILLED, check=as_it_was),
+    SynnefoRow('killed-in-upgrade', 'the controller is killed while a maintainer script is at work',
+               prepare=both(policy, SLOW), moment=upgrades('snf-1'), inject=kill, outcome=KILLED, check=as_it_was),
 ]

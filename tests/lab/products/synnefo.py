@@ -159,6 +159,12 @@ class Plan(machinery.Lab):
                     missing.append(f"{node} is {state or 'not up'}")
             return ", ".join(missing)
         machinery.wait_until("the machines are not all up", booted)
+        synnefo_services.settle(self, self.service)
+        if self.ganeti:
+            self.make_cluster()
+        self.wait()
+
+    def make_cluster(self):
         first, *others = [f"{node}.{DOMAIN}" for node in self.ganeti]
         run = machinery.execute
         run(self.ganeti[0], "gnt-cluster", "init", "--enabled-hypervisors=fake", "--enabled-disk-templates=diskless",
@@ -172,7 +178,6 @@ class Plan(machinery.Lab):
                 # A single node has no room for those of others, were it to fail.
                 if number <= len(self.ganeti):
                     self.add_instance(name, f"gnt-{number}", memory, runs)
-        synnefo_services.settle(self, self.service)
         self.wait()
 
     def add_instance(self, name, node="", memory=512, runs=True):
@@ -182,6 +187,8 @@ class Plan(machinery.Lab):
 
     def cluster(self):
         """Ganeti's list of its nodes and of its instances."""
+        if not self.ganeti:
+            return [], []
         master = self.master()
         nodes = gnt(self, "gnt-node", "list", "--no-headers", "--separator=|", "--units=m", "-o", NODE_FIELDS,
                     node=master).stdout
@@ -190,7 +197,11 @@ class Plan(machinery.Lab):
         return rows(nodes, NODE_FIELDS), rows(instances, INSTANCE_FIELDS)
 
     def not_whole(self):
-        """What is not as in a cluster that is up."""
+        """What is not as in a cluster that is up, nor as in service nodes that serve."""
+        down = [f"{node} answers {answer}" for node in self.service
+                for answer in [synnefo_services.facts(node)["answer"]] if not answer.rstrip().endswith("200")]
+        if down or not self.ganeti:
+            return ", ".join(down)
         try:
             nodes, instances = self.cluster()
         except machinery.LabError as exc:
@@ -227,7 +238,8 @@ class Plan(machinery.Lab):
 
     def facts(self, options):
         nodes, instances = self.cluster()
-        return dict(nodes={node: self.node_facts(node) for node in self.nodes}, migrated=synnefo_services.migrated(), master=self.master(),
+        return dict(nodes={node: self.node_facts(node) for node in self.nodes}, migrated=synnefo_services.migrated(),
+                    master=self.master(),
                     ganeti={row.pop("name"): row for row in nodes},
                     instances={row.pop("name"): row for row in instances})
 
