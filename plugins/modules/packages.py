@@ -31,7 +31,7 @@ options:
     choices: [fetched, upgraded, reverted]
     required: true
   suites:
-    description: For each suite in the sources of apt the one that comes after it. V({bookworm: trixie}) also makes
+    description: For each suite in the sources of apt the one that comes after it. C(trixie) for C(bookworm) also makes
       C(trixie-updates) of C(bookworm-updates), and so on. A suite that has an entry of its own becomes what that says.
       Sources with other suites stay, and are in RV(unmapped).
     type: dict

@@ -458,7 +458,8 @@ def up(options):
     begin = time.monotonic()
     if not (PYTHON.exists() and shutil.which("podman") and shutil.which("mmdebstrap")):
         subprocess.run([str(ROOT / "tools" / "setup")], check=True)
-    if min(options.nodes, getattr(options, "database", 1)) < 1:
+    # Of a product on two kinds of nodes one of them is enough.
+    if min(options.nodes or getattr(options, "service_nodes", 0), getattr(options, "database", 1)) < 1:
         raise LabError("a lab has at least one node, and at least one of them in the database tier")
     OWN.mkdir(parents=True, exist_ok=True)
     product = PRODUCTS[options.product]
