@@ -329,3 +329,40 @@ def test_check_mode_asks_no_store(tier, point):
     tier.check = True
     went(tier, point, number=1 if point == "migrate" else None)
     assert stores(tier) == []
+
+
+# ---- a release in packages, whose commands are where the system has them
+
+PACKAGES = dict(releases="/p", release=dict(path="", name="0.18.1"), staged=[], user="", step=dict(to="0.19"),
+                packages={}, services={})
+MANAGE = dict(title="Migrate", command=["snf-manage", "migrate"], release="staged", again=[], warn=[], once=False,
+               looks=False, wanted=True)
+
+
+def of_packages(one, *phases):
+    return one.act(point="migrate", node=PACKAGES, target=dict(name="0.19", version="0.19"), backup={},
+                   phases=dict(migrate=[dict(phase) for phase in phases]))
+
+
+def test_a_command_of_the_node(one):
+    """A node with two parts of the product migrates both of them at once."""
+    of_packages(one, MANAGE)
+    assert one.calls == [("release_command", dict(command=["snf-manage", "migrate"], user=None, release="", again=[],
+                                                  warn=[], looks=False))]
+    one.node = dict(tier=dict(ran=[MANAGE["command"]]))
+    of_packages(one, MANAGE, dict(MANAGE, command=["snf-manage", "other"]))
+    assert [call[1]["command"] for call in one.calls] == [["snf-manage", "other"]]
+
+
+def test_what_a_command_has_found_is_told(one):
+    one.given["release_command"] = dict(runs=1, warned=False, output="server 7: missing")
+    result = of_packages(one, dict(MANAGE, tell=True))
+    assert one.words() == ["Migrate:\nserver 7: missing"]
+    assert result["ansible_facts"]["rolling_node"]["notes"] == ["Migrate:\nserver 7: missing"]
+
+
+def test_a_module_in_the_place_of_a_command(one):
+    one.given["synnefo_component"] = dict(report=["cyclades was registered"], notes=["a note"])
+    result = of_packages(one, dict(MANAGE, module="synnefo_component", arguments=dict(name="cyclades")))
+    assert one.calls == [("synnefo_component", dict(name="cyclades"))] and one.words() == ["cyclades was registered"]
+    assert result["ansible_facts"]["rolling_node"]["notes"] == ["a note"]

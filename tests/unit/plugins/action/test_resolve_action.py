@@ -110,3 +110,20 @@ def test_the_release_that_runs(act, run):
     assert result == dict(target=dict(version="0.8.0", name="0.8.0-aa"), messages=[]) and asked == []
     result = act(run, other=node("0.8.1"))[0]
     assert result["failed"] and "0.8.0 on sf-1; 0.8.1 on sf-2" in result["msg"]
+
+
+@pytest.mark.parametrize("asked, words", [("", ""), ("0.19", ""), ("0.20", "the product's file leads to 0.19, and 0.20")])
+def test_a_release_in_packages(monkeypatch, act, asked, words):
+    """No pip is asked: which release it is, the product's file says."""
+    packages = dict(node(), step=dict(to="0.19"))
+    monkeypatch.setattr(resolve.ActionModule, "validate_argument_spec", lambda self, argument_spec: ({}, {
+        **{key: spec.get("default") for key, spec in argument_spec.items()}, "node": packages, "release": asked}))
+    monkeypatch.setattr(ActionBase, "run", lambda *dummy: {})
+    action = resolve.ActionModule.__new__(resolve.ActionModule)
+    action._task = SimpleNamespace(args={}, check_mode=False)
+    result = action.resolve({}, dict(inventory_hostname="sf-1", ansible_play_hosts_all=["sf-1"],
+                                     hostvars={"sf-1": dict(cluster_node=packages)}))
+    if words:
+        assert result["failed"] and result["msg"].startswith(words)
+    else:
+        assert result == dict(target=dict(version="0.19", name="0.19"), messages=[])

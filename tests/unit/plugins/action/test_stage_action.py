@@ -12,6 +12,7 @@ from ansible.errors import AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
 from ansible_collections.shakenfist.rolling.plugins.action import stage
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils import _persistent
+from ansible_collections.shakenfist.rolling.tests.unit.fake_steps import Steps
 from ansible_collections.shakenfist.rolling.tests.unit.fakes import Clock
 
 NAME = "0.8.1-0a1b2c3d"
@@ -212,3 +213,24 @@ def test_a_node_that_is_lost_meanwhile_is_waited_for(act):
     assert not result.get("failed")
     result = act("staged", dict(transfer=LOST), target=CARRIED, variables=dict(roll_reconnect_timeout=30))[0]
     assert result["failed"] and result["lost"] and result["title"] == "Copy the wheels to the node"
+
+
+# ---- a release in packages
+
+CHANGES = dict(upgraded=[dict(name="snf-common", before="0.18.1-1", after="0.19-1")], installed=[], removed=[])
+
+
+@pytest.mark.parametrize("upgrade", [True, False])
+def test_packages_are_fetched(monkeypatch, upgrade):
+    one = Steps(monkeypatch, stage, "stage", file={},
+                packages=dict(changes=CHANGES, download=2_000_000, unmapped=["stable"]))
+    result = one.act(state="staged", target=dict(name="0.19", version="0.19"), node=dict(
+        releases="/p", step=dict(upgrade=upgrade, arguments=dict(suites=dict(a="b")))))
+    if not upgrade:
+        assert result["skipped"] and one.calls == []
+        return
+    assert one.calls == [("packages", dict(state="fetched", suites=dict(a="b"))),
+                         ("file", dict(path="/p/0.19", state="directory", mode="0700"))]
+    assert one.words() == ["sf-1: 1 upgraded (snf-common 0.19-1); 2.0 MB fetched"]
+    assert result["ansible_facts"]["rolling_node"]["notes"] == [
+        "sf-1: sources of apt with a suite of which nothing was said: stable"]

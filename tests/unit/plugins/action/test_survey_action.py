@@ -217,3 +217,37 @@ def test_the_end(one, program, rpc, age, words):
     assert words in result["msg"] if words else result["rpc"] == {"cinder-volume": "3.19"}
     one.check = True
     assert not one.act(state="verified", services=SERVICES, product={}, target=TARGET).get("failed")
+
+
+# ---- a release in packages
+
+STEP = {"package": "snf-common", "to": "0.19", "from": ["0.18.1"], "checks": [dict(title="x")]}
+PACKAGES = dict(PRODUCT, services=[dict(name="gunicorn", beats=False, beside=["snf-astakos-app"])], packages=STEP,
+                settings=dict(address="127.0.0.1"), info="")
+
+
+def with_packages(one, *names):
+    found = {name: dict(version="0.18.1-1", since=5.0, state="installed") for name in names}
+    one.given.update(
+        units_info=dict(units=dict(gunicorn=dict(UNIT, entered=9.0))), settings_files=dict(found=["x"]),
+        packages_info=dict(packages=found, broken=[], interrupted=False, locked={}, policy="", started=[],
+                           rebooted=True))
+
+
+def test_a_look_at_packages(one):
+    with_packages(one, "snf-common", "snf-astakos-app")
+    seen = look(one, product=PACKAGES)["seen"]
+    assert one.asked() == ["units_info", "packages_info", "host_info", "settings_files"] and seen["failure"] == ""
+    node = seen["node"]
+    assert node["services"]["gunicorn"]["runs"] == "0.18.1" and node["settings"] == dict(address="127.0.0.1")
+    assert node["settings_found"] == ["x"] and node["packages"]["snf-common"] == "0.18.1-1"
+    look(one, product=dict(PACKAGES, packages=dict(STEP, checks=[])))
+    assert "settings_files" not in one.asked()
+
+
+@pytest.mark.parametrize("product, words", [
+    (dict(PACKAGES, packages=dict(to="0.19")), "cluster_packages has no package: correct the product's file"),
+    (PACKAGES, "it has none of the units gunicorn: take it out of the inventory")])
+def test_packages_that_are_not_those_of_the_product(one, product, words):
+    with_packages(one, "snf-common")
+    assert look(one, product=product)["seen"]["failure"].startswith(words)

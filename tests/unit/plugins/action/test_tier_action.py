@@ -226,3 +226,22 @@ def test_what_is_told(one):
     result = go(one, "told")
     assert result["message"].startswith("sf-1: Stop server: it hangs\n") and "the command" in result["message"]
     assert noted(result)["failure"]["text"] == result["message"] and noted(result)["failure"]["serves"]
+
+
+def test_a_hold_of_packages_is_quiet(one):
+    """A maintainer script that wants to start what is held is not to fail."""
+    go(one, "stopped", stop_timeout=7, packages=dict(to="0.19"), node=dict(node(), step=dict(upgrade=True)))
+    assert one.calls == [("standstill", dict(state="stopped", units=["server"], timeout=7, quiet=True))]
+
+
+def test_after_a_reboot_all_of_it_serves(one):
+    ran = dict(state="active", after="2", ran=False)
+    one.given["standstill"] = [dict(started=["agent"], stopped=[], killed=[], units=dict(agent=ran)),
+                               dict(started=[], stopped=[], killed=[], units=dict(server=ran))]
+    one.given["units_info"] = dict(units=dict(agent=dict(program=f"/r/{NEW}/bin/python")))
+    assert not go(one, "served").get("failed")
+    assert [(name, call.get("state"), call.get("units")) for name, call in one.calls if name == "standstill"] == [
+        ("standstill", "started", ["agent"]), ("standstill", "started", ["server"])]
+    one.check = True
+    go(one, "served")
+    assert one.calls == []

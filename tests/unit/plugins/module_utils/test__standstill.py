@@ -18,6 +18,7 @@ def drop_in(monkeypatch, tmp_path):
 
 def test_what_holds_a_unit_fails_as_long_as_it_is_there(drop_in):
     assert _standstill.hold_of("neutron-server") == str(drop_in)
+    assert f"[Unit]\nConditionPathExists=!{drop_in}\n" in _standstill.text_of("neutron-server", True, quiet=True)
     text = _standstill.text_of("neutron-server", True)
     assert text.endswith(f"# before: active\n[Unit]\nAssertPathExists=!{drop_in}\n")
 

@@ -163,3 +163,16 @@ def test_in_check_mode_nothing_is_staged(run, tmp_path):
 def test_a_command_that_is_not_there(run, command, message):
     result = run(0, command=command)
     assert result["failed"] and result["msg"].endswith(message) and "rc" not in result
+
+
+def test_a_command_of_the_node(run_module, tmp_path):
+    """What packages bring is where the system looks for commands."""
+    script = tmp_path / "snf-manage"
+    script.write_text("#!/bin/sh\necho \"$*\"\n")
+    script.chmod(0o755)
+    result = run_module(release_command, command=[str(script), "migrate"])
+    assert not result["failed"] and result["changed"] and result["output"] == "migrate"
+    assert run_module(release_command, check=True, command=[str(script), "migrate"])["skipped"]
+    script.write_text("#!/bin/sh\necho no >&2\nexit 1\n")
+    result = run_module(release_command, command=[str(script), "migrate"])
+    assert result["failed"] and result["msg"] == f"{script} migrate failed (rc 1):\nno"

@@ -93,6 +93,8 @@ def test_the_inventory():
         ["sf-1", "sf-2", "x"], ["sf-2"])
     # As -e gives it. A part of a group's name is no group.
     assert inventory_of("upgrade", GROUPS, rolling_database_groups="mine,nope")[1] == ["sf-2"]
+    # A product on two kinds of nodes.
+    assert inventory_of("plan", dict(a=["x", "y"], b=["y", "z"]), "b:a:none", ["a"])[0] == ["y", "z", "x"]
     with pytest.raises(AnsibleError, match="none in the database tier|no node in the database tier"):
         inventory_of("upgrade", GROUPS, rolling_database_groups="mines")
     assert inventory_of("upgrade", dict(allsf=["a"], etcd=["a"])) == (["a"], ["a"])
