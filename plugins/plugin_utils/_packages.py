@@ -107,7 +107,7 @@ def package_findings(name, node, target, configured=False):
 
 
 def to_reboot(nodes, order):
-    """The nodes that are to be rebooted once all services run: those with the release that have not since they have it."""
+    """The nodes that are to be rebooted once all services run: those that have not since they have the release."""
     return [name for name, node in nodes.items() if (node.get("step") or {}).get("reboot") and node["step"]["upgrade"]
             and (name in order and node["release"]["version"] != node["step"]["to"] or not node["apt"]["rebooted"])]
 

@@ -112,7 +112,8 @@ def test_the_release_that_runs(act, run):
     assert result["failed"] and "0.8.0 on sf-1; 0.8.1 on sf-2" in result["msg"]
 
 
-@pytest.mark.parametrize("asked, words", [("", ""), ("0.19", ""), ("0.20", "the product's file leads to 0.19, and 0.20")])
+@pytest.mark.parametrize("asked, words", [
+    ("", ""), ("0.19", ""), ("0.20", "the product's file leads to 0.19, and 0.20")])
 def test_a_release_in_packages(monkeypatch, act, asked, words):
     """No pip is asked: which release it is, the product's file says."""
     packages = dict(node(), step=dict(to="0.19"))
