@@ -139,8 +139,8 @@ class ActionModule(StatesAction):
         node["settings"] = dict(self.product["settings"])
         seen["node"] = node
         names = ", ".join(one.name for one in self.services)
-        self.check("" if node["services"] else f"it has none of the units {names}: take it out of the inventory, or correct "
-                   "the group that rolling_group names")
+        self.check("" if node["services"] else f"it has none of the units {names}: take it out of the inventory, or "
+                   "correct the group that rolling_group names")
         if step["checks"]:
             node["settings_found"] = self.call("settings_files", checks=step["checks"])["found"]
 
