@@ -56,7 +56,7 @@ options:
     suboptions:
       packages: {type: list, elements: str, required: true, description: Names or patterns of packages.}
       pin: {type: str, required: true, description: "What is preferred, such as V(version 1.1.1*)."}
-      priority: {type: int, default: 1001, description: How much. From 1000 on a newer version goes back to it, too.}
+      priority: {type: int, default: 1001, description: "How much. From 1000 on a newer version goes back to it, too."}
   start: {type: bool, default: true, description: Whether packages may start and restart services.}
   units:
     description: Services that run no more, and must not after the upgrade. RV(started) has those that do nevertheless.

@@ -254,13 +254,13 @@ class Settings:
             old = literal(node)
             value = cache_of(value, old) if isinstance(old, str) else value
             self.record(check, path, node.lineno, text.content.splitlines()[node.lineno - 1].decode(errors="replace"),
-                     f"{name} = {written(value)}")
+                        f"{name} = {written(value)}")
             self.attach(text, f"{name} = {written(value)}\n")
         elif check["add_to"]:
             path = check["add_to"]
             self.record(check, path, 0, f"{name} is {UNSET}",
-                     f"{name} = {written(value)}" if value is not None else f"{name} = a value of your own",
-                     "" if value is not None else "give it a value, or leave its default")
+                        f"{name} = {written(value)}" if value is not None else f"{name} = a value of your own",
+                        "" if value is not None else "give it a value, or leave its default")
             if value is not None:
                 if not os.path.exists(path):
                     self.texts[os.path.realpath(path)] = new = Text(os.devnull)
@@ -278,7 +278,7 @@ class Settings:
             text = self.text(path)
             for match in pattern.finditer(text.content):
                 self.record(check, path, text.line_of(match.start()), match.group().decode(errors="replace"),
-                         match.expand(check["value"].encode()).decode(errors="replace"))
+                            match.expand(check["value"].encode()).decode(errors="replace"))
             text.content = pattern.sub(check["value"].encode(), text.content)
 
     def suffix(self, check, _paths):
@@ -288,7 +288,7 @@ class Settings:
             new = f"{path}{check['value']}"
             taken = os.path.lexists(new)
             self.record(check, path, 0, os.path.basename(path), os.path.basename(new),
-                     f"{new} is there already: remove one of them" if taken else "")
+                        f"{new} is there already: remove one of them" if taken else "")
             if not taken:
                 self.renames.append((path, new, check["value"]))
 
@@ -376,8 +376,9 @@ def main():
             checks=dict(type="list", elements="dict", required=True, options=dict(
                 title=dict(type="str", required=True),
                 kind=dict(type="str", choices=["key", "setting", "text", "suffix"], required=True),
-                files=dict(type="list", elements="str", required=True), name=words, key=words,
-                value=dict(type="raw"), last=words, pattern=words,
+                files=dict(type="list", elements="str", required=True), name=words,
+                # No secret, though it is called so.
+                key=dict(type="str", default="", no_log=False), value=dict(type="raw"), last=words, pattern=words,
                 instead_of=dict(type="list", elements="str", default=[]), add_to=words,
                 needed=dict(type="bool", default=False))),
             apply=dict(type="bool", default=False),
