@@ -140,6 +140,9 @@ class ActionModule(StatesAction):
         back = bool(self.record.tier.get("back"))
         if not self.has(self.given.service) or self.record.cause and not back:
             return {}
+        # Where all failed before the start and nothing went back, it would be the new release on what was not migrated.
+        if not back and self.troubles and self.plan.get("mode") != REST and not self.left().started():
+            return {}
         return self.noting(self.start) if not back else self.start_again()
 
     def start(self):

@@ -245,3 +245,16 @@ def test_after_a_reboot_all_of_it_serves(one):
     one.check = True
     go(one, "served")
     assert one.calls == []
+
+
+@pytest.mark.parametrize("mode, started, starts", [
+    ("whole", False, False), ("whole", True, True), ("rest", False, True)])
+def test_nothing_starts_where_all_has_failed_and_nothing_went_back(one, mode, started, starts):
+    """It would be the new release, on what was not migrated."""
+    one.run["plan"]["tier"]["mode"] = mode
+    trouble = dict(cause=dict(step="Upgrade", words="no"), tier=dict(started=True) if started else {})
+    one.others["sf-2"] = dict(one.others["sf-2"], ansible_facts=dict(rolling_node=dict(trouble, run="x")))
+    one.given.update(standstill=dict(started=[], stopped=[], killed=[], units=dict(server=dict(after="1"))),
+                     units_info=dict(units=dict(server=dict(program=f"/r/{NEW}/bin/python"))))
+    go(one, "started")
+    assert bool(one.calls) is starts
