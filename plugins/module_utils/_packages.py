@@ -50,6 +50,7 @@ ONE_LINE = re.compile(r"(\s*deb(?:-src)?\s+(?:\[[^\]]*\]\s+)?(?!cdrom:)(\S+)\s+)
 FIELD = re.compile(r"([A-Za-z][A-Za-z-]*)[ \t]*:(.*)", re.DOTALL)
 INST = re.compile(r"Inst (\S+)(?: \[([^\]]*)\])? \((\S+)")
 REMV = re.compile(r"Remv (\S+)(?: \[([^\]]*)\])?")
+AT_WORK = re.compile(r"/var/lib/dpkg/(?:info/\S+\.|tmp\.ci/)(?:pre|post)(?:inst|rm)\b")
 # A line of a maintainer script that starts something, and asks no policy.
 STARTS = re.compile(r"systemctl\b.*\b(?:re)?start\b|\bservice\s+\S+\s+(?:re)?start\b"
                     r"|start-stop-daemon\b.*\s(?:--start|-S)\b|init\.d/\S+\s+(?:re)?start\b")
@@ -146,7 +147,9 @@ def lock_holder():
             os.close(handle)
         if kind != fcntl.F_UNLCK:
             return dict(file=path, pid=pid, command=command_of(pid) or "?")
-    return {}
+    # One of an apt that was ended goes on without any lock.
+    left = scripts_at_work()
+    return dict(file=SCRIPTS, pid=left[0], command=command_of(left[0])) if left else {}
 
 
 def wait_for_locks(timeout):
@@ -262,11 +265,34 @@ def environment_of(pid):
     return dict(word.split("=", 1) for word in words if "=" in word)
 
 
+def scripts_at_work():
+    """The maintainer scripts of an upgrade of ours that run."""
+    pids = (int(os.path.basename(path)) for path in glob.glob("/proc/[0-9]*"))
+    return sorted(pid for pid in pids if AT_WORK.search(command_of(pid)) and MARK in environment_of(pid))
+
+
+def parent_of(pid):
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as stream:
+            return int(stream.read().rpartition(")")[2].split()[1])
+    except OSError:
+        return 0
+
+
+def belongs_to(pid, others):
+    """Whether a process is one of some others, or was started by one that still runs."""
+    while pid > 1 and pid not in others:
+        pid = parent_of(pid)
+    return pid in others
+
+
 def left_by_scripts():
     """Processes that a maintainer script of an upgrade of ours has started itself, and that have outlived it."""
-    found = []
+    found, at_work = [], scripts_at_work()
     for path in glob.glob("/proc/[0-9]*"):
         pid = int(os.path.basename(path))
+        if belongs_to(pid, at_work):
+            continue
         seen = environment_of(pid)
         # dpkg tells each script whose it is, and what the script starts inherits it.
         if MARK in seen and seen.get("DPKG_MAINTSCRIPT_PACKAGE"):

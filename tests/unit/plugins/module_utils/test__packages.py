@@ -164,3 +164,23 @@ def test_whose_policy(root):
 
 def test_no_journal_without_a_directory(root):
     assert not apt.journal_left()
+
+
+def test_a_script_that_goes_on_without_its_apt(root):
+    """It starts nothing that stays, and who comes next waits for it."""
+    script = root / "var/lib/dpkg/info/gunicorn.postinst"
+    script.write_text("#!/bin/sh\nsleep 60 & echo $!\nwait\n")
+    environment = dict(os.environ, **{apt.MARK: "1", "DPKG_MAINTSCRIPT_PACKAGE": "gunicorn"})
+    made = subprocess.Popen(["sh", str(script), "configure"], env=environment, stdout=subprocess.PIPE, text=True)
+    child = int(made.stdout.readline())
+    try:
+        assert apt.scripts_at_work() == [made.pid] and apt.belongs_to(child, [made.pid])
+        assert apt.lock_holder()["pid"] == made.pid
+        assert not {made.pid, child} & {one["pid"] for one in apt.left_by_scripts()}
+    finally:
+        made.kill()
+        made.wait()
+    # What is left of it now is one that was started.
+    [one] = [one for one in apt.left_by_scripts() if one["pid"] == child]
+    os.kill(child, 9)
+    assert one["package"] == "gunicorn" and apt.parent_of(2 ** 22 + 1) == 0
