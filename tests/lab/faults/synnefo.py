@@ -110,7 +110,7 @@ ROWS = [
                cause=('it has snf-common 0.18, and 0.19 is reached from 0.18.1 only',), check=as_it_was),
     *(SynnefoRow('killed-in-' + name, 'the controller is killed when the step %s begins' % name, prepare=policy,
                  moment=step(name), inject=kill, outcome=KILLED, check=as_it_was)
-      for name in ('stage', 'stop', 'activate', 'schema', 'start', 'reboot', 'verify')),
+      for name in ('stage', 'stop', 'activate', 'schema', 'start', 'restart', 'verify')),
     SynnefoRow('killed-in-upgrade', 'the controller is killed while a maintainer script is at work',
                prepare=both(policy, SLOW), moment=upgrades('snf-1'), inject=kill, outcome=KILLED, check=as_it_was),
 ]
