@@ -4,15 +4,16 @@
 
 # Private to the roles of this collection: products that are rolled host by host.
 # state: seen looks at a node, judged judges the cluster and plans the roll, forecast and shown tell of it.
-# state: stopped stops units of a node, upgraded installs its packages, rebooted reboots it, up waits until it is whole,
-# settled records that it is done. state: told makes the message on one that has failed. state: verified looks at the
-# end whether every node is done.
+# state: fetched downloads the packages of a node, before any is touched; stopped stops units, upgraded installs the
+# packages, rebooted reboots the node, up waits until it is whole, settled records that it is done. state: told makes
+# the message on one that has failed. state: verified looks at the end whether every node is done.
 
 import json
 import os
 import time
 
 from ansible.errors import AnsibleConnectionFailure, AnsibleError
+from ansible_collections.shakenfist.rolling.plugins.module_utils._packages import upstream
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils import _failure
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._failure import words_of
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._hosts import (
@@ -25,6 +26,13 @@ from ansible_collections.shakenfist.rolling.plugins.plugin_utils._hosts import (
     told_of_host,
 )
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._node import reason
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._packages import (
+    change_words,
+    notes_of,
+    package_findings,
+    step_of,
+    target_of_step,
+)
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import (
     NODE_FACT,
     RUN_FACT,
@@ -42,9 +50,9 @@ DATA, TEXT, NAMES = dict(type="dict", default={}), dict(type="str", default=""),
                                                                                       default=[])
 SECONDS = dict(type="float", default=600)
 ARGUMENTS = dict(
-    state=dict(type="str", required=True, choices=["seen", "judged", "forecast", "shown", "stopped", "rebooted", "up",
-                                                   "settled", "told", "verified"]),
-    cluster=DATA, units=NAMES, needed=NAMES, stopped=dict(type="bool", default=True),
+    state=dict(type="str", required=True, choices=["seen", "judged", "forecast", "shown", "fetched", "stopped",
+                                                   "upgraded", "rebooted", "up", "settled", "told", "verified"]),
+    cluster=DATA, packages=DATA, units=NAMES, needed=NAMES, stopped=dict(type="bool", default=True),
     reserve=dict(type="float", default=0), since=TEXT, verified=DATA, lock=DATA, looked=DATA, look=TEXT,
     whole=dict(type="bool", default=False), file=dict(type="str", default=""),
     reboot_timeout=SECONDS, gate_timeout=SECONDS,
@@ -62,6 +70,7 @@ class ActionModule(StatesAction):
     def prepare(self, task_vars):
         self.name, self.hostvars = task_vars["inventory_hostname"], task_vars["hostvars"]
         self.run_record = run_of(self.hostvars)
+        self.step_of = step_of(self.given.packages) if self.given.packages else None
         self.record = node_of(self.hostvars, self.name, self.run_record)
 
     def patience(self, task_vars):
@@ -76,8 +85,10 @@ class ActionModule(StatesAction):
         given = self.given
         unit = given.cluster.get("unit") or "MiB"
         # A plan and a status would have nobody reboot again who has just done so.
-        begun = since(self.run_record.kind not in ("status",), given.since)
-        return Options(given.stopped, given.reserve, given.needed, begun["old"], unit)
+        all_of_them = self.run_record.kind != "status" and (given.since or not self.step_of)
+        begun = since(all_of_them, given.since)
+        return Options(given.stopped, given.reserve, given.needed, begun["old"], unit,
+                       self.step_of["to"] if self.step_of else "")
 
     # ---- looks
 
@@ -101,9 +112,23 @@ class ActionModule(StatesAction):
         looked = self.call("Look at the cluster", "evacuation", state="looked", cluster=given.cluster)
         boot = self.call("Find out since when it runs", "boot_info")
         units = self.units_of("Look at its units", [*given.units, *given.needed])
-        return dict(name=self.name, host=looked["name"], leads=looked["leads"], problem=looked["problem"],
+        node = dict(name=self.name, host=looked["name"], leads=looked["leads"], problem=looked["problem"],
                     hosts=looked["hosts"], guests=looked["guests"], boot=boot["id"], booted=boot["booted"],
                     now=boot["now"], units=units)
+        return dict(node, **self.packages()) if self.step_of else node
+
+    def packages(self):
+        """What the packages of the node say: whether it is on the release, and has rebooted since."""
+        step = self.step_of
+        info = self.call("Look at its packages", "packages_info", names=step["patterns"])
+        found = info["packages"].get(step["package"])
+        release = upstream(found["version"]) if found else ""
+        apt = {key: info[key] for key in ("broken", "interrupted", "locked", "policy")}
+        findings = package_findings(self.name, dict(step=step, release=dict(version=release), apt=apt,
+                                                    settings_found=[]), target_of_step(step))
+        return dict(release=dict(version=release), behind=release != step["to"], due=not info["rebooted"],
+                    problems=[one.words for one in findings.failed()],
+                    concerns=[one.words for one in findings if one.level == "warn"])
 
     def units_of(self, title, names):
         """The state of some units, as far as the node has them."""
@@ -118,8 +143,8 @@ class ActionModule(StatesAction):
     def judged(self):
         run, given = self.run_record, self.given
         command = playbook_command(self.task_vars, run.playbook)
-        words = since(True, given.since)["words"]
-        command += f" -e rolling_since={words}"
+        if given.since or not self.step_of:
+            command += f" -e rolling_since={since(True, given.since)['words']}"
         problems = given.verified.get("problems") or []
         if given.verified.get("failed"):
             problems = [words_of(given.verified)]
@@ -147,6 +172,23 @@ class ActionModule(StatesAction):
         return dict(report=lines, ill=ill)
 
     # ---- the way through
+
+    def upgrade(self, state, **more):
+        title = "Fetch its packages" if state == "fetched" else "Upgrade its packages"
+        answer = self.call(title, "packages", state=state, **self.step_of["arguments"], **more)
+        self.note(notes=[*self.record.notes, *notes_of(self.name, answer)])
+        return answer
+
+    def fetched(self):
+        """Download what is to be installed, and have apt say what that would be; nothing else is changed."""
+        plan = self.run_record.plan.get("hosts", {}).get(self.name) or {}
+        if plan.get("upgrades"):
+            answer = self.upgrade("fetched")
+            self.say(f"{self.name}: {change_words(answer['changes'])}")
+
+    def upgraded(self):
+        self.begin("activate")
+        self.upgrade("upgraded", start=False, stop_started=True, units=self.given.units)
 
     def stopped(self):
         """Stop the units that are to be stopped before a reboot, and see that they are."""
@@ -261,6 +303,9 @@ class ActionModule(StatesAction):
                 gone = [guest.name for guest in view.strayed(name)]
                 left.append(f"{name} is not done: " + (f"{', '.join(gone)} of it elsewhere" if gone else
                                                        "it is still in the hand of a run"))
+            if self.step_of and view.to_reboot(name, options):
+                left.append(f"{name} is not done: it has {view.nodes[name]['release']['version'] or 'no release'}, "
+                            f"expected {self.step_of['to']}, and a reboot since")
         problems = [f"the cluster complains of itself: {words}" for words in self.given.verified.get("problems") or []]
         self.check("; ".join([*left, *problems]))
         return dict(leader=view.leader, options=vars(options))

@@ -100,6 +100,7 @@ def findings_of(name, seen, view, options):
     findings.judge("units", [f"{unit} is to run there and does not: see journalctl -u {unit}"
                              for unit in options.units if not (node["units"].get(unit) or {}).get("active")])
     findings.judge("packages", list(node.get("problems") or []))
+    findings.judge("apt", list(node.get("concerns") or []), "warn")
     if host and host.drained and not host.note:
         findings.add("drained", "warn", f"{host.name} is drained, and not by a run: it is so again afterwards")
     return findings
@@ -183,7 +184,8 @@ def plan_of_hosts(view, options, command, lines):
         moving, dummy, dummy = room_of(view, name, options)
         leads = name == view.leader
         hosts[name] = dict(host=view.nodes[name]["host"], leads=leads, where=successor if leads else view.leader,
-                           reboots=view.to_reboot(name, options), guests=[guest.name for guest in moving],
+                           reboots=view.to_reboot(name, options),
+                           upgrades=bool(view.nodes[name].get("behind")), guests=[guest.name for guest in moving],
                            size=sum(guest.needs() for guest in moving), in_hand=view.is_in_hand(name),
                            back=[guest.name for guest in view.strayed(name)])
     last = successor if view.leader in order and hosts[view.leader]["reboots"] else view.leader
@@ -203,7 +205,8 @@ def _seconds(one):
 
 def _turn(plan, name):
     one = plan["hosts"][name]
-    words = [f"{many(len(one['guests']), 'guest')} ({amount(one['size'])}) moved away and back, a reboot"
+    there = f" into {plan['release']}" if one["upgrades"] else ""
+    words = [f"{many(len(one['guests']), 'guest')} ({amount(one['size'])}) moved away and back, a reboot{there}"
              if one["reboots"] else "no reboot is left to do"]
     if one["leads"]:
         words.append(f"last, for it leads the cluster; {one['where']} takes the lead, and keeps it")

@@ -4,7 +4,7 @@
 
 """Faults of hosts that are emptied of their guests: of Ganeti's nodes, its instances, its memory and its master.
 
-In all of them a watcher looks where each instance runs. What was down must be of a node that the fault itself takes down.
+In all of them a watcher looks where each instance runs. What was down must be of a node that the fault takes down.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import dataclasses
 
 import lab
 from products import synnefo as product
-from rows import KILLED, REFUSED, STOPPED, Row, both, power_off, seen, step, until
+from rows import KILLED, REFUSED, Row, both, power_off, seen, step, until
 
 # The first one that is rolled; gnt-1 is the master.
 FIRST = 'gnt-2'

@@ -120,6 +120,7 @@ class Plan(machinery.Lab):
     def where(self):
         return f"{CLUSTER}, {self.address(CLUSTER)},"
 
+    @property
     def variables(self):
         """In a container there is no /proc/sysrq-trigger, of which Ganeti complains."""
         return {"ganeti_verify_ignored": ["ENODESETUP"]}
@@ -238,8 +239,8 @@ class Plan(machinery.Lab):
 
     def facts(self, options):
         nodes, instances = self.cluster()
-        return dict(nodes={node: self.node_facts(node) for node in self.nodes}, migrated=synnefo_services.migrated(),
-                    master=self.master(),
+        return dict(nodes={node: self.node_facts(node) for node in self.nodes}, master=self.master(),
+                    migrated=synnefo_services.migrated(),
                     ganeti={row.pop("name"): row for row in nodes},
                     instances={row.pop("name"): row for row in instances})
 

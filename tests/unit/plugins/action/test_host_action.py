@@ -108,6 +108,72 @@ def test_a_node_that_nobody_has_seen(one):
     assert "sf-2: it could not be examined" in one.act(state="judged")["msg"]
 
 
+# ---- packages
+
+STEP = {"package": "snf-common", "to": "0.19", "from": ["0.18.1"], "suites": dict(wheezy="jessie"),
+        "expect": {"snf-common": "0.19"}}
+
+
+def packages(version, **more):
+    found = {"snf-common": dict(version=version)} if version else {}
+    return dict(dict(packages=found, rebooted=True, broken=[], interrupted=False, locked={}, policy=""), **more)
+
+
+@pytest.mark.parametrize("info, facts", [
+    (packages("0.18.1-1"), dict(behind=True, due=False)),
+    (packages("0.19-1", rebooted=False), dict(behind=False, due=True)),
+    (packages("0.17-1"), dict(problems=[
+        "it has snf-common 0.17, and 0.19 is reached from 0.18.1 only: upgrade it to 0.18.1 first, by the page of that "
+        "release"])),
+    (packages(""), dict(release=dict(version=""), behind=True)),
+    (packages("0.19-1", policy="ours"), dict(problems=[], concerns=[
+        "a run that was killed has left its policy-rc.d: the run removes it"]))])
+def test_a_look_at_packages(one, info, facts):
+    one.given["packages_info"] = info
+    node = one.act(state="seen", packages=STEP)["seen"]["node"]
+    assert {key: node[key] for key in facts} == facts and one.calls[-1][1] == dict(names=["snf-common"])
+
+
+def test_packages_say_which_node_is_left(one):
+    fine = dict(release=dict(version="0.19"), behind=False, due=False, problems=[], concerns=[])
+    one.node = dict(seen=seen("sf-1", **fine))
+    other = seen("sf-2", **dict(fine, behind=True))
+    one.others = {"sf-2": dict(ansible_facts=dict(rolling_node=dict(run="x", seen=other)))}
+    result = one.act(state="judged", packages=STEP)
+    plan = result["ansible_facts"]["rolling_run"]["plan"]
+    assert plan["order"] == ["sf-2"] and plan["release"] == "0.19" and plan["hosts"]["sf-2"]["upgrades"]
+    assert result["order"][0].endswith("a reboot into 0.19") and "rolling_since" not in plan["command"]
+    assert one.act(state="verified", packages=STEP)["msg"] == (
+        "sf-2 is not done: it has 0.19, expected 0.19, and a reboot since")
+
+
+def upgraded(**more):
+    changes = dict(upgraded=[dict(name="snf-common", after="0.19-1")], installed=[], removed=[])
+    return dict(dict(changes=changes, started=[], continued=["apt"]), **more)
+
+
+def test_packages_are_fetched(one):
+    one.run["plan"] = dict(hosts={"sf-1": dict(upgrades=True)})
+    one.given["packages"] = upgraded()
+    one.act(state="fetched", packages=STEP)
+    assert one.calls == [("packages", dict(state="fetched", suites=dict(wheezy="jessie"),
+                                           expect={"snf-common": "0.19"}))]
+    assert one.words() == ["sf-1: 1 upgraded (snf-common 0.19-1)"]
+    one.run["plan"] = dict(hosts={})
+    one.act(state="fetched", packages=STEP)
+    assert one.calls == []
+
+
+def test_packages_are_upgraded(one):
+    one.given["packages"] = upgraded(changed=True)
+    result = one.act(state="upgraded", packages=STEP, units=["archipelago"])
+    arguments = one.calls[0][1]
+    assert (arguments["state"], arguments["start"], arguments["stop_started"], arguments["units"]) == (
+        "upgraded", False, True, ["archipelago"])
+    assert result["changed"] and result["ansible_facts"]["rolling_node"]["notes"] == [
+        "sf-1: what an earlier apt had left half done was completed: apt"]
+
+
 def planned(one):
     known(one)
     one.run["plan"] = one.act(state="judged")["ansible_facts"]["rolling_run"]["plan"]
