@@ -182,13 +182,14 @@ def plan_of_hosts(view, options, command, lines):
     hosts = {}
     for name in order:
         moving, dummy, dummy = room_of(view, name, options)
-        leads = name == view.leader
+        # Where only guests are given back to it, it can lead meanwhile.
+        leads = name == view.leader and view.to_reboot(name, options)
         hosts[name] = dict(host=view.nodes[name]["host"], leads=leads, where=successor if leads else view.leader,
                            reboots=view.to_reboot(name, options),
                            upgrades=bool(view.nodes[name].get("behind")), guests=[guest.name for guest in moving],
                            size=sum(guest.needs() for guest in moving), in_hand=view.is_in_hand(name),
                            back=[guest.name for guest in view.strayed(name)])
-    last = successor if view.leader in order and hosts[view.leader]["reboots"] else view.leader
+    last = hosts[view.leader]["where"] if view.leader in order else view.leader
     return dict(
         waves=[dataclasses.asdict(Wave(WAVE, [[name] for name in order]))] if order else [], order=order, database=[],
         others=order, batches=[[name] for name in order], serial=[1], schema=[], hosts=hosts, where=last,

@@ -296,7 +296,7 @@ def outcome(data):
     nodes = [node for node in data["nodes"] if node["result"] != "passed over"]
     rolled = [node for node in nodes if node["result"] == "rolled"]
     before, to = " and ".join(data["releases"]["from"]), data["releases"]["to"]
-    target = f" on {to}" if data["kind"] in SAME else f" to {to}"
+    target = f" on {to}" if data["kind"] in SAME else f" to {to}" if to else ""
     if data["result"] == "ok":
         way = target if data["kind"] in SAME or before in ("", to) else f" from {before}{target}"
         return f"{many(len(rolled), 'node')} {participle}{way} in {spell(data['seconds'], 0)}"

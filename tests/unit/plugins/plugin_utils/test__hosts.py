@@ -81,7 +81,11 @@ def test_what_a_run_has_begun_comes_first():
 
 def test_the_leader_alone_is_left():
     plan = judged(cluster(booted=dict(n2=300, n3=300)))[1]
-    assert plan["order"] == ["n1"] and plan["hosts"]["n1"]["where"] == "n2"
+    assert plan["order"] == ["n1"] and plan["hosts"]["n1"]["where"] == plan["where"] == "n2"
+    # To give it back what it had, nobody has to lead in its place.
+    plan = judged(cluster([guest("a", "n2", home="n1")], booted=dict(n1=300, n2=300, n3=300)))[1]
+    assert plan["order"] == ["n1"] and plan["hosts"]["n1"]["where"] == plan["where"] == "n1"
+    assert not plan["hosts"]["n1"]["leads"]
 
 
 # ---- what refuses
