@@ -80,10 +80,10 @@ def number_of(text):
 def host_of(row, words):
     """A host from its row.
 
-    :arg words: what the list says where something is true: C(yes) of flags, C(leads) and C(able) of the role.
+    :arg words: what the list says where something is true: C(flagged) of flags, C(leads) and C(able) of the role.
     """
     def says(key):
-        return row.get(key, "") in words["yes"]
+        return row.get(key, "") in words["flagged"]
     role = row.get("role", "")
     return Host(row["name"], number_of(row.get("free", "")), says("drained"), says("offline"),
                 role in words["leads"], role in words["able"] if words["able"] else True,

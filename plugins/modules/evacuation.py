@@ -36,24 +36,24 @@ options:
     choices: [looked, room, drained, undrained, offline, online, whole, emptied, returned, released, leading, paused,
       resumed,
       verified]
-  host: {type: str, default: "", description: The host, as the lists call it.}
+  host: {type: str, default: "", description: "The host, as the lists call it."}
   cluster:
     description: How the product is asked and told. In commands, V({host}), V({guest}), V({to}), V({note}) and
       V({seconds}) stand for what they are about.
     type: dict
     required: true
     options:
-      name: {type: list, elements: str, default: [hostname, --fqdn], description: The command that prints how the lists
-        call the node that it runs on.}
+      name: {type: list, elements: str, default: [hostname, --fqdn], description: "The command that prints how the lists
+        call the node that it runs on."}
       hosts:
         description: The list of hosts. Its columns are C(name), C(free) (memory), C(role), C(drained) and C(offline);
           others are passed over.
         type: dict
         required: true
         options: &list
-          command: {type: list, elements: str, required: true, description: What prints the list, one line for each.}
-          separator: {type: str, default: "", description: What is between columns; blanks if it is empty.}
-          columns: {type: list, elements: str, required: true, description: The names of the columns.}
+          command: {type: list, elements: str, required: true, description: "What prints the list, one line for each."}
+          separator: {type: str, default: "", description: "What is between columns; blanks if it is empty."}
+          columns: {type: list, elements: str, required: true, description: "The names of the columns."}
       guests:
         description: The list of guests. Its columns are C(name), C(host), C(state), C(size) (memory), C(to) (the only
           host that it can move to) and C(notes).
@@ -65,63 +65,66 @@ options:
           guest. It is waited for.
         type: dict
         options:
-          command: {type: list, elements: str, required: true, description: What prints the list, one line for each.}
-          separator: {type: str, default: "", description: What is between columns; blanks if it is empty.}
-          columns: {type: list, elements: str, required: true, description: The names of the columns.}
-          words: {type: list, elements: str, required: true, description: Each status of what is not finished.}
-      yes: {type: list, elements: str, default: ["Y"], description: What the list of hosts says where a flag is set.}
-      leads: {type: list, elements: str, default: [], description: The role of the host on which the commands are run.}
-      able: {type: list, elements: str, default: [], description: The roles of those that may take the lead. Any if it
-        is empty.}
-      running: {type: list, elements: str, default: [running], description: The states of guests that run.}
-      stopped: {type: list, elements: str, default: [stopped], description: The states of guests that are shut down on
-        purpose.}
-      note: {type: str, default: "rolling:from:", description: What notes on guests begin with; the host that it was
-        moved from comes after it.}
-      remember: {type: list, elements: str, required: true, description: Notes V({note}) on V({guest}).}
-      forget: {type: list, elements: str, required: true, description: Removes V({note}) from V({guest}).}
+          command: {type: list, elements: str, required: true, description: "What prints the list, one line for each."}
+          separator: {type: str, default: "", description: "What is between columns; blanks if it is empty."}
+          columns: {type: list, elements: str, required: true, description: "The names of the columns."}
+          words: {type: list, elements: str, required: true, description: "Each status of what is not finished."}
+      flagged: {type: list, elements: str, default: ["Y"], description: "What the list of hosts says where a flag is
+        set."}
+      leads: {type: list, elements: str, default: [], description: "The role of the host on which the commands are
+        run."}
+      able: {type: list, elements: str, default: [], description: "The roles of those that may take the lead. Any if it
+        is empty."}
+      running: {type: list, elements: str, default: [running], description: "The states of guests that run."}
+      stopped: {type: list, elements: str, default: [stopped], description: "The states of guests that are shut down on
+        purpose."}
+      note: {type: str, default: "rolling:from:", description: "What notes on guests begin with; the host that it was
+        moved from comes after it."}
+      remember: {type: list, elements: str, required: true, description: "Notes V({note}) on V({guest})."}
+      forget: {type: list, elements: str, required: true, description: "Removes V({note}) from V({guest})."}
       move:
         description: Moves V({guest}) while it runs to where the cluster wants it. Without it O(cluster.move_to) is told
           the host with the most room.
         type: list
         elements: str
         default: []
-      move_to: {type: list, elements: str, required: true, description: Moves V({guest}) while it runs to V({to}).}
-      move_stopped: {type: list, elements: str, default: [], description: As O(cluster.move), of one that is shut down.}
-      move_stopped_to: {type: list, elements: str, default: [], description: As O(cluster.move_to), of one that is shut
-        down.}
-      drain: {type: list, elements: str, default: [], description: Has V({host}) get no more guests.}
-      undrain: {type: list, elements: str, default: [], description: Takes that back.}
-      offline: {type: list, elements: str, default: [], description: Has the cluster do without V({host}).}
-      online: {type: list, elements: str, default: [], description: Takes that back.}
-      lead: {type: list, elements: str, default: [], description: Has the node that this runs on take the lead.}
+      move_to: {type: list, elements: str, required: true, description: "Moves V({guest}) while it runs to V({to})."}
+      move_stopped: {type: list, elements: str, default: [], description: "As O(cluster.move), of one that is shut
+        down."}
+      move_stopped_to: {type: list, elements: str, default: [], description: "As O(cluster.move_to), of one that is shut
+        down."}
+      drain: {type: list, elements: str, default: [], description: "Has V({host}) get no more guests."}
+      undrain: {type: list, elements: str, default: [], description: "Takes that back."}
+      offline: {type: list, elements: str, default: [], description: "Has the cluster do without V({host})."}
+      online: {type: list, elements: str, default: [], description: "Takes that back."}
+      lead: {type: list, elements: str, default: [], description: "Has the node that this runs on take the lead."}
       mark: {type: list, elements: str, default: [], description: "Notes V({note}) on V({host}), that a run has it in
         hand."}
-      unmark: {type: list, elements: str, default: [], description: Removes that.}
-      mark_note: {type: str, default: "rolling:was:", description: What that note begins with; how the host was comes
-        after it.}
+      unmark: {type: list, elements: str, default: [], description: "Removes that."}
+      mark_note: {type: str, default: "rolling:was:", description: "What that note begins with; how the host was comes
+        after it."}
       pause:
         description: What starts guests by itself, and how it is paused.
         type: dict
         options:
-          look: {type: list, elements: str, required: true, description: Prints whether it is paused.}
-          words: {type: str, required: true, description: What it says then.}
-          pause: {type: list, elements: str, required: true, description: Pauses it for V({seconds}).}
-          resume: {type: list, elements: str, required: true, description: Lets it go on.}
+          look: {type: list, elements: str, required: true, description: "Prints whether it is paused."}
+          words: {type: str, required: true, description: "What it says then."}
+          pause: {type: list, elements: str, required: true, description: "Pauses it for V({seconds})."}
+          resume: {type: list, elements: str, required: true, description: "Lets it go on."}
           marks: {type: list, elements: str, required: true, description: "Prints notes on the cluster, one a line."}
           mark: {type: list, elements: str, required: true, description: "Notes V({note}) on the cluster, so that a
             pause is known as a run's."}
-          unmark: {type: list, elements: str, required: true, description: Removes that.}
-          note: {type: str, default: "rolling:paused", description: That note.}
+          unmark: {type: list, elements: str, required: true, description: "Removes that."}
+          note: {type: str, default: "rolling:paused", description: "That note."}
       verify:
         description: What checks the whole cluster.
         type: dict
         options:
-          command: {type: list, elements: str, required: true, description: The command.}
-          pattern: {type: str, required: true, description: Of a line that complains. Its first group is the kind of
-            complaint.}
-          ignored: {type: list, elements: str, default: [], description: The kinds that do not count.}
-      unit: {type: str, default: MiB, description: In what memory is counted.}
+          command: {type: list, elements: str, required: true, description: "The command."}
+          pattern: {type: str, required: true, description: "Of a line that complains. Its first group is the kind of
+            complaint."}
+          ignored: {type: list, elements: str, default: [], description: "The kinds that do not count."}
+      unit: {type: str, default: MiB, description: "In what memory is counted."}
   stopped:
     description: What becomes of guests that are shut down. V(moved) moves them, too, V(left) leaves them, and names
       them.
@@ -129,9 +132,9 @@ options:
     choices: [moved, left]
     default: moved
   at_most: {type: int, default: 0, description: "How many guests to move in this call; V(0) for all."}
-  reserve: {type: float, default: 0, description: The memory that every other host keeps.}
-  timeout: {type: float, default: 600, description: For how many seconds to wait for one guest, or for a flag.}
-  seconds: {type: int, default: 3600, description: For how long a pause lasts that nobody takes back.}
+  reserve: {type: float, default: 0, description: "The memory that every other host keeps."}
+  timeout: {type: float, default: 600, description: "For how many seconds to wait for one guest, or for a flag."}
+  seconds: {type: int, default: 3600, description: "For how long a pause lasts that nobody takes back."}
 extends_documentation_fragment: shakenfist.rolling.attributes
 """
 
@@ -185,7 +188,9 @@ from ansible_collections.shakenfist.rolling.plugins.module_utils._common import 
 )
 
 # Seconds for a question, between two looks, and until the list must show what a command has done that has ended.
-ASK, INTERVAL, SETTLE = 120, 0.5, 10
+ASK = 120
+INTERVAL = 0.5
+SETTLE = 10
 COMMAND = dict(type="list", elements="str", required=True)
 FURTHER = dict(type="list", elements="str", default=[])
 LIST = dict(command=COMMAND, separator=dict(type="str", default=""), columns=COMMAND)
@@ -193,7 +198,7 @@ CLUSTER = dict(
     name=dict(type="list", elements="str", default=["hostname", "--fqdn"]),
     hosts=dict(type="dict", required=True, options=LIST), guests=dict(type="dict", required=True, options=LIST),
     busy=dict(type="dict", options=dict(LIST, words=COMMAND)),
-    yes=dict(type="list", elements="str", default=["Y"]), leads=FURTHER, able=FURTHER,
+    flagged=dict(type="list", elements="str", default=["Y"]), leads=FURTHER, able=FURTHER,
     running=dict(type="list", elements="str", default=["running"]),
     stopped=dict(type="list", elements="str", default=["stopped"]),
     note=dict(type="str", default="rolling:from:"), remember=COMMAND, forget=COMMAND,

@@ -9,7 +9,7 @@ from ansible_collections.shakenfist.rolling.plugins.module_utils import _evacuat
 from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError
 from ansible_collections.shakenfist.rolling.plugins.module_utils._evacuation import Guest, Host
 
-WORDS = dict(yes=["Y"], leads=["M"], able=["M", "C"], running=["running"], stopped=["ADMIN_down"], note="from:",
+WORDS = dict(flagged=["Y"], leads=["M"], able=["M", "C"], running=["running"], stopped=["ADMIN_down"], note="from:",
              mark_note="was:")
 
 
