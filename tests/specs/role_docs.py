@@ -50,6 +50,8 @@ def options(role):
 # Those that a playbook takes, but no role.
 OF_PLAYBOOKS = {
     "pause_reason": {"type": "str", "default": "", "description": "Of `pause`: why the roll is to wait, for people."},
+    "synnefo_suites": {"type": "dict", "default": {"wheezy": "jessie"}, "description":
+                       "Of `synnefo`: which suite in the sources of apt becomes which, on all nodes."},
     "stop_reason": {"type": "str", "default": "", "description": "Of `stop`: why the roll is to end, for people."},
 }
 # Roles that were made of several parts, whose variables have the names of these.
