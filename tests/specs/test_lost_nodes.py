@@ -87,4 +87,4 @@ def test_every_play_that_ends_a_run_waits_for_nodes():
     """It imports role run, which has the variable."""
     assert "roll_reconnect_timeout" in read(ROOT / "roles" / "run" / "defaults" / "main.yml")
     ending = [yaml.safe_dump(play) for dummy, play in PLAYS if "rescue" in yaml.safe_dump(play)]
-    assert len(ending) == 8 and all("import_role" in text and "shakenfist.rolling.run" in text for text in ending)
+    assert len(ending) == 10 and all("import_role" in text and "shakenfist.rolling.run" in text for text in ending)
