@@ -319,7 +319,7 @@ class Synnefo(Product):
     playbook = 'shakenfist.rolling.synnefo_services'
     arguments = ('-e', 'report_directory=.cache/faults/' + machinery.NAME, '-e', 'roll_stays=1')
     limit = 900
-    parts = ('packages',), ('boot', 'active')
+    parts = ('boot',), ('packages', 'active')
     compared = False
 
     def facts(self, node):
