@@ -105,9 +105,9 @@ class Tier:
             done=[name for name in nodes if name not in order], serving=list(nodes), leader="", command=command,
             release=target.get("version", ""), report=lines, orphans=[],
             services={name: list(nodes[name]["services"]) for name in order},
-            tier=dict(mode=mode, places=places, **(dict(reboots=reboots) if reboots else {}), titles=[
-                f"{phase['title']} on {places[phase.get('where') or '']}" for phase in self.migrations],
-                steps=steps_of(self.migrations), units=[one.name for one in services],
+            tier=dict(mode=mode, places=places, steps=steps_of(self.migrations), units=[one.name for one in services],
+                      titles=[f"{phase['title']} on {places[phase.get('where') or '']}" for phase in self.migrations],
+                      **(dict(reboots=reboots) if reboots else {}),
                       prior=sorted({prior_of(nodes[name], target) for name in order} - {""})))
 
     def lines(self, plan, nodes):

@@ -224,8 +224,8 @@ def after_a_kill(run, what, count):
     found = product.store(plan)
     new = sum(key.startswith('/lport/') and '"binding"' in value for key, (value, dummy) in found.items())
     intent = bool(product.store(plan, OWN + 'intent'))
-    run.log('after %s %d: %d ports are migrated, the store %s' % (what, count, new,
-                                                                'is interrupted' if intent else 'is whole'))
+    run.log('after %s %d: %d ports are migrated, the store is %s' % (
+        what, count, new, 'interrupted' if intent else 'whole'))
     total = sum(key.startswith('/lport/') for key in found)
     if not intent and new not in (0, total):
         wrong.append('after %s %d: %d of %d ports are migrated, and nothing says so' % (what, count, new, total))
