@@ -280,6 +280,15 @@ class Evacuation:
         return self.look_at_hosts() if self.hosts is None else self.hosts, (
             self.look_at_guests() if self.guests is None else self.guests)
 
+    def look_calmly(self):
+        """The same, after more looks where something is odd: a node that answers late passes for one that is down."""
+        def calm():
+            hosts, guests = self.look_at_hosts(), self.look_at_guests()
+            return all(one.offline or one.free is not None for one in hosts) and all(
+                one.state in ("running", "stopped") for one in guests)
+        wait_for(calm, SETTLE, INTERVAL)
+        return self.hosts, self.guests
+
     def look_at(self):
         """The host, as the list has it now."""
         hosts = self.look_at_hosts()
@@ -305,12 +314,13 @@ class Evacuation:
     def looked(self):
         answer = dict(name=self.ask(self.cluster["name"]).strip(), leads=False, problem="", hosts=[], guests=[])
         try:
+            self.look_calmly()
             return self.result(**{key: answer[key] for key in ("name", "problem")}, leads=True)
         except RollingError as exc:
             return dict(answer, problem=exc.message)
 
     def room(self):
-        hosts, guests = self.look()
+        hosts, guests = self.look_calmly()
         self.check_room(hosts, guests)
         return self.result()
 
@@ -380,6 +390,8 @@ class Evacuation:
         self.check_known()
         while True:
             hosts, guests = self.look()
+            if _evacuation.unfit(guests, self.host):
+                hosts, guests = self.look_calmly()
             wrong = _evacuation.unfit(guests, self.host)
             if wrong:
                 raise RollingError("expected each guest to run or to be shut down; "
@@ -462,6 +474,9 @@ class Evacuation:
         while True:
             hosts, guests = self.look()
             mine = [guest for guest in guests if guest.home == self.host]
+            if any(guest.state not in ("running", "stopped") for guest in mine):
+                hosts, guests = self.look_calmly()
+                mine = [guest for guest in guests if guest.home == self.host]
             away = sorted((guest for guest in mine if guest.host != self.host), key=lambda one: -one.needs())
             if self.module.check_mode or 0 < self.at_most <= len(self.moved):
                 break

@@ -48,7 +48,12 @@ class Cluster:
                                        "NY"[bool(host.get("offline"))], ",".join(host.get("tags", []))]) + "\n")
 
     def list_guests(self):
+        # For so many looks a node answers late, and its guests pass for down.
+        late = self.state.get("late", 0)
+        self.state["late"] = max(0, late - 1)
         for name, guest in self.guests.items():
+            if late:
+                guest = dict(guest, state="ERROR_nodedown")
             sys.stdout.write("|".join([name, guest["host"], guest["state"], str(guest["size"]), guest.get("to", ""),
                                        ",".join(guest.get("tags", []))]) + "\n")
 
