@@ -6,7 +6,7 @@
 DOCUMENTATION = r"""
 module: boot_info
 short_description: Find out since when a machine runs
-version_added: 0.3.0
+version_added: 0.2.0
 description:
   - Returns the id of the boot, and when its first process was started, which is right in a container, too.
 extends_documentation_fragment: shakenfist.rolling.attributes

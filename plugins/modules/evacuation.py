@@ -6,7 +6,7 @@
 DOCUMENTATION = r"""
 module: evacuation
 short_description: Empty a host of its guests, and give them back
-version_added: 0.3.0
+version_added: 0.2.0
 description:
   - Moves the guests of a host to the other hosts of its cluster, so that it can be rebooted, and gives them back
     afterwards. Which commands do that, and
