@@ -42,7 +42,7 @@ options:
       V({seconds}) stand for what they are about.
     type: dict
     required: true
-    options:
+    suboptions:
       name: {type: list, elements: str, default: [hostname, --fqdn], description: "The command that prints how the lists
         call the node that it runs on."}
       hosts:
@@ -50,7 +50,7 @@ options:
           others are passed over.
         type: dict
         required: true
-        options: &list
+        suboptions: &list
           command: {type: list, elements: str, required: true, description: "What prints the list, one line for each."}
           separator: {type: str, default: "", description: "What is between columns; blanks if it is empty."}
           columns: {type: list, elements: str, required: true, description: "The names of the columns."}
@@ -59,12 +59,12 @@ options:
           host that it can move to) and C(notes).
         type: dict
         required: true
-        options: *list
+        suboptions: *list
       busy:
         description: The list of what the cluster is doing. Its columns are C(status) and C(what), which names the
           guest. It is waited for.
         type: dict
-        options:
+        suboptions:
           command: {type: list, elements: str, required: true, description: "What prints the list, one line for each."}
           separator: {type: str, default: "", description: "What is between columns; blanks if it is empty."}
           columns: {type: list, elements: str, required: true, description: "The names of the columns."}
@@ -106,7 +106,7 @@ options:
       pause:
         description: What starts guests by itself, and how it is paused.
         type: dict
-        options:
+        suboptions:
           look: {type: list, elements: str, required: true, description: "Prints whether it is paused."}
           words: {type: str, required: true, description: "What it says then."}
           pause: {type: list, elements: str, required: true, description: "Pauses it for V({seconds})."}
@@ -119,7 +119,7 @@ options:
       verify:
         description: What checks the whole cluster.
         type: dict
-        options:
+        suboptions:
           command: {type: list, elements: str, required: true, description: "The command."}
           pattern: {type: str, required: true, description: "Of a line that complains. Its first group is the kind of
             complaint."}
@@ -577,7 +577,7 @@ class Evacuation:
 
 def main():
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
-    conclude(module, lambda: getattr(Evacuation(module), module.params["state"])())
+    conclude(module, getattr(Evacuation(module), module.params["state"]))
 
 
 if __name__ == "__main__":

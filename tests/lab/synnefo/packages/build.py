@@ -79,7 +79,8 @@ def script(path, text, values):
     path.parent.mkdir(parents=True, exist_ok=True)
     for name, value in values.items():
         text = text.replace(f"@{name}@", value)
-    path.write_text(text)
+    # Debian's machines have no program of the name python, and ansible-test knows no other way to write it.
+    path.write_text(text.replace("#!/usr/bin/env python\n", "#!/usr/bin/python3\n", 1))
     path.chmod(0o755)
 
 

@@ -137,7 +137,7 @@ def test_a_look_at_packages(one, info, facts):
 def test_packages_say_which_node_is_left(one):
     fine = dict(release=dict(version="0.19"), behind=False, due=False, problems=[], concerns=[])
     one.node = dict(seen=seen("sf-1", **fine))
-    other = seen("sf-2", **dict(fine, behind=True))
+    other = seen("sf-2", **{**fine, "behind": True})
     one.others = {"sf-2": dict(ansible_facts=dict(rolling_node=dict(run="x", seen=other)))}
     result = one.act(state="judged", packages=STEP)
     plan = result["ansible_facts"]["rolling_run"]["plan"]

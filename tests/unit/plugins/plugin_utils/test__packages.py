@@ -35,7 +35,6 @@ def node(step=None, units=None, apt=None, found=(), **packages):
     return dict(made, settings_found=list(found))
 
 
-
 def test_a_step():
     step = _packages.step_of(dict(STEP, to=0.19))
     assert step["to"] == "0.19" and step["starts"] == ["0.18.1"] and step["upgrade"] and step["reboot"]
