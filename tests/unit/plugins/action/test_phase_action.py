@@ -18,7 +18,7 @@ NEW = "24.5.0-bbbbbbbb"
 NODE = dict(releases="/r", release=dict(path="/r/old"), staged=[NEW], user="cinder", config="/etc/cinder/cinder.conf",
             venv="/l/cinder-api")
 BEFORE = [dict(title="Finish", release="active", command=["cinder-manage", "x"], again=[1], warn=[], once=False,
-              looks=False, wanted=True),
+               looks=False, wanted=True),
           dict(title="Ask", release="staged", command=["cinder-status", "y"], again=[], warn=[1], once=False,
                looks=True, wanted=True)]
 REMOVE = ["cinder-manage", "service", "remove"]
