@@ -155,7 +155,7 @@ def test_the_balancer_of_dragonflow_asks_the_data_plane():
     assert 'server d-3 10.1.2.13:8000\n' in found and 'server d-4 10.1.2.14:8000\n' in found
     assert '10.1.2.11' not in found
     assert json.loads(plan.files('d-3')['etc/lab-switch.json'])['8002'] == ['d-3-port-2', '10.1.2.14:8002']
-    assert plan.variables == {'dragonflow_etcd': ['http://10.1.2.2:2379']}
+    assert plan.variables() == {'dragonflow_etcd': ['http://10.1.2.2:2379']}
 
 
 def test_a_release_of_dragonflow(tmp_path):
