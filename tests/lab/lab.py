@@ -273,6 +273,10 @@ class Lab:
         """The groups that have every node."""
         return [next(iter(self.groups()))]
 
+    def variables(self):
+        """What the inventory has for all machines."""
+        return {}
+
     def services(self, machine):
         """What systemd starts on a machine beyond what every lab has there."""
         return []
@@ -626,6 +630,7 @@ def inventory(options):
         "ansible_python_interpreter": "/usr/bin/python3",
         "ansible_pipelining": True,
     }
+    common |= lab.variables()
     groups = lab.groups()
     print(json.dumps({
         "_meta": {"hostvars": {machine: variables(machine) for machine in lab.machines}},

@@ -158,6 +158,15 @@ def test_the_balancer_of_dragonflow_asks_the_data_plane():
     assert plan.variables() == {'dragonflow_etcd': ['http://10.1.2.2:2379']}
 
 
+def test_the_inventory_has_what_a_product_needs(monkeypatch, capsys):
+    plan = dragonflow.Plan('10.1.2.0/24', dict(nodes=4, **BALANCING))
+    monkeypatch.setattr(lab, 'load', lambda: plan)
+    lab.inventory(types.SimpleNamespace(host=None))
+    found = json.loads(capsys.readouterr().out)
+    assert plan.variables().items() <= found['all']['vars'].items()
+    assert found['_meta']['hostvars']['db'] == {'ansible_host': '10.1.2.2'}
+
+
 def test_a_release_of_dragonflow(tmp_path):
     names = set()
     for traits in ((), ('migration-edited',), ('middle-fails', 'slow-migration')):
