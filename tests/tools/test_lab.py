@@ -167,6 +167,11 @@ def test_the_inventory_has_what_a_product_needs(monkeypatch, capsys):
     assert found['_meta']['hostvars']['db'] == {'ansible_host': '10.1.2.2'}
 
 
+@pytest.mark.parametrize('product', lab.PRODUCTS.values())
+def test_what_a_product_needs_is_worked_out(product):
+    assert callable(product.Plan.variables)
+
+
 def test_a_release_of_dragonflow(tmp_path):
     names = set()
     for traits in ((), ('migration-edited',), ('middle-fails', 'slow-migration')):

@@ -120,7 +120,6 @@ class Plan(machinery.Lab):
     def where(self):
         return f"{CLUSTER}, {self.address(CLUSTER)},"
 
-    @property
     def variables(self):
         """In a container there is no /proc/sysrq-trigger, of which Ganeti complains."""
         return {"ganeti_verify_ignored": ["ENODESETUP"]}
