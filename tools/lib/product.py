@@ -65,6 +65,16 @@ class Product:
         """The exit code of a command that says what the row's would roll; that and what it should, as dictionaries."""
         raise NotImplementedError
 
+    def checked(self, run):
+        """The exit code and the words of the row's command with --check, which is ended after its preflight."""
+        run.roll = roll = run.start([*run.command(run.row.again), '--check'])
+        words.until('the preflight has ended', lambda: not roll.running or roll.told(event='begin', step='lock'),
+                    self.limit)
+        code = 0 if roll.running else roll.wait()
+        roll.end()
+        roll.reader.join(2)
+        return code, roll.text
+
     def left(self, run):
         """What is not as a roll should have left it, beside the release; a list of sentences."""
         return []
@@ -152,14 +162,9 @@ class Cinder(Product):
 
     def planned(self, run):
         """Asks the command itself, with --check, which is ended once it has said what it would do."""
-        run.roll = roll = run.start([*run.command(run.row.again), '--check'])
-        words.until('the preflight has ended', lambda: not roll.running or roll.told(event='begin', step='lock'),
-                    self.limit)
-        code = 0 if roll.running else roll.wait()
-        roll.end()
-        roll.reader.join(2)
+        code, text = self.checked(run)
         seen = {'%s on %s' % (service, node): version for service, node, version in re.findall(
-            r'\d+\. (\S+) on (\S+): \S+ -> ([^\s,\'"]+)', roll.text)}
+            r'\d+\. (\S+) on (\S+): \S+ -> ([^\s,\'"]+)', text)}
         wanted = run.row.ends or run.row.release
         return code, seen, {'%s on %s' % (service, node): wanted for service in self.services for node in run.lab.nodes}
 
@@ -198,13 +203,8 @@ class Dragonflow(Product):
         return dict(url='http://' + balancer, gets=[('/', None)], rate=self.rate, timeout=20.0)
 
     def planned(self, run):
-        run.roll = roll = run.start([*run.command(run.row.again), '--check'])
-        words.until('the preflight has ended', lambda: not roll.running or roll.told(event='begin', step='lock'),
-                    self.limit)
-        code = 0 if roll.running else roll.wait()
-        roll.end()
-        roll.reader.join(2)
-        seen = dict(re.findall(r'(d-\d), .*?-> ([\d.]+)', roll.text)[:1])
+        code, text = self.checked(run)
+        seen = dict(re.findall(r'(d-\d), .*?-> ([\d.]+)', text)[:1])
         return code, seen, {run.lab.nodes[0]: run.row.ends or run.row.release}
 
     def left(self, run):
