@@ -12,7 +12,7 @@ import json
 import os
 import time
 
-from ansible.errors import AnsibleConnectionFailure, AnsibleError
+from ansible.errors import AnsibleConnectionFailure
 from ansible_collections.shakenfist.rolling.plugins.module_utils._packages import upstream
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils import _failure
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._failure import words_of
@@ -25,7 +25,6 @@ from ansible_collections.shakenfist.rolling.plugins.plugin_utils._hosts import (
     status_of_hosts,
     told_of_host,
 )
-from ansible_collections.shakenfist.rolling.plugins.plugin_utils._node import reason
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._packages import (
     change_words,
     notes_of,
@@ -42,7 +41,7 @@ from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import (
     run_of,
 )
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._status import lock_words
-from ansible_collections.shakenfist.rolling.plugins.plugin_utils._steps import Failed, StatesAction
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._steps import Failed, LookingAction
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._timeline import entry_of
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._variables import since
 
@@ -62,7 +61,7 @@ INTERVAL, NEWS = 2, 30
 LACKING = dict(node={}, failure="it could not be examined")
 
 
-class ActionModule(StatesAction):
+class ActionModule(LookingAction):
     """Take a host a part of the way; each is a method."""
 
     arguments = ARGUMENTS
@@ -72,11 +71,6 @@ class ActionModule(StatesAction):
         self.run_record = run_of(self.hostvars)
         self.step_of = step_of(self.given.packages) if self.given.packages else None
         self.record = node_of(self.hostvars, self.name, self.run_record)
-
-    def patience(self, task_vars):
-        """A node that is lost is an answer, too, before anything is done."""
-        return None if self._task.args.get("state") == "seen" and not self._task.args.get("whole") else (
-            super().patience(task_vars))
 
     def call(self, title, module, **arguments):
         return self.module(module, self.task_vars, title=title, **arguments)
@@ -94,14 +88,7 @@ class ActionModule(StatesAction):
 
     def seen(self):
         seen = dict(node={}, failure="")
-        try:
-            seen["node"] = self.see()
-        except AnsibleConnectionFailure as exc:
-            seen["failure"] = f"it cannot be reached: {exc}"
-        except Failed as exc:
-            seen["failure"] = reason(words_of(exc.result, "unknown failure"))
-        except AnsibleError as exc:
-            seen["failure"] = reason(str(exc))
+        self.noting(seen, lambda found: found.update(node=self.see()))
         if self.given.whole:
             self.check(seen["failure"])
             return dict(seen=seen)

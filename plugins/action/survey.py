@@ -10,14 +10,12 @@
 import base64
 import time
 
-from ansible.errors import AnsibleConnectionFailure, AnsibleError
+from ansible.errors import AnsibleError
 from ansible_collections.shakenfist.rolling.plugins.action.phase import POINTS
 from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError
 from ansible_collections.shakenfist.rolling.plugins.module_utils._readiness import OWN_FILE
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._balancers import balancers_of, haproxy_of
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._cluster import offsets_of
-from ansible_collections.shakenfist.rolling.plugins.plugin_utils._failure import words_of
-from ansible_collections.shakenfist.rolling.plugins.plugin_utils._node import reason
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._packages import PLACE, node_of_packages, step_of
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import (
     NODE_FACT,
@@ -42,7 +40,7 @@ from ansible_collections.shakenfist.rolling.plugins.plugin_utils._services impor
     url_of,
 )
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._status import lock_words
-from ansible_collections.shakenfist.rolling.plugins.plugin_utils._steps import Failed, StatesAction
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._steps import LookingAction
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._tier import Tier
 
 TEXT, NAMES, DATA = dict(type="str", default=""), dict(type="list", elements="str"), dict(type="dict", default={})
@@ -66,7 +64,7 @@ ARGUMENTS = dict(
 )
 
 
-class ActionModule(StatesAction):
+class ActionModule(LookingAction):
     """Look at nodes, and judge what was seen; each is a method."""
 
     arguments = ARGUMENTS
@@ -76,21 +74,9 @@ class ActionModule(StatesAction):
         self.product, self.name = self.given.product, task_vars["inventory_hostname"]
         self.services = services_of(self.given.services or self.product["services"])
 
-    def patience(self, task_vars):
-        """A node that is lost is an answer, too, before anything is done."""
-        return None if self._task.args.get("state") == "seen" and not self._task.args.get("whole") else (
-            super().patience(task_vars))
-
     def seen(self):
         seen = dict(node={}, failure="", host={}, rotation={})
-        try:
-            self.see(seen)
-        except AnsibleConnectionFailure as exc:
-            seen["failure"] = f"it cannot be reached: {exc}"
-        except Failed as exc:
-            seen["failure"] = reason(words_of(exc.result, "unknown failure"))
-        except AnsibleError as exc:
-            seen["failure"] = reason(str(exc))
+        self.noting(seen, self.see)
         if self.given.whole:
             self.check(seen["failure"])
             # What it was before the roll stays in its record, for the report.

@@ -10,6 +10,9 @@
 import time
 from types import SimpleNamespace
 
+from ansible.errors import AnsibleConnectionFailure, AnsibleError
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._failure import words_of
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._node import reason
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._persistent import ONCE, PersistentAction, written
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._rollout import (
     DETAILS,
@@ -234,3 +237,24 @@ class StatesAction(StepsAction):
 
     def prepare(self, task_vars):
         """What each state needs."""
+
+
+class LookingAction(StatesAction):
+    """One whose state C(seen) looks at a node."""
+
+    def patience(self, task_vars):
+        """A node that is lost is an answer, too, before anything is done."""
+        return None if self._task.args.get("state") == "seen" and not self._task.args.get("whole") else (
+            super().patience(task_vars))
+
+    @staticmethod
+    def noting(seen, see):
+        """Look, and have what was seen say why it is no more."""
+        try:
+            see(seen)
+        except AnsibleConnectionFailure as exc:
+            seen["failure"] = f"it cannot be reached: {exc}"
+        except Failed as exc:
+            seen["failure"] = reason(words_of(exc.result, "unknown failure"))
+        except AnsibleError as exc:
+            seen["failure"] = reason(str(exc))
