@@ -140,6 +140,6 @@ SEEN = f"""
 for unit in archipelago gunicorn snf-dispatcher snf-ganeti-eventd; do
   echo "active.$unit=$(systemctl is-active $unit.service)"
 done
-echo "policy=$(md5sum /usr/sbin/policy-rc.d 2>/dev/null | cut -c-32)"
+echo "policy=$(md5sum /usr/sbin/policy-rc.d 2>/dev/null | cut -c-32)$(stat -c ,%a /usr/sbin/policy-rc.d 2>/dev/null)"
 echo "answer=$(curl -s -m 5 -o - -w ' %{{http_code}}' http://127.0.0.1:{PORT}/ | tr '\\n' ' ')"
 """
