@@ -162,7 +162,8 @@ class ActionModule(StatesAction):
                            timeout=given.start_timeout, stays=given.stays)
         if self._task.check_mode:
             return
-        self.begin("gate")
+        if not self.record.tier.get("back"):
+            self.begin("gate")
         run = answer["units"][one.name]
         if one.name in answer["started"]:
             if one.answers:
@@ -206,11 +207,11 @@ class ActionModule(StatesAction):
 
     def agreed(self):
         """Before anything is started: in a run that does the rest nothing waits for another one."""
-        self.check(trouble_words(self.troubles) if self.plan.get("mode") != REST else "")
+        self.check(self.in_short(trouble_words(self.troubles)) if self.plan.get("mode") != REST else "")
         return {}
 
     def completed(self):
-        self.check(trouble_words(self.troubles))
+        self.check(self.in_short(trouble_words(self.troubles)))
         if not self._task.check_mode:
             self.note(rolled=True)
         return {}
@@ -257,4 +258,12 @@ class ActionModule(StatesAction):
         text = told_of_tier(self.troubles, self.left(), self.run_record.plan.get("command") or "")
         self.note(failure=dict(text=text, state=text.partition("\nNext: ")[0].rpartition("\n")[2],
                                serves=bool(self.record.tier.get("back"))))
-        return dict(message=text)
+        return dict(message=self.in_short(text))
+
+    def in_short(self, words):
+        """All of it is told once, by a node that has failed and that Ansible still has, or the first one."""
+        there = [name for name in self.everybody if name in self.task_vars["ansible_play_hosts"]]
+        speaker = next((name for name in there if name in self.troubles), there[0])
+        if not words or self.name == speaker:
+            return words
+        return f"{self.name} {self.record.restored or 'goes no further'}, for the run has failed: see {speaker}"

@@ -173,6 +173,8 @@ class Rollout:
         self.probe = {}
         # Whether the run was asked to stop, and the hosts that have failed for that alone.
         self.stopped, self.ended = False, set()
+        # By host the step in which it has failed, where that was recorded, and the hosts that could not be reached.
+        self.causes, self.lost = {}, set()
         self.pause = {}
         self.over = False
         self.check = False
@@ -185,6 +187,7 @@ class Rollout:
             self.close()
             self.plan, self.releases, self.nodes, self.probe = {}, {}, {}, {}
             self.stopped, self.ended = False, set()
+            self.causes, self.lost = {}, set()
         self.id, self.name = run["id"], run["kind"]
 
     def event(self, event, moment=None, **fields):
@@ -316,6 +319,8 @@ class Rollout:
         # skipped, what fails after them is not the step.
         if place is self.all and task.step == place.step:
             place.broken.add(host)
+        if result == "unreachable":
+            self.lost.add(host)
         # Where a stop was asked for, the tasks fail on purpose.
         (self.ended.add if self.stopped and result == "failed" else self.ended.discard)(host)
         self.explain(str(message))
@@ -345,6 +350,8 @@ class Rollout:
             self.release = facts["stage_resolved"].get("version", "")
         if run.get("plan"):
             self.take_plan(run["plan"])
+        if record.get("cause") and not record["cause"].get("stopped"):
+            self.causes.setdefault(host, (record["cause"].get("timing") or {}).get("step", ""))
         if record.get("restored") and node and node.step == "restore":
             node.message = record["restored"]
             self.leave(node)
@@ -383,9 +390,12 @@ class Rollout:
         if result == "failed" and self.stopped and self.ended.issuperset(failed):
             result, failed = "stopped", ()
         broken = [node for node in self.nodes.values() if node.failed]
-        steps = [place.failed for place in (*broken, self.all) if place.failed and result not in ("ok", "stopped")]
-        self.event("finish", result=result, seconds=round(self.now() - self.began, 3), step="".join(steps[:1]),
-                   done=self.rolled(), failed=list(failed) or [node.name for node in broken],
+        steps = [*self.causes.values(), *[place.failed for place in (*broken, self.all)]]
+        # Where nodes go down or back together, most of them have failed because of another one.
+        names = [name for name in failed if name in self.causes or name in self.lost] if self.causes else list(failed)
+        self.event("finish", result=result, seconds=round(self.now() - self.began, 3),
+                   step=next(filter(None, steps), "") if result not in ("ok", "stopped") else "",
+                   done=self.rolled(), failed=names or [node.name for node in broken],
                    runbook=self.runbook if result == "failed" else "")
 
     # ---- what is known

@@ -169,7 +169,10 @@ def test_all_of_them_fail_together(one, state, mode, fails):
     result = go(one, state)
     assert bool(result.get("failed")) == fails
     if fails:
-        assert result["msg"] == "sf-2: Stop agent: it hangs"
+        # It is told in full by the node that has failed.
+        assert result["msg"] == "sf-1 goes no further, for the run has failed: see sf-2"
+        one.node = OTHER["ansible_facts"]["rolling_node"]
+        assert go(one, state)["msg"].startswith("sf-1: Stop agent: it hangs")
 
 
 def test_all_is_well(one):
@@ -226,6 +229,15 @@ def test_what_is_told(one):
     result = go(one, "told")
     assert result["message"].startswith("sf-1: Stop server: it hangs\n") and "the command" in result["message"]
     assert noted(result)["failure"]["text"] == result["message"] and noted(result)["failure"]["serves"]
+
+
+def test_it_is_told_once(one):
+    """By the node that has failed; the others name it, and their records have it all the same."""
+    one.node = dict(tier=dict(back=OLD), restored="went back")
+    one.others["sf-2"] = dict(one.others["sf-2"], **OTHER)
+    result = go(one, "told")
+    assert result["message"] == "sf-1 went back, for the run has failed: see sf-2"
+    assert noted(result)["failure"]["text"].startswith("sf-2: Stop agent: it hangs\n")
 
 
 def test_a_hold_of_packages_is_quiet(one):

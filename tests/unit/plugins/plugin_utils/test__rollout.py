@@ -314,6 +314,21 @@ def test_no_eta_once_the_run_is_over():
     assert run.rollout.left() is None
 
 
+def test_all_go_back_because_of_one():
+    run = Run(PLAN)
+    for name in ("sf-1", "sf-2", "sf-3"):
+        run.task(name, "activate", "tier")
+    run.note("sf-2", cause=dict(step="Migrate", words="no", timing=dict(step="schema")))
+    run.task("sf-3", "restore", "tier", "unreachable", msg="gone")
+    for name in ("sf-1", "sf-2"):
+        run.task(name, "restore", "tier")
+        run.task(name, module="fail", result="failed", msg="Next: do this")
+    run.rollout.rest("failed")
+    run.rollout.finish("failed", ["sf-1", "sf-2", "sf-3"])
+    assert run.lines()[-1].startswith("upgrade to 0.8.1 failed in schema: 0 of 4 nodes done")
+    assert run.told("finish")[0]["failed"] == ["sf-2", "sf-3"]
+
+
 def test_a_node_fails_and_returns_to_service():
     run = Run(PLAN)
     run.task("sf-1", "quorum", "ready_info", count=1, seen=dict(a=1))
