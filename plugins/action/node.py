@@ -146,7 +146,7 @@ class ActionModule(StatesAction):
             self.in_venv(node["venv"]),
             ("Wait until every worker of the API is ready", "ready_info", dict(
                 urls=[node["ready_url"]], unit=node["api_unit"], connections=given.connections, rounds=given.rounds,
-                timeout=given.gate_timeout)),
+                timeout=given.gate_timeout, up_since={name: run for name, run in runs.items() if name in daemons})),
             self.serving("Wait until the gateways are SERVING", given.gateways, given.gate_timeout))
         self.admitted()
         if where:

@@ -186,15 +186,16 @@ class ActionModule(StatesAction):
     def gate(self, release):
         given, one = self.given, self.service
         run = (self.values.get("runs") or self.record.runs)[one.name]
+        up = {one.name: run}
         if one.drain:
             # It is still out of rotation: what is broken meets nobody.
             self.call("Wait until every worker answers", "ready_info", urls=[self.url(given.smoke_path)], unit=one.name,
-                      status=given.smoke_status, connections=4, rounds=2, timeout=given.gate_timeout)
+                      status=given.smoke_status, connections=4, rounds=2, timeout=given.gate_timeout, up_since=up)
         if one.beats:
             self.info("Wait for a heartbeat since the start", services=[one.name], beat_since=run["started"],
-                      timeout=given.gate_timeout)
+                      timeout=given.gate_timeout, up_since=up)
         unit = self.call("Stop if the service has not stayed up", "units_info", patterns=[one.name],
-                         up_since={one.name: run})["units"][one.name]
+                         up_since=up)["units"][one.name]
         self.check("" if self.runs_of(unit, release) else
                    f"expected {one.name} to run a program of {self.node['releases']}/{release}/; it runs "
                    f"{unit['program']}", "Check what it runs")
@@ -267,15 +268,15 @@ class ActionModule(StatesAction):
         """A parent process that lives on does not tell whether its children came back."""
         given, node, asked = self.given, self.node, [one.name for one in services_of(self.given.services)
                                                      if one.name in runs and one.beats]
+        up = {name: dict(after=run, restarts=node["services"][name]["restarts"]) for name, run in runs.items()}
         if asked and given.info:
             ask = functools.partial(self.module, given.info, self.in_venv(node["venv"]), config=node["config"])
             rows = ask(title="Look at the last heartbeats").get("services") or []
             last = max((row["updated"] for row in rows if row["here"] and row["binary"] in asked), default=0)
             ask(title="Wait for a heartbeat since then", services=asked, beat_since=last + 1,
-                timeout=given.gate_timeout)
+                timeout=given.gate_timeout, up_since=up)
         if runs:
-            self.call("Stop if a service has not stayed up", "units_info", patterns=list(runs), up_since={
-                name: dict(after=run, restarts=node["services"][name]["restarts"]) for name, run in runs.items()})
+            self.call("Stop if a service has not stayed up", "units_info", patterns=list(runs), up_since=up)
 
     def execute(self, **arguments):
         return self._execute_module(module_name="ansible.legacy.command", module_args=arguments,

@@ -169,7 +169,8 @@ class ActionModule(StatesAction):
             if one.answers:
                 node = dict(self.node, settings=dict(self.node.get("settings") or {}, port=one.answers["port"]))
                 self.call(f"Wait until {one.name} answers", "ready_info", timeout=given.gate_timeout, unit=one.name,
-                          urls=[url_of(node, one.answers.get("path", "/"))], status=one.answers.get("status", 200))
+                          urls=[url_of(node, one.answers.get("path", "/"))], status=one.answers.get("status", 200),
+                          up_since={one.name: run})
             unit = self.call(f"Stop if {one.name} has not stayed up", "units_info", patterns=[one.name],
                              up_since={one.name: run})["units"][one.name]
             self.check(self.carrier.runs_another(one.name, unit, release), f"Check what {one.name} runs",

@@ -74,6 +74,17 @@ options:
     default: 0
 """
 
+    # What waits for something that units do once they have been restarted.
+    GUARD = r"""
+options:
+  up_since:
+    description:
+      - Units of this node that what is waited for depends on, by name, each with its run, as
+        O(shakenfist.rolling.units_info#module:up_since) takes it.
+      - The module fails as soon as one of them is not active, or is in another run. It looks at most once a second.
+    type: dict
+"""
+
     # A server of a balancer that is taken out of rotation, or back.
     ROTATION = r"""
 options:

@@ -114,6 +114,10 @@ class Systemd:
                         f"--unit={short(name)}.service"])[1]
         return out.strip()
 
+    def last_words(self, name):
+        words = self.journal(name)
+        return f" Its last words:\n{words}" if words else ""
+
     def stops(self, name):
         """The last stops of a unit that the journal has, the newest first; none if the journal cannot be read."""
         rc, out, dummy = self.run(["journalctl", "--no-pager", "--quiet", "--output=json", "--output-fields=MESSAGE_ID",

@@ -40,7 +40,8 @@ options:
     description: How old what is in progress may be, in seconds. There is always something new where many work with it.
     type: float
     default: 2
-extends_documentation_fragment: [shakenfist.rolling.attributes.info, shakenfist.rolling.options.wait]
+extends_documentation_fragment: [shakenfist.rolling.attributes.info, shakenfist.rolling.options.wait,
+  shakenfist.rolling.options.guard]
 """
 
 EXAMPLES = r"""
@@ -100,6 +101,8 @@ from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 from ansible_collections.shakenfist.rolling.plugins.module_utils import _readiness
 from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError, conclude, wait_for
 from ansible_collections.shakenfist.rolling.plugins.module_utils._environment import read_ini
+from ansible_collections.shakenfist.rolling.plugins.module_utils._systemd import Systemd
+from ansible_collections.shakenfist.rolling.plugins.module_utils.parts.units_info import Guard
 
 try:
     import sqlalchemy
@@ -181,8 +184,8 @@ def disable_file(path):
 class Cinder:
     """The database of Cinder, and which of its services are those of this node."""
 
-    def __init__(self, params):
-        self.params = params
+    def __init__(self, params, guard):
+        self.params, self.guard = params, guard
         self.settings, url = read_settings(params["config"])
         if not url:
             raise RollingError(f"{', '.join(params['config'])} does not set connection in section database, so nobody "
@@ -257,6 +260,7 @@ class Cinder:
 
     def look(self):
         """Ask the database once; tell whether all is as expected."""
+        self.guard.check()
         self.seen = dict(services=self.services(), work=self.work())
         return not (self.params["beat_since"] and self.silent() or self.params["idle"] and self.busy())
 
@@ -268,9 +272,9 @@ class Cinder:
         return f"expected {' and '.join(self.params['services'])} to come to the end of its work {within}: {busy}"
 
 
-def ask(params):
-    begin = time.monotonic()
-    cinder = Cinder(params)
+def ask(module):
+    begin, params = time.monotonic(), module.params
+    cinder = Cinder(params, Guard(Systemd(module.run_command), params["up_since"]))
     good = wait_for(cinder.look, params["timeout"], INTERVAL)
     revision = cinder.rows("SELECT version_num FROM alembic_version")
     result = dict(settings=cinder.settings, **cinder.seen, schema=revision[0]["version_num"] if revision else "",
@@ -289,12 +293,13 @@ def main():
             idle=dict(type="bool", default=False),
             work_age=dict(type="float", default=2),
             timeout=dict(type="float", default=0),
+            up_since=dict(type="dict"),
         ),
         supports_check_mode=True,
     )
     if IMPORT_ERROR:
         module.fail_json(msg=missing_required_lib("oslo.config and SQLAlchemy"), exception=IMPORT_ERROR)
-    conclude(module, lambda: ask(module.params))
+    conclude(module, lambda: ask(module))
 
 
 if __name__ == "__main__":

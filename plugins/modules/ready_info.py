@@ -31,7 +31,8 @@ options:
   status: {type: int, default: 200, description: The status of HTTP that counts as ready.}
   minimum: {type: int, description: How many of the URLs must be ready. All of them by default.}
   interval: {type: float, default: 0.2, description: Seconds between two rounds.}
-extends_documentation_fragment: [shakenfist.rolling.attributes.info, shakenfist.rolling.options.wait]
+extends_documentation_fragment: [shakenfist.rolling.attributes.info, shakenfist.rolling.options.wait,
+  shakenfist.rolling.options.guard]
 """
 
 EXAMPLES = r"""

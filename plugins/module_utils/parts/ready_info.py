@@ -10,6 +10,7 @@ import time
 from ansible_collections.shakenfist.rolling.plugins.module_utils import _readiness
 from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError, wait_for
 from ansible_collections.shakenfist.rolling.plugins.module_utils._systemd import Systemd, short
+from ansible_collections.shakenfist.rolling.plugins.module_utils.parts.units_info import Guard
 
 ARGUMENTS = dict(
     urls=dict(type="list", elements="str", required=True),
@@ -19,6 +20,7 @@ ARGUMENTS = dict(
     status=dict(type="int", default=200),
     minimum=dict(type="int"),
     timeout=dict(type="float", default=0),
+    up_since=dict(type="dict"),
     interval=dict(type="float", default=0.2),
 )
 
@@ -63,12 +65,14 @@ class Watch:
         for url in urls:
             _readiness.split_url(url)
         self.systemd = Systemd(module.run_command)
+        self.guard = Guard(self.systemd, params["up_since"])
         self.connections = params["connections"]
         self.streak = dict.fromkeys(urls, 0)
         self.answers = {url: [] for url in urls}
 
     def round(self):
         """Ask every URL once; tell whether enough of them are ready."""
+        self.guard.check()
         if self.params["unit"]:
             name = short(self.params["unit"])
             pid = int(self.systemd.show([name])[name].get("MainPID") or 0)

@@ -67,14 +67,11 @@ class Restart:
             new = state.get("InvocationID", "") not in ("", run["before"])
             if new and (state["ActiveState"] == "failed" or int(state.get("NRestarts") or 0) > 0):
                 raise RollingError(f"expected {name} to start; it is {describe(state)}, restarted by systemd "
-                                   f"{state.get('NRestarts')} times.{self.last_words(name)}", failed_units=[name])
+                                   f"{state.get('NRestarts')} times.{self.systemd.last_words(name)}",
+                                   failed_units=[name])
             if new and state["ActiveState"] == "active" and "after" not in run:
                 run.update(after=state["InvocationID"], active_after=round(time.monotonic() - self.begin, 3))
         return all("after" in run for run in self.runs.values())
-
-    def last_words(self, name):
-        words = self.systemd.journal(name)
-        return f" Its last words:\n{words}" if words else ""
 
     def restart(self):
         # An earlier tier may have taken these units along: such a run is not the one that is witnessed here.
@@ -85,7 +82,7 @@ class Restart:
         self.ordered = True
         if not wait_for(self.look, self.params["timeout"], INTERVAL):
             late = [name for name in self.names if "after" not in self.runs[name]]
-            raise overdue(late, "active", self.params["timeout"], self.states, f".{self.last_words(late[0])}")
+            raise overdue(late, "active", self.params["timeout"], self.states, f".{self.systemd.last_words(late[0])}")
 
 
 class Stop:

@@ -4,6 +4,8 @@
 
 # This module_util is private to the collection: it may change at any time, use it only from shakenfist.rolling.
 
+import time
+
 from ansible_collections.shakenfist.rolling.plugins.module_utils import _standstill, _systemd
 from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError
 
@@ -17,6 +19,8 @@ ARGUMENTS = dict(
 
 START = ("InactiveExitTimestampMonotonic", "ActiveEnterTimestampMonotonic")
 STOP = ("ActiveExitTimestampMonotonic", "InactiveEnterTimestampMonotonic")
+# Seconds between two looks at units while something else is waited for.
+GUARD = 1
 MORE = ("TimeoutStopUSec", "ExecStart", *START, *STOP)
 
 
@@ -64,6 +68,32 @@ def fallen(units, runs):
     return found
 
 
+def check_up(systemd, units, runs):
+    """Fail if a unit has fallen."""
+    failed = fallen(units, runs)
+    if failed:
+        raise RollingError("expected every daemon to be active and still in the run that the restart began; "
+                           f"{'; '.join(failed.values())}.{systemd.last_words(next(iter(failed)))}",
+                           units=units, failed_units=list(failed))
+
+
+class Guard:
+    """Ends a wait for units as soon as one of them has fallen: it never comes back to the run that the restart began.
+
+    :arg runs: by name the run of each, as for O(up_since).
+    """
+
+    def __init__(self, systemd, runs):
+        self.systemd, self.runs, self.due = systemd, runs or {}, 0.0
+
+    def check(self):
+        # However often is looked at what is waited for: systemctl costs a node that starts something more than that.
+        if self.runs and time.monotonic() >= self.due:
+            self.due = time.monotonic() + GUARD
+            check_up(self.systemd, {name: look(state) for name, state in self.systemd.show(list(self.runs)).items()},
+                     self.runs)
+
+
 def ask(systemd, patterns, exclude, arguments, stops, up_since):
     ignored = [_systemd.short(name) for name in exclude]
     names = [name for name in systemd.installed(patterns) if name not in ignored]
@@ -72,10 +102,8 @@ def ask(systemd, patterns, exclude, arguments, stops, up_since):
     for name in map(_systemd.short, stops):
         if name in units:
             units[name]["stops"] = systemd.stops(name)
-    failed = {} if up_since is None else fallen(units, up_since)
-    if failed:
-        raise RollingError("expected every daemon to be active and still in the run that the restart began; "
-                           + "; ".join(failed.values()), units=units, failed_units=list(failed))
+    if up_since is not None:
+        check_up(systemd, units, up_since)
     return dict(units=units)
 
 

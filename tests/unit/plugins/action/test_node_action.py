@@ -200,12 +200,13 @@ def test_a_gateway_that_does_not_start(one, module, asked, title):
 # ---- the gate
 
 def test_a_gate(one):
-    one.note(runs=RUNS)
+    one.note(runs=dict(RUNS, gone={}))
     assert one.go("gated", runs={"sf-net": {}}, gate_timeout=60.0)["elsewhere"] is False
     assert one.asked() == ["ready_info", "grpc_health_info", "units_info"]
-    assert one.calls[0][1] == dict(urls=["http://sf-2"], unit="sf-api", connections=16, rounds=3, timeout=60.0)
+    assert one.calls[0][1] == dict(urls=["http://sf-2"], unit="sf-api", connections=16, rounds=3, timeout=60.0,
+                                   up_since={"sf-net": {}, **RUNS})
     assert one.calls[1][1:] == (dict(targets=["sf-1:1"], timeout=60.0), "/v/bin/python")
-    assert one.calls[2][1] == dict(patterns=NODE["daemons"], up_since={"sf-net": {}, **RUNS})
+    assert one.calls[2][1] == dict(patterns=NODE["daemons"], up_since={"sf-net": {}, **RUNS, "gone": {}})
 
 
 @pytest.mark.parametrize("was, asked", [("ready", ["haproxy_server", "haproxy_info"]), ("maint", ["haproxy_info"]),

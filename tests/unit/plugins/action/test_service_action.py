@@ -212,7 +212,7 @@ def test_a_gate_wants_a_heartbeat_and_the_release(one):
     assert not one.go("gated").get("failed")
     assert one.asked() == ["cinder_info", "units_info"]
     assert one.calls[0][1] == dict(config="/etc/cinder/cinder.conf", services=["cinder-scheduler"], beat_since=100.5,
-                                   timeout=60.0)
+                                   timeout=60.0, up_since=one.node["runs"])
 
 
 def test_a_gate_of_an_api_asks_all_workers_while_it_is_out(one):
@@ -220,7 +220,7 @@ def test_a_gate_of_an_api_asks_all_workers_while_it_is_out(one):
     one.go("gated", "cinder-api")
     assert one.asked() == ["ready_info", "units_info"]
     assert one.calls[0][1] == dict(urls=["http://10.0.0.1:8776/"], unit="cinder-api", connections=4, rounds=2,
-                                   status=300, timeout=60.0)
+                                   status=300, timeout=60.0, up_since={"cinder-api": dict(after="2")})
 
 
 def test_a_process_of_another_release_is_a_failure(one):
@@ -298,11 +298,11 @@ def test_sighup_once_for_those_that_choose_their_rpc_again(one, known, calls):
                      gate_timeout=60.0)
     assert [module if module != "command" else arguments["argv"][0] for module, arguments in one.calls] == [
         "cat", "systemctl", "cinder_info", "cinder_info", "units_info", "sh"][:calls]
+    up = {"cinder-scheduler": dict(after="1", restarts=1)}
     if calls > 1:
         assert one.calls[3][1] == dict(config="/etc/cinder/cinder.conf", services=["cinder-scheduler"], beat_since=51.0,
-                                       timeout=60.0)
-        assert one.calls[4][1] == dict(patterns=["cinder-scheduler"], up_since={
-            "cinder-scheduler": dict(after="1", restarts=1)})
+                                       timeout=60.0, up_since=up)
+        assert one.calls[4][1] == dict(patterns=["cinder-scheduler"], up_since=up)
     assert one.calls[0][1]["argv"] == ["cat", f"{ROOT}/{NEW}/.rolling-reloaded"]
     assert result["changed"] is (calls == 6) and (calls == 1 or one.calls[1][1]["argv"] == HUP)
 

@@ -115,11 +115,11 @@ def test_the_rest_leaves_alone_what_runs_the_release(one):
 
 def test_a_service_is_started_and_gated(one):
     one.given["standstill"] = UP
-    result = go(one, "started", start_timeout=5, stays=1, gate_timeout=9)
+    result, up = go(one, "started", start_timeout=5, stays=1, gate_timeout=9), dict(server=UP["units"]["server"])
     assert one.calls == [
         ("standstill", dict(state="started", units=["server"], timeout=5, stays=1)),
-        ("ready_info", dict(urls=["http://10.0.0.1:9696/x"], unit="server", status=300, timeout=9)),
-        ("units_info", dict(patterns=["server"], up_since=dict(server=dict(after="run2", restarts=0))))]
+        ("ready_info", dict(urls=["http://10.0.0.1:9696/x"], unit="server", status=300, timeout=9, up_since=up)),
+        ("units_info", dict(patterns=["server"], up_since=up))]
     assert noted(result)["tier"] == dict(started=True) and "ended" in noted(result)["services"]["server"]
 
 

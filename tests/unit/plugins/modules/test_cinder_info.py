@@ -13,7 +13,9 @@ import sys
 from datetime import datetime, timedelta, timezone
 
 import pytest
+from ansible_collections.shakenfist.rolling.plugins.module_utils.parts import units_info
 from ansible_collections.shakenfist.rolling.plugins.modules import cinder_info
+from ansible_collections.shakenfist.rolling.tests.unit.fakes import unit
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
@@ -355,6 +357,17 @@ def test_since_when_a_heartbeat_counts(node, clock, since, enough):
 def test_a_service_that_is_not_on_record(node, clock):
     result = node.look(services=["cinder-backup"], beat_since=EPOCH, timeout=1)
     assert result["failed"] and "a new heartbeat of cinder-backup on c-1 in" in result["msg"]
+
+
+def test_a_service_that_falls_ends_the_wait(node, clock, systemd, monkeypatch):
+    monkeypatch.setattr(units_info, "time", clock)
+    beat_later(node, clock)
+    systemd.units = {"cinder-volume": [unit(), unit(InvocationID="run2", NRestarts="1")]}
+    systemd.journal = "ImportError: os_brick"
+    result = node.look(**BEAT, up_since={"cinder-volume": dict(after="run1")})
+    assert result["failed"] and result["failed_units"] == ["cinder-volume"] and sum(clock.naps) == 1
+    assert result["msg"].endswith("; cinder-volume is active (running), but was started again, by systemd 1 times. "
+                                  "Its last words:\nImportError: os_brick")
 
 
 IDLE = dict(services=["cinder-volume"], idle=True, timeout=5)

@@ -12,6 +12,7 @@ import sys
 
 import pytest
 from ansible_collections.shakenfist.rolling.plugins.module_utils.parts import ready_info as part
+from ansible_collections.shakenfist.rolling.plugins.module_utils.parts import units_info
 from ansible_collections.shakenfist.rolling.plugins.modules import ready_info
 from ansible_collections.shakenfist.rolling.tests.unit.fakes import unit
 
@@ -103,6 +104,26 @@ def test_connections_follow_the_workers_of_a_unit(run_module, serve, systemd, mo
     systemd.units = {"sf-api": [unit(MainPID="4711" if pid == "workers" else pid)]}
     result = run_module(ready_info, urls=[serve(200)], unit="sf-api.service", connections=least)
     assert result["ready"] and result["connections"] == expected
+
+
+@pytest.mark.parametrize("state, message", [
+    (unit("activating", "auto-restart", Result="exit-code", ExecMainStatus="1"),
+     "sf-api is activating (auto-restart), result exit-code, status 1"),
+    (unit(InvocationID="run2", NRestarts="1"), "sf-api is active (running), but was started again, by systemd 1 times"),
+    (unit(InvocationID="run2"), "sf-api is active (running), but was started again, by systemd 0 times"),
+])
+def test_a_unit_that_falls_ends_the_wait(run_module, systemd, clock, monkeypatch, state, message):
+    monkeypatch.setattr(units_info, "time", clock)
+    systemd.units, systemd.journal = {"sf-api": [unit(), state]}, "KeyError: 'port'"
+    result = run_module(ready_info, urls=[NOBODY], timeout=60, interval=0.5, up_since={"sf-api": dict(after="run1")})
+    assert clock.naps == [0.5, 0.5]
+    assert result["failed"] and result["failed_units"] == ["sf-api"] and "seen" not in result
+    assert result["msg"].endswith(f"; {message}. Its last words:\nKeyError: 'port'")
+
+
+def test_a_unit_that_stays_is_no_reason(run_module, serve, systemd):
+    systemd.units = {"sf-api": [unit()]}
+    assert run_module(ready_info, urls=[serve(200)], timeout=60, up_since={"sf-api": dict(after="run1")})["ready"]
 
 
 def test_systemctl_fails(run_module, systemd):

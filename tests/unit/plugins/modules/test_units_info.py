@@ -9,6 +9,7 @@ import os
 import pytest
 from ansible.module_utils import basic
 from ansible_collections.shakenfist.rolling.plugins.module_utils import _systemd
+from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError
 from ansible_collections.shakenfist.rolling.plugins.module_utils.parts import units_info as part
 from ansible_collections.shakenfist.rolling.plugins.modules import units_info
 from ansible_collections.shakenfist.rolling.tests.unit.fakes import Clock, unit
@@ -154,4 +155,27 @@ def test_a_unit_that_has_not_stayed_up(run_module, systemd):
     result = run_module(units_info, patterns=["sf-*"], up_since={})
     assert result["failed"] and result["failed_units"] == ["sf-net"] and sorted(result["units"]) == ["sf-api", "sf-net"]
     assert result["msg"].startswith("expected every daemon to be active and still in the run that the restart began; "
-                                    "sf-net is failed")
+                                    "sf-net is failed (failed).")
+    systemd.journal = "no such bridge"
+    assert run_module(units_info, patterns=["sf-*"], up_since={})["msg"].endswith(
+        "; sf-net is failed (failed). Its last words:\nno such bridge")
+
+
+def test_a_guard_looks_at_most_once_a_second(systemd, monkeypatch):
+    clock, shown = Clock(), []
+    monkeypatch.setattr(part, "time", clock)
+    systemd.units = {"sf-api": [unit(), unit("activating", "auto-restart")]}
+    guard = part.Guard(_systemd.Systemd(lambda command: shown.append(command) or systemd(command)),
+                       {"sf-api": dict(after="run1")})
+    for dummy in range(4):
+        guard.check()
+        clock.sleep(0.25)
+    assert len(shown) == 1
+    with pytest.raises(RollingError, match="; sf-api is activating .auto-restart.") as caught:
+        guard.check()
+    assert caught.value.details["failed_units"] == ["sf-api"]
+
+
+@pytest.mark.parametrize("runs", [None, {}])
+def test_a_guard_of_nothing(runs):
+    part.Guard(None, runs).check()
