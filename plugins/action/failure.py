@@ -105,7 +105,8 @@ class ActionModule(ControllerAction):
                 self.name, arguments["node"], self.cause, left, again, self.node.restored,
                 self.node.failure.get("way", ""), batch.followers, self.suspects(), self.node.balancers,
                 arguments["hooks"], "balancer" in self.node.failure, self.node.failure.get("hook", ""),
-                bool(self.node.schema.get("moved")), self.restore(), batch.caution)
+                bool(self.node.schema.get("moved")), self.restore(), batch.caution,
+                _failure.failed_run(self.cause, self.node.timeline) if self.node.failure.get("way") == "back" else ())
             text, state = told.text(), told.state()
         return dict(self.noted(failure=dict(text=text, state=state, serves=bool(left.get("ready")))), message=text)
 

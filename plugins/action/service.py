@@ -312,6 +312,7 @@ class ActionModule(StatesAction):
             self.shut()  # it was let in, and then a hook has failed
         self.activate(before)
         if again:
+            self.note(failure=dict(self.record.failure, way="back"))
             self.restart()
             self.gate(before)
         if self.has_begun() or self.now["shut"] and unit["active"]:
@@ -326,7 +327,8 @@ class ActionModule(StatesAction):
     def told(self):
         cause = _failure.Cause(**self.record.cause)
         left = self.record.restored or f"was left as it is{self.still_out()}"
+        ran = _failure.failed_run(cause, self.record.timeline) if self.record.failure.get("way") == "back" else ()
         text = told_of_service(self.given.service, self.name, cause, left,
-                               self.run_record.plan.get("command") or "")
+                               self.run_record.plan.get("command") or "", ran)
         self.note(failure=dict(text=text, state=self.record.restored, serves=True))
         return dict(message=text)

@@ -8,6 +8,7 @@
 # comes next ("Next: ...") is said here, but for the refusal of a preflight and for notifications.
 
 import dataclasses
+import time
 
 from ansible_collections.shakenfist.rolling.plugins.module_utils._common import last_lines
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._build import is_target, with_build
@@ -15,6 +16,7 @@ from ansible_collections.shakenfist.rolling.plugins.plugin_utils._grace import s
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._order import startable
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._runbook import explained
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._table import listed
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._variables import APART
 
 OPTIONS = "run the command again, with the options that you gave it"
 # What a failure says while all nodes are in one step together, by kind of run and run_phase; C({command}) continues it.
@@ -190,7 +192,31 @@ def stopped(cause, members, done, left, caution, again):
         caution, f"Next: when it may go on, {again.words()}"])), cause.words)
 
 
-def where_to_look(name, node, cause, suspects):
+def failed_run(cause, timeline):
+    """When what has failed was restarted, and when it was given up; C(timeline) is of its node."""
+    began, timing = 0.0, [cause.timing] if cause.timing else []
+    for entry in reversed([*(entry for entry in timeline if entry["began"] <= cause.at), *timing]):
+        if entry["step"] == "restart":
+            began = entry["began"]
+        elif began:
+            break
+    return began or cause.timing.get("began") or cause.at, cause.at
+
+
+def journal_words(units, names, ran=()):
+    """Which journal to look at.
+
+    :arg ran: from when to when, if what has written there since is the release that it went back to.
+    """
+    part = "-n 50"
+    if ran:
+        since, until = (time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(moment)) for moment in (
+            ran[0] - APART, ran[1] + APART))
+        part = f'--since "{since}" --until "{until}"'
+    return f"look at journalctl{''.join(f' -u {unit}' for unit in units)} {part} on {' and '.join(names)}"
+
+
+def where_to_look(name, node, cause, suspects, ran=()):
     """What the operator does first."""
     if cause.lost:
         away = cause.away or name
@@ -203,7 +229,7 @@ def where_to_look(name, node, cause, suspects):
     if cause.logs:
         return f"look at the log of {listed(cause.logs, ' and ')}, and at the requests that it has in flight to {name}"
     units = cause.units or [node["api_unit"], node["database_unit"]]
-    return f"look at journalctl{''.join(f' -u {unit}' for unit in units)} -n 50 on {' and '.join(suspects)}"
+    return journal_words(units, suspects, ran)
 
 
 def with_the_schema(restore):
@@ -238,6 +264,7 @@ class Told:
     :param hook: why the last hook has failed, if it did.
     :param moved: whether the schema was migrated; C(restore) is the command that restores the backup.
     :param caution: what is to be known until the database tier is rolled.
+    :param ran: from when to when the release ran that it went back from.
     """
 
     name: str
@@ -256,6 +283,7 @@ class Told:
     moved: bool = False
     restore: str = ""
     caution: str = ""
+    ran: tuple = ()
 
     def state(self):
         return state_of(self.name, self.node["ready_url"], self.left, self.restored)
@@ -269,7 +297,8 @@ class Told:
             why, self.state(), *([self.caution] if self.caution else []),
             *still_out(self.balancers if self.shut or not ready else {}, self.hooks, self.hook),
             f"Not touched: {', '.join(self.followers) or 'no node is left'}.",
-            f"Next: {where_to_look(self.name, self.node, self.cause, self.suspects)}, and fix the cause.{choice}",
+            f"Next: {where_to_look(self.name, self.node, self.cause, self.suspects, self.ran)}, and fix the cause."
+            f"{choice}",
             f"Then {self.again.words(' and continues with this one')}{other}"]), why)
 
 

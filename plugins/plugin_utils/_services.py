@@ -13,6 +13,7 @@ import os
 from ansible.errors import AnsibleError
 from ansible_collections.shakenfist.rolling.plugins.module_utils._version import is_older, version_key
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._cluster import clock_problems
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._failure import journal_words
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._findings import Findings, report, warnings_of
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._node import netloc
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._notes import series
@@ -527,8 +528,11 @@ def status_of_services(seen, services, lock, hidden=()):
     return lines + [line for words in told for line in wrap(words)], [name for name, found in problems.items() if found]
 
 
-def told_of_service(service, name, cause, restored, command):
-    """The message on a service that has failed, or before which the run was stopped."""
+def told_of_service(service, name, cause, restored, command, ran=()):
+    """The message on a service that has failed, or before which the run was stopped.
+
+    :arg ran: from when to when the release ran that it went back from.
+    """
     what = f"{service} on {name}"
     if cause.stopped:
         return explained(f"Before {what}: {cause.words}\nNext: when it may go on, run the command again, with the "
@@ -536,7 +540,7 @@ def told_of_service(service, name, cause, restored, command):
                          cause.words)
     why = f"{what}: {cause.step}: {cause.words}"
     look = (f"see why {cause.away or name} cannot be reached (ansible {cause.away or name} -m ping)" if cause.lost else
-            f"look at journalctl -u {service} -n 50 on {name}")
+            journal_words([service], [name], ran))
     return explained("\n".join([
         why, f"{what} {restored}. The services that were rolled before it stay on the new "
         "release, which works with the one before it; the schema of the new one serves both.",

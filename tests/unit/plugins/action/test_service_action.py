@@ -323,6 +323,15 @@ def test_back_to_the_release_that_it_came_from(one):
     assert one.node["restored"] == f"went back to {OLD}" and one.node["rolled"] is False
 
 
+def test_where_it_went_back_the_message_names_the_part_of_the_journal(one):
+    one.node = begun("cinder-scheduler", runs={"cinder-scheduler": dict(after="2", started=1)},
+                     cause=dict(step="Gate", words="no heartbeat", at=120.0),
+                     timeline=[dict(step="restart", began=100.0, ended=101.0)])
+    one.go("restored", unit=unit(OLD))
+    assert ('journalctl -u cinder-scheduler --since "1970-01-01 00:01:35 UTC" --until "1970-01-01 00:02:05 UTC" on sf-1'
+            ) in one.go("told")["message"]
+
+
 def test_one_that_was_not_restarted_yet_only_gets_its_link_back(one):
     one.node = begun("cinder-scheduler")
     one.go("restored", unit=unit(OLD))
@@ -424,4 +433,5 @@ def test_the_message(one):
     one.node = dict(cause=dict(step="Gate", words="no heartbeat"), restored="went back to 23.5.0")
     result = one.go("told")
     assert result["message"].startswith("cinder-scheduler on sf-1: Gate: no heartbeat\n")
+    assert "-n 50 on sf-1" in result["message"]
     assert one.node["failure"]["text"] == result["message"]

@@ -13,6 +13,7 @@ from ansible_collections.shakenfist.rolling.plugins.plugin_utils._failure import
     batch_failure,
     cause_of,
     command_of,
+    failed_run,
     given_up,
     lost_node,
     state_of,
@@ -188,6 +189,20 @@ def test_a_tier_half_way_is_in_every_message():
     assert "every worker is ready.\nHurry.\nNot touched: sf-3.\n" in told(followers=["sf-3"], caution="Hurry.")
 
 
+ENTRIES = [dict(step=step, began=began) for step, began in (
+    ("restart", 10.0), ("gate", 20.0), ("drain", 30.0), ("restart", 40.0), ("restart", 50.0), ("gate", 60.0),
+    ("restart", 90.0))]
+
+
+@pytest.mark.parametrize("timing, at, began", [
+    # What comes after the failure is the way back.
+    (dict(step="gate", began=65.0), 80.0, 40.0), ({}, 80.0, 40.0), (dict(step="restart", began=70.0), 80.0, 70.0),
+    (dict(step="restart", began=55.0), 56.0, 40.0), (dict(step="drain", began=5.0), 6.0, 5.0), ({}, 6.0, 6.0),
+])
+def test_when_it_ran(timing, at, began):
+    assert failed_run(Cause("Gate", "x", timing=timing, at=at), ENTRIES) == (began, at)
+
+
 SAID = "the backup is restored with "
 HAPROXY = dict(haproxy=dict(was="ready", backend="sf-api", server="one"))
 SET = "HAProxy was told to send it nothing. Once it is ready, type on the stats socket: set server sf-api/"
@@ -208,6 +223,8 @@ OTHERS = "may have been told to send it nothing. The next run lets it in again; 
      ["journalctl"]),
     (dict(cause=Cause("Gate", "sf-net was left alone")), ["journalctl -u sf-api -u sf-database -n 50"], ["-u sf-net"]),
     (dict(cause=Cause("Gate", "x", units=["sf-a", "sf-b"])), ["journalctl -u sf-a -u sf-b -n 50"], []),
+    (dict(ran=(0.0, 90.6)), ['-u sf-net --since "1969-12-31 23:59:55 UTC" --until "1970-01-01 00:01:35 UTC" on sf-2,'],
+     ["-n 50"]),
     (dict(cause=Cause("Gate", "gone", lost=True)), ["see why sf-2 cannot be reached (ansible sf-2 -m ping), and"], []),
     (dict(cause=Cause("Gate", "gone", lost=True, away="sf-1")), ["see why sf-1 cannot be reached (ansible sf-1"], []),
     # The schema
