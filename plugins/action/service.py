@@ -213,10 +213,10 @@ class ActionModule(StatesAction):
         left = self.run_record.plan.get("services", {}).get(self.name) or []
         self.note(services=done, rolled=all(name in done for name in left))
 
-    def mark(self, moment):
+    def mark(self, moment, value=None):
         """Note when the service went out of service, or was seen to be back."""
-        known = {**self.record.services, **self.values.get("services", {})}
-        self.note(services={**known, self.service.name: {**known.get(self.service.name, {}), moment: time.time()}})
+        known, value = {**self.record.services, **self.values.get("services", {})}, value or time.time()
+        self.note(services={**known, self.service.name: {**known.get(self.service.name, {}), moment: value}})
 
     def admit(self):
         given, one = self.given, self.service
@@ -317,8 +317,8 @@ class ActionModule(StatesAction):
             self.gate(before)
         if self.has_begun() or self.now["shut"] and unit["active"]:
             self.admit()
-        # What is not done is in no list of what is.
-        self.note(services={name: one for name, one in self.record.services.items() if name != self.service.name})
+        if self.has_begun():
+            self.mark("ended")
         if not again:
             return f"is on {before} as before"
         return f"went back to {before}" if before != self.given.target["name"] else (
@@ -330,5 +330,7 @@ class ActionModule(StatesAction):
         ran = _failure.failed_run(cause, self.record.timeline) if self.record.failure.get("way") == "back" else ()
         text = told_of_service(self.given.service, self.name, cause, left,
                                self.run_record.plan.get("command") or "", ran)
+        if not cause.stopped:
+            self.mark("failed", True)
         self.note(failure=dict(text=text, state=self.record.restored, serves=True))
         return dict(message=text)

@@ -8,6 +8,7 @@
 
 from datetime import datetime, timezone
 
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._report import SERVICES, progress
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._rollout import spell
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._table import many
 
@@ -46,10 +47,14 @@ def sort_nodes(found, causes, stopped):
                 passed_over=[name for name in found.plan.get("done") or () if name not in failed])
 
 
-def headline(body, stopped):
-    """What, from, to, how many, who, and how long that took."""
+def headline(body, stopped, services=()):
+    """What, from, to, how many, who, and how long that took.
+
+    :arg services: where these are counted, how many are done, and how many were to be.
+    """
     nodes = body["nodes"]
-    count = len(nodes["done"]) + len(nodes["failed"]) + len(nodes["left"])
+    unit, (ready, count) = ("service", services) if services else ("node", (len(nodes["done"]), sum(
+        len(nodes[state]) for state in ("done", "failed", "left"))))
     change = f"from {body['from']} to {body['release']}" if body["from"] != body["release"] else f"of {body['release']}"
     what = " ".join(word for word in (body["playbook"], change if body["release"] else "") if word)
     who = f", by {body['user']}" if body["user"] else ""
@@ -58,10 +63,10 @@ def headline(body, stopped):
     suffered = f", {watched['failed']} of {watched['requests']} requests failed" if watched else ""
     if watched and watched["excused"]:
         suffered += f", {watched['excused']} excused"
-    done = f", {len(nodes['done'])} of {count} nodes done{suffered}{who}."
+    done = f", {ready} of {count} {unit}s done{suffered}{who}."
     if body["event"] == "start":
         passed = f", {len(nodes['passed_over'])} on it already" if nodes["passed_over"] else ""
-        return f"{what} begins: {many(count, 'node')}{passed}{who}."
+        return f"{what} begins: {many(count, unit)}{passed}{who}."
     if body["event"] == "unchanged":
         count = len(nodes["passed_over"])
         return f"{what}: nothing to do, {many(count, 'node')} {'was' if count == 1 else 'were'} on it already{who}."
@@ -102,7 +107,8 @@ def message(found, event, who, cluster="", playbook="", name="", state="", words
             body["watched"] = {key: watched[key] for key in WATCHED}
     if report or found.run.report:
         body["report"] = report or found.run.report
-    sentences = [f"{cluster}: " * bool(cluster) + headline(body, stopped)]
+    services = progress(SERVICES, [*map(found.node, found.names)])[1:] if found.run.kind == SERVICES else ()
+    sentences = [f"{cluster}: " * bool(cluster) + headline(body, stopped, services)]
     if event == "failure":
         words = words or told.get("text", "")
         # Of several nodes each says its own; what all say is said once.

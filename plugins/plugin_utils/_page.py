@@ -12,8 +12,9 @@ import re
 import time
 
 from ansible.errors import AnsibleError
-from ansible_collections.shakenfist.rolling.plugins.plugin_utils._report import SAME
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._report import SAME, SERVICES, progress
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._rollout import OF_A_NODE, printable, spell
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._table import many
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
@@ -111,15 +112,16 @@ def bars_of(axis, steps, top, of_all=False):
     return bars
 
 
-def curve_of(axis, availability, ended):
+def curve_of(axis, data):
     """The nodes in rotation over time, as steps from left to right."""
+    availability, ended, where = data["availability"], data["ended"], where_of(data)
     total = max(availability["nodes"], 1)
     points = [*availability["curve"], [ended, availability["curve"][-1][1]]]
     levels = []
     for (begin, count), (end, dummy) in zip(points, points[1:]):
         height = round(CURVE * count / total, 2)
         if end > begin:
-            words = f"{count} of {availability['nodes']} in rotation from {utc(begin)} to {utc(end)} UTC"
+            words = f"{count} of {availability['nodes']} {where} from {utc(begin)} to {utc(end)} UTC"
             levels.append(dict(axis.span(begin, end), y=GAP + CURVE - height, height=height, count=count, words=words))
     return levels
 
@@ -135,6 +137,11 @@ def failed_of(axis, series, top):
             bars.append(dict(axis.span(began, began + step), y=top + STRIP - 8 - height, height=height,
                              words=f"{count} failed at {utc(began)} UTC"))
     return bars
+
+
+def where_of(data):
+    """Where those are that are counted while they serve."""
+    return "in service" if data["kind"] == SERVICES else "in rotation"
 
 
 def out_of(node):
@@ -171,7 +178,7 @@ def picture(data):
     return dict(
         height=top + LANE + 4, axis_y=lanes[0]["y"] - 7, marks=axis.marks(), lanes=lanes, strip=strip, failed=failed,
         worst=max(series.get("failed") or [0]), step=spell(series.get("step", 1), 0),
-        curve=dict(levels=curve_of(axis, data["availability"], data["ended"]), top=GAP, bottom=GAP + CURVE,
+        curve=dict(levels=curve_of(axis, data), top=GAP, bottom=GAP + CURVE,
                    min_ready=None if least is None else round(GAP + CURVE - CURVE * least / total, 2)),
         pauses=[dict(axis.span(begin, end), words=f"paused for {brief(end - begin)}") for begin, end in data["pauses"]],
         kinds=[step for step in OF_A_NODE if step in taken],
@@ -211,21 +218,24 @@ def tile(name, value, more="", kind=""):
 
 def tiles_of(data):
     """What a hasty reader wants to know."""
-    due = [node for node in data["nodes"] if node["result"] != "passed over"]
-    rolled = [node for node in due if node["result"] == "rolled"]
-    passed = len(data["nodes"]) - len(due)
+    unit, rolled, due = progress(data["kind"], data["nodes"])
+    passed, where = sum(node["result"] == "passed over" for node in data["nodes"]), where_of(data)
+    over = many(passed, "node") if unit == "service" else passed
     before, to = ", ".join(data["releases"]["from"]), data["releases"]["to"]
-    tiles = [tile("nodes done", f"{len(rolled)} of {len(due)}", f"{passed} passed over" if passed else "",
-                  "" if len(rolled) == len(due) else "hint" if data["result"] == "stopped" else "bad"),
+    tiles = [tile(f"{unit}s done", f"{rolled} of {due}", f"{over} passed over" if passed else "",
+                  "" if rolled == due else "hint" if data["result"] == "stopped" else "bad"),
              tile("release", to or "-", f"from {before}" if before not in ("", to) else ""),
              tile("took", brief(data["seconds"]),
                   f"{utc(data['began'], '%H:%M')} to {utc(data['ended'], '%H:%M')} UTC")]
-    times = [node for node in data["nodes"] if node["out"] and node["out"]["seconds"] is not None]
-    longest = max(times, key=lambda node: node["out"]["seconds"], default=None)
-    if longest:
-        tiles.append(tile("longest out of rotation", brief(longest["out"]["seconds"]), longest["name"]))
+    times = {node["name"]: node["out"]["seconds"] for node in data["nodes"] if node["out"]}
+    times.update((f"{one['name']} on {node['name']}", one["seconds"]) for node in data["nodes"]
+                 for one in node.get("services", ()))
+    times = {name: seconds for name, seconds in times.items() if seconds is not None}
+    if times:
+        longest = max(times, key=times.get)
+        tiles.append(tile(f"longest out of {where[3:]}", brief(times[longest]), longest))
     there = data["availability"]
-    tiles.append(tile("fewest in rotation", f"{there['least']} of {there['nodes']}", "at any time",
+    tiles.append(tile(f"fewest {where}", f"{there['least']} of {there['nodes']}", "at any time",
                       "" if there["least"] else "bad"))
     seen = (data["probe"] or {}).get("since") or data["probe"]
     if seen:
@@ -248,6 +258,13 @@ def release_of(node, data):
     return f"from {node['from']}" if changes and node["from"] and node["result"] == "failed" else node["from"]
 
 
+def service_words(one):
+    """How a service of a node was rolled."""
+    out = "" if one["seconds"] is None else f"out for {brief(one['seconds'])}"
+    result = one.get("result", "rolled")
+    return f"{one['name']} {', '.join(filter(None, ['' if out and result == 'rolled' else result, out]))}"
+
+
 def rows_of(data, kinds):
     """The nodes and how long each step took; a step that was taken twice counts as one."""
     rows = []
@@ -256,7 +273,7 @@ def rows_of(data, kinds):
         for step in node["steps"]:
             seconds[step["step"]] = seconds.get(step["step"], 0) + step["seconds"]
         more = [release_of(node, data), "database tier" if node["database"] else "", "leader" if node["leader"] else "",
-                *(f"{one['name']} out for {brief(one['seconds'])}" for one in node.get("services", ()))]
+                *map(service_words, node.get("services", ()))]
         rows.append(dict(
             name=node["name"], more=", ".join(filter(None, more)), result=node["result"],
             kind={"failed": "bad", "rolled": "good"}.get(node["result"], ""),

@@ -14,10 +14,13 @@ from ansible_collections.shakenfist.rolling.plugins.plugin_utils._findings impor
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._notes import migrations
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._rollout import OF_A_NODE, spell
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import SAME, node_of, plain, run_of
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._services import is_to_run
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._table import many
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._watch import excused
 
 FORMAT = 1
+# The kind of run whose nodes are rolled service by service.
+SERVICES = "services"
 # In words: what is done, to what it was done.
 KINDS = {"upgrade": ("upgrade", "upgraded"), "services": ("upgrade", "upgraded"),
          "hosts": ("upgrade", "upgraded"), "tier": ("upgrade", "upgraded"),
@@ -94,10 +97,29 @@ def out_of_rotation(steps, rolled, serves):
     return dict(began=begins[0], ended=ended, seconds=None if ended is None else round(ended - begins[0], 3))
 
 
-def services_of(services):
-    """The services of a node that were rolled, each with the time in which nobody was served by it."""
-    return [dict(one, name=name, seconds=round(one["ended"] - one["began"], 3)) for name, one in services.items()
-            if "began" in one and "ended" in one]
+def services_of(services, due=()):
+    """The services of a node, each with its result, and with the time in which nobody was served by it.
+
+    :arg due: the names of those that were to be rolled; without them those that were.
+    """
+    found = []
+    for name in due or [name for name, one in services.items() if "began" in one and "ended" in one]:
+        one = services.get(name, {})
+        began, ended = one.get("began"), one.get("ended")
+        result = "failed" if one.get("failed") else "rolled" if name in services else "not touched"
+        found.append(dict(name=name, result=result, began=began, ended=ended,
+                          seconds=None if began is None or ended is None else round(ended - began, 3)))
+    return found
+
+
+def progress(kind, nodes):
+    """What a run is counted in, how many of them are done, and how many were to be."""
+    if kind == SERVICES:
+        # An older report has only those that were rolled.
+        results = [one.get("result", "rolled") for node in nodes for one in node["services"]]
+        return "service", results.count("rolled"), len(results)
+    results = [node["result"] for node in nodes if node["result"] != "passed over"]
+    return "node", results.count("rolled"), len(results)
 
 
 class Gatherer:
@@ -163,18 +185,21 @@ class Gatherer:
     def node(self, name):
         cause, record = self.causes[name], self.records[name]
         steps = steps_of(self.timelines[name], self.ends[name])
+        due = self.plan.get("services", {}).get(name, ()) if self.run.kind == SERVICES else ()
+        services = services_of(record.services, due)
         if record.rolled:
             result = "rolled"
         elif name in self.plan.get("done", []):
             result = "passed over"
         else:
-            result = "failed" if cause and cause.step and not cause.stopped else "not touched"
+            result = "failed" if cause and cause.step and not cause.stopped else (
+                "in part" if any(one["result"] == "rolled" for one in services) else "not touched")
         return {"name": name, "from": self.came_from(name), "result": result,
                 "database": name in self.plan.get("schema", []), "leader": name == self.plan.get("leader"),
                 "served": name in self.plan.get("serving", []), "restored": record.restored,
                 "out": None if "services" in self.plan else
                 out_of_rotation(steps, record.rolled, bool(record.failure.get("serves"))),
-                "services": services_of(record.services), "steps": steps}
+                "services": services, "steps": steps}
 
     def failures(self):
         """What failed, one item for each message."""
@@ -190,6 +215,8 @@ class Gatherer:
 
     def availability(self, nodes):
         """How many nodes were in rotation, from moment to moment, and how many had to be."""
+        if self.run.kind == SERVICES:
+            return self.availability_of_services(nodes)
         moves = []
         for node in nodes:
             out = node["out"]
@@ -197,16 +224,33 @@ class Gatherer:
                 moves.append((out["began"], -1))
             if out and out["ended"] is not None:
                 moves.append((out["ended"], 1))
-        count = len(self.plan.get("serving", []))
-        curve = [[self.began, count]]
-        for moment, step in sorted(moves):
-            count += step
-            curve.append([moment, count])
+        curve = self.curve(len(self.plan.get("serving", [])), moves)
         asked = [entry["details"]["minimum"] for entries in self.timelines.values() for entry in entries
                  if "minimum" in entry.get("details", {})]
         everybody = {*self.names, *self.plan.get("serving", [])}
         return dict(nodes=len(everybody), least=min(point[1] for point in curve), curve=curve,
                     min_ready=min(map(int, asked), default=None))
+
+    def curve(self, count, moves):
+        curve = [[self.began, count]]
+        for moment, step in sorted(moves):
+            count += step
+            curve.append([moment, count])
+        return curve
+
+    def availability_of_services(self, nodes):
+        """The same of services; of which kind others had to be ready, and how many, is no number of all of them."""
+        moves, known = [], {name: self.seen(name).get("services") or {} for name in self.names}
+        for node in nodes:
+            for one in node["services"]:
+                # One that did not run is started.
+                if one["began"] is not None and known[node["name"]].get(one["name"], {}).get("active"):
+                    moves.append((one["began"], -1))
+                if one["ended"] is not None:
+                    moves.append((one["ended"], 1))
+        units = [unit for services in known.values() for unit in services.values() if is_to_run(unit)]
+        curve = self.curve(sum(bool(unit["active"]) for unit in units), moves)
+        return dict(nodes=len(units), least=min(point[1] for point in curve), curve=curve, min_ready=None)
 
     def schema(self):
         """What became of the schema, and which backup leads back."""
@@ -293,17 +337,18 @@ def verdict(data):
 def outcome(data):
     noun, participle = KINDS.get(data["kind"], KINDS["upgrade"])
     noun += f" of {data['product']}" if data["product"] else ""
-    nodes = [node for node in data["nodes"] if node["result"] != "passed over"]
-    rolled = [node for node in nodes if node["result"] == "rolled"]
+    unit, rolled, count = progress(data["kind"], data["nodes"])
     before, to = " and ".join(data["releases"]["from"]), data["releases"]["to"]
     target = f" on {to}" if data["kind"] in SAME else f" to {to}" if to else ""
     if data["result"] == "ok":
         way = target if data["kind"] in SAME or before in ("", to) else f" from {before}{target}"
-        return f"{many(len(rolled), 'node')} {participle}{way} in {spell(data['seconds'], 0)}"
-    done = f"{len(rolled)} of {many(len(nodes), 'node')} done"
+        return f"{many(rolled, unit)} {participle}{way} in {spell(data['seconds'], 0)}"
+    done = f"{rolled} of {many(count, unit)} done"
     if data["result"] == "stopped":
         return f"The {noun}{target} was stopped: {done}"
     if data["result"] == "incomplete":
         return f"The {noun}{target} did not come to its end: {done}"
-    names = ", ".join(dict.fromkeys(name for item in data["failures"] for name in item["nodes"]))
+    names = ", ".join([f"{one['name']} on {node['name']}" for node in data["nodes"] for one in node.get("services", ())
+                       if one.get("result") == "failed"]
+                      or dict.fromkeys(name for item in data["failures"] for name in item["nodes"]))
     return f"The {noun}{target} failed on {names}: {done}"

@@ -105,7 +105,7 @@ class Node:
     :param schema: what became of the schema: C(moved), C(changed), C(backup).
     :param pauses: when an operator let the run wait before it, each from and to.
     :param services: of a product that is rolled service by service, those that are done: when they were out of service,
-        C(began) and C(ended), as somebody saw who asks them.
+        C(began) and C(ended), as somebody saw who asks them; and the one that has C(failed).
     :param tier: of a product all of which is stopped: C(stopped), the units that this run has stopped, C(switched),
         whether it has given the node the release, C(started), whether it has begun to start its services, C(wrote),
         whether a migration has written, and of the way back C(undone), C(beyond) and C(back).

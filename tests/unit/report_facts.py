@@ -144,6 +144,29 @@ class Facts:
         self.now = at + 9.5
         return self
 
+    def services(self, failed=True):
+        """A roll of services that fails on the second one of sf-1; sf-3 runs the release already."""
+        unit = dict(active=True, managed=True)
+        for name in self.names:
+            self.nodes[name]["seen"]["node"]["services"] = {
+                "scheduler": unit, "volume": dict(unit, active=False, managed=name != "sf-2")}
+        self.run.update(kind="services", product="Cinder")
+        self.plan.update(order=self.names[:2], done=self.names[2:], services={
+            name: ["scheduler", "volume"] for name in self.names[:2]})
+        for number, name in enumerate(self.names[:2]):
+            began = NIGHT + 20 * number
+            self.note(name, "drain", began, 1.0)
+            self.nodes[name]["services"] = {"scheduler": dict(began=began, ended=began + 6)}
+        self.nodes["sf-1"]["services"]["volume"] = dict(began=NIGHT + 40, ended=NIGHT + 52, failed=failed)
+        self.now = NIGHT + 60
+        if failed:
+            self.fail("sf-1", "Gate", "no heartbeat", "volume on sf-1: Gate: no heartbeat")
+        else:
+            self.nodes["sf-2"]["services"]["volume"] = {}
+            for name in self.names[:2]:
+                self.nodes[name]["rolled"] = True
+        return self
+
     def probed(self, failed=()):
         """A watcher that saw requests fail in these seconds from the begin on."""
         seconds = int(self.now - NIGHT) + 20

@@ -328,6 +328,7 @@ def test_where_it_went_back_the_message_names_the_part_of_the_journal(one):
                      cause=dict(step="Gate", words="no heartbeat", at=120.0),
                      timeline=[dict(step="restart", began=100.0, ended=101.0)])
     one.go("restored", unit=unit(OLD))
+    assert set(one.node["services"]["cinder-scheduler"]) == {"began", "ended"}
     assert ('journalctl -u cinder-scheduler --since "1970-01-01 00:01:35 UTC" --until "1970-01-01 00:02:05 UTC" on sf-1'
             ) in one.go("told")["message"]
 
@@ -435,3 +436,10 @@ def test_the_message(one):
     assert result["message"].startswith("cinder-scheduler on sf-1: Gate: no heartbeat\n")
     assert "-n 50 on sf-1" in result["message"]
     assert one.node["failure"]["text"] == result["message"]
+    assert one.node["services"] == {"cinder-scheduler": dict(failed=True)}
+
+
+def test_one_before_which_the_run_was_stopped_has_not_failed(one):
+    one.node = dict(cause=dict(words="asked to stop", stopped=True))
+    one.go("told")
+    assert one.node["services"] == {}

@@ -53,6 +53,12 @@ def test_end(facts):
     assert tell(facts, "end", report="/other.html")["report"] == "/other.html"
 
 
+def test_services_are_counted_where_they_are_rolled():
+    facts = Facts().services()
+    assert " begins: 4 services, 1 on it already, " in tell(facts, "start")["text"]
+    assert f"FAILED on sf-1 {TOOK}, 2 of 4 services done, " in tell(facts, "failure")["text"]
+
+
 def test_what_else_is_said_at_the_end(facts):
     facts.run["problem"] = "a hook:\nfailed"
     told = tell(facts, "end")

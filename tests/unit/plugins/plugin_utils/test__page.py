@@ -360,6 +360,15 @@ def test_the_notes_on_a_migration():
     assert "cluster_operation_targets version 1 to 2: operations that are in flight keep only their first" in words
 
 
+def test_services_are_counted_where_they_are_rolled():
+    words = text_of(page_of(Facts().services()))
+    for part in ("services done 2 of 4 1 node passed over", "longest out of service 12.0 s volume on sf-1",
+                 "fewest in service 2 of 5", "services in service", "in part", "2 of 5 in service from",
+                 "scheduler out for 6.0 s, volume failed, out for 12.0 s",
+                 "scheduler out for 6.0 s, volume not touched"):
+        assert part in words, part
+
+
 def test_no_node_serves():
     facts = Facts(1)
     facts.plan["serving"] = []

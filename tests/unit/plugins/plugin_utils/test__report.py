@@ -190,6 +190,24 @@ def test_the_product_is_named_where_it_is_another_one():
     assert report(facts)["verdict"].startswith("The upgrade of Cinder to 0.8.1 did not come to its end")
 
 
+def test_services_are_counted_where_they_are_rolled():
+    data = report(Facts().services())
+    assert data["verdict"] == "The upgrade of Cinder to 0.8.1 failed on volume on sf-1: 2 of 4 services done"
+    assert [node["result"] for node in data["nodes"]] == ["failed", "in part", "passed over"]
+    assert [[(one["name"], one["result"], one["seconds"]) for one in node["services"]] for node in data["nodes"]] == [
+        [("scheduler", "rolled", 6.0), ("volume", "failed", 12.0)],
+        [("scheduler", "rolled", 6.0), ("volume", "not touched", None)], []]
+    # A volume that did not run is started; one that is not to run does not count.
+    assert data["availability"] == dict(nodes=5, least=2, min_ready=None, curve=[
+        [NIGHT, 3], [NIGHT, 2], [NIGHT + 6, 3], [NIGHT + 20, 2], [NIGHT + 26, 3], [NIGHT + 52, 4]])
+
+
+def test_services_that_were_all_rolled():
+    data = report(Facts().services(failed=False))
+    assert data["verdict"] == "4 services upgraded from 0.8.0 to 0.8.1 in 1 min 0 s"
+    assert {node["result"] for node in data["nodes"]} == {"rolled", "passed over"}
+
+
 @pytest.mark.parametrize("fails", [True, False])
 def test_a_command_of_the_operator_is_a_step(fails):
     """It may need a second drain, for what it has left to restart."""
