@@ -37,6 +37,7 @@ from ansible_collections.shakenfist.rolling.plugins.plugin_utils._variables impo
     REASONS,
     TOLD,
     documented,
+    of_product,
     prefixes,
     unknown,
 )
@@ -102,8 +103,10 @@ class ActionModule(ControllerAction):
     def warn_of_misspelt(self, task_vars):
         """Nothing else checks the variables of a request, and a word too many is no reason to do without the brake."""
         options = documented()
-        ours = re.compile(f"({'|'.join([*prefixes(options), *REQUESTS])})_")
-        found = unknown(filter(ours.match, task_vars), [*options, *FACTS, *REASONS, *TOLD])
+        product, own = of_product(str(self._templar.template(task_vars.get("rolling_product") or "")))
+        ours = re.compile("|".join([*(f"{name}_" for name in [*prefixes(options), *REQUESTS]),
+                                    *filter(None, [product])]))
+        found = unknown(filter(ours.match, task_vars), [*options, *FACTS, *REASONS, *TOLD, *own], product)
         if found:
             self._display.warning(f"These variables are unknown, and do nothing: {', '.join(found)}")
 

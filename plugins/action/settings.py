@@ -18,6 +18,7 @@ from ansible_collections.shakenfist.rolling.plugins.plugin_utils._variables impo
     FACTS,
     documented,
     impossible,
+    of_product,
     prefixes,
     since,
     unknown,
@@ -46,7 +47,8 @@ class ActionModule(ControllerAction):
     def answer(self, arguments, task_vars):
         hostvars, play = task_vars["hostvars"], list(task_vars["ansible_play_hosts_all"])
         options = documented()
-        ours = re.compile(f"({'|'.join(prefixes(options))})_")
+        product, own = of_product(str(self._templar.template(task_vars.get("rolling_product") or "")))
+        ours = re.compile("|".join([*(f"{name}_" for name in prefixes(options)), *filter(None, [product])]))
         names = {name for host in play for name in hostvars[host] if ours.match(name)}
         values = [self.values_of(hostvars[host], names, options) for host in play]
         kind = run_of(hostvars).kind
@@ -54,7 +56,7 @@ class ActionModule(ControllerAction):
         given = str(values[0].get("rolling_since", "")) if kind in ("restart", "hosts") and values else ""
         known = {*task_vars["groups"], *hostvars, *(name for group in task_vars["groups"].values() for name in group)}
         problem = (unknown_hosts(context.CLIARGS.get("subset"), sorted(known))
-                   or self.misspelt(names, [*options, *FACTS, *arguments["extra"]])
+                   or self.misspelt(names, [*options, *FACTS, *own, *arguments["extra"]], product)
                    or self.mistyped(options, values)
                    or self.unmet(values, len(arguments["nodes"]), given)
                    or (NO_TIER if not set(arguments["database"]) & set(arguments["nodes"]) else ""))
@@ -76,8 +78,8 @@ class ActionModule(ControllerAction):
         return found
 
     @staticmethod
-    def misspelt(names, known):
-        found = unknown(names, known)
+    def misspelt(names, known, product):
+        found = unknown(names, known, product)
         return f"These variables are unknown, correct or remove them: {', '.join(found)}." if found else ""
 
     @staticmethod

@@ -11,6 +11,7 @@ import difflib
 import glob
 import math
 import os
+import pathlib
 import re
 import time
 from contextlib import suppress
@@ -21,6 +22,7 @@ from ansible.inventory.manager import split_host_pattern
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._balancers import balancers_of, drain_balancers
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._plan import items_of
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import PRODUCTS
 
 ROLES = os.path.join(os.path.dirname(__file__), "..", "..", "roles")
 # How alike two names must be to be taken for the same one misspelt; difflib's ratio, found with the names of the roles.
@@ -68,15 +70,34 @@ def prefixes(options):
     return list(dict.fromkeys([OWN.rstrip("_"), *sorted(name.partition("_")[0] for name in options)]))
 
 
-def unknown(names, known):
+def of_product(product):
+    """What the variables begin with that are of a product alone, and those that its file sets or reads.
+
+    :arg product: C(rolling_product), the name or the path of its file.
+    """
+    path = PRODUCTS / f"{product}.yml"
+    path = path if path.is_file() else pathlib.Path(product)
+    if not product or not path.is_file():
+        return "", []
+    text = path.read_text(encoding="utf-8")
+    named = re.search(r"^cluster_distribution: *([\w-]+) *$", text, re.MULTILINE)
+    prefix = (named[1] if named else path.stem).replace("-", "_") + "_"
+    return prefix, sorted(set(re.findall(rf"\b{re.escape(prefix)}\w+", text)))
+
+
+def unknown(names, known, product=""):
     """What is said of names that are meant for this collection, but that it does not know.
 
     A name that begins with C(rolling_) belongs to nobody else. Others, such as C(drain_...), are only reported when
     they are close to a known one, or were one, for an operator's inventory may have its own use for them.
+
+    :arg product: what the variables of a product begin with; C(cinder_drain_timeout) may be meant for one of a role.
     """
     found = []
     for name in sorted(set(names) - set(known)):
         near = difflib.get_close_matches(name, known, n=1, cutoff=0.6 if name.startswith(OWN) else ALIKE)
+        if not near and product and name.startswith(product):
+            near = difflib.get_close_matches(name[len(product):], known, n=1, cutoff=ALIKE)
         near = [RENAMED[name]] if name in RENAMED else near
         if near or name.startswith(OWN):
             found.append(f"{name} (did you mean {near[0]}?)" if near else name)

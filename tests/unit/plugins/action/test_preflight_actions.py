@@ -170,6 +170,15 @@ def test_settings_that_are_wrong(cluster, values, words):
     assert result["failed"] and result["msg"].startswith("Nothing was touched. ") and words in result["msg"]
 
 
+@pytest.mark.parametrize("product", ["cinder", "keystone.yml"])
+def test_a_variable_of_the_product_that_is_misspelt(cluster, tmp_path, monkeypatch, product):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "keystone.yml").write_text("cluster_user: \"{{ keystone_user }}\"\n")
+    cluster.set, name = dict(rolling_product=product, rolling_title="X"), product.partition(".")[0]
+    result = check(cluster, **{f"{name}_user": "x", f"{name}_usr": "x", "glance_usr": "x"})
+    assert result["failed"] and f"remove them: {name}_usr (did you mean {name}_user?)." in result["msg"]
+
+
 def test_since(cluster):
     given = "2026-01-01T00:00:00Z"
     assert check(cluster, "restart", rolling_since=given)["given"] == given
@@ -285,11 +294,12 @@ def test_the_product(cluster, variables, words):
     ("pause", "pause_reson", "pause_reson (did you mean pause_reason?)"), ("pause", "pause_reason", ""),
     ("stop", "stop_resaon", "stop_resaon (did you mean stop_reason?)"), ("resume", "pause_at", ""),
     ("stop", "rolling_grup", "rolling_grup (did you mean rolling_group?)"), ("upgrade", "pause_reson", ""),
-    ("pause", "rolling_kind", ""),
+    ("pause", "rolling_kind", ""), ("pause", "cinder_usr", "cinder_usr (did you mean cinder_user?)"),
+    ("pause", "cinder_user", ""),
 ])
 def test_a_misspelt_variable_of_a_request(cluster, kind, name, said):
     """The brake holds, and says so."""
-    cluster.set = {name: "x"}
+    cluster.set = {name: "x", "rolling_product": "cinder", "rolling_title": "Cinder"}
     assert "failed" not in cluster.begin(kind)
     assert cluster.warnings == ([f"These variables are unknown, and do nothing: {said}"] if said else [])
 

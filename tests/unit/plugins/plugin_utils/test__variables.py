@@ -10,6 +10,7 @@ from ansible.errors import AnsibleError
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._variables import (
     documented,
     impossible,
+    of_product,
     prefixes,
     since,
     unknown,
@@ -33,6 +34,32 @@ NOON = 1795867200  # 2026-11-28T12:00:00Z
 ])
 def test_unknown(names, expected):
     assert unknown(names, KNOWN) == expected
+
+
+@pytest.mark.parametrize("product, prefix, has, lacks", [
+    ("cinder", "cinder_", ["cinder_batch", "cinder_api_headers"], ["cinder_"]),
+    ("dragonflow", "dragonflow_", ["dragonflow_etcd"], ["dragonflow_steps"]),
+    ("ganeti", "ganeti_", ["ganeti_lock"], []), ("synnefo", "synnefo_", ["synnefo_reboot", "synnefo_steps"], []),
+    ("", "", [], []), ("no such file", "", [], []),
+])
+def test_the_variables_of_a_product(product, prefix, has, lacks):
+    found, names = of_product(product)
+    assert found == prefix and set(has) <= set(names) and not set(lacks) & set(names)
+
+
+def test_the_variables_of_a_product_of_your_own(tmp_path):
+    path = tmp_path / "product.yml"
+    path.write_text("cluster_distribution: key-stone\ncluster_user: \"{{ key_stone_user | default('x') }}\"\n")
+    assert of_product(str(path)) == ("key_stone_", ["key_stone_user"])
+
+
+@pytest.mark.parametrize("name, expected", [
+    ("cinder_bach", " (did you mean cinder_batch?)"), ("cinder_roll_setle", " (did you mean roll_settle?)"),
+    ("cinder_roll_settle", " (did you mean roll_settle?)"), ("cinder_batch", None), ("cinder_backup_driver", None),
+])
+def test_a_misspelt_variable_of_a_product(name, expected):
+    known = [*KNOWN, "cinder_batch"]
+    assert unknown([name], known, "cinder_") == ([name + expected] if expected else [])
 
 
 @pytest.mark.parametrize("name", ["preflight_credentials", "status_credentials", "verify_credentials"])
