@@ -55,7 +55,7 @@ SERVICES = dict(type="list", elements="dict", default=[], options=dict(
     beside=dict(type="list", elements="str", default=[]), counts=dict(type="bool", default=True)))
 PRODUCT = dict(distribution=TEXT, config=dict(type="raw"), releases=TEXT, links=TEXT, user=TEXT, info=TEXT,
                settings=DATA, health_path=TEXT, commands=NAMES, verify=dict(type="list", elements="str", default=[]),
-               services=SERVICES, packages=DATA)
+               services=SERVICES, packages=DATA, api=dict(type="dict", default={}, no_log=True))
 ARGUMENTS = dict(
     state=dict(type="str", choices=["seen", "judged", "shown", "heard", "verified"], required=True),
     product=dict(type="dict", default={}, options=PRODUCT), services=SERVICES, options=DATA, target=DATA,
@@ -110,6 +110,8 @@ class ActionModule(LookingAction):
             if not self.given.whole:
                 seen["rotation"] = {one.name: self.in_rotation(node, one.name) for one in self.services
                                     if one.drain and self.serves(node, one.name)}
+                seen["api"] = {one.name: self.through_the_api(node, one.name) for one in self.services
+                               if one.disable and one.name in node["services"] and self.asks_the_api()}
 
     def see_packages(self, seen, units):
         """Look at a node whose release comes in packages."""
@@ -129,6 +131,16 @@ class ActionModule(LookingAction):
                    "correct the group that rolling_group names")
         if step["checks"]:
             node["settings_found"] = self.call("settings_files", checks=step["checks"])["found"]
+
+    def asks_the_api(self):
+        """A token that is no longer valid is nothing that is wrong with the cloud."""
+        return self.product.get("api") and run_of(self.task_vars["hostvars"]).kind != "status"
+
+    def through_the_api(self, node, service):
+        """Why the API that is to disable a service would not, before anything is touched; empty if it answers."""
+        answer = self.call("cinder_service", tolerated=True, state="seen", binary=service, timeout=ANSWER_WITHIN,
+                           host=node["settings"].get("host", ""), **self.product["api"])
+        return f"{service} could not be disabled: {answer['msg']}" if answer.get("msg") else ""
 
     @staticmethod
     def serves(node, service):

@@ -5,7 +5,7 @@
 
 DOCUMENTATION = r"""
 module: cinder_service
-short_description: Enable or disable a service of Cinder
+short_description: Enable or disable a service of Cinder, or look whether it is
 version_added: 0.2.0
 description:
   - Asks Cinder's API to give a service no new work, or to give it work again. Work in progress goes on.
@@ -25,9 +25,9 @@ options:
     type: str
     required: true
   state:
-    description: What the service is to be.
+    description: What the service is to be. V(seen) only looks at it, with the same token.
     type: str
-    choices: [enabled, disabled]
+    choices: [enabled, disabled, seen]
     required: true
   reason:
     description: Why it is disabled, for those who look at the list of services.
@@ -152,6 +152,8 @@ def switch(module):
     params = module.params
     api = Api(params)
     was = api.state()
+    if params["state"] == "seen":
+        return dict(changed=False, was=was)
     changed = was != params["state"]
     if changed and not module.check_mode:
         api.set(params["state"])
@@ -170,7 +172,7 @@ def main():
             headers=dict(type="dict", default={}, no_log=True),
             binary=dict(type="str", required=True),
             host=dict(type="str", required=True),
-            state=dict(type="str", choices=["enabled", "disabled"], required=True),
+            state=dict(type="str", choices=["enabled", "disabled", "seen"], required=True),
             reason=dict(type="str", default=""),
             timeout=dict(type="float", default=30),
         ),

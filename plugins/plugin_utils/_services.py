@@ -263,6 +263,9 @@ def findings_of(name, seen, services, target, allow_degraded=False, every=False,
         node["services"].get(one.name) or dict(release="", managed=False), target)]))
     findings.judge("drain", _drain(node, services))
     findings.judge("disabled", [] if api else _disabled(node, services))
+    findings.judge("api", [words for service, words in seen.get("api", {}).items()
+                           if words and is_to_run(node["services"][service])
+                           and not is_done(node["services"][service], target)])
     findings.judge("rotation", [words for service, found in seen.get("rotation", {}).items() for words in found
                                 if not is_done(node["services"][service], target)], mild)
     findings.judge("room", room_problems(seen, target))

@@ -91,6 +91,23 @@ def test_a_product_that_cannot_be_asked(one, there, words):
     assert look(one, product=dict(product, settings=dict(port=1)))["seen"]["node"]["settings"] == dict(port=1)
 
 
+@pytest.mark.parametrize("answer, words", [
+    (dict(was="enabled"), ""), (dict(failed=True, msg="401"), "cinder-volume could not be disabled: 401")])
+def test_the_token_is_tried_before_anything_is_touched(one, answer, words):
+    one.given["cinder_service"] = answer
+    one.given["cinder_info"]["settings"]["host"] = "c-1"
+    product = dict(PRODUCT, services=[dict(name="cinder-volume", disable=True), dict(name="x", disable=True)],
+                   api=dict(url="http://a/v3/p", headers={"x": "t"}))
+    assert look(one, product=product)["seen"]["api"] == {"cinder-volume": words}
+    assert one.calls[-1] == ("cinder_service", dict(state="seen", binary="cinder-volume", host="c-1", timeout=5,
+                                                    url="http://a/v3/p", headers={"x": "t"}))
+    for other in (dict(product, api={}), dict(product, services=SERVICES)):
+        assert look(one, product=other)["seen"]["api"] == {}
+    assert "api" not in look(one, product=product, whole=True)["seen"]
+    one.run["kind"] = "status"
+    assert look(one, product=product)["seen"]["api"] == {}
+
+
 API = dict(name="cinder-api", beats=False, drain=True)
 
 

@@ -122,6 +122,14 @@ def test_a_service(run, cloud, host, state, reason, told):
     assert not run(state, host=host)["changed"]
 
 
+@pytest.mark.parametrize("check", [False, True])
+def test_a_look_changes_nothing(run, cloud, check):
+    assert run("seen", check, host="c-2") == dict(run("seen", host="c-2"), changed=False, failed=False, was="disabled")
+    assert not cloud.told
+    cloud.fails["GET"] = (401, "")
+    assert run("seen")["msg"].endswith(cinder_service.TOKEN)
+
+
 def test_check_mode(run, cloud):
     result = run("disabled", check=True)
     assert result["changed"] and result["was"] == "enabled" and result["diff"]["after"].endswith(": disabled\n")

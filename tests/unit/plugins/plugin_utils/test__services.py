@@ -156,6 +156,16 @@ def test_an_api_that_does_not_answer(releases, options, level):
     assert "c-1: it answers 404" in status(c_1=one)[0]
 
 
+@pytest.mark.parametrize("facts, refused", [
+    ({}, True), (dict(releases={"cinder-backup": NEW}), False),
+    (dict(units={"cinder-backup": unit(active=False, managed=False)}), False)])
+def test_an_api_that_would_not_disable_what_is_left(facts, refused):
+    one = dict(seen(**facts), api={"cinder-backup": "the token is old"})
+    words = judge({"c-1": one}, allow_degraded=True)[0]
+    assert ("fail  c-1: the token is old" in words) == refused
+    assert not judge({"c-1": dict(one, api={"cinder-backup": ""})})[0]
+
+
 @pytest.mark.parametrize("second, waits, warned", [
     (dict(), False, True), (dict(), True, False),
     (dict(units={"cinder-api": unit(active=False, managed=False)}), False, False),
