@@ -232,11 +232,12 @@ def _disabled(node, services):
             if one.disable and one.name in node["services"] and node["services"][one.name]["shut"]]
 
 
-def findings_of(name, seen, services, target, allow_degraded=False, every=False, api=True, configured=False):
+def findings_of(name, seen, services, target, allow_degraded=False, every=False, api=True, configured=False,
+                wanted=""):
     """All checks of one node.
 
     :arg configured: whether the operator has tasks that make the configuration of the new release.
-
+    :arg wanted: the version that was asked for, for the case that no target could be made of it.
     :arg every: whether no major release may be skipped.
     :arg api: whether the API that enables services is known.
     """
@@ -252,7 +253,7 @@ def findings_of(name, seen, services, target, allow_degraded=False, every=False,
         findings.judge("held", held_words(node), "warn")
         return findings
     findings.judge("virtualenv", [node["problem"]] if node["problem"] else [])
-    findings.judge("release", _release(node, target, every))
+    findings.judge("release", _release(node, target or dict(version=wanted if series(wanted) else ""), every))
     findings.judge("links", _units(node))
     begun = any(is_done(one, target) for one in node["services"].values())
     mild = "warn" if allow_degraded or begun else "fail"
@@ -436,19 +437,22 @@ def forecast_of_services(plan, nodes):
 
 
 def judge_services(seen, services, target, problems, hidden=(), allow_degraded=False, every=False, remove=False,
-                   command="", offsets=None, waits=True, api=True, planner=None, configured=False):
+                   command="", offsets=None, waits=True, api=True, planner=None, configured=False, wanted=""):
     """Judge a cluster, and plan the roll; the refusal, the plan, the findings and the order as lines.
 
+    :arg wanted: the version that was asked for, also where no C(target) could be made of it.
     :arg planner: who plans instead, and has C(findings), C(plan) and C(lines), where not one service after the other is
         rolled.
     """
-    findings = {name: findings_of(name, one, services, target, allow_degraded, every, api, configured)
+    findings = {name: findings_of(name, one, services, target, allow_degraded, every, api, configured, wanted)
                 for name, one in seen.items()}
     nodes = {name: one["node"] for name, one in seen.items() if one["node"]}
     cluster = cluster_findings(nodes, services, target, hidden, remove, offsets, waits, is_whole(seen, hidden))
     if planner:
         cluster.extend(planner.findings(nodes, services, target))
     lines = report(cluster, findings)
+    if not target and any(one.check == "release" for found in findings.values() for one in found.failed()):
+        problems = []  # of a release that is refused anyway, pip only tells which of its packages do not fit
     if problems or cluster.failed() or any(found.failed() for found in findings.values()):
         told = ["Nothing was touched, the cluster is not fit to be rolled:",
                 *(f"fail  the release: {words}" for words in problems), *lines, section(PREFLIGHT),

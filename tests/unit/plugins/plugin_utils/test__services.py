@@ -209,6 +209,15 @@ def test_one_release_after_the_other(target, words):
     assert bool(refusal({"c-1": seen()}, target=dict(TARGET, version=target))) == words.startswith("newer")
 
 
+@pytest.mark.parametrize("wanted, words, pip", [
+    ("23.4.0", "fail  c-1: it runs 23.5.0, newer than 23.4.0", False), ("25.0.0", "skips a release", False),
+    ("24.5.0", "", True), ("", "", True), ("latest", "", True)])
+def test_a_release_that_is_refused_anyway_does_not_hide_behind_pip(wanted, words, pip):
+    found = _services.judge_services({"c-1": seen()}, SERVICES, {}, ["pip: ResolutionImpossible"], every=True,
+                                     wanted=wanted)[0]
+    assert words in found and ("fail  the release: pip: ResolutionImpossible" in found) == pip
+
+
 @pytest.mark.parametrize("releases, target, words", [
     ({"cinder-scheduler": NEW}, "23.6.0", "it runs 24.5.0, newer than 23.6.0"),
     ({"cinder-scheduler": NEW}, "24.6.0", ""),
