@@ -21,6 +21,8 @@ from ansible.errors import AnsibleError
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._table import listed
 
 DATABASE_GROUPS = ("database", "database_node", "database_nodes", "etcd_master", "etcd")
+# The group of all nodes of Shaken Fist.
+SHAKENFIST = "allsf"
 OTHER_GROUPS = "-e rolling_database_groups=NAME"
 # Those that only set something, for a run that is under way.
 REQUESTS = ("pause", "resume", "stop")
@@ -133,7 +135,7 @@ class Node:
     notes: list = dataclasses.field(default_factory=list)
 
 
-def inventory_of(kind, groups, rolling_group="allsf", rolling_database_groups=DATABASE_GROUPS):
+def inventory_of(kind, groups, rolling_group=SHAKENFIST, rolling_database_groups=DATABASE_GROUPS):
     """The names of all nodes, and of those of the database tier, from the groups of the inventory."""
     # Some products are on two kinds of nodes, each in a group of its own: NAME:OTHER.
     nodes = list(dict.fromkeys(node for name in rolling_group.split(":") for node in groups.get(name) or []))
@@ -147,12 +149,23 @@ def inventory_of(kind, groups, rolling_group="allsf", rolling_database_groups=DA
             raise AnsibleError(
                 f"Nothing was set. No node of the group {rolling_group} is in the database tier: check -i, or name "
                 "your groups as for the roll, with -e rolling_group=NAME and "
-                "-e '{\"rolling_database_groups\": [\"NAME\"]}'.")
+                "-e '{\"rolling_database_groups\": [\"NAME\"]}'." + _other_product(kind, groups, rolling_group))
     elif not nodes or kind != "status":
         problem = _unfit(groups, nodes, database, rolling_group)
         if problem:
-            raise AnsibleError(("" if kind == "status" else "Nothing was touched. ") + problem)
+            raise AnsibleError(("" if kind == "status" else "Nothing was touched. ") + problem
+                               + ("" if nodes else _other_product(kind, groups, rolling_group)))
     return nodes, database
+
+
+def _other_product(kind, groups, rolling_group):
+    """What is said where the inventory may be one of another product; empty if it has no group of such a name."""
+    names = [path.stem for path in sorted(PRODUCTS.glob("*.yml")) if groups.get(path.stem)]
+    if not names or rolling_group != SHAKENFIST:
+        return ""
+    how = [f"-e rolling_product={name}" if kind in ("plan", "status", *REQUESTS) else f"shakenfist.rolling.{name}"
+           for name in names]
+    return f" The inventory has a group {listed(names, ' and ')}: if that is to be done for it, {listed(how, ' or ')}."
 
 
 def addresses_of(host):

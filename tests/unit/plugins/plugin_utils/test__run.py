@@ -121,6 +121,22 @@ def test_groups_of_other_names_are_refused_at_once():
     assert inventory_of("status", dict(allsf=["a"])) == (["a"], [])
 
 
+@pytest.mark.parametrize("kind, more, words", [
+    ("status", {}, "The inventory has a group cinder: if that is to be done for it, -e rolling_product=cinder."),
+    ("pause", {}, "-e rolling_product=cinder."), ("upgrade", {}, "for it, shakenfist.rolling.cinder."),
+    ("plan", dict(ganeti=["g"], synnefo=[]), "a group cinder and ganeti: if that is to be done for it, "
+                                             "-e rolling_product=cinder or -e rolling_product=ganeti."),
+])
+def test_an_inventory_of_another_product(kind, more, words):
+    with pytest.raises(AnsibleError) as refused:
+        inventory_of(kind, dict(all=["c-1"], cinder=["c-1"], **more))
+    assert str(refused.value).endswith(words)
+    # Whoever names a group means it.
+    with pytest.raises(AnsibleError) as refused:
+        inventory_of(kind, dict(all=["c-1"], cinder=["c-1"], **more), rolling_group="nope")
+    assert "if that is" not in str(refused.value)
+
+
 INSTALLER = dict(all=["a", "b", "c"], ungrouped=[], hypervisors=["b", "c"], network=["a"], etcd=["a"])
 
 
