@@ -53,6 +53,13 @@ TIER = ("looked", "rehearsed", "tried", "backed_up", "undone", "whole", "committ
 MIGRATING = ".rolling-migrating"
 
 
+def outcome(runs, again=(), looks=False, **dummy):
+    """How a command has ended that had nothing else to say."""
+    if runs > 1:
+        return f"done after {runs} runs"
+    return "no complaint" if looks else "nothing was left to do" if again else "done"
+
+
 class ActionModule(StepsAction):
     """Run the commands one after the other."""
 
@@ -76,7 +83,15 @@ class ActionModule(StepsAction):
             self.back_up()
         for phase in self.phases(given["point"]):
             self.run_phase(**phase)
+        if given["point"] == "migrate" and given["info"] and not self._task.check_mode:
+            before, after = self.node.get("schema"), self.ask_product().get("schema")
+            was = "as before" if before == after else f"it was at {before}"
+            if after:
+                self.say(f"The schema is at revision {after}, {was}")
         return {}
+
+    def ask_product(self):
+        return self.module(self.given["info"], self.in_venv(self.node["venv"]), config=self.node["config"])
 
     def wanted(self, point):
         for phase in self.given["phases"].get(point) or []:
@@ -133,8 +148,8 @@ class ActionModule(StepsAction):
             words = f"{title}:\n{last_lines(answer['output'], 40)}"
             self.say(words)
             self.note(notes=[*self.record.notes, *self.values.get("notes", []), words])
-        elif answer.get("runs", 0) > 1:
-            self.say(f"{' '.join(command)}: done after {answer['runs']} runs")
+        elif answer.get("runs"):
+            self.say(f"{' '.join(command)}: {outcome(answer['runs'], **options)}")
         if once and not self._task.check_mode:
             self.write("Record that it was done", done, "", "600")
 
@@ -349,7 +364,7 @@ class ActionModule(StepsAction):
             self.command(f"Remove the dead service {binary} on {host}", [*self.given["remove"], binary, host], "active")
         if not dead or self._task.check_mode:
             return {}
-        rows = self.module(self.given["info"], self.in_venv(self.node["venv"]), config=self.node["config"])["services"]
+        rows = self.ask_product()["services"]
         left = [f"{binary} on {host}" for binary, host in dead
                 if any(row["binary"] == binary and row["host"] == host for row in rows)]
         self.check(f"{', '.join(left)} {'is' if len(left) == 1 else 'are'} still on record after "

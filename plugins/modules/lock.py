@@ -178,8 +178,11 @@ def conflict(path, lock, now):
     if not lock:
         return (f"the cluster is locked, but {path} cannot be read, so nobody knows by whom. If no other roll is under "
                 "way: add -e lock_takeover=true")
-    return (f"the cluster is locked: {_lock.describe(lock, now)}. Wait until that run has ended. If it is certain that "
-            "it is gone: add -e lock_takeover=true")
+    paused = (lock.get("request") or {}).get("want") == "pause"
+    wait = ("It was asked to pause: the playbook resume has it go on, stop has it end" if paused else
+            "Wait until that run has ended")
+    return (f"the cluster is locked: {_lock.describe(lock, now)}. {wait}. If it is certain that it is gone: add "
+            "-e lock_takeover=true")
 
 
 def may_take(lock, params, now):

@@ -18,6 +18,7 @@ from datetime import datetime, timezone
 
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import NODE_FACT, RUN_FACT, SAME
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._runbook import MEANS, anchor_of
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._table import many
 
 COLLECTION = "shakenfist.rolling"
 WIDTH = 100
@@ -26,6 +27,8 @@ WIDTH = 100
 # the play. The innermost one counts; an empty one is none.
 STEP = "rolling_step"
 OF_ALL = ("preflight", "lock", "stage", "schema", "verify", "prune")
+# The kinds of run of a product, which bear its name.
+OF_A_PRODUCT = ("services", "hosts", "tier")
 # These are taken by each node for itself, the others by all nodes at once.
 OF_A_NODE = ("quorum", "drain", "stop", "activate", "reconfigure", "restart", "start", "gate", "settle", "restore")
 
@@ -189,6 +192,8 @@ class Rollout:
             self.stopped, self.ended = False, set()
             self.causes, self.lost = {}, set()
         self.id, self.name = run["id"], run["kind"]
+        if run["kind"] in OF_A_PRODUCT and run.get("product"):
+            self.name = f"upgrade of {run['product']}"
 
     def event(self, event, moment=None, **fields):
         self.check = fields.get("check", self.check)
@@ -269,7 +274,7 @@ class Rollout:
             place.message = place.peers
         if "units" in details:
             place.units += len(details["units"])
-            place.message = f"{place.units} units"
+            place.message = many(place.units, "unit")
         self.probe = details.get("probe", self.probe)
 
     def heard(self, event):
@@ -491,7 +496,7 @@ def words(event, rollout):
     if kind == "plan":
         already = "restarted" if rollout.name == "restart" else "on it"
         done = f"; {len(event['done'])} {already} already" if event["done"] else ""
-        return f"plan: {len(event['order'])} nodes {rollout.way()} {event.get('release', 'the release')}{done}"
+        return f"plan: {many(len(event['order']), 'node')} {rollout.way()} {event.get('release', 'the release')}{done}"
     if kind == "begin" and not node:
         return f"{step} ..."
     if kind == "end" and event["result"] not in ("ok", "changed", "skipped"):

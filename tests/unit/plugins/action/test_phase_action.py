@@ -61,6 +61,23 @@ def test_what_a_command_says_is_told(one):
     assert result["ansible_facts"]["rolling_node"]["notes"] == [words]
 
 
+@pytest.mark.parametrize("before, words", [("a", "b, it was at a"), ("b", "b, as before")])
+def test_the_revision_of_the_schema_is_told(one, before, words):
+    one.given["cinder_info"] = dict(schema="b")
+    migrate = dict(migrate=[dict(BEFORE[1], looks=False)])
+    one.act(point="migrate", node=dict(NODE, schema=before), target=dict(name=NEW, version="24.5.0"), phases=migrate,
+            backup={}, info="cinder_info")
+    assert one.words() == ["cinder-status y: done", f"The schema is at revision {words}"]
+    one.check = True
+    go(one, "migrate", phases=migrate, info="cinder_info")
+    assert one.asked() == ["release_command"]
+
+
+def test_a_command_that_has_nothing_to_say_is_told_all_the_same(one):
+    go(one, "before", phases=dict(before=[dict(one) for one in BEFORE]))
+    assert one.words() == ["cinder-manage x: nothing was left to do", "cinder-status y: no complaint"]
+
+
 def test_check_mode_runs_nothing_of_a_release_that_was_not_staged(one):
     one.check = True
     one.act(point="before", node=dict(NODE, staged=[]), target=dict(name=NEW, version="24.5.0"), backup={},

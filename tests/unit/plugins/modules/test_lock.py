@@ -393,3 +393,12 @@ def test_nobody_asks(run_module, path):
                                             (7200, "2 hours"), (3 * 86400, "3 days")])
 def test_ago(seconds, words):
     assert _lock.ago(seconds) == words
+
+
+@pytest.mark.parametrize("want, words", [
+    ("pause", ". It was asked to pause: the playbook resume has it go on, stop has it end. If it is certain"),
+    ("stop", ". Wait until that run has ended. If it is certain"), (None, ". Wait until that run has ended. If")])
+def test_what_to_do_about_the_lock_of_another_run(ask, path, want, words):
+    put(path, request=requested(want) if want else None)
+    result = ask()
+    assert result["failed"] and words in result["msg"]

@@ -268,10 +268,27 @@ def test_a_restart_leads_to_no_other_release():
     run = Run()
     run.fact("sf-1", stage_resolved=dict(version="0.8.0"),
              rolling_run=run.record(kind="restart", plan=dict(order=["sf-1"], done=["sf-2"])))
-    assert run.lines() == ["plan: 1 nodes on 0.8.0; 1 restarted already"]
+    assert run.lines() == ["plan: 1 node on 0.8.0; 1 restarted already"]
     assert run.rollout.title() == "restart on 0.8.0"
     run.rollout.name = "reconfigure"
     assert run.rollout.title() == "reconfigure on 0.8.0"
+
+
+@pytest.mark.parametrize("more, title", [
+    (dict(kind="services", product="Cinder"), "upgrade of Cinder"), (dict(kind="services", product=""), "services"),
+    (dict(kind="plan", product="Cinder"), "plan")])
+def test_a_run_of_a_product_bears_its_name(more, title):
+    run = Run()
+    run.fact("sf-1", stage_resolved=dict(version="24.5.0"), rolling_run=run.record(
+        plan=dict(order=["sf-1"], done=[]), **more))
+    assert run.rollout.title() == f"{title} to 24.5.0"
+
+
+def test_a_unit_is_one_unit():
+    run = Run(PLAN)
+    run.task("sf-1", "restart", "units", "changed", 2, units={"sf-api": dict(active_after=0.5)})
+    run.task("sf-1", "gate")
+    assert "sf-1 restart 2.0 s, 1 unit" in run.lines()
 
 
 def test_who_only_plans_rolls_no_node():
