@@ -1,0 +1,43 @@
+# Copyright (c) 2026, the shakenfist.rolling authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# What a product's file says decides by which entry points of the roles it is checked, planned and shown.
+
+from __future__ import annotations
+
+import pathlib
+
+import pytest
+import yaml
+from ansible.parsing.dataloader import DataLoader
+from ansible.template import Templar, trust_as_template
+
+PLAYBOOKS = pathlib.Path(__file__).parents[2] / "playbooks"
+POINTS = {"cinder": "services", "dragonflow": "services", "synnefo": "services", "ganeti": "hosts"}
+
+
+def entry_points(path):
+    """The entry points of a playbook that depend on the product, as they are written."""
+    return [task[include]["tasks_from"] for play in yaml.safe_load(path.read_text()) for task in play.get("tasks", [])
+            for include in task if include.endswith("include_role") and "{{" in task[include]["tasks_from"]]
+
+
+def test_every_product_is_here():
+    assert sorted(path.stem for path in (PLAYBOOKS / "vars").glob("*.yml")) == sorted(POINTS)
+
+
+@pytest.mark.parametrize("name", ["status.yml", "plan.yml", "shared/services_check.yml"])
+@pytest.mark.parametrize("product", POINTS)
+def test_the_entry_point_follows_from_the_products_file(name, product):
+    values = yaml.safe_load((PLAYBOOKS / f"vars/{product}.yml").read_text())
+    found = {key: value for key, value in values.items() if key == "cluster_hosts"}
+    templar = Templar(loader=DataLoader(), variables=dict(found, rolling_product=product))
+    (point,) = entry_points(PLAYBOOKS / name)
+    assert templar.template(trust_as_template(point)) == POINTS[product]
+
+
+@pytest.mark.parametrize("name", ["status.yml", "plan.yml"])
+def test_without_a_product_it_is_shaken_fist(name):
+    (point,) = entry_points(PLAYBOOKS / name)
+    assert Templar(loader=DataLoader(), variables={}).template(trust_as_template(point)) == "main"
