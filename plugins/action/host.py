@@ -19,6 +19,7 @@ from ansible_collections.shakenfist.rolling.plugins.plugin_utils._failure import
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._hosts import (
     Options,
     View,
+    complaints_of,
     forecast_of_hosts,
     judge_hosts,
     state_words,
@@ -52,8 +53,8 @@ ARGUMENTS = dict(
     state=dict(type="str", required=True, choices=["seen", "judged", "forecast", "shown", "fetched", "stopped",
                                                    "upgraded", "rebooted", "up", "settled", "told", "verified"]),
     cluster=DATA, packages=DATA, units=NAMES, needed=NAMES, stopped=dict(type="bool", default=True),
-    reserve=dict(type="float", default=0), since=TEXT, verified=DATA, lock=DATA, looked=DATA, look=TEXT,
-    whole=dict(type="bool", default=False), file=dict(type="str", default=""),
+    reserve=dict(type="float", default=0), since=TEXT, verified=dict(type="list", elements="dict", default=[]),
+    lock=DATA, looked=DATA, look=TEXT, whole=dict(type="bool", default=False), file=TEXT,
     reboot_timeout=SECONDS, gate_timeout=SECONDS,
 )
 # Seconds between two looks at a node that reboots, and between two words about it.
@@ -132,10 +133,8 @@ class ActionModule(LookingAction):
         command = playbook_command(self.task_vars, run.playbook)
         if given.since or not self.step_of:
             command += f" -e rolling_since={since(True, given.since)['words']}"
-        problems = given.verified.get("problems") or []
-        if given.verified.get("failed"):
-            problems = [words_of(given.verified)]
-        refusal, plan, lines, order = judge_hosts(self.all_seen(), self.options(), problems, self.hidden(), command)
+        refusal, plan, lines, order = judge_hosts(self.all_seen(), self.options(), complaints_of(given.verified),
+                                                  self.hidden(), command)
         if refusal:
             return dict(failed=True, msg=refusal, report=lines)
         return dict(report=[*lines, *plan["rooms"]], order=order,
@@ -293,6 +292,6 @@ class ActionModule(LookingAction):
             if self.step_of and view.to_reboot(name, options):
                 left.append(f"{name} is not done: it has {view.nodes[name]['release']['version'] or 'no release'}, "
                             f"expected {self.step_of['to']}, and a reboot since")
-        problems = [f"the cluster complains of itself: {words}" for words in self.given.verified.get("problems") or []]
+        problems = [f"the cluster complains of itself: {words}" for words in complaints_of(self.given.verified)]
         self.check("; ".join([*left, *problems]))
         return dict(leader=view.leader, options=vars(options))

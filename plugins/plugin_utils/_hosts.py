@@ -17,6 +17,7 @@ from ansible_collections.shakenfist.rolling.plugins.module_utils._evacuation imp
     room_words,
     to_move,
 )
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._failure import words_of
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._findings import Findings, report, warnings_of
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._plan import Wave
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._runbook import PREFLIGHT, explained, section
@@ -122,6 +123,16 @@ def freed(host, guests):
     back = sum(guest.needs() for guest in guests if guest.home and guest.host == host.name != guest.home)
     mine = sum(guest.needs() for guest in guests if guest.home == host.name != guest.host)
     return host.free + back - mine
+
+
+def complaints_of(verified):
+    """What the check of the cluster has found, by the one node that has made it.
+
+    :arg verified: the result of each node; those that do not lead the cluster have skipped it.
+    """
+    results = [one for one in verified if not one.get("skipped")]
+    # A check that failed is one without an answer: the task that has made it lets it pass, and then nothing says so.
+    return [words for one in results for words in one.get("problems", [words_of(one)])]
 
 
 def cluster_findings(view, options, verified, hidden):

@@ -97,7 +97,7 @@ def test_without_a_moment_all_are_rebooted(one):
                                              (dict(failed=True, msg="no answer"), "complains of itself: no answer")])
 def test_a_cluster_that_complains_is_refused(one, verified, words):
     known(one)
-    result = one.act(state="judged", verified=verified)
+    result = one.act(state="judged", verified=[dict(skipped=True), verified])
     assert result["failed"] and words in result["msg"] and result["report"]
 
 
@@ -312,7 +312,7 @@ def test_what_is_told(one):
 def test_the_end_is_verified(one):
     known(one)
     assert one.act(state="verified")["leader"] == "sf-1"
-    assert one.act(state="verified", verified=dict(problems=["x"]))["msg"] == "the cluster complains of itself: x"
+    assert one.act(state="verified", verified=[dict(problems=["x"])])["msg"] == "the cluster complains of itself: x"
     noted = [dict(HOSTS[0]), dict(HOSTS[1], note="undrained")]
     known(one, hosts=noted, guests=[dict(GUESTS[0], home="sf-2.lab")])
     assert one.act(state="verified")["msg"] == "sf-2 is not done: web of it elsewhere"

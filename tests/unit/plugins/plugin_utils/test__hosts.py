@@ -153,6 +153,15 @@ def test_guests_and_the_cluster_itself():
     assert refused(cluster(), "fail  the cluster complains of itself: ERROR:X: y", verified=["ERROR:X: y"])
 
 
+@pytest.mark.parametrize("verified, words", [
+    ([], []), ([dict(skipped=True)], []), ([dict(skipped=True), dict(problems=[])], []),
+    ([dict(problems=["ERROR:X: y"]), dict(skipped=True)], ["ERROR:X: y"]),
+    ([dict(failed=True, msg="no answer")], ["no answer"]),
+    ([dict(failed=False, failed_when_result=False, msg="no answer")], ["no answer"])])
+def test_what_the_cluster_complains_of(verified, words):
+    assert hosts.complaints_of(verified) == words
+
+
 def test_warnings():
     seen = cluster([guest("a", "n2", state="stopped")], n2=dict(drained=True))
     del seen["n3"]
