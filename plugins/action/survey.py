@@ -12,7 +12,6 @@ import time
 
 from ansible.errors import AnsibleError
 from ansible_collections.shakenfist.rolling.plugins.action.phase import POINTS
-from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError
 from ansible_collections.shakenfist.rolling.plugins.module_utils._readiness import OWN_FILE
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._balancers import balancers_of, haproxy_of
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._cluster import offsets_of
@@ -115,10 +114,7 @@ class ActionModule(LookingAction):
 
     def see_packages(self, seen, units):
         """Look at a node whose release comes in packages."""
-        try:
-            step = step_of(self.product["packages"])
-        except RollingError as exc:
-            self.check(exc.message)
+        step = step_of(self.product["packages"])
         info, began = self.call("packages_info", names=step["patterns"]), time.time()
         host = self.call("host_info", path=PLACE, releases=PLACE, reference=began)
         seen["host"] = dict(host, clock_within=time.time() - began)

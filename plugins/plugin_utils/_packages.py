@@ -6,6 +6,7 @@
 
 # A product that comes in packages of the distribution: what a node is then, what refuses an upgrade, and what is told.
 
+from ansible.errors import AnsibleError
 from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError
 from ansible_collections.shakenfist.rolling.plugins.module_utils._packages import upstream
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._findings import Findings
@@ -21,10 +22,18 @@ SHOWN = 8
 
 
 def step_of(packages):
-    """One step from a release to another, as the product's file has it in C(cluster_packages)."""
+    """One step from a release to another, as the product's file has it in C(cluster_packages).
+
+    Of several, C(steps) by the release that each leads to, it is that to C(release), with what they have in common.
+    """
+    if packages.get("steps"):
+        steps, to = {str(key): step for key, step in packages["steps"].items()}, str(packages.get("release"))
+        if to not in steps:
+            raise AnsibleError(_elsewhere(listed(list(steps), " and "), to))
+        packages = {**packages, **steps[to], "to": to}
     lacking = [key for key in ("package", "to") if not packages.get(key)]
     if lacking:
-        raise RollingError(f"cluster_packages has no {listed(lacking, ' and ')}: correct the product's file")
+        raise AnsibleError(f"cluster_packages has no {listed(lacking, ' and ')}: correct the product's file")
     return dict(package=packages["package"], to=str(packages["to"]), starts=list(map(str, packages.get("from") or [])),
                 upgrade=bool(packages.get("upgrade", True)), first=packages.get("first") or "",
                 arguments={key: packages[key] for key in ARGUMENTS if packages.get(key)},
@@ -36,9 +45,13 @@ def step_of(packages):
 def target_of_step(step, asked=""):
     """The target, C(stage_resolved), of a step."""
     if asked and str(asked) != step["to"]:
-        raise RollingError(f"the product's file leads to {step['to']}, and {asked} was asked for: give it a step to "
-                           "that release, or leave rolling_release out")
+        raise RollingError(_elsewhere(step["to"], asked))
     return dict(version=step["to"], name=step["to"])
+
+
+def _elsewhere(there, asked):
+    return (f"the product's file leads to {there}, and {asked} was asked for: give it a step to that release, or leave "
+            "rolling_release out")
 
 
 def is_there(service, units, installed):

@@ -7,13 +7,19 @@
 from __future__ import annotations
 
 import pathlib
+import sys
 
 import pytest
 import yaml
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar, trust_as_template
 
-PLAYBOOKS = pathlib.Path(__file__).parents[2] / "playbooks"
+ROOT = pathlib.Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT / ".ansible/collections"))
+
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._packages import step_of  # noqa: E402
+
+PLAYBOOKS = ROOT / "playbooks"
 POINTS = {"cinder": "services", "dragonflow": "services", "synnefo": "services", "ganeti": "hosts"}
 
 
@@ -41,3 +47,28 @@ def test_the_entry_point_follows_from_the_products_file(name, product):
 def test_without_a_product_it_is_shaken_fist(name):
     (point,) = entry_points(PLAYBOOKS / name)
     assert Templar(loader=DataLoader(), variables={}).template(trust_as_template(point)) == "main"
+
+
+def trusted(value):
+    if isinstance(value, dict):
+        return {key: trusted(one) for key, one in value.items()}
+    return [trusted(one) for one in value] if isinstance(value, list) else (
+        trust_as_template(value) if isinstance(value, str) else value)
+
+
+def packages_of(variables, name, **given):
+    known = {**trusted(variables), **given, "inventory_hostname": "snf-1", "groups": {"ganeti": ["gnt-1"]}}
+    return step_of(Templar(loader=DataLoader(), variables=known).template(trusted(variables[name])))
+
+
+@pytest.mark.parametrize("release, given", [
+    ("0.19", {}), ("0.19", {"rolling_release": "0.19"}), ("0.19", {"rolling_release": 0.19}),
+    ("0.20", {"rolling_release": "0.20"})])
+def test_the_steps_of_synnefo(release, given):
+    """Both of its parts take the same one."""
+    nodes = packages_of(yaml.safe_load((PLAYBOOKS / "vars/synnefo.yml").read_text()), "cluster_packages", **given)
+    hosts = packages_of(yaml.safe_load((PLAYBOOKS / "synnefo.yml").read_text())[0]["vars"], "ganeti_packages", **given)
+    for key in ("package", "to", "starts"):
+        assert nodes[key] == hosts[key]
+    assert nodes["to"] == release and nodes["upgrade"] and nodes["reboot"] is (release == "0.19")
+    assert nodes["arguments"]["expect"]["snf-common"] == hosts["arguments"]["expect"]["snf-common"] == release

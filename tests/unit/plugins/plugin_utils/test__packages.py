@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import pytest
+from ansible.errors import AnsibleError
 from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils import _packages
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._services import services_of
@@ -42,8 +43,31 @@ def test_a_step():
     assert _packages.target_of_step(step) == _packages.target_of_step(step, "0.19") == TARGET
     with pytest.raises(RollingError, match="leads to 0.19, and 0.20 was asked for"):
         _packages.target_of_step(step, "0.20")
-    with pytest.raises(RollingError, match="cluster_packages has no package and to"):
+    with pytest.raises(AnsibleError, match="cluster_packages has no package and to"):
         _packages.step_of({})
+
+
+STEPS = dict(package="snf-common", lock_timeout=600.0, apply=True, steps={
+    "0.19": dict(suites={"wheezy": "jessie"}, reboot=True, **{"from": ["0.18.1"]}),
+    0.2: dict(package="snf-other", **{"from": ["0.19"]})})
+
+
+@pytest.mark.parametrize("release", ["0.19", 0.19])
+def test_one_step_of_several(release):
+    step = _packages.step_of(dict(STEPS, release=release))
+    assert step == _packages.step_of(dict(STEP, lock_timeout=600.0, apply=True))
+    assert step["arguments"] == dict(suites={"wheezy": "jessie"}, lock_timeout=600.0)
+
+
+def test_a_step_goes_before_what_all_have():
+    step = _packages.step_of(dict(STEPS, release="0.2"))
+    assert (step["package"], step["to"], step["starts"], step["reboot"]) == ("snf-other", "0.2", ["0.19"], False)
+
+
+@pytest.mark.parametrize("release", ["0.21", None])
+def test_a_release_to_which_no_step_leads(release):
+    with pytest.raises(AnsibleError, match=f"leads to 0.19 and 0.2, and {release} was asked for: give it a step"):
+        _packages.step_of(dict(STEPS, release=release))
 
 
 def test_a_node():
