@@ -108,6 +108,26 @@ def sync_directories(*paths):
             os.fsync(handle)
 
 
+def replace_file(path, content):
+    """Have a file with these bytes, at once and for good; it keeps its mode and owner, and a link to one stays."""
+    path = os.path.realpath(path)
+    folder, name = os.path.split(path)
+    make_directory(folder)
+    new = f"{folder}/.{name}.rolling-new"
+    with open(new, "wb") as stream:
+        try:
+            seen = os.stat(path)
+            os.fchown(stream.fileno(), seen.st_uid, seen.st_gid)
+            os.fchmod(stream.fileno(), seen.st_mode & 0o7777)
+        except FileNotFoundError:
+            os.fchmod(stream.fileno(), 0o644)
+        stream.write(content)
+        stream.flush()
+        os.fsync(stream.fileno())
+    os.replace(new, path)
+    sync_directories(folder)
+
+
 def process_started(pid):
     """When a process was started, in clock ticks since the boot; empty if it does not run or this is not Linux."""
     try:

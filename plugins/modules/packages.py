@@ -155,7 +155,7 @@ from ansible_collections.shakenfist.rolling.plugins.module_utils._common import 
     flocked,
     last_lines,
     make_directory,
-    sync_directories,
+    replace_file,
     wait_for,
 )
 from ansible_collections.shakenfist.rolling.plugins.module_utils._systemd import Systemd
@@ -175,22 +175,7 @@ def read(path):
 
 
 def write(path, text):
-    """Replace a file in one step; it keeps its mode and owner."""
-    make_directory(os.path.dirname(path))
-    new = f"{path}.rolling-new"
-    with open(new, "w", encoding="utf-8", errors="surrogateescape", newline="") as stream:
-        stream.write(text)
-        try:
-            seen = os.stat(path)
-            os.fchown(stream.fileno(), seen.st_uid, seen.st_gid)
-            os.fchmod(stream.fileno(), seen.st_mode & 0o7777)
-        except FileNotFoundError:
-            os.fchmod(stream.fileno(), 0o644)
-        stream.flush()
-        os.fsync(stream.fileno())
-    # A link stays one.
-    os.replace(new, os.path.realpath(path))
-    sync_directories(os.path.dirname(os.path.realpath(path)))
+    replace_file(path, text.encode("utf-8", "surrogateescape"))
 
 
 class Upgrade:

@@ -100,6 +100,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.shakenfist.rolling.plugins.module_utils._common import (
     conclude,
     make_directory,
+    replace_file,
     sync_directories,
 )
 
@@ -308,7 +309,7 @@ class Settings:
             if text.content != text.before:
                 if os.path.exists(text.path):
                     keep(text.path)
-                replace(text.path, text.content)
+                replace_file(text.path, text.content)
         for path, new, suffix in self.renames:
             keep(path)
             rename(path, new, suffix)
@@ -330,23 +331,6 @@ def cache_of(value, uri):
     if scheme != "memcached" or not isinstance(value, dict):
         return value
     return dict(value, BACKEND=MEMCACHED, LOCATION=rest.partition("?")[0].strip("/"))
-
-
-def replace(path, content):
-    """Write a file whole, with the owner and mode that it has."""
-    new = f"{os.path.dirname(path)}/.{os.path.basename(path)}.rolling-new"
-    with open(new, "wb") as stream:
-        stream.write(content)
-        try:
-            seen = os.stat(path)
-            os.fchown(stream.fileno(), seen.st_uid, seen.st_gid)
-            os.fchmod(stream.fileno(), seen.st_mode & 0o7777)
-        except FileNotFoundError:
-            os.fchmod(stream.fileno(), 0o644)
-        stream.flush()
-        os.fsync(stream.fileno())
-    os.replace(new, path)
-    sync_directories(os.path.dirname(path))
 
 
 def rename(path, new, suffix):

@@ -87,7 +87,7 @@ from ansible_collections.shakenfist.rolling.plugins.module_utils import _standst
 from ansible_collections.shakenfist.rolling.plugins.module_utils._common import (
     RollingError,
     conclude,
-    make_directory,
+    replace_file,
     sync_directories,
     wait_for,
 )
@@ -166,14 +166,7 @@ class Standstill:
     @staticmethod
     def hold(name, ran, quiet=False):
         """Write the file whole or not at all: half of it would not hold."""
-        path = _standstill.hold_of(name)
-        make_directory(os.path.dirname(path))
-        with open(f"{path}.new", "w", encoding="utf-8") as file:
-            file.write(_standstill.text_of(name, ran, quiet))
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(f"{path}.new", path)
-        sync_directories(os.path.dirname(path))
+        replace_file(_standstill.hold_of(name), _standstill.text_of(name, ran, quiet).encode())
 
     def down(self):
         running = self.running()

@@ -20,6 +20,7 @@ from ansible_collections.shakenfist.rolling.plugins.module_utils._common import 
     flocked,
     last_lines,
     make_directory,
+    replace_file,
     size,
     sync_directories,
     turn_of,
@@ -157,6 +158,30 @@ def test_the_names_in_a_directory_are_written(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "fsync", lambda handle: synced.append(os.readlink(f"/proc/self/fd/{handle}")))
     sync_directories(str(tmp_path), str(tmp_path / "link"))
     assert synced == [str(tmp_path)]
+
+
+def test_a_file_is_replaced(tmp_path, monkeypatch):
+    path, link, synced = tmp_path / "own/a.conf", tmp_path / "link", []
+    link.symlink_to(path)
+    monkeypatch.setattr(os, "fsync", lambda handle: synced.append(os.readlink(f"/proc/self/fd/{handle}")))
+    replace_file(str(path), b"one")
+    assert path.read_bytes() == b"one" and path.stat().st_mode & 0o7777 == 0o644
+    assert synced == [f"{path.parent}/.a.conf.rolling-new", str(path.parent)]
+    path.chmod(0o640)
+    before = path.stat()
+    replace_file(str(link), b"two")
+    after = path.stat()
+    assert path.read_bytes() == b"two" and link.is_symlink() and os.listdir(path.parent) == ["a.conf"]
+    assert after.st_ino != before.st_ino and after.st_mode & 0o7777 == 0o640 and after.st_uid == before.st_uid
+
+
+def test_a_file_stays_until_the_new_one_is_whole(tmp_path, monkeypatch):
+    path = tmp_path / "a"
+    path.write_text("old")
+    monkeypatch.setattr(os, "fsync", lambda handle: (_ for _ in ()).throw(OSError(errno.ENOSPC, "full")))
+    with pytest.raises(OSError, match="full"):
+        replace_file(str(path), b"new")
+    assert path.read_text() == "old"
 
 
 @pytest.mark.parametrize("where", ["a file/x", "full"])
