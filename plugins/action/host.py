@@ -162,7 +162,7 @@ class ActionModule(LookingAction):
     def upgrade(self, state, **more):
         title = "Fetch its packages" if state == "fetched" else "Upgrade its packages"
         answer = self.call(title, "packages", state=state, **self.step_of["arguments"], **more)
-        self.note(notes=[*self.record.notes, *notes_of(self.name, answer)])
+        self.add_notes(*notes_of(self.name, answer))
         return answer
 
     def fetched(self):

@@ -128,7 +128,7 @@ class ActionModule(StepsAction):
             return self.call_module(title, module, arguments)
         if self.tier and self.given["point"] == "migrate" and not self._task.check_mode:
             self.write("Record that the database is being migrated", f"{self.staged}/{MIGRATING}", "", "600")
-            self.wrote()
+            self.remember(wrote=True)
         done = f"{self.staged}/.rolling-done-{re.sub('[^A-Za-z0-9_.]+', '-', ' '.join(command))}"
         if once and self.exists(done, "Look whether it was done"):
             return
@@ -143,11 +143,11 @@ class ActionModule(StepsAction):
         if answer.get("warned"):
             words = f"{' '.join(command)} has something to say:\n{last_lines(answer['output'], 40)}"
             self.say(f"warn  {words}")
-            self.note(notes=[*self.record.notes, *self.values.get("notes", []), words])
+            self.add_notes(words)
         elif tell and answer.get("output"):
             words = f"{title}:\n{last_lines(answer['output'], 40)}"
             self.say(words)
-            self.note(notes=[*self.record.notes, *self.values.get("notes", []), words])
+            self.add_notes(words)
         elif answer.get("runs"):
             self.say(f"{' '.join(command)}: {outcome(answer['runs'], **options)}")
         if once and not self._task.check_mode:
@@ -158,7 +158,7 @@ class ActionModule(StepsAction):
         answer = self.module(module, self.task_vars, title=title, **(arguments or {}))
         self.say(*answer.get("report") or [title])
         if answer.get("notes"):
-            self.note(notes=[*self.record.notes, *self.values.get("notes", []), *answer["notes"]])
+            self.add_notes(*answer["notes"])
 
     def back_up(self, again=False):
         """Back up the database; once for each release, for a later run would keep a schema half-way."""
@@ -178,12 +178,6 @@ class ActionModule(StepsAction):
         self.note(schema=dict(self.record.schema, backup=backup))
 
     # ---- a product that is stopped as a whole
-
-    def wrote(self):
-        self.note(tier={**self.record.tier, **self.values.get("tier", {}), "wrote": True})
-
-    def remember(self, **values):
-        self.note(tier={**self.record.tier, **self.values.get("tier", {}), **values})
 
     @contextmanager
     def rehearsing(self):
@@ -253,7 +247,7 @@ class ActionModule(StepsAction):
         self.say(f"{title}: {len(pending)} pending{', in this order:' if pending else ''}", *pending,
                  f"  tried on a copy of {seen['objects']} objects: {counted(seen['changes'])}{edited}")
         if edited:
-            self.note(notes=[*self.record.notes, *self.values.get("notes", []), f"{title}{edited}"])
+            self.add_notes(f"{title}{edited}")
 
     def migrate_store(self, title, store):
         if self._task.check_mode:
@@ -262,7 +256,7 @@ class ActionModule(StepsAction):
         seen = self.ask_store(title, store, self.staged, state="migrated", **(
             dict(keep=True) if store["store"] == "etcd" else {}))
         if seen["ran"] or seen.get("resumed"):
-            self.wrote()
+            self.remember(wrote=True)
         self.say(f"{title}: {', '.join(seen['ran']) or 'none was pending'}; {counted(seen['changes'])}"
                  + (f"; what a killed run had left was {seen['resumed']}" if seen.get("resumed") else ""))
 
@@ -298,8 +292,7 @@ class ActionModule(StepsAction):
     def undo_store(self, title, store, prior):
         seen = self.ask_store(f"{title}: undo what is half done", store, self.staged, state="restored", gone="warn")
         if seen.get("changed"):
-            self.remember(undone=[*self.record.tier.get("undone", []), "What the migrations had written into the store "
-                                                                       "was undone."])
+            self.undid("What the migrations had written into the store was undone.")
         seen = self.ask_store(f"{title}: see whether the prior release knows what is in it", store, prior,
                               state="reported", gone="warn")
         if seen["gone"]:
@@ -319,8 +312,10 @@ class ActionModule(StepsAction):
         self.module("dump", self.task_vars, title="Restore the database from its backup", config=self.node["config"],
                     restore=dump, **{key: self.given["backup"][key] for key in ("connection", "directory")})
         self.finish()
-        self.remember(undone=[*self.record.tier.get("undone", []), *self.values.get("tier", {}).get("undone", []),
-                              f"The database was restored from {dump}."])
+        self.undid(f"The database was restored from {dump}.")
+
+    def undid(self, words):
+        self.remember(undone=[*self.values.get("tier", self.record.tier).get("undone", []), words])
 
     def finish(self):
         """The database is whole again, in one release or the other."""

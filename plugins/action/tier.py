@@ -60,10 +60,6 @@ class ActionModule(StatesAction):
     def call(self, title, module, **arguments):
         return self.module(module, self.task_vars, title=title, **arguments)
 
-    def remember(self, **values):
-        """Keep it in what the run does with the node."""
-        self.note(tier={**self.record.tier, **self.values.get("tier", {}), **values})
-
     def has(self, service):
         return service in self.node.get("services", {})
 
@@ -111,7 +107,7 @@ class ActionModule(StatesAction):
             self.check(f"{words}. See journalctl -u {one.name}; a longer TimeoutStopSec in its unit lets it end by "
                        "itself" if one.killed == "fail" else "", f"Stop {one.name}", failed_units=[one.name])
             self.say(f"warn  {self.name}: {words}")
-            self.note(notes=[*self.record.notes, f"{self.name}: {words}"])
+            self.add_notes(f"{self.name}: {words}")
 
     def mark(self, moment):
         """Note when the service went out of service, or was seen to be back."""

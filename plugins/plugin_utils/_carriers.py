@@ -81,8 +81,7 @@ class Packages:
     def tell(self, *lines):
         if lines:
             self.action.say(*lines)
-            known = self.action.values.get("notes", self.action.record.notes)
-            self.action.note(notes=[*known, *(line for line in lines if line not in known)])
+            self.action.add_notes(*lines)
 
     def moved(self):
         self.action.remember(beyond=f"packages of {self.action.name} are those of {self.target['version']}, and there "

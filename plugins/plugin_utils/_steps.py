@@ -175,6 +175,15 @@ class StepsAction(PersistentAction):
         """Have the record of the node say so, whatever comes of the task."""
         self.values.update(values)
 
+    def add_notes(self, *lines):
+        """Have the report tell more of the node, of which C(record) is what the run knows already."""
+        known = self.values.get("notes", self.record.notes)
+        self.note(notes=[*known, *(line for line in lines if line not in known)])
+
+    def remember(self, **values):
+        """Keep it in what the run does with the node while all of the product is down."""
+        self.note(tier={**self.values.get("tier", self.record.tier), **values})
+
     def say(self, *lines):
         """Tell the operator, while the task still runs."""
         node, task = self.task_vars["inventory_hostname"], self._task.get_name()

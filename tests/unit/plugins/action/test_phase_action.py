@@ -78,6 +78,14 @@ def test_a_command_that_has_nothing_to_say_is_told_all_the_same(one):
     assert one.words() == ["cinder-manage x: nothing was left to do", "cinder-status y: no complaint"]
 
 
+def test_every_note_is_told_once(one):
+    one.node = dict(notes=["earlier"])
+    one.given["release_command"] = [dict(runs=1, warned=True, output="a"), dict(runs=1, warned=True, output="b")]
+    result = go(one, "before", phases=dict(before=[dict(one) for one in BEFORE]))
+    notes = result["ansible_facts"]["rolling_node"]["notes"]
+    assert [note.partition(" ")[0] for note in notes] == ["earlier", "cinder-manage", "cinder-status"]
+
+
 def test_check_mode_runs_nothing_of_a_release_that_was_not_staged(one):
     one.check = True
     one.act(point="before", node=dict(NODE, staged=[]), target=dict(name=NEW, version="24.5.0"), backup={},

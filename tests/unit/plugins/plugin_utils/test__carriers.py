@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._carriers import carrier_of
-from ansible_collections.shakenfist.rolling.plugins.plugin_utils._steps import Failed
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._steps import Failed, StepsAction
 
 NODE = dict(releases="/r", distribution="dragonflow", services=dict(
     server=dict(link="/c/server"), agent=dict(link="/c/agent")))
@@ -62,6 +62,8 @@ class Node:
 
     def say(self, *lines):
         self.said += lines
+
+    add_notes = StepsAction.add_notes
 
     def note(self, **values):
         self.values.update(values)

@@ -219,3 +219,16 @@ def test_a_state_is_a_method(monkeypatch):
 def test_an_action_without_steps():
     with pytest.raises(NotImplementedError):
         _steps.StepsAction.steps(None, {})
+
+
+def test_what_the_record_gains_more_than_once(run):
+    """What it has already stays, once."""
+    def steps(self, task_vars):
+        self.record = SimpleNamespace(notes=["before"], tier=dict(stopped=["a"]))
+        self.add_notes("one", "before")
+        self.add_notes("two", "one")
+        self.remember(wrote=True)
+        self.remember(undone=["x"])
+
+    values = run(steps, [])[1].values
+    assert values == dict(notes=["before", "one", "two"], tier=dict(stopped=["a"], wrote=True, undone=["x"]))
