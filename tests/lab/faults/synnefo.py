@@ -78,39 +78,39 @@ def end_dpkg(node):
 
 
 ROWS = [
-    SynnefoRow('starts-anyway', 'a script of snf-cyclades-app starts its service without asking the policy',
+    SynnefoRow('synnefo-starts-anyway', 'a script of snf-cyclades-app starts its service without asking the policy',
                prepare=policy, inject=publish(NEW, 'starts-anyway:snf-cyclades-app'), outcome=ROLLED, check=as_it_was,
                cause=('postinst of snf-cyclades-app was to start snf-dispatcher in spite of the policy',)),
-    SynnefoRow('daemon-itself', 'a script of archipelago starts the program itself', prepare=policy,
+    SynnefoRow('synnefo-daemon-itself', 'a script of archipelago starts the program itself', prepare=policy,
                inject=publish(NEW, 'daemon-itself:archipelago'), outcome=ROLLED, check=as_it_was,
                cause=('postinst of archipelago has started .*archipelago in spite of the policy',)),
-    SynnefoRow('apt-interrupted', 'apt and dpkg of snf-2 are ended while a maintainer script is at work',
+    SynnefoRow('synnefo-apt-interrupted', 'apt and dpkg of snf-2 are ended while a maintainer script is at work',
                prepare=both(policy, SLOW), inject=end_dpkg('snf-2'), moment=upgrades('snf-2'), node='snf-2',
                cause=('the packages were not upgraded|what was left half done',), next=FORWARD, check=as_it_was),
-    SynnefoRow('script-fails', 'the script of snf-pithos-app fails on snf-1',
+    SynnefoRow('synnefo-script-fails', 'the script of snf-pithos-app fails on snf-1',
                inject=both(publish(NEW, 'script-fails:snf-pithos-app'), shell('snf-1', 'touch /lab/script-fails')),
                mend=shell('snf-1', 'rm /lab/script-fails'), node='snf-1',
                cause=('told to fail by /lab/script-fails',), next=FORWARD, check=as_it_was),
-    SynnefoRow('apt-locked', 'another apt has the lock on snf-1 for longer than a run waits',
+    SynnefoRow('synnefo-apt-locked', 'another apt has the lock on snf-1 for longer than a run waits',
                inject=shell('snf-1', 'systemd-run --quiet --unit=another-apt python3 -c "import fcntl, time; '
                             "f = open('/var/lib/dpkg/lock-frontend', 'w'); fcntl.lockf(f, fcntl.LOCK_EX); "
                             'time.sleep(900)"'),
                arguments=(*APPLY, '-e', 'synnefo_lock_timeout=5'), mend=shell('snf-1', 'systemctl stop another-apt'),
                node='snf-1', cause=('still has /var/lib/dpkg/lock-frontend',), check=as_it_was),
-    SynnefoRow('migration-fails', "Cyclades' migration fails", node='snf-2',
+    SynnefoRow('synnefo-migration-fails', "Cyclades' migration fails", node='snf-2',
                inject=both(publish(NEW, 'migration-fails:snf-cyclades-app'),
                            shell('snf-2', 'touch /lab/migration-fails')),
                mend=shell('snf-2', 'rm /lab/migration-fails'),
                cause=('0002_ip_owner_history was told to fail',), next=FORWARD, check=as_it_was),
-    SynnefoRow('wrong-release', 'snf-2 has 0.18, which 0.19 does not know', node='snf-2', outcome=REFUSED,
+    SynnefoRow('synnefo-wrong-release', 'snf-2 has 0.18, which 0.19 does not know', node='snf-2', outcome=REFUSED,
                inject=shell('snf-2', "sed -i '/^Package: snf-common$/,/^$/s/^Version: .*/Version: 0.18-1/' "
                             '/var/lib/dpkg/status'),
                mend=shell('snf-2', "sed -i '/^Package: snf-common$/,/^$/s/^Version: .*/Version: 0.18.1-1/' "
                           '/var/lib/dpkg/status'),
                cause=('it has snf-common 0.18, and 0.19 is reached from 0.18.1 only',), check=as_it_was),
-    *(SynnefoRow('killed-in-' + name, 'the controller is killed when the step %s begins' % name, prepare=policy,
+    *(SynnefoRow('synnefo-killed-in-' + name, 'the controller is killed when the step %s begins' % name, prepare=policy,
                  moment=step(name), inject=kill, outcome=KILLED, check=as_it_was)
       for name in ('stage', 'stop', 'activate', 'schema', 'start', 'restart', 'verify')),
-    SynnefoRow('killed-in-upgrade', 'the controller is killed while a maintainer script is at work',
+    SynnefoRow('synnefo-killed-in-upgrade', 'the controller is killed while a maintainer script is at work',
                prepare=both(policy, SLOW), moment=upgrades('snf-1'), inject=kill, outcome=KILLED, check=as_it_was),
 ]
