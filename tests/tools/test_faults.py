@@ -127,6 +127,13 @@ def test_the_fixed_set_is_small():
 
 def test_every_file_of_rows_is_a_subject():
     assert sorted(path.stem for path in faults.ROWS.glob('*.py')) == sorted([*faults.SUBJECTS, 'rows'])
+    assert not set(faults.SUBJECTS) & {row.name for row in ROWS}
+
+
+def test_every_subject_is_a_step():
+    listed = subprocess.run([faults.ROOT / 'tools/test', '--list'], capture_output=True, text=True, check=True)
+    assert [line.partition(':')[2] for line in listed.stdout.split() if line.startswith('faults:')] == sorted(
+        faults.SUBJECTS)
 
 
 # ---- what is run
@@ -136,6 +143,9 @@ def test_every_file_of_rows_is_a_subject():
     (['two-operators'], ['two-operators']),
     (['--ci'], [row.name for row in ROWS if row.ci]),
     (['--ci', 'two-operators', 'server-latin1'], ['two-operators']),
+    (['ganeti'], [row.name for row in faults.subject_rows('ganeti')]),
+    (['ganeti', 'two-operators', 'ganeti-no-room'],
+     ['two-operators', *[row.name for row in faults.subject_rows('ganeti')]]),
 ])
 def test_rows_to_run(argv, names):
     assert [row.name for row in faults.arguments(argv, ROWS).rows] == names

@@ -689,7 +689,8 @@ def states_of(rows):
 
 def arguments(argv, rows):
     parser = argparse.ArgumentParser(prog='tools/faults', description=__doc__)
-    parser.add_argument('names', metavar='NAME', nargs='*', help='only these faults (all)')
+    parser.add_argument('names', metavar='NAME', nargs='*',
+                        help='only these faults, or those of a subject, such as cinder (all)')
     parser.add_argument('--list', action='store_true', help='list the faults')
     parser.add_argument('--ci', action='store_true', help='only the fixed set that every run of tools/test has')
     parser.add_argument('--labs', metavar='N', type=int, default=2, choices=range(1, 4),
@@ -700,11 +701,13 @@ def arguments(argv, rows):
     parser.add_argument('--keep', action='store_true', help='leave the labs of the last ones up, to look at them')
     parser.add_argument('--worker', action='store_true', help=argparse.SUPPRESS)
     args = parser.parse_args(argv)
-    known = [row.name for row in rows]
+    known = {row.name: [row.name] for row in rows}
+    known.update((subject, [row.name for row in subject_rows(subject)]) for subject in SUBJECTS)
     for name in args.names:
         if name not in known:
             parser.error('there is no fault %s: see tools/faults --list' % name)
-    args.rows = [row for row in rows if (row.name in args.names or not args.names) and (row.ci or not args.ci)]
+    chosen = {row for name in args.names or known for row in known[name]}
+    args.rows = [row for row in rows if row.name in chosen and (row.ci or not args.ci)]
     if not args.rows:
         parser.error('none of these is in the fixed set: see tools/faults --list --ci')
     return args
