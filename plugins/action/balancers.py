@@ -17,7 +17,7 @@ from ansible_collections.shakenfist.rolling.plugins.plugin_utils._balancers impo
     remembered,
     sightings_of,
 )
-from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import node_of, plain
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import plain
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._steps import Failed, StatesAction
 
 DATA = dict(type="dict", default={})
@@ -34,8 +34,6 @@ class ActionModule(StatesAction):
     tells_modules = False
 
     def prepare(self, task_vars):
-        self.name = task_vars["inventory_hostname"]
-        self.record = node_of(task_vars["hostvars"], self.name)
         self.settings = balancers_of(lambda name, default: plain(self.setting(name, default)))
         self.haproxy = haproxy_of(self.settings, self.setting("cluster_node", {}).get("name") or self.name)
 

@@ -4,7 +4,6 @@
 
 # Tells of each guest that moves, while the others still wait: the module moves one in each call.
 
-from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import node_of
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._steps import Failed, StepsAction
 
 MOVES = ("emptied", "returned")
@@ -53,5 +52,4 @@ class ActionModule(StepsAction):
         """For the report, which guests moved where."""
         if moved:
             words = ", ".join(f"{one['guest']} to {one['to']}" for one in moved)
-            record = node_of(self.task_vars["hostvars"], self.task_vars["inventory_hostname"])
-            self.note(notes=[*record.notes, f"{given.get('host')} was {given['state']}: {words}"])
+            self.add_notes(f"{given.get('host')} was {given['state']}: {words}")

@@ -39,7 +39,6 @@ from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import (
     changed,
     node_of,
     playbook_command,
-    run_of,
 )
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._status import lock_words
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._steps import Failed, LookingAction
@@ -68,13 +67,7 @@ class ActionModule(LookingAction):
     arguments = ARGUMENTS
 
     def prepare(self, task_vars):
-        self.name, self.hostvars = task_vars["inventory_hostname"], task_vars["hostvars"]
-        self.run_record = run_of(self.hostvars)
         self.step_of = step_of(self.given.packages) if self.given.packages else None
-        self.record = node_of(self.hostvars, self.name, self.run_record)
-
-    def call(self, title, module, **arguments):
-        return self.module(module, self.task_vars, title=title, **arguments)
 
     def options(self):
         given = self.given
@@ -188,14 +181,10 @@ class ActionModule(LookingAction):
         if self._task.check_mode:
             return
         for name in running:
-            self.kept(lambda name=name: self.execute(argv=["systemctl", "stop", name]), f"Stop {name}")
+            self.kept(lambda name=name: self.execute(["systemctl", "stop", name]), f"Stop {name}")
         units = self.units_of("See that they are stopped", running)
         left = [f"{name} is {unit['state']}" for name, unit in units.items() if unit["active"]]
         self.check(f"expected {', '.join(running)} to be stopped; {'; '.join(left)}" if left else "", "Stop its units")
-
-    def execute(self, **arguments):
-        return self._execute_module(module_name="ansible.legacy.command", module_args=arguments,
-                                    task_vars=self.task_vars)
 
     def boot(self):
         answer = self._execute_module(module_name="shakenfist.rolling.boot_info", module_args={},
@@ -235,7 +224,7 @@ class ActionModule(LookingAction):
     def order_reboot(self):
         """Have the node reboot, whatever becomes of the connection; what it said where it did not want to."""
         try:
-            answer = self.execute(argv=["systemctl", "reboot"])
+            answer = self.execute(["systemctl", "reboot"])
         except AnsibleConnectionFailure:
             return ""
         return f" (systemctl reboot: {answer.get('stderr') or answer.get('msg')})" if answer.get("rc") else ""
@@ -262,7 +251,7 @@ class ActionModule(LookingAction):
         """What ran before, and is not started by a boot."""
         units = self.units_of("Look at its units", self.record.stopped)
         for name in [name for name, unit in units.items() if not unit["active"]]:
-            self.kept(lambda name=name: self.execute(argv=["systemctl", "start", name]), f"Start {name}")
+            self.kept(lambda name=name: self.execute(["systemctl", "start", name]), f"Start {name}")
 
     def settled(self):
         if not self._task.check_mode:

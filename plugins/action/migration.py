@@ -11,7 +11,7 @@
 import json
 
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._order import units_of
-from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import SAME, node_of, run_of
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import SAME, node_of
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._schema import (
     Migration,
     refusal,
@@ -41,9 +41,6 @@ class ActionModule(StatesAction):
 
     def prepare(self, task_vars):
         self.node, self.target = self.given.node, self.given.target
-        self.hostvars, self.name = task_vars["hostvars"], task_vars["inventory_hostname"]
-        self.run_record = run_of(self.hostvars)
-        self.record = node_of(self.hostvars, self.name, self.run_record)
         self.release = self.given.release or release_of(self.node, self.target)
 
     def look(self, expected=""):

@@ -20,7 +20,6 @@ from ansible_collections.shakenfist.rolling.plugins.plugin_utils._balancers impo
 )
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._failure import told_of, way_back
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._order import restart_order, startable, units_of
-from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import node_of, run_of
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._steps import Failed, StatesAction
 
 NAMES = dict(type="list", elements="str", default=[])
@@ -45,18 +44,13 @@ class ActionModule(StatesAction):
     arguments = ARGUMENTS
 
     def prepare(self, task_vars):
-        self.node, hostvars = self.given.node, task_vars["hostvars"]
-        self.run_record = run_of(hostvars)
-        self.record = node_of(hostvars, task_vars["inventory_hostname"], self.run_record)
+        self.node = self.given.node
         self.settings = balancers_of(self.setting)
         self.balancers = drain_balancers(self.settings)
 
     def steps(self, task_vars):
         super().steps(task_vars)
         return dict(elsewhere=self.balancers["elsewhere"])
-
-    def call(self, title, module, **arguments):
-        return self.module(module, self.task_vars, title=title, **arguments)
 
     # ---- HAProxy
 

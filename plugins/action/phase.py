@@ -11,7 +11,6 @@
 # starts, whole sees that no store is half written, and committed forgets what would undo it. settled, in the end, fails
 # if a migration is left.
 
-import base64
 import json
 import re
 from contextlib import contextmanager
@@ -19,7 +18,7 @@ from contextlib import contextmanager
 from ansible_collections.shakenfist.rolling.plugins.action.migration import BACKUP
 from ansible_collections.shakenfist.rolling.plugins.module_utils._common import last_lines
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._failure import told_of
-from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import node_of, plain, run_of
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import node_of, plain
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._steps import Failed, StepsAction
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._tier import (
     REST,
@@ -66,15 +65,12 @@ class ActionModule(StepsAction):
     def steps(self, task_vars):
         given = self.given = plain(self.validate_argument_spec(argument_spec=ARGUMENTS)[1])
         self.node, self.target = given["node"], given["target"]
-        self.run_record = run_of(task_vars["hostvars"])
-        self.record = node_of(task_vars["hostvars"], task_vars["inventory_hostname"], self.run_record)
         self.staged = f"{self.node['releases']}/{self.target['name']}"
         self.tier = self.run_record.plan.get("tier") or {}
         if given["point"] == "orphans":
             return self.orphans()
         if self.tier and given["point"] not in ("undone", "looked") and troubles(
-                task_vars["hostvars"], self.run_record, task_vars["ansible_play_hosts_all"],
-                task_vars["ansible_play_hosts"]):
+                self.hostvars, self.run_record, task_vars["ansible_play_hosts_all"], task_vars["ansible_play_hosts"]):
             return {}
         if given["point"] in TIER:
             return getattr(self, given["point"])()
@@ -101,7 +97,7 @@ class ActionModule(StepsAction):
 
     def phases(self, point="migrate", store=None):
         """The phases of a point that are this node's to do; those of a kind, if one is given."""
-        name, places = self.task_vars["inventory_hostname"], self.tier.get("places", {})
+        name, places = self.name, self.tier.get("places", {})
         for number, phase in enumerate(self.wanted(point)):
             if self.given["number"] not in (None, number):
                 continue
@@ -111,8 +107,8 @@ class ActionModule(StepsAction):
 
     def has_begun(self):
         """Whether a service runs the release already: the schema was migrated before, so no backup leads back."""
-        hostvars = self.task_vars["hostvars"]
-        nodes = [plain(hostvars[name].get("cluster_node") or {}) for name in run_of(hostvars).plan.get("serving") or []]
+        nodes = [plain(self.hostvars[name].get("cluster_node") or {})
+                 for name in self.run_record.plan.get("serving") or []]
         return any(one["release"] == self.target["name"] for node in nodes for one in node.get("services", {}).values())
 
     def command(self, title, command, release, **options):
@@ -168,7 +164,7 @@ class ActionModule(StepsAction):
             return
         dump = self.module("dump", self.task_vars, title="Back up the database", config=self.node["config"],
                            name=f"before-{self.target['version']}", **self.given["backup"])
-        where = f"{dump['path']} on {self.task_vars['inventory_hostname']}"
+        where = f"{dump['path']} on {self.name}"
         if self._task.check_mode:
             self.say(f"{where}: would be written")
             return
@@ -267,8 +263,7 @@ class ActionModule(StepsAction):
         if self.tier.get("mode") == REST or not any(self.phases(store=False)) or not backup or (
                 backup.pop("mode") == "never") or not backup["connection"]:
             return {}
-        hostvars = self.task_vars["hostvars"]
-        stopped = any(node_of(hostvars, name, self.run_record).tier.get("stopped")
+        stopped = any(node_of(self.hostvars, name, self.run_record).tier.get("stopped")
                       for name in self.task_vars["ansible_play_hosts_all"])
         # What ran until now has written since any backup of an earlier run.
         self.back_up(again=stopped)
@@ -306,9 +301,7 @@ class ActionModule(StepsAction):
             self.remember(beyond="the schema of the database may be migrated in part, and there is no backup "
                                  "(schema_backup)")
             return
-        text = self.kept(lambda: self._execute_module(module_name="ansible.legacy.slurp", module_args=dict(path=path),
-                                                      task_vars=self.task_vars), "Read which backup leads back")
-        dump = json.loads(base64.b64decode(text["content"]))["path"]
+        dump = json.loads(self.read("Read which backup leads back", path))["path"]
         self.module("dump", self.task_vars, title="Restore the database from its backup", config=self.node["config"],
                     restore=dump, **{key: self.given["backup"][key] for key in ("connection", "directory")})
         self.finish()
@@ -354,7 +347,7 @@ class ActionModule(StepsAction):
 
     def orphans(self):
         """Remove them, and see that they are gone: the exit code of the command need not tell."""
-        dead = run_of(self.task_vars["hostvars"]).plan.get("orphans") or []
+        dead = self.run_record.plan.get("orphans") or []
         for binary, host in dead:
             self.command(f"Remove the dead service {binary} on {host}", [*self.given["remove"], binary, host], "active")
         if not dead or self._task.check_mode:

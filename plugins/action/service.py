@@ -15,7 +15,7 @@ import time
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils import _failure
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._balancers import balancers_of, haproxy_of
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._failure import told_of
-from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import node_of, plain, run_of
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import node_of, plain
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._services import (
     REASON,
     is_to_run,
@@ -47,10 +47,8 @@ class ActionModule(StatesAction):
     arguments = ARGUMENTS
 
     def prepare(self, task_vars):
-        given, hostvars = self.given, task_vars["hostvars"]
-        self.node, self.name = given.node, task_vars["inventory_hostname"]
-        self.run_record = run_of(hostvars)
-        self.record = node_of(hostvars, self.name, self.run_record)
+        given = self.given
+        self.node = given.node
         if given.service:
             self.service = next(one for one in services_of(given.services) if one.name == given.service)
             self.now = self.node["services"][given.service]
@@ -58,9 +56,6 @@ class ActionModule(StatesAction):
 
     def begin(self, step):
         super().begin(step, self.given.service)
-
-    def call(self, title, module, **arguments):
-        return self.module(module, self.task_vars, title=title, **arguments)
 
     def info(self, title, **arguments):
         """Ask the product itself; by the Python of whatever release the service runs."""
@@ -84,7 +79,7 @@ class ActionModule(StatesAction):
 
         One that was down or out of rotation at the preflight need not be back, but this one is not the last to serve.
         """
-        hostvars, found, served = self.task_vars["hostvars"], [], 0
+        hostvars, found, served = self.hostvars, [], 0
         for name in self.run_record.plan.get("serving") or []:
             other = plain(hostvars[name].get("cluster_node") or {}) if name != self.name else {}
             one = (other.get("services") or {}).get(self.given.service)
@@ -253,12 +248,12 @@ class ActionModule(StatesAction):
         runs = {one.name: self.node["services"][one.name]["invocation"] for one in services_of(self.given.services)
                 if one.hup and self.node["services"].get(one.name, {}).get("active")}
         path, text = f"{self.node['releases']}/{self.given.target['name']}/{RELOADED}", json.dumps(runs, sort_keys=True)
-        known = self.persist(lambda: self.execute(argv=["cat", path]), self.task_vars)
+        known = self.persist(lambda: self.execute(["cat", path]), self.task_vars)
         if self._task.check_mode or not known.get("failed") and known.get("stdout") == text:
             return
         for name in runs:
             # Before systemd 252 it has no --kill-whom; since then this is an abbreviation.
-            self.kept(lambda name=name: self.execute(argv=[
+            self.kept(lambda name=name: self.execute([
                 "systemctl", "kill", "--signal=HUP", "--kill-who=main", name]),
                 f"Have {name} choose the version of its RPC again")
         self.check_reloaded(runs)
@@ -277,10 +272,6 @@ class ActionModule(StatesAction):
                 timeout=given.gate_timeout, up_since=up)
         if runs:
             self.call("Stop if a service has not stayed up", "units_info", patterns=list(runs), up_since=up)
-
-    def execute(self, **arguments):
-        return self._execute_module(module_name="ansible.legacy.command", module_args=arguments,
-                                    task_vars=self.task_vars)
 
     # ---- the way back
 

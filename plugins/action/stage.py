@@ -12,7 +12,6 @@
 import os
 
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._packages import change_words, notes_of
-from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import node_of
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._staging import staging_of
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._steps import StatesAction
 
@@ -34,7 +33,6 @@ class ActionModule(StatesAction):
 
     def prepare(self, task_vars):
         given = self.given
-        self.record = node_of(task_vars["hostvars"], task_vars["inventory_hostname"])
         self.node, self.target = given.node, given.target
         if self.target and not self.node.get("step"):
             self.plan = staging_of(self.node, self.target, given.strategy, given.carried)

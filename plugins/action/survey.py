@@ -7,7 +7,6 @@
 # shown makes the status of it, heard records what the services have complained of since the run began, verified fails
 # if a service does not run the release.
 
-import base64
 import time
 
 from ansible.errors import AnsibleError
@@ -23,7 +22,6 @@ from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import (
     node_of,
     plain,
     playbook_command,
-    run_of,
 )
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._services import (
     installed_on,
@@ -70,7 +68,7 @@ class ActionModule(LookingAction):
     tells_modules = False
 
     def prepare(self, task_vars):
-        self.product, self.name = self.given.product, task_vars["inventory_hostname"]
+        self.product = self.given.product
         self.services = services_of(self.given.services or self.product["services"])
 
     def seen(self):
@@ -80,13 +78,12 @@ class ActionModule(LookingAction):
             self.check(seen["failure"])
             # What it was before the roll stays in its record, for the report.
             return dict(seen=seen)
-        record = node_of(self.task_vars["hostvars"], self.name)
-        return dict(seen=seen, ansible_facts={NODE_FACT: changed(record, seen=seen, asked={}, unresolved="")})
+        return dict(seen=seen, ansible_facts={NODE_FACT: changed(self.record, seen=seen, asked={}, unresolved="")})
 
     def see(self, seen):
         product = self.product
         self.check(product_problem(product))
-        units = self.call("units_info", patterns=[one.name for one in self.services])
+        units = self.call("", "units_info", patterns=[one.name for one in self.services])
         if product.get("packages"):
             return self.see_packages(seen, units)
         here = installed_on(product, units["units"])
@@ -115,8 +112,8 @@ class ActionModule(LookingAction):
     def see_packages(self, seen, units):
         """Look at a node whose release comes in packages."""
         step = step_of(self.product["packages"])
-        info, began = self.call("packages_info", names=step["patterns"]), time.time()
-        host = self.call("host_info", path=PLACE, releases=PLACE, reference=began)
+        info, began = self.call("", "packages_info", names=step["patterns"]), time.time()
+        host = self.call("", "host_info", path=PLACE, releases=PLACE, reference=began)
         seen["host"] = dict(host, clock_within=time.time() - began)
         address = self._templar.template(self.task_vars.get("ansible_host") or self.name)
         node = node_of_packages(self.services, self.name, address, step, info, units)
@@ -126,7 +123,7 @@ class ActionModule(LookingAction):
         self.check("" if node["services"] else f"it has none of the units {names}: take it out of the inventory, or "
                    "correct the group that rolling_group names")
         if step["checks"]:
-            node["settings_found"] = self.call("settings_files", checks=step["checks"])["found"]
+            node["settings_found"] = self.call("", "settings_files", checks=step["checks"])["found"]
 
     def asks_the_api(self):
         """A token that is no longer valid is nothing that is wrong with the cloud."""
@@ -146,12 +143,12 @@ class ActionModule(LookingAction):
     def in_rotation(self, node, service):
         """What is wrong with a service behind a balancer, before that is what its gate fails at: in words."""
         url, where = url_of(node, self.product["health_path"]), haproxy_of(balancers_of(self.setting), self.name)
-        answer = self.call("ready_info", tolerated=True, urls=[url], timeout=ANSWER_WITHIN)
+        answer = self.call("", "ready_info", tolerated=True, urls=[url], timeout=ANSWER_WITHIN)
         found = [] if answer.get("ready") else [
             f"the health check of {service} fails: {answer.get('msg')}: see journalctl -u {service}, or, if it is "
             "elsewhere, set port and address in cluster_settings"]
         if where:
-            said = self.call("haproxy_info", tolerated=True, expect="up", timeout=ANSWER_WITHIN,
+            said = self.call("", "haproxy_info", tolerated=True, expect="up", timeout=ANSWER_WITHIN,
                              address=where["address"], backend=where["backend"], servers=[where["server"]])
             found += [f"{service} in the balancer, asked from its node: {said['msg']}"] if said.get("msg") else []
         return found
@@ -163,28 +160,21 @@ class ActionModule(LookingAction):
         if product["settings"].get("disable_file"):
             path, title = settings["disable_file"], "Look whether its health check is made to fail"
             settings["shut"] = self.exists(path, title)
-            words = self.kept(lambda: self._execute_module(
-                module_name="ansible.legacy.slurp", module_args=dict(path=path), task_vars=self.task_vars), title)[
-                    "content"] if settings["shut"] else ""
-            settings["own"] = base64.b64decode(words).decode(errors="replace").startswith(OWN_FILE)
+            settings["own"] = settings["shut"] and self.read(title, path).startswith(OWN_FILE)
         return dict(found, settings=settings)
-
-    def call(self, module, **arguments):
-        return self.module(module, self.task_vars, **arguments)
 
     def heard(self):
         if not self.given.complaints:
             return
-        run, record = run_of(self.task_vars["hostvars"]), node_of(self.task_vars["hostvars"], self.name)
-        found = self.call("journal_info", units=[one.name for one in self.services], since=run.began,
+        found = self.call("", "journal_info", units=[one.name for one in self.services], since=self.run_record.began,
                           pattern=self.given.complaints)["found"]
-        self.note(notes=[*record.notes, *(f"{self.name}: {words}" for words in found)])
+        self.add_notes(*(f"{self.name}: {words}" for words in found))
 
     # ---- on the controller
 
     def judged(self):
-        hostvars, given = self.task_vars["hostvars"], self.given.options
-        run, play = run_of(hostvars), list(self.task_vars["ansible_play_hosts_all"])
+        hostvars, given = self.hostvars, self.given.options
+        run, play = self.run_record, list(self.task_vars["ansible_play_hosts_all"])
         records = {name: node_of(hostvars, name, run) for name in play}
         resolved = (plain(hostvars[name].get("stage_resolved") or {}) for name in play)
         target = next(filter(None, resolved), {})
@@ -208,19 +198,17 @@ class ActionModule(LookingAction):
         return dict(report=lines, order=order, ansible_facts={RUN_FACT: changed(run, plan=dict(plan, began=run.began))})
 
     def shown(self):
-        hostvars = self.task_vars["hostvars"]
-        seen = {name: node_of(hostvars, name).seen for name in self.task_vars["ansible_play_hosts_all"]}
+        seen = {name: node_of(self.hostvars, name).seen for name in self.task_vars["ansible_play_hosts_all"]}
         lacking = dict(node={}, failure="it could not be examined", host={})
         lines, ill = status_of_services({name: one or lacking for name, one in seen.items()}, self.services,
                                         lock_words(self.given.lock if "words" in self.given.lock else {}),
-                                        [name for name in run_of(hostvars).nodes if name not in seen])
+                                        [name for name in self.run_record.nodes if name not in seen])
         return dict(report=lines, ill=ill)
 
     def verified(self):
         if self._task.check_mode:
             return
-        hostvars = self.task_vars["hostvars"]
-        nodes = {name: plain(hostvars[name].get("cluster_node") or {})
+        nodes = {name: plain(self.hostvars[name].get("cluster_node") or {})
                  for name in self.task_vars["ansible_play_hosts_all"]}
         left = left_words(nodes, self.given.target)
         self.check("; ".join(left))

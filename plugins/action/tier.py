@@ -13,7 +13,7 @@ import time
 
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils import _failure
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._carriers import carrier_of
-from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import node_of, plain, run_of
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import node_of, plain
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._services import is_to_run, services_of, url_of
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._steps import NOTED, Failed, StatesAction
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._tier import (
@@ -45,20 +45,13 @@ class ActionModule(StatesAction):
     arguments = ARGUMENTS
 
     def prepare(self, task_vars):
-        given, hostvars = self.given, task_vars["hostvars"]
-        self.node, self.name = given.node, task_vars["inventory_hostname"]
-        self.run_record = run_of(hostvars)
-        self.record = node_of(hostvars, self.name, self.run_record)
-        self.everybody = list(task_vars["ansible_play_hosts_all"])
-        self.troubles = troubles(hostvars, self.run_record, self.everybody, list(task_vars["ansible_play_hosts"]))
+        self.node, self.everybody = self.given.node, list(task_vars["ansible_play_hosts_all"])
+        self.troubles = troubles(self.hostvars, self.run_record, self.everybody, list(task_vars["ansible_play_hosts"]))
         self.plan = self.run_record.plan.get("tier") or {}
         self.carrier = carrier_of(self)
 
     def begin(self, step):
         super().begin(step, self.given.service)
-
-    def call(self, title, module, **arguments):
-        return self.module(module, self.task_vars, title=title, **arguments)
 
     def has(self, service):
         return service in self.node.get("services", {})
@@ -224,7 +217,7 @@ class ActionModule(StatesAction):
         return dict(back=left.touched() and not left.started(), stopped=bool(result.get("stopped")))
 
     def left(self):
-        hostvars, there = self.task_vars["hostvars"], list(self.task_vars["ansible_play_hosts"])
+        hostvars, there = self.hostvars, list(self.task_vars["ansible_play_hosts"])
         records = {name: node_of(hostvars, name, self.run_record) for name in self.everybody if name in there}
         nodes = {name: plain(hostvars[name].get("cluster_node") or {}) for name in records}
         priors = {name: prior_of(node, self.given.target) for name, node in nodes.items()}

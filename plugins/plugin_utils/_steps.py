@@ -7,7 +7,9 @@
 # Each task for each node costs the controller a process. So what happens in a row on one node is one action, which
 # calls the modules itself.
 
+import base64
 import time
+from functools import cached_property
 from types import SimpleNamespace
 
 from ansible.errors import AnsibleConnectionFailure, AnsibleError
@@ -21,7 +23,7 @@ from ansible_collections.shakenfist.rolling.plugins.plugin_utils._rollout import
     said,
     step_of,
 )
-from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import plain
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import node_of, plain, run_of
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._timeline import entry_of, with_entries
 
 COLLECTS = ("warnings", "deprecations")
@@ -64,6 +66,24 @@ class StepsAction(PersistentAction):
         # What several modules have said is joined; all else is that of the action, or of the module that has failed.
         facts = {**self.collected.pop("ansible_facts", {}), **result.get("ansible_facts", {})}
         return dict(result, **self.collected, **self.recorded(bool(result.get("failed")), facts))
+
+    @cached_property
+    def name(self):
+        return self.task_vars["inventory_hostname"]
+
+    @cached_property
+    def hostvars(self):
+        return self.task_vars["hostvars"]
+
+    @cached_property
+    def run_record(self):
+        """What is known of the run when the action begins."""
+        return run_of(self.hostvars)
+
+    @cached_property
+    def record(self):
+        """What the run has noted of the node when the action begins."""
+        return node_of(self.hostvars, self.name, self.run_record)
 
     def steps(self, task_vars):
         """Call the modules."""
@@ -138,6 +158,11 @@ class StepsAction(PersistentAction):
         """The variables for a module that only the Python of the product's virtualenv can run: it has gRPC."""
         return dict(self.task_vars, ansible_python_interpreter=f"{venv}/bin/python")
 
+    def execute(self, argv):
+        """Run a command of the node; it may fail."""
+        return self._execute_module(module_name="ansible.legacy.command", module_args=dict(argv=argv),
+                                    task_vars=self.task_vars)
+
     def kept(self, ask, title):
         """What is done without a module of the collection; where it fails, so does the task."""
         answer = self.persist(ask, self.task_vars)
@@ -162,6 +187,12 @@ class StepsAction(PersistentAction):
             return dict(answer, failed=True, msg=f"cannot write the record {path}: {why}")
         self.kept(ask, title)
 
+    def read(self, title, path):
+        """What is in a file on the node."""
+        answer = self.kept(lambda: self._execute_module(module_name="ansible.legacy.slurp", module_args=dict(path=path),
+                                                        task_vars=self.task_vars), title)
+        return base64.b64decode(answer["content"]).decode(errors="replace")
+
     def setting(self, name, default=None):
         """A variable of the node, worked out."""
         return self._templar.template(self.task_vars[name]) if name in self.task_vars else default
@@ -176,7 +207,7 @@ class StepsAction(PersistentAction):
         self.values.update(values)
 
     def add_notes(self, *lines):
-        """Have the report tell more of the node, of which C(record) is what the run knows already."""
+        """Have the report tell more of the node."""
         known = self.values.get("notes", self.record.notes)
         self.note(notes=[*known, *(line for line in lines if line not in known)])
 
@@ -246,6 +277,9 @@ class StatesAction(StepsAction):
 
     def prepare(self, task_vars):
         """What each state needs."""
+
+    def call(self, title, module, **arguments):
+        return self.module(module, self.task_vars, title=title, **arguments)
 
 
 class LookingAction(StatesAction):

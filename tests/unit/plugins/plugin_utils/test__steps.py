@@ -224,6 +224,7 @@ def test_an_action_without_steps():
 def test_what_the_record_gains_more_than_once(run):
     """What it has already stays, once."""
     def steps(self, task_vars):
+        assert (self.name, self.run_record.id) == ("sf-1", RUN)
         self.record = SimpleNamespace(notes=["before"], tier=dict(stopped=["a"]))
         self.add_notes("one", "before")
         self.add_notes("two", "one")
@@ -232,3 +233,27 @@ def test_what_the_record_gains_more_than_once(run):
 
     values = run(steps, [])[1].values
     assert values == dict(notes=["before", "one", "two"], tier=dict(stopped=["a"], wrote=True, undone=["x"]))
+
+
+def test_what_the_run_knows_of_a_node(run):
+    def steps(self, task_vars):
+        return dict(notes=self.record.notes, same=self.record is self.record)
+
+    # The facts of the node itself are those of hostvars, in which a run without a record of it has none.
+    result = run(steps, [])[0]
+    assert result["notes"] == [] and result["same"]
+
+
+def test_a_file_of_the_node_and_a_command(run):
+    def steps(self, task_vars):
+        return dict(text=self.read("Read it", "/x"), said=self.execute(["id"])["rc"])
+
+    result, action = run(steps, [dict(content="aMOk"), dict(failed=True, rc=1)])
+    assert (result["text"], result["said"]) == ("h\xe4", 1)
+    assert action.asked == [("ansible.legacy.slurp", dict(path="/x")),
+                            ("ansible.legacy.command", dict(argv=["id"]))]
+
+
+def test_a_file_that_cannot_be_read(run):
+    result = run(lambda self, task_vars: self.read("Read it", "/x"), [dict(failed=True, msg="no")])[0]
+    assert result["failed"] and (result["msg"], result["title"]) == ("no", "Read it")
