@@ -7,12 +7,13 @@ the same bytes."""
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import pathlib
-import zipfile
+import sys
 
 HERE = pathlib.Path(__file__).resolve().parent
+sys.path.append(str(HERE.parent))
+import wheels  # noqa: E402
+
 REQUIRES = ['pymysql>=1.1']
 # By release: the Neutron that it goes with, the model of its objects, and the migrations that come with it.
 RELEASES = {
@@ -54,29 +55,7 @@ def migration(name, traits):
 
 
 def wheel(name, version, destination, files, requires):
-    info = f'{name}-{version}.dist-info'
-    metadata = ['Metadata-Version: 2.1', f'Name: {name}', f'Version: {version}',
-                f'Summary: Stand-in for {name} in the lab of shakenfist.rolling', 'Requires-Python: >=3.9',
-                *(f'Requires-Dist: {one}' for one in requires), '']
-    scripts = ['[console_scripts]', *(f'{script} = {name}.{where}' for script, where in SCRIPTS[name].items()), '']
-    files = files | {
-        f'{info}/METADATA': '\n'.join(metadata).encode(),
-        f'{info}/WHEEL': b'Wheel-Version: 1.0\nGenerator: build.py\nRoot-Is-Purelib: true\nTag: py3-none-any\n',
-        f'{info}/entry_points.txt': '\n'.join(scripts).encode()}
-    record = ''
-    for path in sorted(files):
-        digest = base64.urlsafe_b64encode(hashlib.sha256(files[path]).digest()).rstrip(b'=').decode()
-        record += f'{path},sha256={digest},{len(files[path])}\n'
-    files[f'{info}/RECORD'] = (record + f'{info}/RECORD,,\n').encode()
-    target = pathlib.Path(destination) / f'{name}-{version}-py3-none-any.whl'
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_suffix('.part')
-    with zipfile.ZipFile(partial, 'w', zipfile.ZIP_STORED) as archive:
-        for path in sorted(files):
-            entry = zipfile.ZipInfo(path, (2026, 1, 1, 0, 0, 0))
-            entry.external_attr = 0o100644 << 16
-            archive.writestr(entry, files[path])
-    return partial.replace(target)
+    return wheels.write(destination, name, version, files, requires, SCRIPTS[name], name)
 
 
 def build(version, destination, traits=()):

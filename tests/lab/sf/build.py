@@ -11,16 +11,17 @@ that is not above it; a build on the way to a release (0.8.1.dev3+gabc1234, 0.8.
 from __future__ import annotations
 
 import argparse
-import base64
-import hashlib
 import io
 import json
 import pathlib
 import re
+import sys
 import tarfile
-import zipfile
 
 HERE = pathlib.Path(__file__).resolve().parent
+sys.path.append(str(HERE.parent))
+import wheels  # noqa: E402
+
 REQUIRES = ['flask>=3.0', 'gunicorn>=21.2', 'grpcio>=1.60', 'grpcio-health-checking>=1.60', 'pymysql>=1.1']
 DAEMONS = ['cleaner', 'cluster', 'net', 'nodelock', 'privexec', 'queues', 'resources', 'sentinel-first',
            'sentinel-last', 'sidechannel', 'transfers']
@@ -87,36 +88,10 @@ def build(version, destination, schema=None, traits=(), requires=()):
         if trait not in known:
             raise SystemExit(f'no such trait: {trait}; there are: {", ".join(known)}')
 
-    info = f'shakenfist-{version}.dist-info'
     files = {f'shakenfist/{p.name}': p.read_bytes() for p in (HERE / 'shakenfist').glob('*.py')}
-    baked = f'VERSION = {version!r}\nSCHEMA = {schema!r}\nTRAITS = {traits!r}\n'
-    metadata = ['Metadata-Version: 2.1', 'Name: shakenfist', f'Version: {version}',
-                'Summary: Stand-in for Shaken Fist in the lab of shakenfist.rolling',
-                'Requires-Python: >=3.9'] + [f'Requires-Dist: {r}' for r in [*REQUIRES, *requires]]
-    scripts = ['[console_scripts]'] + [f'{name} = shakenfist.{module}:main' for name, module in SCRIPTS.items()]
-    files |= {
-        'shakenfist/_release.py': baked.encode(),
-        f'{info}/METADATA': '\n'.join(metadata + ['']).encode(),
-        f'{info}/WHEEL': b'Wheel-Version: 1.0\nGenerator: build.py\nRoot-Is-Purelib: true\nTag: py3-none-any\n',
-        f'{info}/entry_points.txt': '\n'.join(scripts + ['']).encode(),
-    }
-    record = ''
-    for name in sorted(files):
-        digest = base64.urlsafe_b64encode(hashlib.sha256(files[name]).digest()).rstrip(b'=').decode()
-        record += f'{name},sha256={digest},{len(files[name])}\n'
-    files[f'{info}/RECORD'] = (record + f'{info}/RECORD,,\n').encode()
-
-    wheel = pathlib.Path(destination) / f'shakenfist-{version}-py3-none-any.whl'
-    wheel.parent.mkdir(parents=True, exist_ok=True)
-    # Stored, not deflated: what zlib makes differs between its versions.
-    partial = wheel.with_suffix('.part')
-    with zipfile.ZipFile(partial, 'w', zipfile.ZIP_STORED) as z:
-        for name in sorted(files):
-            entry = zipfile.ZipInfo(name, (2026, 1, 1, 0, 0, 0))
-            entry.external_attr = 0o100644 << 16
-            z.writestr(entry, files[name])
-    partial.replace(wheel)
-    return wheel
+    files['shakenfist/_release.py'] = f'VERSION = {version!r}\nSCHEMA = {schema!r}\nTRAITS = {traits!r}\n'.encode()
+    scripts = {name: f'{module}:main' for name, module in SCRIPTS.items()}
+    return wheels.write(destination, 'shakenfist', version, files, [*REQUIRES, *requires], scripts, 'Shaken Fist')
 
 
 if __name__ == '__main__':
