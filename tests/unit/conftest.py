@@ -6,15 +6,20 @@ from __future__ import annotations
 
 import contextlib
 import json
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
 
 import pytest
 from ansible.module_utils import basic
 from ansible.module_utils.common import warnings
 from ansible_collections.shakenfist.rolling.plugins.module_utils import _common
 from ansible_collections.shakenfist.rolling.plugins.modules import release
-from ansible_collections.shakenfist.rolling.tests.unit.fakes import Clock, FakeSystemd, Workers, make_venv
+from ansible_collections.shakenfist.rolling.tests.unit.fakes import (
+    Clock,
+    FakeSystemd,
+    Quiet,
+    Server,
+    Workers,
+    make_venv,
+)
 
 
 def pytest_configure(config):
@@ -97,23 +102,17 @@ def serve():
     def start(*statuses):
         left = list(statuses)
 
-        class Handler(BaseHTTPRequestHandler):
+        class Handler(Quiet):
             def do_GET(self):
                 self.send_response(left.pop(0) if len(left) > 1 else left[0])
                 self.end_headers()
 
-            def log_message(self, *dummy):
-                pass
-
-        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
-        servers.append(server)
-        return f"http://127.0.0.1:{server.server_port}/readyz"
+        servers.append(Server(Handler))
+        return f"{servers[-1].url}/readyz"
 
     yield start
     for server in servers:
-        server.shutdown()
-        server.server_close()
+        server.close()
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import socket
 from fnmatch import fnmatch
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Barrier, BrokenBarrierError, Thread
 
 # A virtualenv's python, as far as modules ask it: the probe of module_utils/_release.py, and pip install --report.
@@ -171,6 +172,27 @@ class FakeSystemd:
     def _look(self, name):
         states = self.units.get(name, [MISSING])
         return states.pop(0) if len(states) > 1 else states[0]
+
+
+class Quiet(BaseHTTPRequestHandler):
+    def log_message(self, *dummy):
+        pass
+
+
+class Server(ThreadingHTTPServer):
+    """An HTTP server on this machine, from when it is made until it is closed."""
+
+    def __init__(self, handler):
+        super().__init__(("127.0.0.1", 0), handler)
+        self.url = f"http://127.0.0.1:{self.server_port}"
+        Thread(target=self.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+
+    def close(self):
+        self.shutdown()
+        self.server_close()
+
+    def __exit__(self, *dummy):
+        self.close()
 
 
 class Workers:

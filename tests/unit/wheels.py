@@ -19,11 +19,11 @@ import tarfile
 import tempfile
 import venv
 import zipfile
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
+from http.server import SimpleHTTPRequestHandler
 
 import pytest
 from ansible_collections.shakenfist.rolling.plugins.module_utils._release import canonical
+from ansible_collections.shakenfist.rolling.tests.unit.fakes import Quiet, Server
 
 
 def make_wheel(folder, name, version, requires=(), python="", body=""):
@@ -147,7 +147,7 @@ def index(folder, python=None):
 
     :arg python: by file name the Pythons that a wheel is for.
     """
-    class Handler(SimpleHTTPRequestHandler):
+    class Handler(Quiet, SimpleHTTPRequestHandler):
         def __init__(self, *arguments):
             super().__init__(*arguments, directory=str(folder))
 
@@ -164,13 +164,5 @@ def index(folder, python=None):
             self.end_headers()
             self.wfile.write(page.encode())
 
-        def log_message(self, *dummy):
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
-    try:
+    with Server(Handler) as server:
         yield f"127.0.0.1:{server.server_port}/simple/"
-    finally:
-        server.shutdown()
-        server.server_close()

@@ -4,12 +4,11 @@
 
 from __future__ import annotations
 
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
 from urllib.error import HTTPError
 
 import pytest
 from ansible_collections.shakenfist.rolling.plugins.module_utils import _http
+from ansible_collections.shakenfist.rolling.tests.unit.fakes import Quiet, Server
 
 
 @pytest.fixture
@@ -17,7 +16,7 @@ def server():
     """One that redirects from /old to itself, and keeps what it was asked."""
     asked = []
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(Quiet):
         def do_GET(self):
             asked.append((self.path, self.headers["Authorization"], self.headers["User-Agent"]))
             self.send_response(302 if self.path == "/old" else 200)
@@ -25,15 +24,9 @@ def server():
             self.send_header("Content-Length", "0")
             self.end_headers()
 
-        def log_message(self, *dummy):
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.asked, server.url = asked, f"http://127.0.0.1:{server.server_port}"
-    Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
-    yield server
-    server.shutdown()
-    server.server_close()
+    with Server(Handler) as server:
+        server.asked = asked
+        yield server
 
 
 def test_a_redirect_is_not_followed(server):

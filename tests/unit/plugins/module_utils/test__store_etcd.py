@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import base64
 import json
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
 
 import pytest
 from ansible_collections.shakenfist.rolling.plugins.module_utils import _store_etcd
@@ -22,6 +20,7 @@ from ansible_collections.shakenfist.rolling.plugins.module_utils._store_etcd imp
     encode,
     end_of,
 )
+from ansible_collections.shakenfist.rolling.tests.unit.fakes import Quiet, Server
 
 PARAMS = dict(endpoints=["http://127.0.0.1:1"], key_prefix="/", batch=16, lock_lease=5, timeout=0, log_table="log",
               ca_file=None, cert_file=None, key_file=None, state="migrated", overwrite=False, keep=False)
@@ -35,7 +34,7 @@ def answers():
     def start(*given):
         left = list(given)
 
-        class Handler(BaseHTTPRequestHandler):
+        class Handler(Quiet):
             protocol_version = "HTTP/1.1"
 
             def do_POST(self):
@@ -47,18 +46,12 @@ def answers():
                 self.end_headers()
                 self.wfile.write(text)
 
-            def log_message(self, *dummy):
-                pass
-
-        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
-        servers.append(server)
-        return f"http://127.0.0.1:{server.server_port}"
+        servers.append(Server(Handler))
+        return servers[-1].url
 
     yield start
     for server in servers:
-        server.shutdown()
-        server.server_close()
+        server.close()
 
 
 @pytest.mark.parametrize("status, body, said", [

@@ -6,12 +6,11 @@ from __future__ import annotations
 
 import base64
 import re
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
 from urllib.parse import parse_qs
 
 import pytest
 from ansible_collections.shakenfist.rolling.plugins.modules import apache_member
+from ansible_collections.shakenfist.rolling.tests.unit.fakes import Quiet, Server
 
 MEMBER = "http://10.0.0.1:13000"
 OTHER = "http://10.0.0.2:13000"
@@ -35,7 +34,7 @@ class FakeApache:
         self.orders = []
         fake = self
 
-        class Handler(BaseHTTPRequestHandler):
+        class Handler(Quiet):
             def do_POST(self):
                 body = self.rfile.read(int(self.headers["Content-Length"])).decode()
                 fields = {name: values[0] for name, values in parse_qs(body).items()}
@@ -45,12 +44,8 @@ class FakeApache:
                 self.end_headers()
                 self.wfile.write(text.encode())
 
-            def log_message(self, *dummy):
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}/balancer-manager"
-        Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+        self.server = Server(Handler)
+        self.url = f"{self.server.url}/balancer-manager"
 
     def answer(self, fields, headers):
         token = base64.b64encode(self.login.encode()).decode()
@@ -89,8 +84,7 @@ class FakeApache:
 def apache():
     fake = FakeApache()
     yield fake
-    fake.server.shutdown()
-    fake.server.server_close()
+    fake.server.close()
 
 
 @pytest.fixture

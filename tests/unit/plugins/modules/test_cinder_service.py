@@ -6,13 +6,12 @@ from __future__ import annotations
 
 import json
 import socket
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
 from types import SimpleNamespace
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from ansible_collections.shakenfist.rolling.plugins.modules import cinder_service
+from ansible_collections.shakenfist.rolling.tests.unit.fakes import Quiet, Server
 
 TOKEN = "T0KEN-very-secret"
 PROJECT = "/v3/0123456789abcdef"
@@ -35,7 +34,7 @@ class Cloud:
         self.told, self.headers, self.fails, self.deaf = [], {}, {}, False
         cloud = self
 
-        class Handler(BaseHTTPRequestHandler):
+        class Handler(Quiet):
             def do_GET(self):
                 self.answer(lambda: cloud.listed(**parse_qs(urlsplit(self.path).query)))
 
@@ -56,12 +55,8 @@ class Cloud:
                 self.end_headers()
                 self.wfile.write(text.encode())
 
-            def log_message(self, *dummy):
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}{PROJECT}"
-        Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+        self.server = Server(Handler)
+        self.url = f"{self.server.url}{PROJECT}"
 
     def listed(self, binary, host):
         """As Cinder does: those of every backend of a host, too."""
@@ -81,8 +76,7 @@ class Cloud:
 def cloud():
     made = Cloud()
     yield made
-    made.server.shutdown()
-    made.server.server_close()
+    made.server.close()
 
 
 @pytest.fixture

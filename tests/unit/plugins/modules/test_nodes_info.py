@@ -7,11 +7,10 @@ from __future__ import annotations
 import json
 import socket
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
 
 import pytest
 from ansible_collections.shakenfist.rolling.plugins.modules import nodes_info
+from ansible_collections.shakenfist.rolling.tests.unit.fakes import Quiet, Server
 
 KEY = "the=key#1"
 TOKEN = "header.body.signature"
@@ -51,7 +50,7 @@ class Api:
         self.asked = []
         api = self
 
-        class Handler(BaseHTTPRequestHandler):
+        class Handler(Quiet):
             def do_POST(self):
                 api.asked.append("POST " + self.path)
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
@@ -74,16 +73,11 @@ class Api:
                 self.end_headers()
                 self.wfile.write(data)
 
-            def log_message(self, *dummy):
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
-        Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+        self.server = Server(Handler)
+        self.url = self.server.url
 
     def close(self):
-        self.server.shutdown()
-        self.server.server_close()
+        self.server.close()
 
 
 @pytest.fixture

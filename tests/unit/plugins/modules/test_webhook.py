@@ -8,13 +8,12 @@ import json
 import socket
 import ssl
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
 from urllib.error import HTTPError, URLError
 
 import pytest
 from ansible_collections.shakenfist.rolling.plugins.module_utils._common import wait_for
 from ansible_collections.shakenfist.rolling.plugins.modules import webhook
+from ansible_collections.shakenfist.rolling.tests.unit.fakes import Quiet, Server
 
 TOKEN = "T0KEN/very-secret"
 BODY = dict(text="it begins", nodes=dict(left=["sf-1"]), seconds=1.5)
@@ -27,7 +26,7 @@ class Receiver:
         self.status, self.requests = 200, []
         receiver = self
 
-        class Handler(BaseHTTPRequestHandler):
+        class Handler(Quiet):
             def do_POST(self):
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 headers = {key.lower(): text for key, text in self.headers.items()}
@@ -40,22 +39,16 @@ class Receiver:
                 self.end_headers()
                 self.wfile.write(self.path.encode())
 
-            def log_message(self, *dummy):
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
+        self.server = Server(Handler)
         self.server.block_on_close = False
-        self.url = f"http://127.0.0.1:{self.server.server_port}/{TOKEN}"
-        Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+        self.url = f"{self.server.url}/{TOKEN}"
 
 
 @pytest.fixture
 def receiver():
     made = Receiver()
     yield made
-    made.server.shutdown()
-    made.server.server_close()
+    made.server.close()
 
 
 def test_it_posts(run_module, receiver):
