@@ -41,11 +41,12 @@ class Product:
         raise NotImplementedError
 
     def facts(self, node):
-        return machinery.PRODUCTS[self.name].node_facts(node)
+        return machinery.load().node_facts(node)
 
     def version(self, facts):
-        """The release that a node runs, from its facts."""
-        raise NotImplementedError
+        """The release that a node runs, from its facts; one that runs nothing has none."""
+        found = {facts['releases'].get(unit['runs'], {}).get(self.name, '?') for unit in facts['units'].values()}
+        return ' and '.join(sorted(found))
 
     def load(self, balancer):
         """The arguments of the prober."""
@@ -97,6 +98,9 @@ class ShakenFist(Product):
     def missing(self, plan):
         return machinery.not_ready(plan)
 
+    def facts(self, node):
+        return machinery.node_facts(node)
+
     def version(self, facts):
         return facts['packages'].get('shakenfist')
 
@@ -141,16 +145,8 @@ class Cinder(Product):
     services = 'cinder-scheduler', 'cinder-volume', 'cinder-backup', 'cinder-api'
     rpc = '3.19'        # of cinder-volume of the release that is rolled to
 
-    def facts(self, node):
-        return machinery.load().node_facts(node)
-
     def missing(self, plan):
         return machinery.cinder.services_down(plan) or openstack.not_served(plan)
-
-    def version(self, facts):
-        # One that runs nothing has no release.
-        found = {facts['releases'].get(unit['runs'], {}).get('cinder', '?') for unit in facts['units'].values()}
-        return ' and '.join(sorted(found))
 
     def load(self, balancer):
         volumes = '/v3/%s/volumes' % self.project
@@ -189,15 +185,8 @@ class Dragonflow(Product):
     alembic = 'rocky'
     applied = {'lswitch-mtu', 'lport-mtu', 'lport-binding', 'secgroup-rules'}
 
-    def facts(self, node):
-        return machinery.load().node_facts(node)
-
     def missing(self, plan):
         return plan.not_up()
-
-    def version(self, facts):
-        found = {facts['releases'].get(unit['runs'], {}).get('dragonflow', '?') for unit in facts['units'].values()}
-        return ' and '.join(sorted(found))
 
     def load(self, balancer):
         return dict(url='http://' + balancer, gets=[('/', None)], rate=self.rate, timeout=20.0)
@@ -267,9 +256,6 @@ class Ganeti(Product):
     def __init__(self):
         self.boots = {}
 
-    def facts(self, node):
-        return machinery.load().node_facts(node)
-
     def settle(self, run):
         self.boots = {self.facts(node)['boot'] for node in run.lab.nodes}
 
@@ -321,9 +307,6 @@ class Synnefo(Product):
     limit = 900
     parts = ('boot',), ('packages', 'active')
     compared = False
-
-    def facts(self, node):
-        return machinery.load().node_facts(node)
 
     def missing(self, plan):
         return plan.not_whole()
