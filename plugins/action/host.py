@@ -58,7 +58,7 @@ ARGUMENTS = dict(
 )
 # Seconds between two looks at a node that reboots, and between two words about it.
 INTERVAL, NEWS = 2, 30
-LACKING = dict(node={}, failure="it could not be examined")
+LACKING = dict(node={}, failure="it could not be checked")
 
 
 class ActionModule(LookingAction):
@@ -90,9 +90,9 @@ class ActionModule(LookingAction):
 
     def see(self):
         given = self.given
-        looked = self.call("Look at the cluster", "evacuation", state="looked", cluster=given.cluster)
-        boot = self.call("Find out since when it runs", "boot_info")
-        units = self.units_of("Look at its units", [*given.units, *given.needed])
+        looked = self.call("Check the cluster", "evacuation", state="looked", cluster=given.cluster)
+        boot = self.call("Check since when it runs", "boot_info")
+        units = self.units_of("Check its units", [*given.units, *given.needed])
         node = dict(name=self.name, host=looked["name"], leads=looked["leads"], problem=looked["problem"],
                     hosts=looked["hosts"], guests=looked["guests"], boot=boot["id"], booted=boot["booted"],
                     now=boot["now"], units=units)
@@ -101,7 +101,7 @@ class ActionModule(LookingAction):
     def packages(self):
         """What the packages of the node say: whether it is on the release, and has rebooted since."""
         step = self.step_of
-        info = self.call("Look at its packages", "packages_info", names=step["patterns"])
+        info = self.call("Check its packages", "packages_info", names=step["patterns"])
         found = info["packages"].get(step["package"])
         release = upstream(found["version"]) if found else ""
         apt = {key: info[key] for key in ("broken", "interrupted", "locked", "policy")}
@@ -172,7 +172,7 @@ class ActionModule(LookingAction):
     def stopped(self):
         """Stop the units that are to be stopped before a reboot, and see that they are."""
         self.begin("activate")
-        units = self.units_of("Look at its units", self.given.units)
+        units = self.units_of("Check its units", self.given.units)
         running = [name for name, unit in units.items() if unit["active"]]
         if not running:
             return
@@ -182,7 +182,7 @@ class ActionModule(LookingAction):
             return
         for name in running:
             self.kept(lambda name=name: self.execute(["systemctl", "stop", name]), f"Stop {name}")
-        units = self.units_of("See that they are stopped", running)
+        units = self.units_of("Check that they are stopped", running)
         left = [f"{name} is {unit['state']}" for name, unit in units.items() if unit["active"]]
         self.check(f"expected {', '.join(running)} to be stopped; {'; '.join(left)}" if left else "", "Stop its units")
 
@@ -249,7 +249,7 @@ class ActionModule(LookingAction):
 
     def start_stopped(self):
         """What ran before, and is not started by a boot."""
-        units = self.units_of("Look at its units", self.record.stopped)
+        units = self.units_of("Check its units", self.record.stopped)
         for name in [name for name, unit in units.items() if not unit["active"]]:
             self.kept(lambda name=name: self.execute(["systemctl", "start", name]), f"Start {name}")
 

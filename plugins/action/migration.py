@@ -94,7 +94,7 @@ class ActionModule(StatesAction):
             return {}
         backup = {key: dump[key] for key in ("path", "restore")}
         # For the runs that continue this one.
-        self.keep("Record which backup leads back", self.release, BACKUP, backup)
+        self.keep("Record the restore point", self.release, BACKUP, backup)
         return backup
 
     def migrated(self):

@@ -106,7 +106,7 @@ class ActionModule(StepsAction):
                 yield phase
 
     def has_begun(self):
-        """Whether a service runs the release already: the schema was migrated before, so no backup leads back."""
+        """Whether a service runs the release already: the schema was migrated before, so there is no restore point."""
         nodes = [plain(self.hostvars[name].get("cluster_node") or {})
                  for name in self.run_record.plan.get("serving") or []]
         return any(one["release"] == self.target["name"] for node in nodes for one in node.get("services", {}).values())
@@ -126,7 +126,7 @@ class ActionModule(StepsAction):
             self.write("Record that the database is being migrated", f"{self.staged}/{MIGRATING}", "", "600")
             self.remember(wrote=True)
         done = f"{self.staged}/.rolling-done-{re.sub('[^A-Za-z0-9_.]+', '-', ' '.join(command))}"
-        if once and self.exists(done, "Look whether it was done"):
+        if once and self.exists(done, "Check whether it was done"):
             return
         if self._task.check_mode and release == "staged" and self.target["name"] not in self.node["staged"]:
             return  # in check mode nothing was staged
@@ -160,7 +160,7 @@ class ActionModule(StepsAction):
         """Back up the database; once for each release, for a later run would keep a schema half-way."""
         name, mode = BACKUP
         path = f"{self.staged}/{name}"
-        if not again and self.exists(path, "Look for a backup"):
+        if not again and self.exists(path, "Check for a backup"):
             return
         dump = self.module("dump", self.task_vars, title="Back up the database", config=self.node["config"],
                            name=f"before-{self.target['version']}", **self.given["backup"])
@@ -170,7 +170,7 @@ class ActionModule(StepsAction):
             return
         self.say(f"{where}: {dump['verified']}", "To restore it:", dump["restore"])
         backup = {key: dump[key] for key in ("path", "restore")}
-        self.write("Record which backup leads back", path, json.dumps(backup, indent=4, sort_keys=True) + "\n", mode)
+        self.write("Record the restore point", path, json.dumps(backup, indent=4, sort_keys=True) + "\n", mode)
         self.note(schema=dict(self.record.schema, backup=backup))
 
     # ---- a product that is stopped as a whole
@@ -195,9 +195,9 @@ class ActionModule(StepsAction):
         """Whether the store can be migrated at all, as far as that is known before anything is staged."""
         for phase in self.phases(store=True):
             store, active = phase["store"], self.node["release"]["path"]
-            seen = self.ask_store("Ask the store", store, active, state="reported", gone="warn", edited="warn")
+            seen = self.ask_store("Check the store", store, active, state="reported", gone="warn", edited="warn")
             self.check(f"another run has the lock of the store since {seen['holder']['since']}, on "
-                       f"{seen['holder']['host']}: wait for it" if seen.get("holder") else "", "Ask the store")
+                       f"{seen['holder']['host']}: wait for it" if seen.get("holder") else "", "Check the store")
             if seen.get("interrupted"):
                 self.say(f"warn  {interrupted_words(seen['interrupted'])}")
             if store["store"] == "etcd":
@@ -211,10 +211,10 @@ class ActionModule(StepsAction):
         return {}
 
     def look_at_etcd(self, store):
-        members = self.module("etcd_info", self.task_vars, title="Ask etcd for alarms and room", **{
+        members = self.module("etcd_info", self.task_vars, title="Check etcd for alarms and room", **{
             key: store[key] for key in ("endpoints", "ca_file", "cert_file", "key_file", "timeout") if key in store})
         for member in members["members"]:
-            self.check(etcd_problem(member), "Ask etcd for alarms and room")
+            self.check(etcd_problem(member), "Check etcd for alarms and room")
 
     def rehearsed(self):
         """Try the migrations on a copy before anything is stopped: one that cannot work stops nothing."""
@@ -278,7 +278,7 @@ class ActionModule(StepsAction):
             for phase in self.phases(store=True):
                 self.undo_store(phase["title"], phase["store"], f"{self.node['releases']}/{prior}")
             if any(self.phases(store=False)) and self.exists(f"{self.staged}/{MIGRATING}",
-                                                             "Look whether the database was being migrated"):
+                                                             "Check whether the database was being migrated"):
                 self.undo_database()
         except Failed as exc:
             self.remember(beyond=f"it is not known what the migrations have left ({told_of(exc.title, exc.result)})")
@@ -288,7 +288,7 @@ class ActionModule(StepsAction):
         seen = self.ask_store(f"{title}: undo what is half done", store, self.staged, state="restored", gone="warn")
         if seen.get("changed"):
             self.undid("What the migrations had written into the store was undone.")
-        seen = self.ask_store(f"{title}: see whether the prior release knows what is in it", store, prior,
+        seen = self.ask_store(f"{title}: check whether the prior release knows what is in it", store, prior,
                               state="reported", gone="warn")
         if seen["gone"]:
             self.remember(beyond=f"the store was migrated ({', '.join(seen['gone'])}), and the release before cannot "
@@ -297,11 +297,11 @@ class ActionModule(StepsAction):
     def undo_database(self):
         """Nobody has written since the backup was made, for all has been down since."""
         path = f"{self.staged}/{BACKUP[0]}"
-        if not self.exists(path, "Look for the backup"):
+        if not self.exists(path, "Check for the backup"):
             self.remember(beyond="the schema of the database may be migrated in part, and there is no backup "
                                  "(schema_backup)")
             return
-        dump = json.loads(self.read("Read which backup leads back", path))["path"]
+        dump = json.loads(self.read("Read the restore point", path))["path"]
         self.module("dump", self.task_vars, title="Restore the database from its backup", config=self.node["config"],
                     restore=dump, **{key: self.given["backup"][key] for key in ("connection", "directory")})
         self.finish()
@@ -319,7 +319,7 @@ class ActionModule(StepsAction):
         """Nothing may be started before this: no reader could tell a store that is half written."""
         for phase in self.phases(store=True):
             if not self._task.check_mode:
-                self.ask_store("See that the store is whole", phase["store"], self.staged, state="whole")
+                self.ask_store("Check that the store is whole", phase["store"], self.staged, state="whole")
         return {}
 
     def committed(self):
@@ -336,7 +336,7 @@ class ActionModule(StepsAction):
         for phase in self.phases(store=True):
             if not self._task.check_mode:
                 store, release = phase["store"], self.staged
-                seen = self.ask_store("See that no migration is left", store, release, state="reported")
+                seen = self.ask_store("Check that no migration is left", store, release, state="reported")
                 left = [each["id"] for each in seen["pending"]]
                 self.check(f"expected the store to have all migrations of {self.target['version']}; it lacks "
                            f"{', '.join(left)}: has it been restored since? Stop all services and run the command again"

@@ -158,7 +158,7 @@ class ActionModule(LookingAction):
         found = self.module(product["info"], self.in_venv(link), config=product["config"]) if product["info"] else {}
         settings = {**(found.get("settings") or {}), **product["settings"]}
         if product["settings"].get("disable_file"):
-            path, title = settings["disable_file"], "Look whether its health check is made to fail"
+            path, title = settings["disable_file"], "Check whether its health check is made to fail"
             settings["shut"] = self.exists(path, title)
             settings["own"] = settings["shut"] and self.read(title, path).startswith(OWN_FILE)
         return dict(found, settings=settings)
@@ -199,7 +199,7 @@ class ActionModule(LookingAction):
 
     def shown(self):
         seen = {name: node_of(self.hostvars, name).seen for name in self.task_vars["ansible_play_hosts_all"]}
-        lacking = dict(node={}, failure="it could not be examined", host={})
+        lacking = dict(node={}, failure="it could not be checked", host={})
         lines, ill = status_of_services({name: one or lacking for name, one in seen.items()}, self.services,
                                         lock_words(self.given.lock if "words" in self.given.lock else {}),
                                         [name for name in self.run_record.nodes if name not in seen])

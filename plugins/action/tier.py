@@ -117,9 +117,9 @@ class ActionModule(StatesAction):
         left = [name for name in self.node["services"]
                 if self.plan.get("mode") != REST or self.node["services"][name]["runs"] != self.given.target["name"]
                 or not self.node["services"][name]["active"]]
-        self.call("See that all is down", "standstill", state="down", units=left)
+        self.call("Check that all is down", "standstill", state="down", units=left)
         if self.given.configuration:
-            self.call("Keep the configuration as it is", "kept_files", state="kept", paths=self.given.configuration,
+            self.call("Back up the configuration", "kept_files", state="kept", paths=self.given.configuration,
                       dest=self.carrier.place(BEFORE))
         self.remember(switched=prior_of(self.node, self.given.target))
         self.carrier.switch(left)

@@ -19,7 +19,7 @@ from ansible_collections.shakenfist.rolling.plugins.module_utils._systemd import
 
 # Of a machine, so that a test has one of its own.
 ROOT = ""
-# What is fetched, and what leads back.
+# What is fetched, and the restore point.
 HOME = "/var/lib/shakenfist-rolling/apt"
 POLICY = "/usr/sbin/policy-rc.d"
 # An operator's own policy, as long as ours is in its place.

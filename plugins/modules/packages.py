@@ -347,7 +347,7 @@ class Upgrade:
             apt.forbid_starts()
         try:
             if half:
-                # What fails here may be what the new version of another package mends: apt has the last word.
+                # What fails here may be what the new version of another package fixes: apt has the last word.
                 self.run(["dpkg", "--force-confold", "--configure", "-a"], environ_update=apt.WORDS, data="\n")
                 self.apt(*CONFOLD, "--fix-broken", "install", options=lock,
                          what="what was left half done was not completed")
@@ -392,7 +392,7 @@ class Upgrade:
     # ---- sources, and their way back
 
     def record(self, packages):
-        """Keep what leads back, before the first of the sources is changed."""
+        """Keep the restore point, before the first of the sources is changed."""
         path, versions = f"{self.home}/before.json", {name: one["version"] for name, one in packages.items()}
         kept = json.loads(read(path) or "{}")
         if kept.get("versions") != versions:

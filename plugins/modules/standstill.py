@@ -5,7 +5,7 @@
 
 DOCUMENTATION = r"""
 module: standstill
-short_description: Stop service units and hold them, or let go of them and start them
+short_description: Stop service units and hold them, or release them and start them
 version_added: 0.2.0
 description:
   - For what can only be done while a product is down. V(stopped) stops units, sees that they end, and holds them.
@@ -13,11 +13,11 @@ description:
   - What holds a unit is a drop-in of systemd that fails an assertion as long as it is there, in
     C(/etc/systemd/system/UNIT.service.d). It also tells whether the unit ran before, so a run that was killed in
     between is continued by the same calls.
-  - V(started) removes it, and starts the units that ran before or are enabled. Others are only let go of.
+  - V(started) removes it, and starts the units that ran before or are enabled. Others are only released.
 options:
   state:
     description:
-      - V(stopped) holds the units and stops them. V(started) lets go of them and starts them.
+      - V(stopped) holds the units and stops them. V(started) releases them and starts them.
       - V(down) changes nothing, and fails where one of them runs, is not held, or has left processes behind.
     type: str
     choices: [stopped, started, down]

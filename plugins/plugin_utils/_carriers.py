@@ -90,7 +90,7 @@ class Packages:
     def see_what_moved(self):
         """An upgrade that has failed may have got anywhere."""
         try:
-            seen = self.action.call("See which packages have changed", "packages_info", names=self.step["patterns"])
+            seen = self.action.call("Check which packages have changed", "packages_info", names=self.step["patterns"])
         except Failed:
             self.action.remember(beyond=f"it is not known which packages {self.action.name} has")
             return

@@ -52,7 +52,7 @@ def _doubles(verdict):
 
 
 def _config(verdict, names):
-    """The configuration of these nodes; of one that could not be examined the path is not known."""
+    """The configuration of these nodes; of one that could not be checked the path is not known."""
     return next((verdict[name]["config"] for name in names if verdict[name].get("config")), "their configuration")
 
 
@@ -179,7 +179,7 @@ def judge_cluster(verdict, api, offsets=None, limit=5.0, hidden=(), unseen=None,
                   back=False, restart=False, sentinels=True, lock="", unknown=()):
     """Judge the cluster as a whole: the API's list of nodes against the inventory, and the clocks.
 
-    :arg unknown: the nodes that could not be examined, and of which it is not known which of the API's list they are.
+    :arg unknown: the nodes that could not be checked, and of which it is not known which of the API's list they are.
     """
     findings, unseen = Findings(), unseen or {}
     if lock:
@@ -191,8 +191,8 @@ def judge_cluster(verdict, api, offsets=None, limit=5.0, hidden=(), unseen=None,
                                  + (api.get("problem") or "no node could ask")], "warn")
     else:
         strangers, missing, theirs = _listed({**unseen, **verdict}, api)
-        # One of these may be among those that --limit hides, or that could not be examined, so nothing is said of
-        # either; the limit is refused, and so is what could not be examined.
+        # One of these may be among those that --limit hides, or that could not be checked, so nothing is said of
+        # either; the limit is refused, and so is what could not be checked.
         missing = [name for name in missing if not strangers or name not in unknown]
         strangers = [] if unknown or set(hidden) - set(unseen) else strangers
         # What is amiss with the list is no reason to leave a configuration unapplied.

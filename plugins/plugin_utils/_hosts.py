@@ -284,7 +284,7 @@ def flag_of(host):
 
 
 def status_of_hosts(seen, options, lock, hidden=()):
-    """How the hosts are, as lines, and the names of the nodes that are ill."""
+    """How the hosts are, as lines, and the names of the nodes that are unhealthy."""
     view = View(seen)
     problems = {name: [finding.words for finding in findings_of(name, one, view, options).failed()]
                 for name, one in seen.items()}

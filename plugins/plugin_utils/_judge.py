@@ -27,7 +27,7 @@ from ansible_collections.shakenfist.rolling.plugins.plugin_utils._verdict import
 CONFLICTS = ("on {name}, installed packages would no longer fit together with {version}: {conflicts} Upgrade these "
              "with the release (stage_packages); stage_conflicts decides whether that is refused")
 NOBODY_ASKS = {"known": False, "problem": "no node serves"}
-LACKING = dict(node={}, failure="it could not be examined", unreachable=False, ready=False, answers="nothing",
+LACKING = dict(node={}, failure="it could not be checked", unreachable=False, ready=False, answers="nothing",
                gateways={}, host={}, balancer={}, balancer_told=False)
 
 
@@ -40,7 +40,7 @@ class Sight:
         to restart where these were named.
     :param resolved: by name, what was resolved there, C(stage_resolved).
     :param problems: why the release could not be resolved, one sentence each.
-    :param addresses: by name of the nodes that could not be examined, and of those that C(--limit) leaves out, the
+    :param addresses: by name of the nodes that could not be checked, and of those that C(--limit) leaves out, the
         addresses that each may have.
     """
 
@@ -78,7 +78,7 @@ class Sight:
         return unseen_nodes(api, self.hidden(), self.seen[asker]["node"] if asker else {})
 
     def absent(self, api):
-        """By name of the nodes that could not be examined, which of the API's list each is."""
+        """By name of the nodes that could not be checked, which of the API's list each is."""
         return {name: known_as(api, name, self.addresses.get(name, ())) for name, seen in self.seen.items()
                 if not seen["node"]}
 

@@ -253,7 +253,7 @@ class Gatherer:
         return dict(nodes=len(units), least=min(point[1] for point in curve), curve=curve, min_ready=None)
 
     def schema(self):
-        """What became of the schema, and which backup leads back."""
+        """The result of the migration, and the restore point."""
         done = [entry for name in self.names for entry in self.timelines[name] if entry.get("module") == "schema"]
         details = done[-1]["details"] if done else {}
         dumps = [entry for name in self.names for entry in self.timelines[name] if entry.get("module") == "dump"]

@@ -243,7 +243,7 @@ def findings_of(name, seen, services, target, allow_degraded=False, every=False,
     """
     node, findings = seen["node"], Findings(name)
     if seen["failure"] or not node:
-        findings.add("reached", "fail", seen["failure"] or "it could not be examined")
+        findings.add("reached", "fail", seen["failure"] or "it could not be checked")
         return findings
     findings.add("reached", "pass")
     if node.get("step"):
@@ -511,7 +511,7 @@ def _rows(name, node, kinds):
 
 
 def status_of_services(seen, services, lock, hidden=()):
-    """How the services are, as lines, and the names of the nodes that are ill.
+    """How the services are, as lines, and the names of the nodes that are unhealthy.
 
     :arg seen: by name of the node what the state C(seen) of the action C(survey) has returned.
     :arg lock: in words, who holds the lock.

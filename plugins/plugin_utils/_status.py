@@ -47,7 +47,7 @@ def _absent(name, seen, api, addresses):
     name = known.get("name") or seen["node"].get("name", name)
     return dict(name=name, release=None, build="", ready=None, gateway=None, active=None, units=None, since=None,
                 leader=name == api.get("leader"), absent="unreachable" if seen["unreachable"] else "not examined",
-                problems=[seen["failure"] or "it could not be examined"], notes=_said(known))
+                problems=[seen["failure"] or "it could not be checked"], notes=_said(known))
 
 
 def _looked_at(seen, in_tier, leader, build):

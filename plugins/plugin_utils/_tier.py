@@ -59,7 +59,7 @@ def steps_of(migrations):
            dict(title="Back up the database", point="backed_up")]
     return [*own, *(dict(title=phase["title"], point="migrate", number=number)
                     for number, phase in enumerate(migrations)),
-            dict(title="See that what the services keep is whole", point="whole")]
+            dict(title="Check that what the services keep is whole", point="whole")]
 
 
 class Tier:

@@ -332,7 +332,7 @@ def _findings(name, seen, in_tier, begun, excused, gateways, target, options, do
     """All checks of one node; one that is C(done) is passed over."""
     node, findings = seen["node"], Findings(name)
     if seen["failure"] or not node:
-        findings.add("reached", "fail", seen["failure"] or "it could not be examined")
+        findings.add("reached", "fail", seen["failure"] or "it could not be checked")
         return findings
     findings.add("reached", "pass")
     findings.judge("virtualenv", [f"{node['problem']}. Repair it: reinstall the release that the node ran before"]

@@ -105,7 +105,7 @@ def test_a_node_that_nobody_has_seen(one):
     known(one)
     one.others = {}
     one.others["sf-2"] = {}
-    assert "sf-2: it could not be examined" in one.act(state="judged")["msg"]
+    assert "sf-2: it could not be checked" in one.act(state="judged")["msg"]
 
 
 # ---- packages

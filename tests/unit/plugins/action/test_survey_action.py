@@ -174,7 +174,7 @@ def test_the_status(one):
     assert result["ill"] == [] and result["report"][-1] == "lock: nobody holds it"
     one.node = dict(seen={})
     result = one.act(state="shown", services=SERVICES, product={}, lock={})
-    assert result["ill"] == ["sf-1"] and result["report"][-2] == "sf-1: it could not be examined"
+    assert result["ill"] == ["sf-1"] and result["report"][-2] == "sf-1: it could not be checked"
 
 
 def judged(one, **options):

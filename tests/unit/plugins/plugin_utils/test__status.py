@@ -81,7 +81,7 @@ def test_daemons_of_the_release_before_are_told():
 @pytest.mark.parametrize("node, absent, problem", [
     (dict(seen(failure="ssh: no route", unreachable=True), node={}), "unreachable", "ssh: no route"),
     (dict(seen(failure="no sudo")), "not examined", "no sudo"),
-    (dict(seen(), node={}), "not examined", "it could not be examined"),
+    (dict(seen(), node={}), "not examined", "it could not be checked"),
 ])
 def test_a_node_that_could_not_be_looked_at(node, absent, problem):
     found = verdict(node)

@@ -448,7 +448,7 @@ def test_the_gateway_of_a_begun_node_is_excused():
     assert len(judged(nodes, ["a"], TARGET)["b"]["problems"]) == 1
 
 
-@pytest.mark.parametrize("failure, problem", [("unreachable", "unreachable"), ("", "it could not be examined")])
+@pytest.mark.parametrize("failure, problem", [("unreachable", "unreachable"), ("", "it could not be checked")])
 def test_a_node_that_could_not_be_examined(failure, problem):
     result = verdict(dict(seen(ready=False, failure=failure), node={}))
     assert result == {"name": "a", "database": True, "version": "", "contents": "", "zone": "", "ready": False,
