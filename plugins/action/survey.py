@@ -127,11 +127,11 @@ class ActionModule(LookingAction):
 
     def asks_the_api(self):
         """A token that is no longer valid is nothing that is wrong with the cloud."""
-        return self.product.get("api") and run_of(self.task_vars["hostvars"]).kind != "status"
+        return self.product.get("api") and self.run_record.kind != "status"
 
     def through_the_api(self, node, service):
         """Why the API that is to disable a service would not, before anything is touched; empty if it answers."""
-        answer = self.call("cinder_service", tolerated=True, state="seen", binary=service, timeout=ANSWER_WITHIN,
+        answer = self.call("", "cinder_service", tolerated=True, state="seen", binary=service, timeout=ANSWER_WITHIN,
                            host=node["settings"].get("host", ""), **self.product["api"])
         return f"{service} could not be disabled: {answer['msg']}" if answer.get("msg") else ""
 
