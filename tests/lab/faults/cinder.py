@@ -260,7 +260,7 @@ ROWS = [
 
     # ---- releases
     broken('cinder-scheduler-never-starts', 'cinder-scheduler of the new release does not start',
-           'scheduler-never-starts', 'cinder-scheduler', 'expected cinder-scheduler'),
+           'scheduler-never-starts', 'cinder-scheduler', 'expected .*cinder-scheduler', 'Its last words'),
     broken('cinder-volume-does-nothing', 'cinder-volume of the new release is active and does nothing',
            'volume-does-nothing', 'cinder-volume', 'expected a new heartbeat of cinder-volume on c-1@lab'),
     broken('cinder-api-never-starts', 'no worker of cinder-api of the new release starts',
