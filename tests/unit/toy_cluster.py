@@ -58,10 +58,13 @@ class Cluster:
                                        ",".join(guest.get("tags", []))]) + "\n")
 
     def list_jobs(self):
-        for status, what in self.state["jobs"]:
+        jobs = self.state["jobs"]
+        for status, what in jobs:
             sys.stdout.write(f"{status}|{what}\n")
-        # Each look sees a job less.
+        # Each look sees a job less; the last one may have been that of an owner, who starts a guest.
         self.state["jobs"] = self.state["jobs"][1:]
+        if self.state.get("starts") and any(self.state["starts"] in what for dummy, what in jobs[:1]):
+            self.guests[self.state.pop("starts")].update(state="running", size=50)
 
     def name(self):
         sys.stdout.write(self.state.get("name", "a") + "\n")

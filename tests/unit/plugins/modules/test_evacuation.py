@@ -321,6 +321,22 @@ def test_what_the_cluster_still_does_is_waited_for(toy):
     assert found["msg"] == "expected the cluster to be done with web within 1 s; it still works on it"
 
 
+@pytest.mark.parametrize("state", ["emptied", "returned"])
+def test_a_guest_that_its_owner_starts_while_it_is_waited_for(toy, state):
+    """To move what is shut down the product has a failover, and that ends a guest that runs."""
+    if state == "returned":
+        toy.guest("old", host="c", tags=["rolling:from:b"])
+    others = [["running", "TAGS_SET(x)"]] * (2 if state == "emptied" else 0)
+    toy.change(lambda now: now.update(jobs=[*others, ["running", "INSTANCE_STARTUP(old)"]], starts="old"))
+    found = toy.run(state, cluster=dict(move_stopped=["false"], move_stopped_to=["false"]))
+    assert not found["failed"] and {"guest": "old", "state": "running"}.items() <= found["moved"][-1].items()
+
+
+def test_a_guest_that_its_owner_removes_before_it_moves(toy):
+    toy.run("emptied", cluster=dict(remember=toy.command("remove", "{guest}"), move=["false"]))
+    assert not toy.places()
+
+
 def test_nothing_moves_without_a_note(toy):
     toy.fault("tag guests", nothing=True, code=1)
     found = toy.run("emptied")
