@@ -24,7 +24,9 @@ options:
       - V(room) fails if the other hosts have no room for all guests of O(host) that run.
       - V(drained), V(undrained), V(offline) and V(online) set a flag of O(host), and wait until the list shows it.
         V(drained) first notes on the host how it was, V(released) brings that back and removes the note.
+      - V(able) has O(host) become one that may take the lead.
       - V(whole) waits until the list shows O(host) neither offline nor with memory that it does not know.
+      - V(mirrored) has the mirrors of guests that can only move to O(host) work again, after its reboot.
       - V(emptied) moves all guests of O(host) away, the biggest first. It stops at the first one that does not move.
       - V(returned) moves back to O(host) all guests that are noted as its own.
       - V(leading) has the node that this runs on take the lead of the cluster.
@@ -33,9 +35,8 @@ options:
       - V(verified) has the cluster check itself.
     type: str
     required: true
-    choices: [looked, room, drained, undrained, offline, online, whole, emptied, returned, released, leading, paused,
-      resumed,
-      verified]
+    choices: [looked, room, drained, undrained, offline, online, whole, mirrored, emptied, returned, released, able,
+      leading, paused, resumed, verified]
   host: {type: str, default: "", description: "The host, as the lists call it."}
   cluster:
     description: How the product is asked and told. In commands, V({host}), V({guest}), V({to}), V({note}) and
@@ -97,7 +98,11 @@ options:
       undrain: {type: list, elements: str, default: [], description: "Takes that back."}
       offline: {type: list, elements: str, default: [], description: "Has the cluster do without V({host})."}
       online: {type: list, elements: str, default: [], description: "Takes that back."}
+      able_to_lead: {type: list, elements: str, default: [], description: "Has V({host}) become one that may take the
+        lead."}
       lead: {type: list, elements: str, default: [], description: "Has the node that this runs on take the lead."}
+      mirror: {type: list, elements: str, default: [], description: "Has the mirror of V({guest}) work again that
+        C(to) has, and waits until it is complete."}
       mark: {type: list, elements: str, default: [], description: "Notes V({note}) on V({host}), that a run has it in
         hand."}
       unmark: {type: list, elements: str, default: [], description: "Removes that."}
@@ -203,7 +208,8 @@ CLUSTER = dict(
     stopped=dict(type="list", elements="str", default=["stopped"]),
     note=dict(type="str", default="rolling:from:"), remember=COMMAND, forget=COMMAND,
     move=FURTHER, move_to=COMMAND, move_stopped=FURTHER, move_stopped_to=FURTHER,
-    drain=FURTHER, undrain=FURTHER, offline=FURTHER, online=FURTHER, lead=FURTHER,
+    drain=FURTHER, undrain=FURTHER, offline=FURTHER, online=FURTHER, lead=FURTHER, able_to_lead=FURTHER,
+    mirror=FURTHER,
     mark=FURTHER, unmark=FURTHER, mark_note=dict(type="str", default="rolling:was:"),
     pause=dict(type="dict", options=dict(
         look=COMMAND, words=dict(type="str", required=True), pause=COMMAND, resume=COMMAND, marks=COMMAND, mark=COMMAND,
@@ -212,8 +218,8 @@ CLUSTER = dict(
         command=COMMAND, pattern=dict(type="str", required=True), ignored=FURTHER)),
     unit=dict(type="str", default="MiB"),
 )
-STATES = ["looked", "room", "drained", "undrained", "offline", "online", "whole", "emptied", "returned", "released",
-          "leading", "paused", "resumed", "verified"]
+STATES = ["looked", "room", "drained", "undrained", "offline", "online", "whole", "mirrored", "emptied", "returned",
+          "released", "able", "leading", "paused", "resumed", "verified"]
 ARGUMENTS = dict(
     state=dict(type="str", required=True, choices=STATES), host=dict(type="str", default=""),
     cluster=dict(type="dict", required=True, options=CLUSTER),
@@ -386,6 +392,18 @@ class Evacuation:
                                f"seen: {'offline' if found.offline else 'its memory is not known'}")
         return self.result()
 
+    def mirrored(self):
+        """A reboot has ended the mirrors on the host, and what would begin them again by itself is paused."""
+        for guest in [one for one in self.look()[1] if one.to == self.host and one.state == "running"]:
+            if not self.cluster["mirror"] or self.module.check_mode:
+                break
+            self.wait_until_quiet(guest)
+            code, dummy, words, line = self.run(self.cluster["mirror"], self.timeout, guest=guest.name)
+            if code and self.is_as_before(guest):
+                raise RollingError(f"expected the mirror of {guest.name} on {self.host} to be complete within "
+                                   f"{self.timeout:g} s; {line} ended with {code}: {words or 'without a word'}")
+        return self.result()
+
     def emptied(self):
         self.check_known()
         while True:
@@ -529,6 +547,9 @@ class Evacuation:
         if not wait_for(lambda: self.home_of(guest) != self.host, SETTLE, INTERVAL):
             raise RollingError(f"expected no note on {guest.name} any more, which is back on {self.host}; the list "
                                f"still shows it. {said}", **self.so_far())
+
+    def able(self):
+        return self.flag("able", True, self.cluster["able_to_lead"])
 
     def leading(self):
         def leads():

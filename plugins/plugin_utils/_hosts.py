@@ -196,6 +196,7 @@ def plan_of_hosts(view, options, command, lines):
         # Where only guests are given back to it, it can lead meanwhile.
         leads = name == view.leader and view.to_reboot(name, options)
         hosts[name] = dict(host=view.nodes[name]["host"], leads=leads, where=successor if leads else view.leader,
+                           successor=view.nodes[successor]["host"] if leads else "",
                            reboots=view.to_reboot(name, options),
                            upgrades=bool(view.nodes[name].get("behind")), guests=[guest.name for guest in moving],
                            size=sum(guest.needs() for guest in moving), in_hand=view.is_in_hand(name),

@@ -96,6 +96,12 @@ class Cluster:
         for name, host in self.hosts.items():
             host["role"] = "M" if name == self.state["name"] else "C"
 
+    def able(self, name):
+        self.hosts[name]["role"] = "C"
+
+    def mirror(self, guest):
+        self.state.setdefault("mirrored", []).append(guest)
+
     def watcher(self, what, seconds=""):
         if what != "info":
             self.state["paused"] = seconds if what == "pause" else ""

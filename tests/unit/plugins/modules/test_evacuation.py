@@ -68,7 +68,7 @@ class Toy:
             move_stopped=do("move", "{guest}"), move_stopped_to=do("move", "{guest}", "{to}"),
             drain=do("flag", "{host}", "drained", "yes"), undrain=do("flag", "{host}", "drained", "no"),
             offline=do("flag", "{host}", "offline", "yes"), online=do("flag", "{host}", "offline", "no"),
-            lead=do("lead"),
+            lead=do("lead"), able_to_lead=do("able", "{host}"), mirror=do("mirror", "{guest}"),
             pause=dict(look=do("watcher", "info"), words="is paused", pause=do("watcher", "pause", "{seconds}"),
                        resume=do("watcher", "resume"), marks=do("cluster_tags"), mark=do("cluster_tag", "{note}"),
                        unmark=do("cluster_untag", "{note}")),
@@ -219,6 +219,27 @@ def test_whole(toy):
         "expected the list to show b with its memory within 5 s; last seen: its memory is not known")
     toy.host("b", offline=True)
     assert toy.run("whole")["msg"].endswith("last seen: offline")
+
+
+def test_mirrors_after_a_reboot(toy):
+    """Only of what runs, and has its mirror on this host."""
+    toy.guest("web", host="c", to="b")
+    toy.guest("old", to="b", host="c")
+    toy.guest("db", host="b", to="c")
+    assert toy.run("mirrored", check=True) and not toy.state.get("mirrored")
+    assert not toy.run("mirrored", cluster=dict(mirror=[]))["failed"] and not toy.state.get("mirrored")
+    assert not toy.run("mirrored")["failed"] and toy.state["mirrored"] == ["web"]
+
+
+@pytest.mark.parametrize("removed", [False, True])
+def test_a_mirror_that_is_not_complete(toy, removed):
+    toy.guest("web", host="c", to="b")
+    toy.fault("mirror web" if not removed else "remove web", code=1, says="disk is degraded")
+    found = toy.run("mirrored", cluster=dict(mirror=toy.command("remove", "{guest}")) if removed else {})
+    assert found["failed"] is not removed
+    if not removed:
+        assert found["msg"].startswith("expected the mirror of web on b to be complete within 5 s; ")
+        assert found["msg"].endswith("mirror web ended with 1: disk is degraded")
 
 
 # ---- away, and back
@@ -417,6 +438,14 @@ def test_the_lead(toy):
     toy.change(lambda state: state.update(name="c"))
     assert toy.run("leading", check=True)["changed"] and toy.state["hosts"]["a"]["role"] == "M"
     assert toy.run("leading")["changed"] and toy.state["hosts"]["c"]["role"] == "M"
+
+
+def test_one_that_is_to_lead_is_fit_for_it(toy):
+    """Where there are more nodes than master candidates, a node that was drained is none any more."""
+    assert not toy.run("able")["changed"]
+    toy.host("b", role="R")
+    assert toy.run("able", check=True)["changed"] and toy.state["hosts"]["b"]["role"] == "R"
+    assert toy.run("able")["changed"] and toy.state["hosts"]["b"]["role"] == "C"
 
 
 def test_the_lead_where_only_the_leader_has_lists(toy):

@@ -45,6 +45,7 @@ def test_the_leader_comes_last():
     refusal, plan, dummy, order = judged(cluster([guest("a", "n1"), guest("b", "n2", state="stopped")]))
     assert not refusal and plan["order"] == ["n2", "n3", "n1"] and plan["batches"] == [["n2"], ["n3"], ["n1"]]
     assert [plan["hosts"][name]["where"] for name in plan["order"]] == ["n1", "n1", "n2"] and plan["where"] == "n2"
+    assert [plan["hosts"][name]["successor"] for name in plan["order"]] == ["", "", "n2.lab"]
     assert order == ["1. n2: 1 guest (0) moved away and back, a reboot",
                      "2. n3: 0 guests (0) moved away and back, a reboot",
                      "3. n1: 1 guest (100) moved away and back, a reboot; last, for it leads the cluster; n2 takes the "
