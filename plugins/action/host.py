@@ -19,6 +19,7 @@ from ansible_collections.shakenfist.rolling.plugins.plugin_utils._failure import
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._hosts import (
     Options,
     View,
+    cluster_findings,
     complaints_of,
     forecast_of_hosts,
     judge_hosts,
@@ -271,8 +272,12 @@ class ActionModule(LookingAction):
     def verified(self):
         if self._task.check_mode:
             return
-        view, options = View(self.all_seen()), self.options()
-        left = []
+        seen, options = self.all_seen(), self.options()
+        view = View(seen)
+        # Where nobody leads, nothing has said what is left, nor has the cluster checked itself.
+        left = [f"{name}: {one['failure']}" for name, one in seen.items() if not one["node"]]
+        left += [one.words for one in cluster_findings(view, options, (), self.hidden()).failed()
+                 if one.check == "leader"]
         for name in view.nodes:
             if view.leader and view.host(name) and (view.host(name).note or view.strayed(name)):
                 gone = [guest.name for guest in view.strayed(name)]

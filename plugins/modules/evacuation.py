@@ -196,6 +196,8 @@ from ansible_collections.shakenfist.rolling.plugins.module_utils._common import 
 ASK = 120
 INTERVAL = 0.5
 SETTLE = 10
+# How timeout(1) tells that it has ended a command, by SIGTERM and by SIGKILL.
+ENDED = (124, 137)
 COMMAND = dict(type="list", elements="str", required=True)
 FURTHER = dict(type="list", elements="str", default=[])
 LIST = dict(command=COMMAND, separator=dict(type="str", default=""), columns=COMMAND)
@@ -605,7 +607,10 @@ class Evacuation:
         verify = self.cluster["verify"]
         if not verify:
             return dict(changed=False, problems=[])
-        code, out, dummy, dummy = self.run(verify["command"], self.timeout)
+        code, out, dummy, line = self.run(verify["command"], self.timeout)
+        # What it had not looked at by then is not known to be good.
+        if code in ENDED:
+            raise RollingError(f"{line} was to end within {self.timeout:g} s, and was ended")
         problems = _evacuation.verify_problems(code, out, verify["pattern"], verify["ignored"])
         return dict(changed=False, problems=problems)
 

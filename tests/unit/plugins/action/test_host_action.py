@@ -313,6 +313,11 @@ def test_the_end_is_verified(one):
     known(one)
     assert one.act(state="verified")["leader"] == "sf-1"
     assert one.act(state="verified", verified=[dict(problems=["x"])])["msg"] == "the cluster complains of itself: x"
+    known(one, leads=False)
+    assert one.act(state="verified", verified=[dict(skipped=True)])["msg"].startswith("no node leads the cluster")
+    known(one)
+    one.others["sf-2"] = {}
+    assert one.act(state="verified")["msg"] == "sf-2: it could not be checked"
     noted = [dict(HOSTS[0]), dict(HOSTS[1], note="undrained")]
     known(one, hosts=noted, guests=[dict(GUESTS[0], home="sf-2.lab")])
     assert one.act(state="verified")["msg"] == "sf-2 is not done: web of it elsewhere"

@@ -494,3 +494,10 @@ def test_the_check(toy, text, code, problems):
     toy.fault("verify", code=code)
     found = toy.run("verified")
     assert not found["failed"] and found["problems"] == problems
+
+
+def test_a_check_that_takes_too_long(real):
+    """What it complains of until then may be known, and is not all."""
+    verify = dict(real.cluster()["verify"], command=["sh", "-c", "echo ' - ERROR:EFINE:known'; exec sleep 30"])
+    found = real.run("verified", timeout=1, cluster=dict(verify=verify))
+    assert found["failed"] and found["msg"].endswith("exec sleep 30 was to end within 1 s, and was ended")
