@@ -105,11 +105,14 @@ class ActionModule(StepsAction):
                     store is None or bool(phase.get("store")) == store):
                 yield phase
 
+    def services(self):
+        """All services on all nodes, as name and state."""
+        for name in self.run_record.plan.get("serving") or []:
+            yield from plain(self.hostvars[name].get("cluster_node") or {}).get("services", {}).items()
+
     def has_begun(self):
         """Whether a service runs the release already: the schema was migrated before, so there is no restore point."""
-        nodes = [plain(self.hostvars[name].get("cluster_node") or {})
-                 for name in self.run_record.plan.get("serving") or []]
-        return any(one["release"] == self.target["name"] for node in nodes for one in node.get("services", {}).values())
+        return any(one["release"] == self.target["name"] for dummy, one in self.services())
 
     def command(self, title, command, release, **options):
         # What comes in packages has its commands where the system has them.
@@ -223,7 +226,17 @@ class ActionModule(StepsAction):
                 continue
             with self.rehearsing():
                 self.rehearse(phase["title"], phase["store"])
+        self.forget_restore_point()
         return {}
+
+    def forget_restore_point(self):
+        """What writes to the database runs, so a backup of an earlier run must not be restored any more."""
+        if self._task.check_mode or self.tier.get("mode") == REST or not any(self.phases(store=False)):
+            return
+        writers = {phase.get("where") or name for phase in self.wanted("migrate") if not phase.get("store")
+                   for name, dummy in self.services()}
+        if any(one["active"] for name, one in self.services() if name in writers):
+            self.finish(BACKUP[0], MIGRATING)
 
     def tried(self):
         """The same once more when nobody writes, before anything is written."""
@@ -310,10 +323,11 @@ class ActionModule(StepsAction):
     def undid(self, words):
         self.remember(undone=[*self.values.get("tier", self.record.tier).get("undone", []), words])
 
-    def finish(self):
+    def finish(self, *names):
         """The database is whole again, in one release or the other."""
-        self.kept(lambda: self._execute_module(module_name="ansible.legacy.file", module_args=dict(
-            path=f"{self.staged}/{MIGRATING}", state="absent"), task_vars=self.task_vars), "Record that it is whole")
+        for name in names or [MIGRATING]:
+            self.kept(lambda name=name: self._execute_module(module_name="ansible.legacy.file", module_args=dict(
+                path=f"{self.staged}/{name}", state="absent"), task_vars=self.task_vars), "Record that it is whole")
 
     def whole(self):
         """Nothing may be started before this: no reader could tell a store that is half written."""

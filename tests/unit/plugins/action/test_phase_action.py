@@ -291,6 +291,20 @@ def test_the_backup_is_of_the_time_in_which_all_is_down(tier, stopped, there, du
     assert ("dump" in tier.asked()) == dumped
 
 
+@pytest.mark.parametrize("writer, other, forgotten", [(True, True, True), (False, True, False), (False, False, False)])
+def test_a_backup_of_an_earlier_run_is_forgotten_while_what_writes_still_runs(tier, writer, other, forgotten):
+    """Killed between the stop and its own backup, a run would else leave the next one that of a week ago."""
+    services = {name: dict(active=active, release="") for name, active in (("server", writer), ("agent", other))}
+    tier.run["plan"]["serving"] = ["sf-2"]
+    tier.others["sf-2"] = dict(cluster_node=dict(services=services))
+    went(tier, "rehearsed")
+    paths = [arguments["path"] for module, arguments in tier.calls if module == "file"]
+    assert paths == ([f"/r/{NEW}/.rolling-backup.json", f"/r/{NEW}/.rolling-migrating"] if forgotten else [])
+    tier.check = True
+    went(tier, "rehearsed")
+    assert "file" not in tier.asked()
+
+
 @pytest.mark.parametrize("more", [
     dict(backup=dict(BACKUP, mode="never")), dict(backup=dict(BACKUP, mode="auto", connection="")), dict(backup={}),
     dict(phases=dict(migrate=MIGRATE[2:]))])
