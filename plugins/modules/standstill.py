@@ -229,7 +229,7 @@ class Standstill:
             if failed:
                 words = "; ".join(failed.values())
                 raise RollingError(f"expected {', '.join(names)} to stay up for {self.params['stays']:g} s; {words}."
-                                   f"{restart.last_words(next(iter(failed)))}", failed_units=list(failed))
+                                   f"{self.systemd.last_words(next(iter(failed)))}", failed_units=list(failed))
             if time.monotonic() >= until:
                 return
             time.sleep(min(INTERVAL, max(0.0, until - time.monotonic())))
