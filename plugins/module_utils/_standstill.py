@@ -14,6 +14,8 @@ import re
 # Not those of /run, which a reboot empties: a node that comes back while all is down must not start anything.
 SYSTEM = "/etc/systemd/system"
 NAME = "50-shakenfist-rolling-held.conf"
+# What becomes of that when the unit is released, until it runs: systemd does not read it, and it still tells what ran.
+RELEASED = ".released"
 TEXT = """# Written by shakenfist.rolling, which has stopped this unit and starts it again.
 # Where it does not, remove this file.
 # before: {before}
@@ -39,8 +41,17 @@ def text_of(name, ran, quiet=False):
 
 def held(name):
     """What a unit was before it was held, V(active) or V(inactive); empty if it is not held."""
+    return _before(hold_of(name))
+
+
+def before(name):
+    """The same, also of a unit that was released and that was not seen to run since."""
+    return held(name) or _before(hold_of(name) + RELEASED)
+
+
+def _before(path):
     try:
-        with open(hold_of(name), encoding="utf-8") as file:
+        with open(path, encoding="utf-8") as file:
             text = file.read()
     except FileNotFoundError:
         return ""

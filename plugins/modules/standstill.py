@@ -137,15 +137,15 @@ class Standstill:
 
     def stopped(self):
         running = self.running()
-        before = {name: _standstill.held(name) for name in self.names}
-        loose = [name for name, held in before.items() if not held]
+        before = {name: _standstill.before(name) for name in self.names}
+        loose = [name for name in self.names if not _standstill.held(name)]
         self.result.update(changed=bool(loose or running), stopped=running, units={
             name: dict(ran=name in running or before[name] == "active", state=describe(state))
             for name, state in self.states.items()})
         if self.check_mode:
             return
         for name in loose:
-            self.hold(name, name in running, self.params["quiet"])
+            self.hold(name, name in running or before[name] == "active", self.params["quiet"])
         if loose:
             self.reload()
         if running:
@@ -190,30 +190,38 @@ class Standstill:
     # ---- up
 
     def started(self):
-        before = {name: _standstill.held(name) for name in self.names}
+        before = {name: _standstill.before(name) for name in self.names}
         due = [name for name, state in self.states.items() if state["ActiveState"] != "active" and (
             before[name] == "active" or state.get("UnitFileState") in ("enabled", "enabled-runtime"))]
         held = [name for name in self.names if before[name]]
         self.result.update(changed=bool(due or held), started=due)
         if not self.check_mode:
-            self.release(held)
+            self.release([name for name in held if _standstill.held(name)])
             self.start(due)
+            self.forget(held)
         self.result["units"] = {name: dict(ran=before[name] == "active", state=describe(self.states[name]),
                                            after=self.states[name].get("InvocationID", ""),
                                            restarts=int(self.states[name].get("NRestarts") or 0))
                                 for name in self.names}
 
     def release(self, names):
+        """What the units were is known until they run: one that is not enabled would else never be started again."""
         for name in names:
             path = _standstill.hold_of(name)
-            os.unlink(path)
+            os.replace(path, path + _standstill.RELEASED)
             sync_directories(os.path.dirname(path))
+        if names:
+            self.reload()
+
+    @staticmethod
+    def forget(names):
+        for name in names:
+            path = _standstill.hold_of(name)
+            os.unlink(path + _standstill.RELEASED)
             try:
                 os.rmdir(os.path.dirname(path))
             except OSError:
                 pass  # there are other drop-ins of that unit
-        if names:
-            self.reload()
 
     def start(self, names):
         if not names:

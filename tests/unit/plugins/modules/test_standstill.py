@@ -131,6 +131,28 @@ def test_what_ran_or_is_enabled_is_started(run_module, systemd, folder):
     assert not any(_standstill.held(name) for name in names) and not (folder / "ran.service.d").exists()
 
 
+@pytest.mark.parametrize("killed", [False, True])
+def test_what_ran_is_known_until_it_runs(run_module, systemd, folder, monkeypatch, killed):
+    """It is not enabled, and its start fails, or the run, or the node, ends between its release and its start."""
+    disabled = unit("inactive", "dead", UnitFileState="disabled")
+    hold(folder, SERVER)
+    systemd.units, systemd.then = {SERVER: [disabled]}, {SERVER: [unit("failed", "failed", UnitFileState="disabled")]}
+    with monkeypatch.context() as patch:
+        if killed:
+            patch.setattr(standstill.Standstill, "start", lambda *dummy: 1 / 0)
+            with pytest.raises(ZeroDivisionError):
+                run_module(standstill, state="started", units=[SERVER])
+        else:
+            assert run_module(standstill, state="started", units=[SERVER])["failed"]
+    assert (_standstill.held(SERVER), _standstill.before(SERVER)) == ("", "active")
+    # The next run may stop it once more before it starts it.
+    systemd.units, systemd.then = {SERVER: [disabled]}, {SERVER: [NEW]}
+    run_module(standstill, state="stopped", units=[SERVER])
+    assert _standstill.held(SERVER) == "active"
+    assert run_module(standstill, state="started", units=[SERVER], stays=0)["started"] == [SERVER]
+    assert not _standstill.before(SERVER) and not (folder / f"{SERVER}.service.d").exists()
+
+
 def test_what_runs_is_left_alone(run_module, systemd, folder):
     (folder / f"{SERVER}.service.d").mkdir(parents=True)
     systemd.units = {SERVER: [UP]}
