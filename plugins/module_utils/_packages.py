@@ -168,6 +168,11 @@ def wait_for_locks(timeout):
 
 # ---- sources
 
+def shown(text):
+    """Sources as people may see them, without a name and a password in a URI."""
+    return re.sub(r"//[^/@\s]+@", "//***@", text)
+
+
 def source_files():
     """The files with the sources of apt."""
     folder = at("/etc/apt/sources.list.d")
@@ -236,8 +241,8 @@ def read_sources(suites=None):
         parse = stanza_sources if path.endswith(".sources") else one_line_sources
         for number, uri, suite, line in parse(lines, suites or {}):
             new[number] = line
-            entries.append(dict(file=path[len(ROOT):], line=number + 1, uri=uri, suite=suite,
-                                before=lines[number].strip(), after=line.strip()))
+            entries.append(dict(file=path[len(ROOT):], line=number + 1, uri=shown(uri), suite=suite,
+                                before=shown(lines[number].strip()), after=shown(line.strip())))
         after[path] = "".join(new)
     return before, after, entries
 

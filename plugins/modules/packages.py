@@ -424,7 +424,7 @@ class Upgrade:
             return dict(result, moved=moved)
         differing = {path: text for path, text in kept["files"].items() if read(path) != text}
         result.update(changed=bool(differing or recovered), reverted=True, sources=[
-            dict(file=path[len(apt.ROOT):], line=0, before=read(path) or "", after=text or "")
+            dict(file=path[len(apt.ROOT):], line=0, before=apt.shown(read(path) or ""), after=apt.shown(text or ""))
             for path, text in differing.items()])
         if not self.check:
             for path, text in differing.items():

@@ -90,6 +90,7 @@ backups: {returned: success, type: list, description: The copies that were made.
 """
 
 import ast
+import difflib
 import glob
 import os
 import re
@@ -318,9 +319,17 @@ class Settings:
         return backups
 
     def diff(self):
-        changed = [text for text in self.texts.values() if text.content != text.before]
-        return [dict(before_header=text.path, after_header=text.path, before=text.before.decode(errors="replace"),
-                     after=text.content.decode(errors="replace")) for text in changed] + [
+        """Only the lines that change: those around them may be passwords."""
+        found = []
+        for text in self.texts.values():
+            old, new = (one.decode(errors="replace").splitlines(keepends=True) for one in (text.before, text.content))
+            parts = [part for part in difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes()
+                     if part[0] != "equal"]
+            if parts:
+                found.append(dict(before_header=text.path, after_header=text.path,
+                                  before="".join("".join(old[begin:end]) for dummy, begin, end, dummy, dummy in parts),
+                                  after="".join("".join(new[begin:end]) for dummy, dummy, dummy, begin, end in parts)))
+        return found + [
             dict(before_header=path, after_header=new, before=f"{path}\n", after=f"{new}\n")
             for path, new, dummy in self.renames]
 
@@ -344,13 +353,13 @@ def rename(path, new, suffix):
     sync_directories(os.path.dirname(path))
 
 
-def check_files(params, check_mode):
+def check_files(params, check_mode, diff_mode):
     settings = Settings(params)
     found = settings.run()
-    diff = settings.diff()
+    diff = dict(diff=settings.diff()) if diff_mode else {}
     doable = any(not one["problem"] for one in found)
     backups = settings.apply() if params["apply"] and doable and not check_mode else []
-    return dict(changed=bool(params["apply"] and doable), found=found, backups=backups, diff=diff)
+    return dict(changed=bool(params["apply"] and doable), found=found, backups=backups, **diff)
 
 
 def main():
@@ -370,7 +379,8 @@ def main():
         ),
         supports_check_mode=True,
     )
-    conclude(module, lambda: check_files(module.params, module.check_mode), "cannot check the settings", "/etc")
+    conclude(module, lambda: check_files(module.params, module.check_mode, module._diff), "cannot check the settings",
+             "/etc")
 
 
 if __name__ == "__main__":

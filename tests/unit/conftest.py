@@ -57,8 +57,8 @@ def run_module(capsys, tmp_path):
     """Run a module as Ansible does and return what it prints: its result, with C(failed) true or false."""
 
     def run(module, check=False, **arguments):
-        arguments.update(_ansible_check_mode=check, _ansible_diff=True, _ansible_remote_tmp=str(tmp_path / "remote"),
-                         _ansible_keep_remote_files=False)
+        arguments = {**dict(_ansible_check_mode=check, _ansible_diff=True, _ansible_remote_tmp=str(tmp_path / "remote"),
+                            _ansible_keep_remote_files=False), **arguments}
         capsys.readouterr()
         # What the modules of earlier tests have warned of.
         warnings._global_warnings.clear()

@@ -80,6 +80,15 @@ def test_sources_in_one_line(root):
     assert entries[1]["after"] == "deb-src [arch=amd64 trusted=yes] http://b jessie/updates main"
 
 
+def test_passwords_of_sources_are_not_shown(root):
+    path, line = root / "etc/apt/sources.list", "deb https://me:secret@own/debian {} main\n"
+    path.write_text(line.format("wheezy"))
+    dummy, after, entries = apt.read_sources({"wheezy": "jessie"})
+    assert after[str(path)] == line.format("jessie") and "secret" not in str(entries)
+    assert (entries[0]["uri"], entries[0]["after"]) == ("https://***@own/debian",
+                                                        "deb https://***@own/debian jessie main")
+
+
 def test_sources_in_stanzas(root):
     path = root / "etc/apt/sources.list.d/debian.sources"
     path.write_text(STANZAS)
