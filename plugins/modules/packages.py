@@ -25,8 +25,9 @@ options:
         touches no service, and needs no lock of apt's.
       - With V(upgraded), the sources and pins are changed, and the packages upgraded with what was fetched. What was
         not, is.
-      - With V(reverted), the sources and pins are put back as they were, if no package has changed since they were
-        changed. There is no way back from one release of Debian to an earlier one, so else nothing is done.
+      - With V(reverted), the sources and pins are put back as they were, if no package has changed since the upgrade
+        began. There is no way back from one release of Debian to an earlier one, so else, and after an upgrade that is
+        complete, nothing is done.
     type: str
     choices: [fetched, upgraded, reverted]
     required: true
@@ -134,7 +135,7 @@ policy:
   type: str
 reverted: {returned: with O(state=reverted), type: bool, description: Whether the sources are what they were.}
 moved:
-  description: The packages that have changed since the sources were changed.
+  description: The packages that have changed since an upgrade began that is not complete.
   returned: with O(state=reverted)
   type: list
 """
@@ -314,8 +315,8 @@ class Upgrade:
                             changed=bool(pending or self.sources or write_pins or recovered))
         if self.check:
             return result
-        if self.sources or write_pins:
-            self.record(packages)
+        if self.sources or write_pins or pending:
+            self.record(packages, anew=bool(self.sources or write_pins))
             self.write_sources()
         result["policy"] = "recovered" if recovered else ""
         asked = apt.asked(self.run, self.params["units"])
@@ -338,6 +339,7 @@ class Upgrade:
         if left:
             raise RollingError(f"apt has ended, but dpkg is not done with {', '.join(left)}: run dpkg --configure -a "
                                "on this node, see what it says, and start again", **result)
+        self.complete(after)
         return result
 
     def install(self, packages, half):
@@ -391,15 +393,24 @@ class Upgrade:
 
     # ---- sources, and their way back
 
-    def record(self, packages):
-        """Keep the restore point, before the first of the sources is changed."""
-        path, versions = f"{self.home}/before.json", {name: one["version"] for name, one in packages.items()}
+    def record(self, packages, anew):
+        """Keep the restore point, before anything is changed; that of a run that was killed stays.
+
+        :arg anew: whether the sources are still to be changed, before which no run has changed a package.
+        """
+        path, versions = f"{self.home}/before.json", versions_of(packages)
         kept = json.loads(read(path) or "{}")
-        if kept.get("versions") != versions:
+        if not kept or anew and kept["versions"] != versions:
             kept = dict(versions=versions, files={})
         for name, text in [*self.before.items(), (apt.at(PINS), read(apt.at(PINS)))]:
             kept["files"].setdefault(name, text)
         write(path, json.dumps(kept))
+
+    def complete(self, packages):
+        """Nothing leads back from here, and to the upgrade after this one the restore point would tell of changes."""
+        path = f"{self.home}/before.json"
+        if json.loads(read(path) or "{}").get("versions", versions_of(packages)) != versions_of(packages):
+            os.unlink(path)
 
     def write_sources(self):
         for path, text in self.after.items():
@@ -417,7 +428,7 @@ class Upgrade:
         if not kept:
             return result
         packages = apt.packages_of(self.run)
-        now = {name: one["version"] for name, one in packages.items()}
+        now = versions_of(packages)
         moved = sorted({name for name in {*now, *kept["versions"]} if now.get(name) != kept["versions"].get(name)}
                        | set(apt.half_done(packages)))
         if moved:
@@ -434,6 +445,10 @@ class Upgrade:
                     write(path, text)
             os.unlink(f"{self.home}/before.json")
         return result
+
+
+def versions_of(packages):
+    return {name: one["version"] for name, one in packages.items()}
 
 
 def end(pid):

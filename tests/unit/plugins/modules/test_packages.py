@@ -408,7 +408,29 @@ def test_no_way_back_from_new_packages(run, node):
     run("upgraded")
     result = run("reverted")
     assert not result["failed"] and not result["changed"] and not result["reverted"]
-    assert result["moved"] == ["gunicorn", "snf-common"] and "jessie" in node.sources.read_text()
+    assert result["moved"] == [] and "jessie" in node.sources.read_text()
+
+
+def test_an_earlier_upgrade_is_not_what_forbids_the_way_back(run, node):
+    """The step after it changes no sources, and has failed elsewhere before it has come here."""
+    run("upgraded")
+    assert run("reverted", suites={})["moved"] == []
+
+
+def test_half_an_upgrade_without_new_sources_is_known(run, node):
+    """Also to a run that fails before it comes to the packages: what is half new must not be started."""
+    node.index["wheezy"] = node.index["jessie"]
+
+    def cut_off():
+        node.packages["gunicorn"] = "19.0-1"
+    node.meanwhile["--force-confold dist-upgrade"] = cut_off
+    node.fails["--force-confold dist-upgrade"] = "killed"
+    for dummy in range(2):
+        assert run("upgraded", suites={})["failed"]
+        assert run("reverted", suites={})["moved"] == ["gunicorn"]
+    node.fails, node.meanwhile = {}, {}
+    assert not run("upgraded", suites={})["failed"]
+    assert run("reverted", suites={})["moved"] == []
 
 
 def test_no_way_back_from_half_of_one(run, node):
