@@ -204,6 +204,9 @@ class Upgrade:
         own = [f"Dir::Etc::sourcelist={self.home}/sources.list", f"Dir::Etc::sourceparts={self.home}/sources.list.d",
                f"Dir::Etc::preferencesparts={self.home}/preferences.d", f"Dir::State::lists={self.home}/lists",
                f"Dir::Cache={self.home}/cache", *options]
+        if any(pin["priority"] >= 1000 for pin in self.params["pins"]):
+            # With -y it refuses what such a pin is for.
+            own.append("APT::Get::allow-downgrades=true")
         rc, out, err = self.run(["apt-get", "-q", "-y", *[word for option in own for word in ("-o", option)], *words],
                                 environ_update=apt.WORDS, data="\n")
         return self.ended(rc, out, err, what)

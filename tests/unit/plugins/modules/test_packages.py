@@ -67,6 +67,14 @@ def test_what_is_fetched_changes_nothing_on_the_node(run, node):
     assert sorted(os.listdir(pins.parent)) == ["own"]
 
 
+@pytest.mark.parametrize("priority, yes", [(1001, True), (1000, True), (990, False)])
+def test_a_pin_may_lead_back_to_an_earlier_version(run, node, priority, yes):
+    """With -y apt refuses that by itself: "Packages were downgraded and -y was used without --allow-downgrades"."""
+    run("upgraded", pins=[dict(PINS[0], priority=priority)])
+    for line in node.ran("--simulate") + node.ran("--force-confold"):
+        assert ("APT::Get::allow-downgrades=true" in line) is yes
+
+
 def test_fetched_in_check_mode(run, node):
     result = run("fetched", check=True)
     assert not result["failed"] and not result["changed"] and result["changes"]["upgraded"] and result["download"] == 0
