@@ -22,6 +22,7 @@ class Host:
     :param leads: whether the commands of the cluster are run there.
     :param able: whether it may take the lead.
     :param note: of one that a run has in hand, how it was before: V(drained) or V(undrained).
+    :param group: hosts of another group get none of its guests.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Host:
     leads: bool = False
     able: bool = True
     note: str = ""
+    group: str = ""
 
     def takes(self):
         """Whether guests can move there."""
@@ -44,6 +46,7 @@ class Guest:
     :param state: V(running), V(stopped), or the cluster's own word where it is neither.
     :param to: the only host that it can move to; empty where it can move to any.
     :param home: the host that a run has moved it from.
+    :param fixed: what it is of that no command moves, such as disks of its host alone; empty if it can move.
     """
 
     name: str
@@ -52,6 +55,7 @@ class Guest:
     size: float = 0.0
     to: str = ""
     home: str = ""
+    fixed: str = ""
 
     def needs(self):
         """The memory that it takes where it moves to."""
@@ -87,7 +91,7 @@ def host_of(row, words):
     role = row.get("role", "")
     return Host(row["name"], number_of(row.get("free", "")), says("drained"), says("offline"),
                 role in words["leads"], role in words["able"] if words["able"] else True,
-                noted(row, words["mark_note"]))
+                noted(row, words["mark_note"]), row.get("group", ""))
 
 
 def noted(row, prefix):
@@ -99,9 +103,9 @@ def noted(row, prefix):
 def guest_of(row, words):
     """A guest from its row."""
     state = next((kind for kind in ("running", "stopped") if row["state"] in words[kind]), row["state"])
-    to = row.get("to", "")
+    to, kind = row.get("to", ""), row.get("kind", "")
     return Guest(row["name"], row["host"], state, number_of(row.get("size", "")) or 0.0, "" if to == "-" else to,
-                 noted(row, words["note"]))
+                 noted(row, words["note"]), kind if kind in words["fixed"] else "")
 
 
 def find(items, name):
@@ -124,17 +128,23 @@ def unfit(guests, host):
     return [guest for guest in guests if guest.host == host and guest.state not in ("running", "stopped")]
 
 
+def beside(hosts, host):
+    """The other hosts of the group of a host."""
+    here = find(hosts, host)
+    return [one for one in hosts if one.name != host and (not here or one.group == here.group)]
+
+
 def places(moving, hosts, host, reserve=0.0):
     """Where the guests of a host fit: by guest a host, and those for which there is no room.
 
     :arg moving: the guests, the biggest first.
     :arg reserve: the memory that every other host keeps.
     """
-    free = {one.name: one.free - reserve for one in hosts if one.name != host and one.takes()}
+    free = {one.name: one.free - reserve for one in beside(hosts, host) if one.takes()}
     found, left = {}, []
     # Those that have no choice first.
     for guest in sorted(moving, key=lambda guest: not guest.to):
-        able = [name for name in free if free[name] >= guest.needs() and guest.to in ("", name)]
+        able = [name for name in free if free[name] >= guest.needs() and guest.to in ("", name) and not guest.fixed]
         if not able:
             left.append(guest)
             continue
@@ -153,9 +163,10 @@ def room_words(left, hosts, host, unit="MiB", reserve=0.0):
     if not left:
         return ""
     others = [f"{one.name} {'is offline' if one.offline else 'is drained' if one.drained else amount(one.free)}"
-              for one in hosts if one.name != host]
+              for one in beside(hosts, host)]
     kept = f", of which each keeps {amount(reserve)}" if reserve else ""
-    names = ", ".join(f"{guest.name} ({amount(guest.size)} {unit}{', only to ' + guest.to if guest.to else ''})"
+    names = ", ".join(f"{guest.name} ({amount(guest.size)} {unit}{', only to ' + guest.to if guest.to else ''}"
+                      f"{', which cannot move, it is ' + guest.fixed if guest.fixed else ''})"
                       for guest in left)
     return (f"expected room for all guests of {host}; there is none for {names}. Free ({unit}): {', '.join(others)}"
             f"{kept}")

@@ -47,8 +47,8 @@ options:
       name: {type: list, elements: str, default: [hostname, --fqdn], description: "The command that prints how the lists
         call the node that it runs on."}
       hosts:
-        description: The list of hosts. Its columns are C(name), C(free) (memory), C(role), C(drained) and C(offline);
-          others are passed over.
+        description: The list of hosts. Its columns are C(name), C(free) (memory), C(role), C(drained), C(offline) and
+          C(group), out of which no guest moves; others are passed over.
         type: dict
         required: true
         suboptions: &list
@@ -57,7 +57,7 @@ options:
           columns: {type: list, elements: str, required: true, description: "The names of the columns."}
       guests:
         description: The list of guests. Its columns are C(name), C(host), C(state), C(size) (memory), C(to) (the only
-          host that it can move to) and C(notes).
+          host that it can move to), C(notes) and C(kind).
         type: dict
         required: true
         suboptions: *list
@@ -79,6 +79,8 @@ options:
       running: {type: list, elements: str, default: [running], description: "The states of guests that run."}
       stopped: {type: list, elements: str, default: [stopped], description: "The states of guests that are shut down on
         purpose."}
+      fixed: {type: list, elements: str, default: [], description: "Each C(kind) of guest that no command moves, such as
+        one with disks of its host alone. There is no room for such a guest."}
       note: {type: str, default: "rolling:from:", description: "What notes on guests begin with; the host that it was
         moved from comes after it."}
       remember: {type: list, elements: str, required: true, description: "Notes V({note}) on V({guest})."}
@@ -157,13 +159,14 @@ name: {type: str, returned: with O(state=looked), description: How the lists cal
 leads: {type: bool, returned: with O(state=looked), description: Whether the lists can be read there.}
 problem: {type: str, returned: with O(state=looked), description: Why they cannot.}
 hosts:
-  description: The hosts, each with C(name), C(free), C(drained), C(offline), C(leads) and C(able).
+  description: The hosts, each with C(name), C(free), C(drained), C(offline), C(leads), C(able), C(note)
+    and C(group).
   returned: where the lists were read
   type: list
   elements: dict
 guests:
-  description: The guests, each with C(name), C(host), C(state), C(size), C(to) and C(home), the host that it was moved
-    from.
+  description: The guests, each with C(name), C(host), C(state), C(size), C(to), C(home), the host that it was moved
+    from, and C(fixed).
   returned: where the lists were read
   type: list
   elements: dict
@@ -206,7 +209,7 @@ CLUSTER = dict(
     hosts=dict(type="dict", required=True, options=LIST), guests=dict(type="dict", required=True, options=LIST),
     busy=dict(type="dict", options=dict(LIST, words=COMMAND)),
     flagged=dict(type="list", elements="str", default=["Y"]), leads=FURTHER, able=FURTHER,
-    running=dict(type="list", elements="str", default=["running"]),
+    running=dict(type="list", elements="str", default=["running"]), fixed=FURTHER,
     stopped=dict(type="list", elements="str", default=["stopped"]),
     note=dict(type="str", default="rolling:from:"), remember=COMMAND, forget=COMMAND,
     move=FURTHER, move_to=COMMAND, move_stopped=FURTHER, move_stopped_to=FURTHER,

@@ -12,6 +12,7 @@ from ansible_collections.shakenfist.rolling.plugins.module_utils._evacuation imp
     Guest,
     Host,
     amount,
+    beside,
     find,
     places,
     room_words,
@@ -243,7 +244,7 @@ def room_table(view, options):
         if not view.host(name):
             continue
         moving, dummy, words = room_of(view, name, options)
-        elsewhere = sum(one.free for one in view.hosts if one.takes() and one.name != node["host"])
+        elsewhere = sum(one.free for one in beside(view.hosts, node["host"]) if one.takes())
         rows.append((name, len(moving), amount(sum(guest.needs() for guest in moving)), amount(view.host(name).free),
                      amount(elsewhere), "no" if words else "yes"))
     return table(rows, 0)

@@ -10,7 +10,7 @@ from ansible_collections.shakenfist.rolling.plugins.module_utils._common import 
 from ansible_collections.shakenfist.rolling.plugins.module_utils._evacuation import Guest, Host
 
 WORDS = dict(flagged=["Y"], leads=["M"], able=["M", "C"], running=["running"], stopped=["ADMIN_down"], note="from:",
-             mark_note="was:")
+             mark_note="was:", fixed=["plain"])
 
 
 def test_columns_by_blanks_or_a_separator():
@@ -24,6 +24,7 @@ def test_columns_by_blanks_or_a_separator():
 @pytest.mark.parametrize("row, host", [
     (dict(free="12", role="M", drained="N", offline="N", notes="x, was:drained"),
      Host("a", 12.0, leads=True, note="drained")),
+    (dict(free="?", group="west", role="C"), Host("a", None, group="west")),
     (dict(free="?", role="R", drained="Y", offline="Y"), Host("a", None, True, True, able=False)),
     ({}, Host("a", able=False))])
 def test_hosts(row, host):
@@ -37,6 +38,8 @@ def test_any_host_may_lead_where_nothing_is_said():
 @pytest.mark.parametrize("row, guest", [
     (dict(state="running", size="5", to="-", notes="from:b,x"), Guest("g", "a", "running", 5.0, home="b")),
     (dict(state="ADMIN_down", size="-", to="c"), Guest("g", "a", "stopped", 0.0, "c")),
+    (dict(state="running", kind="plain"), Guest("g", "a", fixed="plain")),
+    (dict(state="running", kind="drbd"), Guest("g", "a")),
     (dict(state="ERROR_up"), Guest("g", "a", "ERROR_up"))])
 def test_guests(row, guest):
     assert evacuation.guest_of(dict(row, name="g", host="a"), WORDS) == guest
@@ -66,6 +69,21 @@ def test_those_without_a_choice_come_first():
     hosts = [Host("a", 1), Host("b", 10), Host("c", 10)]
     moving = [Guest("any", "a", size=10), Guest("bound", "a", size=6, to="b")]
     assert evacuation.places(moving, hosts, "a") == (dict(bound="b", any="c"), [])
+
+
+def test_guests_stay_in_their_group():
+    hosts = [Host("a", 1, group="west"), Host("b", 10, group="east"), Host("c", 5, group="west")]
+    small, big = Guest("small", "a", size=4), Guest("big", "a", size=6)
+    assert evacuation.places([small], hosts, "a") == (dict(small="c"), [])
+    assert evacuation.room_words(evacuation.places([big], hosts, "a")[1], hosts, "a").endswith("Free (MiB): c 5")
+
+
+def test_what_cannot_move_has_no_place():
+    """Else it is found out when its host is drained, and half of it moved away."""
+    hosts = [Host("a", 1), Host("b", 10)]
+    found, left = evacuation.places([Guest("g", "a", size=4, fixed="plain")], hosts, "a")
+    assert not found and "there is none for g (4 MiB, which cannot move, it is plain). Free" in evacuation.room_words(
+        left, hosts, "a")
 
 
 def test_words_on_room():
