@@ -324,6 +324,8 @@ class Upgrade:
         result["policy"] = "recovered" if recovered else ""
         asked = apt.asked(self.run, self.params["units"])
         if pending:
+            # By this it is known whether the node has rebooted since, also where apt goes on without this process.
+            write(f"{self.home}/boot", boot_id())
             try:
                 self.install(packages, broken or journal)
             except RollingError as exc:
@@ -333,9 +335,6 @@ class Upgrade:
                 raise RollingError(f"{exc.message}{more}", started=found, **exc.details) from exc
         after = apt.packages_of(self.run)
         result.update(changes=apt.difference(packages, after), conffiles=apt.kept_conffiles())
-        if any(result["changes"].values()) or broken or journal:
-            # By this it is known whether the node has rebooted since.
-            write(f"{self.home}/boot", boot_id())
         if not self.params["start"]:
             result["started"] = self.started(asked)
         left = apt.half_done(after)

@@ -441,6 +441,18 @@ def test_half_an_upgrade_without_new_sources_is_known(run, node):
     assert run("reverted", suites={})["moved"] == []
 
 
+def test_a_reboot_is_due_where_apt_goes_on_without_the_module(run, node):
+    """The next run finds nothing left to do, and the node has not rebooted since."""
+    boot = node.root / "var/lib/shakenfist-rolling/apt/boot"
+    run("upgraded", check=True)
+    run("fetched")
+    assert not boot.exists()
+    node.meanwhile["--force-confold dist-upgrade"] = lambda: 1 / 0
+    with pytest.raises(ZeroDivisionError):
+        run("upgraded")
+    assert boot.exists()
+
+
 def test_no_way_back_from_half_of_one(run, node):
     node.fails["--force-confold dist-upgrade"] = "E: no"
     run("upgraded")
