@@ -63,6 +63,9 @@ class Cluster:
             sys.stdout.write(f"{status}|{what}\n")
         # Each look sees a job less; the last one may have been that of an owner, who starts a guest.
         self.state["jobs"] = self.state["jobs"][1:]
+        if len(jobs) == 1:
+            for name, flags in self.state.pop("flags", {}).items():
+                self.hosts[name].update(flags)
         if self.state.get("starts") and any(self.state["starts"] in what for dummy, what in jobs[:1]):
             self.guests[self.state.pop("starts")].update(state="running", size=50)
 

@@ -179,6 +179,18 @@ def test_a_flag_that_is_not_set_although_the_command_ends_well(toy):
     assert "flag b offline yes ended with 0: without a word" in found["msg"]
 
 
+@pytest.mark.parametrize("looks, words", [
+    (30, ""), (500, "it does not, and the cluster still has it to do: it may")])
+def test_a_flag_whose_job_waits_for_its_turn(toy, looks, words):
+    """Ganeti's client was ended; its job sets the flag as soon as others have given back their locks."""
+    toy.fault("flag b", nothing=True, code=124)
+    toy.change(lambda state: state.update(jobs=[["running", "NODE_SET_PARAMS(b)"]] * looks,
+                                          flags=dict(b=dict(offline=True))))
+    found = toy.run("offline", timeout=3 if words else 60)
+    assert found["failed"] is bool(words) and words in found.get("msg", "")
+    assert bool(toy.state["hosts"]["b"].get("offline")) is not found["failed"]
+
+
 def test_a_flag_that_is_set_although_the_command_fails(toy):
     toy.fault("flag b", code=1)
     assert not toy.run("offline")["failed"]
