@@ -21,6 +21,7 @@ from ansible_collections.shakenfist.rolling.plugins.plugin_utils._failure import
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import node_of, plain
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._steps import Failed, StepsAction
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._tier import (
+    MIGRATING,
     REST,
     counted,
     etcd_problem,
@@ -48,8 +49,6 @@ ARGUMENTS = dict(
 )
 # The points of a product that is stopped as a whole which are no points of its file.
 TIER = ("looked", "rehearsed", "tried", "backed_up", "undone", "whole", "committed", "settled")
-# What a release directory has from before the first command that writes to the database until that is whole again.
-MIGRATING = ".rolling-migrating"
 
 
 def outcome(runs, again=(), looks=False, **dummy):
@@ -125,7 +124,8 @@ class ActionModule(StepsAction):
             return self.migrate_store(title, store)
         if module:
             return self.call_module(title, module, arguments)
-        if self.tier and self.given["point"] == "migrate" and not self._task.check_mode:
+        if self.tier and self.given["point"] == "migrate" and not self._task.check_mode and (
+                self.tier.get("mode") != REST):
             self.write("Record that the database is being migrated", f"{self.staged}/{MIGRATING}", "", "600")
             self.remember(wrote=True)
         done = f"{self.staged}/.rolling-done-{re.sub('[^A-Za-z0-9_.]+', '-', ' '.join(command))}"
@@ -293,6 +293,9 @@ class ActionModule(StepsAction):
             if any(self.phases(store=False)) and self.exists(f"{self.staged}/{MIGRATING}",
                                                              "Check whether the database was being migrated"):
                 self.undo_database()
+            if any(self.phases(store=False)) and "beyond" not in self.values.get("tier", {}):
+                # What is started now writes.
+                self.finish(BACKUP[0])
         except Failed as exc:
             self.remember(beyond=f"it is not known what the migrations have left ({told_of(exc.title, exc.result)})")
         return {}
@@ -342,8 +345,6 @@ class ActionModule(StepsAction):
             return {}
         for phase in self.phases(store=True):
             self.ask_store("Forget what would undo the migrations", phase["store"], self.staged, state="migrated")
-        if any(self.phases(store=False)):
-            self.finish()
         return {}
 
     def settled(self):

@@ -11,12 +11,14 @@
 
 import time
 
+from ansible_collections.shakenfist.rolling.plugins.action.migration import BACKUP
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils import _failure
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._carriers import carrier_of
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import node_of, plain
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._services import is_to_run, services_of, url_of
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._steps import NOTED, Failed, StatesAction
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._tier import (
+    MIGRATING,
     REST,
     Left,
     prior_of,
@@ -135,14 +137,24 @@ class ActionModule(StatesAction):
         return self.noting(self.start) if not back else self.start_again()
 
     def start(self):
-        if self.given.configuration and not self.record.tier.get("started"):
-            # From here on nothing goes back. Left there, it would pass for the configuration before another run.
-            self.call("Forget the configuration of before", "kept_files", state="dropped",
-                      paths=self.given.configuration, dest=self.carrier.place(BEFORE))
+        if not self.record.tier.get("started"):
+            self.forget_before()
         self.begin("start")
         self.remember(started=True)
         self.bring_up(self.given.target["name"])
         self.mark("ended")
+
+    def forget_before(self):
+        """From here on nothing goes back. Left there, it would pass for what was before another run."""
+        if self.given.configuration:
+            self.call("Forget the configuration of before", "kept_files", state="dropped",
+                      paths=self.given.configuration, dest=self.carrier.place(BEFORE))
+        if self.name not in self.plan.get("places", {}).values() or self._task.check_mode:
+            return
+        # Which of them is there tells whether the backup is to be restored.
+        for name in (MIGRATING, BACKUP[0]):
+            self.kept(lambda name=name: self._execute_module(module_name="ansible.legacy.file", module_args=dict(
+                path=self.carrier.place(name), state="absent"), task_vars=self.task_vars), "Forget the restore point")
 
     def bring_up(self, release):
         given, one = self.given, next(one for one in services_of(self.given.services)

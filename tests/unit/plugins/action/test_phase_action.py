@@ -328,6 +328,8 @@ def test_what_was_written_is_undone(tier):
 
 def test_nothing_was_written(tier):
     went(tier, "undone")
+    assert [arguments["path"] for module, arguments in tier.calls if module == "file"] == [
+        f"/r/{NEW}/.rolling-backup.json"]
     assert "dump" not in tier.asked() and len(stores(tier)) == 2
 
 
@@ -339,6 +341,7 @@ def test_there_is_no_way_back(tier, given, words):
     tier.given.update(given)
     result = went(tier, "undone")
     assert not result.get("failed") and words in noted(result)["tier"]["beyond"]
+    assert "file" not in tier.asked()
 
 
 @pytest.mark.parametrize("point", ["undone", "committed", "tried", "backed_up"])
@@ -353,7 +356,15 @@ def test_before_anything_starts(tier):
     assert stores(tier) == [("whole", f"/r/{NEW}/lib/python3.11/migrations")]
     went(tier, "committed")
     assert stores(tier) == [("migrated", f"/r/{NEW}/lib/python3.11/migrations")] and "keep" not in tier.calls[0][1]
-    assert tier.calls[-1] == ("file", dict(path=f"/r/{NEW}/.rolling-migrating", state="absent"))
+    # Killed before anything is started, the next run still knows what the database was before.
+    assert "file" not in tier.asked()
+
+
+def test_the_rest_is_not_taken_for_a_migration(tier):
+    """What would undo it is of the time in which all was down, and that is over."""
+    tier.run["plan"]["tier"]["mode"] = "rest"
+    went(tier, "migrate", number=0)
+    assert tier.asked() == ["release_command"]
 
 
 @pytest.mark.parametrize("pending, fails", [([], False), ([PENDING], True)])

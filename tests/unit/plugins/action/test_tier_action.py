@@ -72,6 +72,21 @@ def test_one_that_is_ended_by_force(one, service, fails):
         assert found["notes"] and one.words()[0].startswith("warn  sf-1: agent did not end in the time")
 
 
+@pytest.mark.parametrize("places, check, started, forgotten", [
+    (["sf-1"], False, False, True), (["sf-2"], False, False, False), (["sf-1"], True, False, False),
+    (["sf-1"], False, True, False)])
+def test_the_restore_point_ends_with_the_first_start(one, places, check, started, forgotten):
+    """A run weeks later that finds everything stopped would else restore the database of before this one."""
+    one.run["plan"]["tier"]["places"] = dict(enumerate(places))
+    one.given["file"], one.given["standstill"], one.check = dict(changed=True), UP, check
+    one.node = dict(tier=dict(started=True)) if started else {}
+    go(one, "started")
+    paths = [arguments["path"] for module, arguments in one.calls if module == "file"]
+    assert paths == ([f"/r/{NEW}/.rolling-migrating", f"/r/{NEW}/.rolling-backup.json"] if forgotten else [])
+    if forgotten:
+        assert one.asked().index("file") < one.asked().index("standstill")
+
+
 @pytest.mark.parametrize("state", ["stopped", "switched", "started"])
 def test_what_fails_is_noted_and_not_failed_on(one, state):
     one.given["standstill"] = FAILS
