@@ -50,6 +50,8 @@ def options(role):
 # Those that a playbook takes, but no role.
 OF_PLAYBOOKS = {
     "pause_reason": {"type": "str", "default": "", "description": "Of `pause`: why the roll is to wait, for people."},
+    "synnefo_expect": {"type": "dict", "default": {}, "description":
+                       "Of `synnefo`: more packages that must have a version afterwards, or stay (`*`), on all nodes."},
     "synnefo_suites": {"type": "dict", "default": {"wheezy": "jessie"}, "description":
                        "Of `synnefo`: which suite in the sources of apt becomes which, on all nodes."},
     "stop_reason": {"type": "str", "default": "", "description": "Of `stop`: why the roll is to end, for people."},
