@@ -23,6 +23,7 @@ from ansible_collections.shakenfist.rolling.plugins.plugin_utils._steps import F
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._tier import (
     MIGRATING,
     REST,
+    RESTORING,
     counted,
     etcd_problem,
     interrupted_words,
@@ -236,7 +237,7 @@ class ActionModule(StepsAction):
         writers = {phase.get("where") or name for phase in self.wanted("migrate") if not phase.get("store")
                    for name, dummy in self.services()}
         if any(one["active"] for name, one in self.services() if name in writers):
-            self.finish(BACKUP[0], MIGRATING)
+            self.finish(RESTORING, MIGRATING, BACKUP[0])
 
     def tried(self):
         """The same once more when nobody writes, before anything is written."""
@@ -278,6 +279,10 @@ class ActionModule(StepsAction):
             return {}
         stopped = any(node_of(self.hostvars, name, self.run_record).tier.get("stopped")
                       for name in self.task_vars["ansible_play_hosts_all"])
+        if not stopped and not self._task.check_mode and self.exists(f"{self.staged}/{RESTORING}",
+                                                                     "Check whether a restore was interrupted"):
+            # Half of a database could pass for one that is only to be migrated.
+            self.say(f"The database was restored from {self.restore()}, which a killed run had begun.")
         # What ran until now has written since any backup of an earlier run.
         self.back_up(again=stopped)
         return {}
@@ -312,23 +317,27 @@ class ActionModule(StepsAction):
 
     def undo_database(self):
         """Nobody has written since the backup was made, for all has been down since."""
-        path = f"{self.staged}/{BACKUP[0]}"
-        if not self.exists(path, "Check for the backup"):
+        if not self.exists(f"{self.staged}/{BACKUP[0]}", "Check for the backup"):
             self.remember(beyond="the schema of the database may be migrated in part, and there is no backup "
                                  "(schema_backup)")
             return
-        dump = json.loads(self.read("Read the restore point", path))["path"]
+        self.write("Record that the database is being restored", f"{self.staged}/{RESTORING}", "", "600")
+        self.undid(f"The database was restored from {self.restore()}.")
+
+    def restore(self):
+        """Restore the database from the restore point; gives its file."""
+        dump = json.loads(self.read("Read the restore point", f"{self.staged}/{BACKUP[0]}"))["path"]
         self.module("dump", self.task_vars, title="Restore the database from its backup", config=self.node["config"],
                     restore=dump, **{key: self.given["backup"][key] for key in ("connection", "directory")})
-        self.finish()
-        self.undid(f"The database was restored from {dump}.")
+        self.finish(RESTORING, MIGRATING)
+        return dump
 
     def undid(self, words):
         self.remember(undone=[*self.values.get("tier", self.record.tier).get("undone", []), words])
 
     def finish(self, *names):
         """The database is whole again, in one release or the other."""
-        for name in names or [MIGRATING]:
+        for name in names:
             self.kept(lambda name=name: self._execute_module(module_name="ansible.legacy.file", module_args=dict(
                 path=f"{self.staged}/{name}", state="absent"), task_vars=self.task_vars), "Record that it is whole")
 

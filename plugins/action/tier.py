@@ -20,6 +20,7 @@ from ansible_collections.shakenfist.rolling.plugins.plugin_utils._steps import N
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._tier import (
     MIGRATING,
     REST,
+    RESTORING,
     Left,
     prior_of,
     told_of_tier,
@@ -152,7 +153,7 @@ class ActionModule(StatesAction):
         if self.name not in self.plan.get("places", {}).values() or self._task.check_mode:
             return
         # Which of them is there tells whether the backup is to be restored.
-        for name in (MIGRATING, BACKUP[0]):
+        for name in (RESTORING, MIGRATING, BACKUP[0]):
             self.kept(lambda name=name: self._execute_module(module_name="ansible.legacy.file", module_args=dict(
                 path=self.carrier.place(name), state="absent"), task_vars=self.task_vars), "Forget the restore point")
 

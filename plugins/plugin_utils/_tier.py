@@ -23,6 +23,8 @@ from ansible_collections.shakenfist.rolling.plugins.plugin_utils._table import l
 WHOLE, REST = "whole", "rest"
 # What a release directory has from before the first command that writes to the database until a service is started.
 MIGRATING = ".rolling-migrating"
+# And for as long as the database is being restored from its backup.
+RESTORING = ".rolling-restoring"
 
 
 def mode_of(nodes, target):

@@ -283,10 +283,26 @@ def test_some_of_it_runs_the_release_and_the_store_is_not_migrated(tier):
     assert result["failed"] and "the store lacks its migrations mtu: stop them on all nodes" in result["msg"]
 
 
+@pytest.mark.parametrize("stopped", [False, True])
+def test_a_restore_that_was_interrupted_is_completed_before_anything_is_migrated(tier, stopped):
+    tier.node = dict(tier=dict(stopped=["server"] if stopped else []))
+    tier.given["stat"] = dict(stat=dict(exists=True))
+    went(tier, "backed_up")
+    if stopped:
+        # What it was the restore of has run since.
+        dump, = [arguments for module, arguments in tier.calls if module == "dump"]
+        assert "file" not in tier.asked() and "restore" not in dump
+        return
+    assert [one["restore"] for module, one in tier.calls if module == "dump"] == ["/b/x.sql"]
+    assert [one["path"] for module, one in tier.calls if module == "file"] == [
+        f"/r/{NEW}/.rolling-restoring", f"/r/{NEW}/.rolling-migrating"]
+    assert tier.words() == ["The database was restored from /b/x.sql, which a killed run had begun."]
+
+
 @pytest.mark.parametrize("stopped, there, dumped", [(True, True, True), (False, True, False), (False, False, True)])
 def test_the_backup_is_of_the_time_in_which_all_is_down(tier, stopped, there, dumped):
     tier.node = dict(tier=dict(stopped=["server"] if stopped else []))
-    tier.given["stat"] = dict(stat=dict(exists=there))
+    tier.given["stat"] = [dict(stat=dict(exists=False)), *([dict(stat=dict(exists=there))] * 2)][stopped:]
     went(tier, "backed_up")
     assert ("dump" in tier.asked()) == dumped
 
@@ -299,7 +315,8 @@ def test_a_backup_of_an_earlier_run_is_forgotten_while_what_writes_still_runs(ti
     tier.others["sf-2"] = dict(cluster_node=dict(services=services))
     went(tier, "rehearsed")
     paths = [arguments["path"] for module, arguments in tier.calls if module == "file"]
-    assert paths == ([f"/r/{NEW}/.rolling-backup.json", f"/r/{NEW}/.rolling-migrating"] if forgotten else [])
+    names = [".rolling-restoring", ".rolling-migrating", ".rolling-backup.json"]
+    assert paths == ([f"/r/{NEW}/{name}" for name in names] if forgotten else [])
     tier.check = True
     went(tier, "rehearsed")
     assert "file" not in tier.asked()

@@ -82,7 +82,8 @@ def test_the_restore_point_ends_with_the_first_start(one, places, check, started
     one.node = dict(tier=dict(started=True)) if started else {}
     go(one, "started")
     paths = [arguments["path"] for module, arguments in one.calls if module == "file"]
-    assert paths == ([f"/r/{NEW}/.rolling-migrating", f"/r/{NEW}/.rolling-backup.json"] if forgotten else [])
+    names = [".rolling-restoring", ".rolling-migrating", ".rolling-backup.json"]
+    assert paths == ([f"/r/{NEW}/{name}" for name in names] if forgotten else [])
     if forgotten:
         assert one.asked().index("file") < one.asked().index("standstill")
 
