@@ -243,6 +243,7 @@ class ActionModule(LookingAction):
             left = [f"{name} is {units[name]['state'] if name in units else 'not there'}" for name in wanted
                     if not (units.get(name) or {}).get("active")]
             if not left:
+                self.note(stopped=[])
                 return
             self.check(f"expected {', '.join(wanted)} to run within {self.given.gate_timeout:g} s (gate_timeout); "
                        f"{'; '.join(left)}" if time.monotonic() > deadline else "", "Wait until its units run")
@@ -265,6 +266,8 @@ class ActionModule(LookingAction):
         left = [name for name in plan["order"] if not node_of(self.hostvars, name, self.run_record).rolled]
         looked = self.given.looked if self.given.looked.get("leads") else {}
         state = state_words(self.name, plan["hosts"][self.name]["host"], looked)
+        if self.record.stopped:
+            state += f" Stopped there by this run: {', '.join(self.record.stopped)}."
         text = told_of_host(self.name, cause, state, left, self.given.look, plan.get("command") or "")
         self.note(failure=dict(text=text, state="" if cause.stopped else state, serves=False))
         return dict(message=text)

@@ -273,6 +273,12 @@ def test_units_are_waited_for(one):
     assert one.act(state="up").get("failed") is None
 
 
+def test_what_runs_again_is_not_told_as_stopped(one):
+    one.node = dict(stopped=["a"])
+    one.given["units_info"] = dict(units=dict(a=unit()))
+    assert one.act(state="up")["ansible_facts"]["rolling_node"]["stopped"] == []
+
+
 def test_what_was_stopped_is_started_where_the_boot_did_not(one):
     one.node = dict(stopped=["a"])
     one.given["units_info"] = [dict(units=dict(a=unit(False))), dict(units=dict(a=unit()))]
@@ -303,6 +309,9 @@ def test_what_is_told(one):
     assert "Not touched: sf-2." in result["message"] and "Next: look there, and fix" in result["message"]
     assert result["ansible_facts"]["rolling_node"]["failure"]["state"].startswith("sf-1 is not drained")
     assert "the cluster could not be asked" in one.act(state="told", looked=dict(failed=True))["message"]
+    one.node["stopped"] = ["archipelago"]
+    assert "On it: web (running). Stopped there by this run: archipelago.\n" in one.act(
+        state="told", looked=LOOKED)["message"]
     one.node["cause"] = dict(words="asked to stop", stopped=True)
     result = one.act(state="told")
     assert result["message"].startswith("Before sf-1: asked to stop\nNot touched: sf-2, sf-1.")
