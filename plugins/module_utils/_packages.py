@@ -357,6 +357,9 @@ def forbid_starts():
     with open(new, "w", encoding="ascii") as stream:
         stream.write(SCRIPT)
         os.fchmod(stream.fileno(), 0o755)
+        stream.flush()
+        # Empty after a loss of power, it would pass for an operator's own.
+        os.fsync(stream.fileno())
     if policy_of() == "other":
         os.link(path, at(KEPT), follow_symlinks=False)
     os.replace(new, path)

@@ -161,12 +161,15 @@ def cluster_findings(view, options, verified, hidden):
                             for words in [room_of(view, name, options)[2]] if words])
     findings.judge("cluster", [f"the cluster complains of itself: {words}" for words in verified])
     stray = [guest for guest in view.guests if guest.home and guest.home != guest.host]
-    findings.judge("given back", [f"{guest.name} is on {guest.host}, an earlier run has moved it away from "
-                                  f"{guest.home}: it is given back" for guest in stray], "warn")
+    findings.judge("given back", [
+        f"{guest.name} is on {guest.host}, an earlier run has moved it away from {guest.home}"
+        + (": it is given back" if guest.home in view.name_of else ", which is not in this run: it stays")
+        for guest in stray], "warn")
     stay = [guest.name for guest in view.guests if guest.state == "stopped"]
     findings.judge("shut down", [f"{', '.join(stay)}: shut down, and left where they are"]
                    if stay and not options.stopped else [], "warn")
-    unknown = [one.name for one in view.hosts if one.name not in view.name_of]
+    unknown = [one.name + (f" (left {flag_of(one)} by an earlier run)" if one.note else "")
+               for one in view.hosts if one.name not in view.name_of]
     findings.judge("inventory", [f"{', '.join(unknown)} of the cluster: not in this run, it is not rolled"]
                    if unknown else [], "warn")
     return findings

@@ -108,6 +108,16 @@ def test_no_room():
     assert refused(cluster([guest("a", "n2", 600)]), "of which each keeps 500", Options(since=200, reserve=500))
 
 
+def test_what_a_killed_run_has_left_on_a_host_that_is_not_in_this_one():
+    seen = cluster([guest("a", "n1", home="n3")], n3=dict(note="undrained", offline=True, free=None))
+    del seen["n3"]
+    lines = judged(seen)[2]
+    assert ("warn  a is on n1.lab, an earlier run has moved it away from n3.lab, which is not in this run: it stays"
+            in lines)
+    assert any(line.startswith("warn  n3.lab (left offline by an earlier run) of the cluster: not in this run")
+               for line in lines)
+
+
 def test_room_counts_as_if_everything_were_at_home():
     """What an earlier run has moved away is given back before the others are emptied."""
     stray = guest("a", "n1", 800, home="n2")
