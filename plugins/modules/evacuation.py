@@ -184,6 +184,7 @@ problems: {type: list, elements: str, returned: with O(state=verified), descript
 """
 
 import dataclasses
+import re
 import time
 
 from ansible.module_utils.basic import AnsibleModule
@@ -309,10 +310,10 @@ class Evacuation:
                                f"{', '.join(one.name for one in hosts)}")
         return found
 
-    def is_busy(self, guest):
-        """Whether the cluster still does something with a guest; it goes on where a run was killed."""
-        asked = self.cluster["busy"]
-        return bool(asked) and any(row["status"] in asked["words"] and guest in row["what"]
+    def is_busy(self, name):
+        """Whether the cluster still does something with a guest, or a host; it goes on where a run was killed."""
+        asked, whole = self.cluster["busy"], re.compile(rf"(?<![\w.-]){re.escape(name)}(?![\w.-])")
+        return bool(asked) and any(row["status"] in asked["words"] and whole.search(row["what"])
                                    for row in self.listed("busy"))
 
     def result(self, **more):

@@ -372,6 +372,12 @@ def test_a_guest_that_its_owner_removes_before_it_moves(toy):
     assert not toy.places()
 
 
+@pytest.mark.parametrize("other", ["mydb", "db-2", "db.other", "my.db"])
+def test_another_guest_whose_name_has_this_one_in_it_is_not_waited_for(toy, other):
+    toy.change(lambda state: state.update(jobs=[["running", f"BACKUP_EXPORT({other})"]] * 1000))
+    assert not toy.run("emptied", timeout=1)["failed"]
+
+
 def test_nothing_moves_without_a_note(toy):
     toy.fault("tag guests", nothing=True, code=1)
     found = toy.run("emptied")
