@@ -272,6 +272,9 @@ class ActionModule(StepsAction):
 
     def backed_up(self):
         """Dump the database while nobody writes; once for the time in which all is down."""
+        if any(self.phases()) and not self._task.check_mode and self.tier.get("mode") != REST:
+            # What comes next, and where this node is lost in it, nobody can tell how far it got.
+            self.remember(migrates=True)
         backup = dict(self.given["backup"])
         self.given["backup"] = backup
         if self.tier.get("mode") == REST or not any(self.phases(store=False)) or not backup or (

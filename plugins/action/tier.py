@@ -234,7 +234,9 @@ class ActionModule(StatesAction):
         records = {name: node_of(hostvars, name, self.run_record) for name in self.everybody if name in there}
         nodes = {name: plain(hostvars[name].get("cluster_node") or {}) for name in records}
         priors = {name: prior_of(node, self.given.target) for name, node in nodes.items()}
-        return Left(self.everybody, records, priors, self.plan.get("mode", ""))
+        lost = [name for name in self.everybody if name not in there]
+        return Left(self.everybody, records, priors, self.plan.get("mode", ""),
+                    [name for name in lost if node_of(hostvars, name, self.run_record).tier.get("migrates")])
 
     def returned(self):
         """Take code and configuration back, unless what was written has no way back."""

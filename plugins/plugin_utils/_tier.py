@@ -230,12 +230,14 @@ class Left:
     :param records: of each that Ansible still has, the record.
     :param priors: by node, the release that it came from.
     :param mode: V(whole) or V(rest).
+    :param migrating: the nodes that were lost when they may have begun to migrate.
     """
 
     order: list
     records: dict
     priors: dict
     mode: str = WHOLE
+    migrating: list = dataclasses.field(default_factory=list)
 
     def started(self):
         return any(record.tier.get("started") for record in self.records.values())
@@ -247,6 +249,9 @@ class Left:
         """Why there is no way back; empty if there is one."""
         if self.mode == REST:
             return "other services run the new release already, for which the migrations were made"
+        if self.migrating:
+            # Nobody else knows its backup, nor whether a command of it still runs.
+            return f"{listed(self.migrating, ' and ')} was lost and may have begun to migrate what the services keep"
         found = [record.tier["beyond"] for record in self.records.values() if record.tier.get("beyond")]
         unknown = [name for name in self.records if not self.priors.get(name)]
         return found[0] if found else (f"it is not known which release {listed(unknown, ' and ')} came from"

@@ -303,7 +303,7 @@ def test_a_restore_that_was_interrupted_is_completed_before_anything_is_migrated
 def test_the_backup_is_of_the_time_in_which_all_is_down(tier, stopped, there, dumped):
     tier.node = dict(tier=dict(stopped=["server"] if stopped else []))
     tier.given["stat"] = [dict(stat=dict(exists=False)), *([dict(stat=dict(exists=there))] * 2)][stopped:]
-    went(tier, "backed_up")
+    assert noted(went(tier, "backed_up"))["tier"]["migrates"]
     assert ("dump" in tier.asked()) == dumped
 
 

@@ -227,6 +227,20 @@ def test_nothing_goes_back(one, found):
     assert one.calls == []
 
 
+@pytest.mark.parametrize("migrates, back", [(True, False), (False, True)])
+def test_nothing_goes_back_where_the_node_that_migrates_was_lost(one, migrates, back):
+    """The others would start the release before on what is half migrated, and only that node has the backup."""
+    one.node = dict(tier=dict(stopped=["server"]))
+    one.variables["ansible_play_hosts"] = ["sf-1"]
+    lost = dict(tier=dict(switched=OLD, **(dict(migrates=True) if migrates else {})), run="x")
+    one.others["sf-2"] = dict(one.others["sf-2"], ansible_facts=dict(rolling_node=lost))
+    assert bool(noted(go(one, "returned")).get("restored")) is back
+    go(one, "started")
+    assert one.calls == []
+    assert ("ALL SERVICES STAY STOPPED on sf-1, nothing went back: sf-2 was lost and may have begun to migrate" in go(
+        one, "told")["message"]) is migrates
+
+
 def test_it_starts_again_on_what_it_came_from(one):
     one.node = dict(tier=dict(stopped=["server"], back=OLD), cause=dict(step="a", words="b"))
     one.given.update(standstill=UP, units_info=dict(units=dict(server=dict(program=f"/r/{OLD}/bin/python"))))
