@@ -23,6 +23,7 @@ class Host:
     :param able: whether it may take the lead.
     :param note: of one that a run has in hand, how it was before: V(drained) or V(undrained).
     :param group: hosts of another group get none of its guests.
+    :param capable: whether guests can run there at all; else nothing counts on its memory.
     """
 
     name: str
@@ -33,10 +34,15 @@ class Host:
     able: bool = True
     note: str = ""
     group: str = ""
+    capable: bool = True
 
     def takes(self):
         """Whether guests can move there."""
-        return not self.drained and not self.offline and self.free is not None
+        return not self.drained and not self.offline and self.free is not None and self.capable
+
+    def is_known(self):
+        """Whether the cluster knows its memory, where it has to."""
+        return self.free is not None or not self.capable
 
 
 @dataclasses.dataclass
@@ -91,7 +97,8 @@ def host_of(row, words):
     role = row.get("role", "")
     return Host(row["name"], number_of(row.get("free", "")), says("drained"), says("offline"),
                 role in words["leads"], role in words["able"] if words["able"] else True,
-                noted(row, words["mark_note"]), row.get("group", ""))
+                noted(row, words["mark_note"]), row.get("group", ""),
+                row.get("capable", "") in words["flagged"] if "capable" in row else True)
 
 
 def noted(row, prefix):
@@ -163,13 +170,13 @@ def room_words(left, hosts, host, unit="MiB", reserve=0.0):
     if not left:
         return ""
     others = [f"{one.name} {'is offline' if one.offline else 'is drained' if one.drained else amount(one.free)}"
-              for one in beside(hosts, host)]
+              for one in beside(hosts, host) if one.capable]
     kept = f", of which each keeps {amount(reserve)}" if reserve else ""
     names = ", ".join(f"{guest.name} ({amount(guest.size)} {unit}{', only to ' + guest.to if guest.to else ''}"
                       f"{', which cannot move, it is ' + guest.fixed if guest.fixed else ''})"
                       for guest in left)
-    return (f"expected room for all guests of {host}; there is none for {names}. Free ({unit}): {', '.join(others)}"
-            f"{kept}")
+    return (f"expected room for all guests of {host}; there is none for {names}. Free ({unit}): "
+            f"{', '.join(others) or 'no host'}{kept}")
 
 
 def filled(command, **values):

@@ -47,8 +47,9 @@ options:
       name: {type: list, elements: str, default: [hostname, --fqdn], description: "The command that prints how the lists
         call the node that it runs on."}
       hosts:
-        description: The list of hosts. Its columns are C(name), C(free) (memory), C(role), C(drained), C(offline) and
-          C(group), out of which no guest moves; others are passed over.
+        description: The list of hosts. Its columns are C(name), C(free) (memory), C(role), C(drained), C(offline),
+          C(group), out of which no guest moves, and C(capable), a flag of those on which guests can run; others are
+          passed over.
         type: dict
         required: true
         suboptions: &list
@@ -159,8 +160,8 @@ name: {type: str, returned: with O(state=looked), description: How the lists cal
 leads: {type: bool, returned: with O(state=looked), description: Whether the lists can be read there.}
 problem: {type: str, returned: with O(state=looked), description: Why they cannot.}
 hosts:
-  description: The hosts, each with C(name), C(free), C(drained), C(offline), C(leads), C(able), C(note)
-    and C(group).
+  description: The hosts, each with C(name), C(free), C(drained), C(offline), C(leads), C(able), C(note),
+    C(group) and C(capable).
   returned: where the lists were read
   type: list
   elements: dict
@@ -296,7 +297,7 @@ class Evacuation:
         """The same, after more looks where something is odd: a node that answers late passes for one that is down."""
         def calm():
             hosts, guests = self.look_at_hosts(), self.look_at_guests()
-            return all(one.offline or one.free is not None for one in hosts) and all(
+            return all(one.offline or one.is_known() for one in hosts) and all(
                 one.state in ("running", "stopped") for one in guests)
         wait_for(calm, SETTLE, INTERVAL)
         return self.hosts, self.guests
@@ -395,7 +396,7 @@ class Evacuation:
     def whole(self):
         def good():
             found = self.look_at()
-            return not found.offline and found.free is not None
+            return not found.offline and found.is_known()
         if not self.module.check_mode and not wait_for(good, self.timeout, INTERVAL):
             found = self.look_at()
             raise RollingError(f"expected the list to show {self.host} with its memory within {self.timeout:g} s; last "

@@ -96,7 +96,7 @@ def findings_of(name, seen, view, options):
     elif host and host.offline and not host.note:
         words = [f"{host.name} is marked offline, and not by a run: have the cluster use it again, or take it out of "
                  "the inventory"]
-    elif host and host.free is None and not host.offline:
+    elif host and not host.is_known() and not host.offline:
         words = [f"the cluster does not know the memory of {host.name}: see that its daemons run"]
     findings.judge("host", words)
     findings.judge("units", [f"{unit} is to run there and does not: see journalctl -u {unit}"

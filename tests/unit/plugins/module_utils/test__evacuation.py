@@ -24,6 +24,8 @@ def test_columns_by_blanks_or_a_separator():
 @pytest.mark.parametrize("row, host", [
     (dict(free="12", role="M", drained="N", offline="N", notes="x, was:drained"),
      Host("a", 12.0, leads=True, note="drained")),
+    (dict(free="?", capable="N", role="M"), Host("a", None, leads=True, capable=False)),
+    (dict(free="1", capable="Y", role="C"), Host("a", 1.0)),
     (dict(free="?", group="west", role="C"), Host("a", None, group="west")),
     (dict(free="?", role="R", drained="Y", offline="Y"), Host("a", None, True, True, able=False)),
     ({}, Host("a", able=False))])
@@ -76,6 +78,14 @@ def test_guests_stay_in_their_group():
     small, big = Guest("small", "a", size=4), Guest("big", "a", size=6)
     assert evacuation.places([small], hosts, "a") == (dict(small="c"), [])
     assert evacuation.room_words(evacuation.places([big], hosts, "a")[1], hosts, "a").endswith("Free (MiB): c 5")
+
+
+def test_a_host_without_guests_gets_none():
+    """Such as a master of its own, Ganeti's vm_capable=no: its memory, known or not, is nobody's."""
+    hosts = [Host("a", 1), Host("b", 10, capable=False), Host("c", None, capable=False)]
+    assert evacuation.places([Guest("g", "a", size=4)], hosts, "a")[0] == {} and not hosts[1].takes()
+    assert hosts[2].is_known() and not Host("d").is_known()
+    assert evacuation.room_words([Guest("g", "a", size=4)], hosts, "a").endswith("Free (MiB): no host")
 
 
 def test_what_cannot_move_has_no_place():

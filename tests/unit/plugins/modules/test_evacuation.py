@@ -110,7 +110,7 @@ def test_a_look(toy):
     found = toy.run("looked")
     assert (found["name"], found["leads"], found["problem"], found["changed"]) == ("a", True, "", False)
     assert found["hosts"][0] == dict(name="a", free=1000, drained=False, offline=False, leads=True, able=True, note="",
-                                     group="")
+                                     group="", capable=True)
     assert found["guests"][0] == dict(name="web", host="b", state="running", size=300, to="", home="c",
                                       fixed="")
     assert found["guests"][2]["state"] == "stopped"
