@@ -197,6 +197,14 @@ class ActionModule(StepsAction):
 
     def looked(self):
         """Whether the store can be migrated at all, as far as that is known before anything is staged."""
+        try:
+            self.look_at_stores()
+        except Failed as exc:
+            raise Failed(dict(exc.result, msg=f"Nothing was touched. {self.name}: {exc}. Fix that, then run the command "
+                                              "again."), exc.title) from exc
+        return {}
+
+    def look_at_stores(self):
         for phase in self.phases(store=True):
             store, active = phase["store"], self.node["release"]["path"]
             seen = self.ask_store("Check the store", store, active, state="reported", gone="warn", edited="warn")
@@ -212,7 +220,6 @@ class ActionModule(StepsAction):
             else:
                 self.say(f"{phase['title']}: {self.target.get('version')} is not staged yet, so its migrations are "
                          "listed when it is, before anything is stopped")
-        return {}
 
     def look_at_etcd(self, store):
         members = self.module("etcd_info", self.task_vars, title="Check etcd for alarms and room", **{

@@ -249,7 +249,8 @@ def test_the_store_is_asked_before_anything_is_touched(tier):
 def test_a_store_that_cannot_be_migrated(tier, given, words):
     tier.given.update(given)
     result = went(tier, "looked")
-    assert result["failed"] and words in result["msg"]
+    assert result["failed"] and words in result["msg"] and result["msg"].startswith("Nothing was touched. ")
+    assert result["msg"].endswith(". Fix that, then run the command again.")
 
 
 def test_a_store_in_mariadb_has_no_members(tier):
