@@ -49,6 +49,16 @@ def test_without_a_product_it_is_shaken_fist(name):
     assert Templar(loader=DataLoader(), variables={}).template(trust_as_template(point)) == "main"
 
 
+@pytest.mark.parametrize("given, minimum", [({}, "all"), ({"roll_min_ready": 0}, 0), ({"roll_min_ready": "2"}, "2")])
+def test_all_other_services_have_to_serve_unless_set_otherwise(given, minimum):
+    """The role's own default, of a batch of nodes that there is none of here, is 0: nobody would have to."""
+    defaults = yaml.safe_load((ROOT / "roles/roll/defaults/main.yml").read_text())
+    tasks = yaml.safe_load((ROOT / "roles/roll/tasks/service.yml").read_text())
+    asked = tasks[0]["module_defaults"]["shakenfist.rolling.service"]["minimum"]
+    known = {**trusted(defaults), **given, "omit": "all", "inventory_hostname": "c-1", "hostvars": {"c-1": given}}
+    assert Templar(loader=DataLoader(), variables=known).template(trust_as_template(asked)) == minimum
+
+
 def trusted(value):
     if isinstance(value, dict):
         return {key: trusted(one) for key, one in value.items()}
