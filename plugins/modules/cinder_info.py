@@ -136,6 +136,8 @@ def read_settings(files):
     conf.register_opts([cfg.IntOpt(name, default=default) for name, default in INTEGERS.items()])
     conf.register_opts([cfg.StrOpt("host", default=socket.gethostname()), cfg.ListOpt("enabled_backends", default=[]),
                         cfg.StrOpt("cluster"), cfg.StrOpt("api_paste_config", default="api-paste.ini"),
+                        # Others refer to these, as in osapi_volume_listen = $my_ip.
+                        cfg.StrOpt("my_ip", default=""), cfg.StrOpt("state_path", default="/var/lib/cinder"),
                         cfg.StrOpt("osapi_volume_listen", default=""),
                         cfg.PortOpt("osapi_volume_listen_port", default=PORT)])
     conf.register_opt(cfg.StrOpt("connection", default="", secret=True), group="database")

@@ -120,9 +120,9 @@ def test_settings(node):
 
 @pytest.mark.parametrize("listens, address", [
     ("10.1.0.1", "10.1.0.1"), ("fd00::1", "fd00::1"), ("0.0.0.0", ""), ("::", ""), ("127.0.0.1", ""), ("::1", ""),
-    ("c-1", "")])
+    ("c-1", ""), ("$my_ip\nmy_ip = 10.1.0.1", "10.1.0.1"), ("$my_ip", "")])
 def test_where_the_api_listens(node, listens, address):
-    """At the loopback others would ask themselves."""
+    """At the loopback others would ask themselves. Cinder finds out my_ip itself, where it is not set."""
     node.configure(f"osapi_volume_listen = {listens}")
     assert node.settings()["address"] == address
 
@@ -158,7 +158,7 @@ def test_no_such_file(node, text):
 
 
 def test_another_paste_file(node):
-    node.configure(f"api_paste_config = {node.root}/other.ini")
+    node.configure("api_paste_config = $state_path/other.ini", f"state_path = {node.root}")
     node.paste.write_text(PASTE.format(backends="disable_by_file", path="/x"))
     assert node.settings()["disable_file"] == ""
     (node.root / "other.ini").write_text(PASTE.format(backends="disable_by_file", path="/y"))
