@@ -77,10 +77,10 @@ rewritten:
   sample: {"0.8.0-99aabbcc": "0.8.1"}
 links:
   description: Where each of O(links) leads, as C(path), whether there is anything or not. That is empty for one that is
-    not there or is no link.
+    not there or is no link. C(version) is what is installed there, empty if that is no release directory that works.
   returned: success
   type: dict
-  sample: {"/srv/cinder/current/cinder-volume": {"path": "/srv/cinder/releases/24.5.0-0a1b2c3d"}}
+  sample: {"/srv/cinder/current/cinder-volume": {"path": "/srv/cinder/releases/24.5.0-0a1b2c3d", "version": "24.5.0"}}
 deployer: {type: str, returned: success, description: "O(deployer_mark), if that file is there; empty otherwise."}
 previous:
   description: The release that was active before, with C(path), C(name), C(version) and C(contents). Empty if there is

@@ -111,6 +111,7 @@ def node_of_services(product, name, address, releases, units, info):
         inside = os.path.dirname(root) == product["releases"]
         services[service] = dict(
             link=link_of(product, service), release=os.path.basename(link.get("path", "")),
+            version=link.get("version", ""),
             linked=os.path.dirname(link.get("path", "")) == product["releases"],
             runs=os.path.basename(root) if inside else "", program=unit["program"], active=unit["active"],
             managed=unit["managed"], load=unit["load"], state=unit["state"], stop_seconds=unit["stop_seconds"],
@@ -149,8 +150,8 @@ def _release(node, target, every):
     for one in (version, wanted):
         if not series(one):
             raise AnsibleError(f"cannot compare releases, {one} is no version")
-    # After a roll that has stopped half-way, its services are on two. A directory that you have made may have any name.
-    links = (one["release"].rpartition("-")[0] or one["release"] for one in node["services"].values())
+    # After a roll that has stopped half-way, its services are on two.
+    links = (one["version"] for one in node["services"].values())
     versions = sorted({version, *filter(series, links)}, key=version_key)
     oldest, newest, then = versions[0], versions[-1], series(wanted)[0]
     if is_older(wanted, newest):

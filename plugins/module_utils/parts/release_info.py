@@ -50,9 +50,10 @@ def previous_release(run, releases, distribution, active):
 def staged_releases(run, releases, distribution):
     """The complete release directories; incomplete ones begin with a dot.
 
-    :returns: by name the contents of those that are what their names say, and the versions of the others.
+    :returns: by name the contents of those that are what their names say, and the versions of the others; by path the
+        versions of all.
     """
-    staged, other = {}, {}
+    staged, other, versions = {}, {}, {}
     for entry in sorted(os.scandir(releases), key=lambda entry: entry.name) if os.path.isdir(releases) else []:
         # A link is what an interrupted adoption has left, or an operator's own.
         if entry.name.startswith(".") or not entry.is_dir(follow_symlinks=False):
@@ -61,11 +62,12 @@ def staged_releases(run, releases, distribution):
             found = inspect(run, entry.path, distribution)
         except RollingError:
             found = None
+        versions[os.path.realpath(entry.path)] = found["version"] if found else ""
         if found and rewritten(os.path.realpath(entry.path), found):
             other[entry.name] = found["version"]
         else:
             staged[entry.name] = contents(found["record"]) if found else ""
-    return staged, other
+    return staged, other, versions
 
 
 def run(module):
@@ -82,10 +84,10 @@ def run(module):
         if missing:
             problem = f"{', '.join(missing)} missing in {path}/bin"
     releases, distribution = params["releases"], params["distribution"]
-    staged, other = staged_releases(module.run_command, releases, distribution)
+    staged, other, versions = staged_releases(module.run_command, releases, distribution)
     mark = params["deployer_mark"] or ""
-    links = {link: dict(path=os.path.realpath(link) if os.path.islink(link.rstrip("/")) else "")
-             for link in params["links"]}
+    paths = {link: os.path.realpath(link) if os.path.islink(link.rstrip("/")) else "" for link in params["links"]}
+    links = {link: dict(path=path, version=versions.get(path, "")) for link, path in paths.items()}
     return dict(active=active, staged=list(staged), builds=staged, rewritten=other, problem=problem,
                 previous=previous_release(module.run_command, releases, distribution, active.get("path")),
                 deployer=mark if mark and os.path.exists(mark) else "", links=links)

@@ -133,13 +133,16 @@ def test_further_links(look, venv, tmp_path):
     root = venv("releases/0.8.0-aa")
     links = tmp_path / "current"
     links.mkdir()
+    mine = venv("releases/2023.2", version="0.7.5")
     (links / "sf-api").symlink_to(root)
+    (links / "sf-mine").symlink_to(mine)
     (links / "sf-net").symlink_to("sf-api")
     (links / "sf-gone").symlink_to(tmp_path / "releases" / "0.7.0-bb")
     (links / "sf-plain").mkdir()
-    names = ["sf-api", "sf-api/", "sf-net", "sf-gone", "sf-plain", "sf-none"]
+    names = ["sf-api", "sf-api/", "sf-net", "sf-mine", "sf-gone", "sf-plain", "sf-none"]
     result = look(path=str(links / "sf-api"), links=[f"{links}/{name}" for name in names])
     assert result["active"]["name"] == "0.8.0-aa"
-    assert result["links"] == {f"{links}/{name}": {"path": path} for name, path in zip(
-        names, [str(root), str(root), str(root), f"{tmp_path}/releases/0.7.0-bb", "", ""])}
+    assert result["links"] == {f"{links}/{name}": {"path": path, "version": version} for name, path, version in zip(
+        names, [str(root), str(root), str(root), str(mine), f"{tmp_path}/releases/0.7.0-bb", "", ""],
+        ["0.8.0", "0.8.0", "0.8.0", "0.7.5", "", "", ""])}
     assert look()["links"] == {}

@@ -17,6 +17,8 @@ PRODUCT = dict(
 OLD, NEW = "23.5.0-aaaaaaaa", "24.5.0-bbbbbbbb"
 TARGET = dict(version="24.5.0", name=NEW, lock=[], contents="new")
 SERVICES = services_of(PRODUCT["services"])
+# A directory that you have made may have any name, also one that looks like a version.
+INSTALLED = {"mine": "23.5.0", "2023.2": "23.5.0", "gone": ""}
 
 
 def unit(release=OLD, **facts):
@@ -38,12 +40,14 @@ def node(name="c-1", releases=None, units=None, records=None, settings=None):
     releases = {**{one.name: OLD for one in SERVICES}, **(releases or {})}
     found = {service: unit(release) for service, release in releases.items()}
     found.update(units or {})
-    links = {f"/srv/cinder/current/{service}": dict(path=f"/srv/cinder/releases/{release}")
-             for service, release in releases.items()}
+    links = {f"/srv/cinder/current/{service}": dict(
+        path=f"/srv/cinder/releases/{release}", version=INSTALLED.get(release, release.partition("-")[0]))
+        for service, release in releases.items()}
     info = dict(schema="abc", services=RECORDS if records is None else records, settings=dict(dict(
         service_down_time=60, report_interval=10, disable_file="/etc/cinder/off", shut=False, port=8776),
         **(settings or {})))
-    active = dict(version=releases["cinder-api"].partition("-")[0], name=releases["cinder-api"], python="3.11.2",
+    last = releases["cinder-api"]
+    active = dict(version=INSTALLED.get(last, last.partition("-")[0]), name=last, python="3.11.2",
                   platform="linux-x86_64", path=f"/srv/cinder/releases/{OLD}", pip="23.0.1", contents="old")
     return _services.node_of_services(
         PRODUCT, name, "10.0.0.1", dict(active=active, staged=[OLD], builds={}, rewritten={}, problem="", links=links,
@@ -223,6 +227,8 @@ def test_a_release_that_is_refused_anyway_does_not_hide_behind_pip(wanted, words
     ({"cinder-scheduler": NEW}, "24.6.0", ""),
     ({"cinder-scheduler": "22.1.0-cccccccc"}, "24.5.0", "it runs 22.1.0, and 24.5.0 skips a release"),
     ({"cinder-scheduler": "mine"}, "24.5.0", ""), ({"cinder-scheduler": "24.9.0"}, "24.5.0", "it runs 24.9.0"),
+    ({"cinder-scheduler": "2023.2"}, "24.5.0", ""), ({"cinder-scheduler": "2023.2"}, "25.0.0", "it runs 23.5.0, and "),
+    ({"cinder-scheduler": "gone"}, "24.5.0", ""),
 ])
 def test_a_node_that_is_half_way(releases, target, words):
     """The schema is that of the newest of its services, whichever is the last one."""
