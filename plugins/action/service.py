@@ -62,6 +62,11 @@ class ActionModule(StatesAction):
         return self.module(self.given.info, self.in_venv(self.now["link"]), title=title, config=self.node["config"],
                            **arguments)
 
+    def dead(self, names):
+        """Of what no heartbeat is waited for, where there is any: it was dead before, which was allowed."""
+        found = [host for binary, host in self.run_record.plan.get("dead") or [] if binary in names]
+        return dict(dead=found) if found else {}
+
     def url(self, path):
         return url_of(self.node, path)
 
@@ -188,7 +193,7 @@ class ActionModule(StatesAction):
                       status=given.smoke_status, connections=4, rounds=2, timeout=given.gate_timeout, up_since=up)
         if one.beats:
             self.info("Wait for a heartbeat since the start", services=[one.name], beat_since=run["started"],
-                      timeout=given.gate_timeout, up_since=up)
+                      timeout=given.gate_timeout, up_since=up, **self.dead([one.name]))
         unit = self.call("Stop if the service has not stayed up", "units_info", patterns=[one.name],
                          up_since=up)["units"][one.name]
         self.check("" if self.runs_of(unit, release) else
@@ -269,7 +274,7 @@ class ActionModule(StatesAction):
             rows = ask(title="Look at the last heartbeats").get("services") or []
             last = max((row["updated"] for row in rows if row["here"] and row["binary"] in asked), default=0)
             ask(title="Wait for a heartbeat since then", services=asked, beat_since=last + 1,
-                timeout=given.gate_timeout, up_since=up)
+                timeout=given.gate_timeout, up_since=up, **self.dead(asked))
         if runs:
             self.call("Stop if a service has not stayed up", "units_info", patterns=list(runs), up_since=up)
 

@@ -213,7 +213,8 @@ class ActionModule(LookingAction):
         left = left_words(nodes, self.given.target)
         self.check("; ".join(left))
         # One whose run was killed before its gate passes for done: it runs the release, and may do nothing.
-        self.check("; ".join(words for node in nodes.values() for words in silent_words(node, self.services)))
+        dead = self.run_record.plan.get("dead") or []
+        self.check("; ".join(words for node in nodes.values() for words in silent_words(node, self.services, dead)))
         pinned = pinned_words(nodes)
         self.check("; ".join(pinned))
         rpc = {row["binary"]: row["rpc"] for row in next(iter(nodes.values()))["records"]}

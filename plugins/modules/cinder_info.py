@@ -11,7 +11,8 @@ description:
   - Reads the configuration of a node of Cinder as Cinder does, and from the database what every service of the cloud
     says of itself, and what is in progress on this node.
   - Can wait until the services of this node have sent a heartbeat since they were stopped. That systemd calls a unit
-    active proves nothing, a parent process of C(cinder-volume) lives on while its children fail.
+    active proves nothing, a parent process of C(cinder-volume) lives on while its children fail. It also updates their
+    records before it starts them, so that a heartbeat is only what Cinder has counted as one.
   - Can wait until nothing is in progress any more that was so for a while. Work that outlasts the graceful stop of a
     service would come to an error.
 requirements:
@@ -32,6 +33,12 @@ options:
       of this node. V(0) does not wait for that.
     type: float
     default: 0
+  dead:
+    description: The names in the database, such as V(c-1@lvm), of those of O(services) that need not send one, for
+      example backends that were down before.
+    type: list
+    elements: str
+    default: []
   idle:
     description: Wait until none of O(services) has something in progress that is older than O(work_age).
     type: bool
@@ -115,7 +122,8 @@ except ImportError:
 INTEGERS = dict(service_down_time=60, report_interval=10, graceful_shutdown_timeout=60)
 PORT = 8776
 SERVICES = ("SELECT `binary`, host, disabled, disabled_reason AS reason, rpc_current_version AS rpc, "
-            "object_current_version AS object, updated_at FROM services WHERE NOT deleted ORDER BY `binary`, host")
+            "object_current_version AS object, report_count AS beats, updated_at FROM services WHERE NOT deleted "
+            "ORDER BY `binary`, host")
 # What ends only with the service that does it: by kind the service, and the status while it is so.
 WORK = {
     "volume": ("cinder-volume", "SELECT id, status, host, COALESCE(updated_at, created_at) AS updated_at FROM volumes "
@@ -203,6 +211,8 @@ class Cinder:
             # SQLAlchemy's own words may have the URL, with the password.
             raise RollingError(f"{where} is no URL of a database that SQLAlchemy knows: correct it") from None
         self.seen = {}
+        # By service how many heartbeats it has sent, and how many it had at the first look.
+        self.beats, self.before = {}, {}
 
     def rows(self, statement, **times):
         """The rows of a statement; C(times) are those of its columns that are moments."""
@@ -238,6 +248,9 @@ class Cinder:
     def services(self):
         found = self.aged(SERVICES)
         for row in found:
+            key = row["binary"], row["host"]
+            self.beats[key] = row.pop("beats")
+            self.before.setdefault(key, self.beats[key])
             row.update(here=self.is_here(row["binary"], row["host"]), disabled=bool(row["disabled"]))
         return found
 
@@ -252,8 +265,10 @@ class Cinder:
         since = math.ceil(self.params["beat_since"])
         late = []
         for binary in self.params["services"]:
-            beats = {row["host"]: row["updated"] for row in self.seen["services"] if row["binary"] == binary}
-            late += [f"{binary} on {name}" for name in self.names(binary) if beats.get(name, 0) < since]
+            beats = {row["host"]: row["updated"] for row in self.seen["services"] if row["binary"] == binary
+                     and self.beats[binary, row["host"]] != self.before[binary, row["host"]]}
+            late += [f"{binary} on {name}" for name in self.names(binary)
+                     if beats.get(name, 0) < since and name not in self.params["dead"]]
         return late
 
     def busy(self):
@@ -292,6 +307,7 @@ def main():
             config=dict(type="list", elements="path", default=["/etc/cinder/cinder.conf"]),
             services=dict(type="list", elements="str", default=[]),
             beat_since=dict(type="float", default=0),
+            dead=dict(type="list", elements="str", default=[]),
             idle=dict(type="bool", default=False),
             work_age=dict(type="float", default=2),
             timeout=dict(type="float", default=0),

@@ -192,15 +192,35 @@ def is_silent(row, limit):
     return row["age"] is None or row["age"] > limit
 
 
-def silent_words(node, services):
-    """Services that systemd calls active, and that send no heartbeat."""
+def silent_rows(node, services):
+    """The records of services that systemd calls active, and that send no heartbeat."""
     limit = node["settings"].get("service_down_time", 0)
     beating = [one.name for one in services if one.beats]
+    return [row for row in node["records"] if row["here"] and row["binary"] in beating
+            and row["binary"] in node["services"] and node["services"][row["binary"]]["active"]
+            and is_silent(row, limit)]
+
+
+def dead_backends(nodes, services):
+    """By the names in the records, what sends no heartbeat while another part of the same service does.
+
+    Its storage is away, for example, which no release changes; whoever rolls all the same does not wait for it.
+    """
+    found = []
+    for node in nodes.values():
+        rows = silent_rows(node, services)
+        beats = {row["binary"] for row in node["records"] if row["here"] and row not in rows}
+        found += [[row["binary"], row["host"]] for row in rows if row["binary"] in beats]
+    return found
+
+
+def silent_words(node, services, dead=()):
+    """What is said of those; C(dead) are known to be so."""
+    limit = node["settings"].get("service_down_time", 0)
     return [f"{row['binary']} on {row['host']} has sent no heartbeat for "
             f"{'as long as it is on record' if row['age'] is None else format(row['age'], '.0f') + ' s'}, it counts as "
-            f"down after {limit} s: see journalctl -u {row['binary']}" for row in node["records"]
-            if row["here"] and row["binary"] in beating and row["binary"] in node["services"]
-            and node["services"][row["binary"]]["active"] and is_silent(row, limit)]
+            f"down after {limit} s: see journalctl -u {row['binary']}" for row in silent_rows(node, services)
+            if [row["binary"], row["host"]] not in dead]
 
 
 def _away(node, services):
@@ -463,6 +483,7 @@ def judge_services(seen, services, target, problems, hidden=(), allow_degraded=F
         plan = planner.plan(nodes, services, target, command, lines)
         return "", plan, lines, planner.lines(plan, nodes)
     plan = plan_of_services(nodes, services, target, command, lines)
+    plan["dead"] = dead_backends(nodes, services) if allow_degraded else []
     return "", plan, lines, order_lines(plan, nodes)
 
 

@@ -215,6 +215,15 @@ def test_a_gate_wants_a_heartbeat_and_the_release(one):
                                    timeout=60.0, up_since=one.node["runs"])
 
 
+def test_a_gate_does_not_wait_for_a_backend_that_was_dead_before(one):
+    one.run["plan"]["dead"] = [["cinder-volume", "c-1@off"], ["cinder-backup", "c-1"]]
+    one.node = begun("cinder-volume", runs={"cinder-volume": dict(after="2", restarts=0, started=100.5)})
+    one.go("gated", "cinder-volume")
+    assert one.calls[0][1]["dead"] == ["c-1@off"]
+    one.go("restored", "cinder-volume", unit=unit(OLD))
+    assert [arguments.get("dead") for module, arguments in one.calls if module == "cinder_info"] == [["c-1@off"]]
+
+
 def test_a_gate_of_an_api_asks_all_workers_while_it_is_out(one):
     one.node = dict(runs={"cinder-api": dict(after="2")})
     one.go("gated", "cinder-api")
@@ -291,6 +300,7 @@ HUP = ["systemctl", "kill", "--signal=HUP", "--kill-who=main", "cinder-scheduler
 def test_sighup_once_for_those_that_choose_their_rpc_again(one, known, calls):
     one.known = node(cinder_volume=dict(active=False))
     one.given["command"] = [known, dict(changed=True), dict(changed=True)]
+    one.run["plan"]["dead"] = [["cinder-volume", "c-1@off"], ["cinder-scheduler", "c-1@odd"]]
     one.known["venv"] = "/srv/cinder/current/cinder-api"
     one.given["cinder_info"] = dict(services=[dict(binary="cinder-scheduler", here=True, updated=50.0),
                                               dict(binary="cinder-scheduler", here=False, updated=90.0)])
@@ -301,7 +311,7 @@ def test_sighup_once_for_those_that_choose_their_rpc_again(one, known, calls):
     up = {"cinder-scheduler": dict(after="1", restarts=1)}
     if calls > 1:
         assert one.calls[3][1] == dict(config="/etc/cinder/cinder.conf", services=["cinder-scheduler"], beat_since=51.0,
-                                       timeout=60.0, up_since=up)
+                                       timeout=60.0, up_since=up, dead=["c-1@odd"])
         assert one.calls[4][1] == dict(patterns=["cinder-scheduler"], up_since=up)
     assert one.calls[0][1]["argv"] == ["cat", f"{ROOT}/{NEW}/.rolling-reloaded"]
     assert result["changed"] is (calls == 6) and (calls == 1 or one.calls[1][1]["argv"] == HUP)

@@ -279,6 +279,21 @@ def test_dead_services_are_removed_where_that_is_wanted():
     assert any("(last heartbeat never, RPC 3.18)" in line and "it is removed before the roll" in line for line in lines)
 
 
+BACKENDS = [row("cinder-volume", "c-1@lab", age=200), row("cinder-volume", "c-1@lvm")]
+
+
+@pytest.mark.parametrize("records, dead", [
+    (BACKENDS, [["cinder-volume", "c-1@lab"]]), (BACKENDS[1:], []),
+    # A service that is dead as a whole has to come back.
+    (BACKENDS[:1], [])])
+def test_a_dead_backend_is_not_waited_for_where_it_is_allowed(records, dead):
+    nodes, silent = {"c-1": seen(records=records)}, records[0]["age"] == 200
+    assert ("cinder-volume on c-1@lab has sent no heartbeat for 200 s" in refusal(nodes)) == silent
+    words, plan = judge(nodes, allow_degraded=True)[:2]
+    assert not words and plan["dead"] == dead
+    assert bool(_services.silent_words(nodes["c-1"]["node"], SERVICES, dead)) == (silent and not dead)
+
+
 # ---- the plan
 
 def test_the_waves_go_service_by_service():
