@@ -300,7 +300,9 @@ class ActionModule(StatesAction):
         return ". It may still be disabled, and then gets no new work" if one.disable and self.given.api else ""
 
     def go_back(self):
-        one, before, unit = self.service.name, self.now["release"], self.look()
+        one, unit = self.service.name, self.look()
+        # A run that was killed may have led its link to the release already, and not restarted it.
+        before = self.now["active"] and self.now["runs"] or self.now["release"]
         # One that did not come up in time may have done so since.
         stays = unit["active"] and one not in self.record.runs and self.runs_of(unit, before)
         again = self.has_begun() and not stays

@@ -359,11 +359,21 @@ def test_one_that_came_up_too_late_goes_back(one):
     assert one.node["restored"] == f"went back to {OLD}"
 
 
-def test_one_that_an_earlier_run_has_taken_to_the_release_does_not_go_back(one):
-    one.known = node(cinder_scheduler=dict(release=NEW))
+@pytest.mark.parametrize("now", [dict(runs=NEW), dict(active=False, runs="")])
+def test_one_that_an_earlier_run_has_taken_to_the_release_does_not_go_back(one, now):
+    one.known = node(cinder_scheduler=dict(now, release=NEW))
     one.node = begun("cinder-scheduler", runs={"cinder-scheduler": dict(after="2", started=1)})
     one.go("restored")
     assert one.node["restored"] == f"was restarted on {NEW}, to which an earlier run had taken it"
+
+
+@pytest.mark.parametrize("runs, words", [
+    ({"cinder-scheduler": dict(after="2", started=1)}, f"went back to {OLD}"), ({}, f"is on {OLD} as before")])
+def test_one_whose_run_was_killed_before_the_restart_goes_back_to_what_it_ran(one, runs, words):
+    """Its link led to the release already: to start it from there once more is no way back."""
+    one.known, one.node = node(cinder_scheduler=dict(release=NEW)), begun("cinder-scheduler", runs=runs)
+    one.go("restored", unit=unit(OLD))
+    assert one.calls[1][1]["name"] == OLD and one.node["restored"] == words
 
 
 def test_one_that_was_not_touched_yet_is_not_let_in(one):
