@@ -360,6 +360,14 @@ def _blind(nodes, services, target):
                    "-e preflight_balancer_detection=SECONDS, the failed checks that it takes times their interval")
 
 
+def _unseen(nodes, services):
+    """Services behind a balancer that no node runs, and that nothing on record would tell of."""
+    there = {name for node in nodes.values() for name, unit in node["services"].items() if is_to_run(unit)}
+    return [f"no node runs {one.name}: where it is in another unit, such as apache2, it would be left on its old "
+            "release. Have it run in a unit of that name" for one in services
+            if one.drain and not one.beats and one.name not in there]
+
+
 def cluster_findings(nodes, services, target, hidden, remove, offsets=None, waits=True, whole=True):
     """The checks of the cluster as a whole.
 
@@ -379,6 +387,7 @@ def cluster_findings(nodes, services, target, hidden, remove, offsets=None, wait
     findings.judge("limit", [f"--limit hides {', '.join(hidden)}, and services are rolled over all nodes: run without "
                              "--limit, what is done is passed over"] if hidden else [])
     findings.judge("pins", [_mixed(*one) for one in spoken_by(nodes, but=dead).items()], "warn")
+    findings.judge("unseen", _unseen(nodes, services) if whole else [], "warn")
     findings.judge("balancer", [] if waits else list(_blind(nodes, services, target)), "warn")
     findings.judge("clocks", clock_problems(offsets or {}))
     return findings

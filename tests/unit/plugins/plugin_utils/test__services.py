@@ -183,6 +183,20 @@ def test_a_balancer_that_nobody_waits_for(second, waits, warned):
                                  for line in lines) == (warned and not done)
 
 
+@pytest.mark.parametrize("units, warned", [
+    ({}, False), ({"cinder-api": unit(active=False)}, False),
+    ({"cinder-api": unit(active=False, managed=False)}, True)])
+@pytest.mark.parametrize("there", [True, False])
+def test_an_api_that_runs_in_another_unit(units, warned, there):
+    """In Apache, for example: it sends no heartbeats, so nothing would tell that it was left out."""
+    one = seen(units=units)
+    if not there:
+        del one["node"]["services"]["cinder-api"]
+    words, dummy, lines, dummy = judge({"c-1": one, "c-2": dict(one)}, allow_degraded=True)
+    assert not words and any(line.startswith("warn  no node runs cinder-api: where it is in another unit, such as ")
+                             for line in lines) == (warned or not there)
+
+
 @pytest.mark.parametrize("reason, api, refused", [
     (REASON, False, True), (REASON, True, False), ("broken", False, False)])
 def test_one_that_a_run_has_disabled_and_nobody_could_enable(reason, api, refused):
