@@ -148,7 +148,8 @@ class ActionModule(StatesAction):
         own = self.health("present", 0.0 if self.haproxy() else self.given.detection).get("own", True)
         self.out("enabled" if own else "disabled")
         if not self._task.check_mode:
-            self.balancer("down", self.given.drain_timeout)
+            # Not to wait for work in progress is no reason to restart what still gets requests.
+            self.balancer("down", self.given.drain_timeout or self.given.gate_timeout)
 
     def restarted(self):
         runs = is_to_run(self.look())

@@ -172,7 +172,9 @@ def moment(text):
 
 # The least value of each, and what it is a number of.
 LEAST = {"prune_keep": (1, " or more"), "verify_bake": (0, " or more seconds"), "roll_settle": (0, " or more seconds"),
-         "roll_error_budget": (0, " or more"), "preflight_balancer_detection": (0, " or more seconds")}
+         "roll_error_budget": (0, " or more"), "preflight_balancer_detection": (0, " or more seconds"),
+         # With 0 each of them would only be a look whose answer does not count.
+         **dict.fromkeys(("gate_timeout", "restart_timeout", "roll_quorum_timeout"), (1, " or more seconds"))}
 
 
 def impossible(values, nodes, since="", now=None):

@@ -131,6 +131,12 @@ def test_an_api_leaves_the_balancer(one):
                                    timeout=70.0)
 
 
+def test_an_api_leaves_the_balancer_also_where_no_work_is_waited_for(one):
+    one.variables = dict(drain_haproxy_address="10.0.0.9:9999")
+    one.go("drained", "cinder-api", drain_timeout=0)
+    assert one.calls[-1][0] == "haproxy_info" and one.calls[-1][1]["timeout"] == 60.0
+
+
 def test_addresses_of_ipv6_and_of_its_own(one):
     one.known = dict(node(), address="fd00::1")
     other = dict(node(), address="fd00::2")
