@@ -18,6 +18,7 @@ ROOT = pathlib.Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / ".ansible/collections"))
 
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._packages import step_of  # noqa: E402
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import inventory_of  # noqa: E402
 
 PLAYBOOKS = ROOT / "playbooks"
 POINTS = {"cinder": "services", "dragonflow": "services", "synnefo": "services", "ganeti": "hosts"}
@@ -47,6 +48,15 @@ def test_the_entry_point_follows_from_the_products_file(name, product):
 def test_without_a_product_it_is_shaken_fist(name):
     (point,) = entry_points(PLAYBOOKS / name)
     assert Templar(loader=DataLoader(), variables={}).template(trust_as_template(point)) == "main"
+
+
+@pytest.mark.parametrize("product", ["cinder", "dragonflow", "ganeti"])
+def test_the_nodes_may_be_in_several_groups(product):
+    """Any of them may have the lock."""
+    asked = yaml.safe_load((PLAYBOOKS / f"vars/{product}.yml").read_text())["rolling_database_groups"]
+    templar = Templar(loader=DataLoader(), variables={"rolling_group": "controllers:storage"})
+    assert inventory_of("services", {"controllers": ["c-1"], "storage": ["c-2", "c-1"]}, "controllers:storage",
+                        templar.template(trust_as_template(asked))) == (["c-1", "c-2"], ["c-1", "c-2"])
 
 
 @pytest.mark.parametrize("given, minimum", [({}, "all"), ({"roll_min_ready": 0}, 0), ({"roll_min_ready": "2"}, "2")])
