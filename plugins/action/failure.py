@@ -88,7 +88,7 @@ class ActionModule(ControllerAction):
     def kept(self, arguments):
         cause = _failure.cause_of(arguments["task"], arguments["result"], time.time())
         facts = self.with_noted(arguments["result"], cause=plain(vars(cause)), restored="", failure={})
-        return dict(facts, lost=cause.lost, stopped=cause.stopped)
+        return dict(facts, lost=cause.lost, stopped=cause.stopped, untouched=bool(arguments["result"].get("untouched")))
 
     def not_undone(self, arguments):
         """What was done before the drain, and is still so: a balancer that sends nothing, or a hook's."""

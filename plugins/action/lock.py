@@ -140,6 +140,9 @@ class ActionModule(PersistentAction):
     def for_the_node(self, answer, task_vars):
         """The answer, with what the record of the node, or its failure, is to have of it."""
         place = self.place(task_vars)
+        if answer.get("failed"):
+            # Another run may be at the node by now: what it has done is nothing to be taken back.
+            answer["untouched"] = True
         if answer.get("lost"):
             answer["away"] = place
         elif answer.get("failed") and not answer.get("stopped") and place != task_vars["inventory_hostname"]:

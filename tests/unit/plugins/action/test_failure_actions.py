@@ -136,6 +136,12 @@ def test_what_an_action_that_has_failed_wanted_to_be_recorded(cluster, state, mo
     assert "Wait for the gateway" in str(cluster.node()) or state == "given_up"
 
 
+@pytest.mark.parametrize("result, untouched", [(dict(msg="the lock was lost", untouched=True), True), (RESULT, False)])
+def test_a_node_whose_lock_was_lost_is_not_taken_back(cluster, result, untouched):
+    """The run that has the lock now may have rolled it; both ways of a failure ask for that before they restore."""
+    assert cluster.fail("kept", task="Renew the lock", result=result)["untouched"] is untouched
+
+
 def test_a_stop(cluster):
     result = dict(msg="asked", stopped=True, request=dict(want="stop"))
     kept = cluster.fail("kept", task="Renew the lock", result=result)

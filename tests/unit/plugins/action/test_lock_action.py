@@ -232,6 +232,7 @@ def slept(monkeypatch):
 
 def test_a_roll_that_nobody_asks_goes_on(action, slept, said):
     result, asked = action([renewed()], state="renewed")
+    assert "untouched" not in result
     assert not result.get("failed") and "paused" not in result and len(asked) == 1 and slept == said == []
 
 
@@ -329,7 +330,7 @@ def test_where_it_failed(action, delegated, words, away):
     """The node whose turn it is has nothing to do with a full disk of the one that has the lock."""
     full = dict(failed=True, msg="cannot write the lock /l: full")
     result, dummy = action([full], dict(ansible_delegated_vars=delegated), state="renewed")
-    assert result["failed"] and (result["msg"], result.get("away")) == (words, away)
+    assert result["failed"] and (result["msg"], result.get("away")) == (words, away) and result["untouched"]
 
 
 @pytest.mark.parametrize("delegated, away", [({"sf-1": {}}, "sf-1"), ({}, "sf-2")])
