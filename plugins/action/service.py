@@ -34,7 +34,7 @@ ARGUMENTS = dict(
     smoke_status=dict(type="int", default=200),
     minimum=dict(type="int"), quorum_timeout=SECONDS, drain_timeout=SECONDS,
     detection=dict(type="float", default=0), restart_timeout=SECONDS, gate_timeout=SECONDS,
-    settle=dict(type="float", default=0),
+    settle=dict(type="float", default=0), hooks=DATA,
 )
 
 # What a release directory has of the services that have had their SIGHUP: the run of each.
@@ -283,12 +283,14 @@ class ActionModule(StatesAction):
 
     def restored(self):
         self.begin("restore")
+        returned = False
         try:
-            words = self.go_back()
+            words, returned = self.go_back(), True
         except Exception as exc:
             why = told_of(exc.title, exc.result) if isinstance(exc, Failed) else f"{type(exc).__name__}: {exc}"
             words = f"could not be returned to service ({why}){self.still_out()}"
         self.note(restored=words)
+        return dict(returned=returned)
 
     def still_out(self):
         """What was done before the restart, and is still so."""
@@ -327,7 +329,8 @@ class ActionModule(StatesAction):
         cause = _failure.Cause(**self.record.cause)
         left = self.record.restored or f"was left as it is{self.still_out()}"
         ran = _failure.failed_run(cause, self.record.timeline) if self.record.failure.get("way") == "back" else ()
-        text = told_of_service(self.given.service, self.name, cause, left,
+        undone = _failure.still_out({}, self.given.hooks, self.record.failure.get("hook", ""))
+        text = told_of_service(self.given.service, self.name, cause, " ".join([f"{left}.", *undone]),
                                self.run_record.plan.get("command") or "", ran)
         if not cause.stopped:
             self.mark("failed", True)

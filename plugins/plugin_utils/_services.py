@@ -569,6 +569,7 @@ def status_of_services(seen, services, lock, hidden=()):
 def told_of_service(service, name, cause, restored, command, ran=()):
     """The message on a service that has failed, or before which the run was stopped.
 
+    :arg restored: in sentences, what has become of it.
     :arg ran: from when to when the release ran that it went back from.
     """
     what = f"{service} on {name}"
@@ -580,7 +581,7 @@ def told_of_service(service, name, cause, restored, command, ran=()):
     look = (f"see why {cause.away or name} cannot be reached (ansible {cause.away or name} -m ping)" if cause.lost else
             journal_words([service], [name], ran))
     return explained("\n".join([
-        why, f"{what} {restored}. The services that were rolled before it stay on the new "
+        why, f"{what} {restored} The services that were rolled before it stay on the new "
         "release, which works with the one before it; the schema of the new one serves both.",
         f"Next: {look}, and fix the cause.\nThen run the command again, with the options that you gave it and this "
         f"release:\n{command}\nIt passes over what is done, and continues with this one."]), why)

@@ -337,6 +337,7 @@ def test_back_to_the_release_that_it_came_from(one):
     assert one.asked() == ["units_info", "release", "units", "units_info", "cinder_info", "units_info"]
     assert one.calls[1][1]["name"] == OLD
     assert one.node["restored"] == f"went back to {OLD}" and one.node["rolled"] is False
+    assert one.go("restored", unit=unit(OLD))["returned"] is True
 
 
 def test_where_it_went_back_the_message_names_the_part_of_the_journal(one):
@@ -410,8 +411,7 @@ def test_an_api_that_was_let_in_leaves_the_balancer_before_it_goes_back(one):
 ])
 def test_what_fails_on_the_way_back_is_reported(one, error, words):
     one.given["release"] = error
-    one.go("restored")
-    assert one.node["restored"] == words
+    assert one.go("restored")["returned"] is False and one.node["restored"] == words
 
 
 @pytest.mark.parametrize("name, words", [
@@ -463,6 +463,12 @@ def test_the_message(one):
     assert "-n 50 on sf-1" in result["message"]
     assert one.node["failure"]["text"] == result["message"]
     assert one.node["services"] == {"cinder-scheduler": dict(failed=True)}
+
+
+def test_a_hook_that_takes_nothing_back_is_told(one):
+    one.node = dict(cause=dict(step="Gate", words="no"), restored="went back to 23.5.0", failure=dict(hook="Ask: no"))
+    assert (" went back to 23.5.0. /a failed for it (Ask: no), so what /b did may still be in force. The services "
+            ) in one.go("told", hooks=dict(after_gate="/a", before_drain="/b"))["message"]
 
 
 def test_one_before_which_the_run_was_stopped_has_not_failed(one):

@@ -449,7 +449,7 @@ def test_who_still_speaks_an_older_rpc():
 ])
 def test_what_is_told_of_a_failure(cause, words):
     assert ('--since "1970-01-01 00:00:05 UTC" --until' in _services.told_of_service(
-        "cinder-volume", "c-1", Cause(**cause), "went back", "", (10.0, 20.0))) is words.startswith("look at")
-    text = _services.told_of_service("cinder-volume", "c-1", Cause(**cause), "went back to 23.5.0",
+        "cinder-volume", "c-1", Cause(**cause), "went back.", "", (10.0, 20.0))) is words.startswith("look at")
+    text = _services.told_of_service("cinder-volume", "c-1", Cause(**cause), "went back to 23.5.0.",
                                      "ansible-playbook x")
     assert words in text and "ansible-playbook x" in text and "Next: " in text
