@@ -18,6 +18,7 @@ from ansible_collections.shakenfist.rolling.plugins.plugin_utils._failure import
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import node_of, plain
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._services import (
     REASON,
+    is_needed,
     is_to_run,
     services_of,
     told_of_service,
@@ -130,9 +131,9 @@ class ActionModule(StatesAction):
                           minimum=served if given.minimum is None else given.minimum)
         self.begin("drain")
         self.mark("began")
-        if one.drain or one.disable and given.api:
+        if one.drain or self.disables():
             self.out(self.before())
-        if one.disable and given.api:
+        if self.disables():
             was = self.switch("Give the service no new work", "disabled", REASON).get("was", self.before())
             # By a run that was killed, it is not as it was.
             self.out("enabled" if self.now["shut"] else was)
@@ -235,10 +236,14 @@ class ActionModule(StatesAction):
                            f"was to succeed again; it was ready, and then was not: {seen} at the last look",
                            "Stop if it did not stay ready")
             self.mark("ended")
-        if one.disable and given.api and (self.now["shut"] or was == "enabled"):
+        if one.disable and given.api and (self.now["shut"] or was == "enabled" and self.disables()):
             self.begin("gate")
             self.switch("Give the service work again", "enabled")
         self.out("")
+
+    def disables(self):
+        """Whether it is disabled before its stop."""
+        return bool(self.service.disable and self.given.api) and not is_needed(self.node, self.service)
 
     def before(self):
         """What the service was when this run began."""

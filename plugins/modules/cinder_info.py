@@ -66,12 +66,13 @@ settings:
   description: What a roll wants to know of the configuration. Times are in seconds. C(backends) has the name of each
     service of C(cinder-volume) in the database. C(shut) is whether C(disable_file) is there, which makes the health
     check of C(cinder-api) fail, and C(own) whether a run has made it, not an operator. C(address) is the one that
-    C(cinder-api) listens on, empty if it listens on all.
+    C(cinder-api) listens on, empty if it listens on all. C(coupled) is whether volumes are only backed up by the
+    C(cinder-backup) of their own host, C(backup_use_same_host).
   returned: if the database could be asked
   type: dict
   sample: {"host": "c-1", "backends": ["c-1@lvm"], "service_down_time": 60, "report_interval": 10,
     "graceful_shutdown_timeout": 60, "port": 8776, "address": "", "cluster": "",
-    "disable_file": "/etc/cinder/healthcheck_disable", "shut": false, "own": false}
+    "coupled": false, "disable_file": "/etc/cinder/healthcheck_disable", "shut": false, "own": false}
 services:
   description: Every service that the database has. C(age) is how many seconds ago, by the clock of the database, it
     sent its last heartbeat, and C(updated) the same by the clock of its node, in seconds since the epoch. C(here) is
@@ -144,6 +145,7 @@ def read_settings(files):
     conf.register_opts([cfg.IntOpt(name, default=default) for name, default in INTEGERS.items()])
     conf.register_opts([cfg.StrOpt("host", default=socket.gethostname()), cfg.ListOpt("enabled_backends", default=[]),
                         cfg.StrOpt("cluster"), cfg.StrOpt("api_paste_config", default="api-paste.ini"),
+                        cfg.BoolOpt("backup_use_same_host", default=False),
                         # Others refer to these, as in osapi_volume_listen = $my_ip.
                         cfg.StrOpt("my_ip", default=""), cfg.StrOpt("state_path", default="/var/lib/cinder"),
                         cfg.StrOpt("osapi_volume_listen", default=""),
@@ -157,6 +159,7 @@ def read_settings(files):
             conf.register_opt(cfg.StrOpt("backend_host"), group=name)
             backends.append(f"{conf[name].backend_host or conf.host}@{name}")
         found.update(host=conf.host, backends=backends, port=conf.osapi_volume_listen_port, cluster=conf.cluster or "",
+                     coupled=conf.backup_use_same_host,
                      disable_file=disable_file(conf.find_file(conf.api_paste_config)))
         found["address"] = conf.osapi_volume_listen if is_own(conf.osapi_volume_listen) else ""
         found["shut"] = bool(found["disable_file"]) and os.path.lexists(found["disable_file"])

@@ -192,6 +192,15 @@ def is_silent(row, limit):
     return row["age"] is None or row["age"] > limit
 
 
+def is_needed(node, service):
+    """Whether nobody else takes the work of a service while it is disabled: it fails then, and waits for a restart."""
+    limit = node["settings"].get("service_down_time", 0)
+    return bool(node["settings"].get("coupled")) or not any(
+        row["binary"] == service.name and not row["here"] and not is_silent(row, limit)
+        # What a run has disabled that was killed, this one enables before.
+        and (not row["disabled"] or row["reason"] == REASON) for row in node["records"])
+
+
 def silent_rows(node, services):
     """The records of services that systemd calls active, and that send no heartbeat."""
     limit = node["settings"].get("service_down_time", 0)
@@ -228,7 +237,8 @@ def _away(node, services):
     settings, problems = node["settings"], []
     for one in services:
         unit = node["services"].get(one.name)
-        if not one.away or not unit or not unit["active"]:
+        away = one.away or one.disable and settings.get("coupled")
+        if not away or not unit or not unit["active"]:
             continue
         beat, limit = settings.get("report_interval", 0), settings.get("service_down_time", 0)
         stop = unit["stop_seconds"] or 0

@@ -15,6 +15,7 @@ from ansible_collections.shakenfist.rolling.tests.unit.fake_steps import Steps
 OLD, NEW, ROOT = "23.5.0-aaaaaaaa", "24.5.0-bbbbbbbb", "/srv/cinder/releases"
 SERVICES = [dict(name="cinder-scheduler", hup=True), dict(name="cinder-volume", away=True, idle=True, hup=True),
             dict(name="cinder-backup", idle=True, disable=True), dict(name="cinder-api", beats=False, drain=True)]
+OTHER = dict(binary="cinder-backup", host="c-2", here=False, disabled=False, reason=None, age=4.0)
 API = dict(url="http://api/v3/p", headers={"X-Auth-Token": "t"})
 
 
@@ -26,7 +27,7 @@ def state(name, **facts):
 
 def node(**services):
     return dict(name="sf-1", address="10.0.0.1", config="/etc/cinder/cinder.conf", releases=ROOT, distribution="cinder",
-                settings=dict(port=8776, host="c-1", disable_file="/off"), records=[],
+                settings=dict(port=8776, host="c-1", disable_file="/off", service_down_time=60), records=[OTHER],
                 services={one["name"]: state(one["name"], **services.get(one["name"].replace("-", "_"), {}))
                           for one in SERVICES})
 
@@ -118,6 +119,20 @@ def test_a_backup_is_disabled_first_where_the_api_is_known(one, api, asked):
     assert one.asked()[1:] == asked
     if api:
         assert one.calls[1][1] == dict(API, state="disabled", reason=REASON, binary="cinder-backup", host="c-1")
+
+
+@pytest.mark.parametrize("settings, records", [
+    (dict(coupled=True), [OTHER]), ({}, []), ({}, [dict(OTHER, disabled=True, reason="broken")]),
+    ({}, [dict(OTHER, age=61.0)]), ({}, [dict(OTHER, here=True)]), ({}, [dict(OTHER, binary="cinder-volume")])])
+@pytest.mark.parametrize("shut", [False, True])
+def test_a_backup_whose_work_nobody_else_takes_is_not_disabled(one, settings, records, shut):
+    """Backups would fail meanwhile; they wait for one that is only restarted. What a killed run has left is undone."""
+    one.known = dict(node(cinder_backup=dict(shut=shut)), records=records)
+    one.known["settings"].update(settings)
+    one.go("drained", "cinder-backup", api=API)
+    assert one.asked() == ["units_info", "cinder_info"]
+    one.go("admitted", "cinder-backup", api=API)
+    assert [arguments["state"] for dummy, arguments in one.calls] == (["enabled"] if shut else [])
 
 
 def test_an_api_leaves_the_balancer(one):

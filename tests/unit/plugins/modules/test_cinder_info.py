@@ -107,18 +107,18 @@ def test_what_cinder_itself_has_for_settings(node):
     node.configure()
     assert node.settings() == {
         "host": socket.gethostname(), "backends": [], "cluster": "", "port": 8776, "address": "", "disable_file": "",
-        "shut": False, "own": False,
+        "coupled": False, "shut": False, "own": False,
         "service_down_time": 60, "report_interval": 10, "graceful_shutdown_timeout": 60}
 
 
 def test_settings(node):
     node.configure("host = c-1", "enabled_backends = lvm, ceph,", "cluster = east", "osapi_volume_listen_port = 9776",
                    "service_down_time = 20", "report_interval = 5", "graceful_shutdown_timeout = 30",
-                   more="[ceph]\nbackend_host = pool\n[lvm]\nvolume_group = x")
+                   "backup_use_same_host = on", more="[ceph]\nbackend_host = pool\n[lvm]\nvolume_group = x")
     assert node.settings() == {
         "host": "c-1", "backends": ["c-1@lvm", "pool@ceph"], "cluster": "east", "port": 9776, "address": "",
         "disable_file": "", "shut": False, "own": False, "service_down_time": 20, "report_interval": 5,
-        "graceful_shutdown_timeout": 30}
+        "coupled": True, "graceful_shutdown_timeout": 30}
 
 
 @pytest.mark.parametrize("listens, address", [

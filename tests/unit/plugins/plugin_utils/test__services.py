@@ -308,6 +308,12 @@ def test_a_dead_backend_is_not_waited_for_where_it_is_allowed(records, dead):
     assert bool(_services.silent_words(nodes["c-1"]["node"], SERVICES, dead)) == (silent and not dead)
 
 
+@pytest.mark.parametrize("settings, refused", [(dict(), False), (dict(coupled=True), True)])
+def test_a_backup_that_is_coupled_is_missed_as_its_volume_is(settings, refused):
+    found = refusal({"c-1": seen(settings=settings, units={"cinder-backup": unit(stop_seconds=50.0)})})
+    assert ("cinder-backup cannot be back in time" in found) == refused
+
+
 # ---- the plan
 
 def test_the_waves_go_service_by_service():
