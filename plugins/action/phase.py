@@ -19,6 +19,7 @@ from ansible_collections.shakenfist.rolling.plugins.action.migration import BACK
 from ansible_collections.shakenfist.rolling.plugins.module_utils._common import last_lines
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._failure import told_of
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import node_of, plain
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._services import is_silent
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._steps import Failed, StepsAction
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._tier import (
     MIGRATING,
@@ -382,6 +383,13 @@ class ActionModule(StepsAction):
     def orphans(self):
         """Remove them, and see that they are gone: the exit code of the command need not tell."""
         dead = self.run_record.plan.get("orphans") or []
+        if dead:
+            found = self.ask_product()
+            alive = [f"{row['binary']} on {row['host']}" for row in found["services"]
+                     if [row["binary"], row["host"]] in dead
+                     and not is_silent(row, found["settings"].get("service_down_time", 0))]
+            self.check(f"{', '.join(alive)} sends heartbeats again, and was to be removed as dead: add its node to the "
+                       "inventory, or stop it" if alive else "", "Stop if a dead service is alive again")
         for binary, host in dead:
             self.command(f"Remove the dead service {binary} on {host}", [*self.given["remove"], binary, host], "active")
         if not dead or self._task.check_mode:

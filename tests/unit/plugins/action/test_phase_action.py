@@ -28,7 +28,7 @@ BACKUP = dict(connection="database/connection", directory="/b", scratch=True)
 @pytest.fixture
 def one(monkeypatch):
     return Steps(monkeypatch, phase, "schema", release_command=dict(changed=True, runs=1, warned=False),
-                 stat=dict(stat=dict(exists=False)), command={}, cinder_info=dict(services=[]),
+                 stat=dict(stat=dict(exists=False)), command={}, cinder_info=dict(services=[], settings={}),
                  dump=dict(changed=True, path="/b/x.sql", restore="mariadb < x", verified="complete"))
 
 
@@ -142,16 +142,28 @@ def test_dead_services_are_removed(one):
     one.run["plan"] = dict(orphans=[["cinder-volume", "gone@lab"]])
     result = go(one, "orphans", remove=REMOVE, info="cinder_info")
     assert result["removed"] == ["cinder-volume on gone@lab"]
-    assert one.calls[0][1]["command"] == [*REMOVE, "cinder-volume", "gone@lab"]
+    assert one.calls[1][1]["command"] == [*REMOVE, "cinder-volume", "gone@lab"]
     one.check = True
     go(one, "orphans", remove=REMOVE, info="cinder_info")
-    assert one.asked() == ["release_command"]
+    assert one.asked() == ["cinder_info", "release_command"]
+
+
+GONE = dict(binary="cinder-volume", host="gone@lab", age=61.0)
+
+
+def test_one_that_lives_again_is_not_removed(one):
+    """It was dead at the preflight; to stage a release takes longer than a node needs to boot."""
+    one.run["plan"] = dict(orphans=[["cinder-volume", "gone@lab"]])
+    one.given["cinder_info"] = dict(services=[dict(GONE, age=2.0)], settings=dict(service_down_time=60))
+    result = go(one, "orphans", remove=REMOVE, info="cinder_info")
+    assert one.asked() == ["cinder_info"] and result["failed"]
+    assert result["msg"].startswith("cinder-volume on gone@lab sends heartbeats again, and was to be removed as dead")
 
 
 def test_one_that_is_still_there_is_a_failure(one):
     """The exit code of the command does not tell."""
     one.run["plan"] = dict(orphans=[["cinder-volume", "gone@lab"]])
-    one.given["cinder_info"] = dict(services=[dict(binary="cinder-volume", host="gone@lab")])
+    one.given["cinder_info"] = dict(services=[GONE], settings=dict(service_down_time=60))
     result = go(one, "orphans", remove=REMOVE, info="cinder_info")
     assert result["failed"]
     assert result["msg"].startswith("cinder-volume on gone@lab is still on record after cinder-manage")
