@@ -76,6 +76,22 @@ def trusted(value):
         trust_as_template(value) if isinstance(value, str) else value)
 
 
+@pytest.mark.parametrize("given, told", [
+    ({}, []), ({"cinder_config": "/srv/x.conf"}, ["--config-file", "/srv/x.conf"]),
+    ({"cinder_config": "/a,/b"}, ["--config-file", "/a", "--config-file", "/b"]),
+    ({"cinder_config": ["/a", "/b"]}, ["--config-file", "/a", "--config-file", "/b"])])
+def test_the_commands_of_cinder_read_the_configuration_that_is_named(given, told):
+    """Of itself cinder-manage reads /etc/cinder, and would migrate the database that is named there."""
+    values = yaml.safe_load((PLAYBOOKS / "vars/cinder.yml").read_text())
+    templar = Templar(loader=DataLoader(), variables={**trusted(values), **given})
+    keys = ("cluster_remove", "cluster_verify", "cluster_phases")
+    found = templar.template(trusted({key: values[key] for key in keys}))
+    commands = [found["cluster_remove"], found["cluster_verify"],
+                *(one["command"] for point in found["cluster_phases"].values() for one in point)]
+    assert len(commands) == 7 and all(one[1:1 + len(told)] == told for one in commands)
+    assert commands[1][1 + len(told):] == ["db", "version"] and commands[4][-2:] == ["db", "sync"]
+
+
 def packages_of(variables, name, **given):
     known = {**trusted(variables), **given, "inventory_hostname": "snf-1", "groups": {"ganeti": ["gnt-1"]}}
     return step_of(Templar(loader=DataLoader(), variables=known).template(trusted(variables[name])))
