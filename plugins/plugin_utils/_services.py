@@ -92,8 +92,9 @@ def link_of(product, service):
 
 
 def installed_on(product, units):
-    """The services that a node has, in the order in which they are rolled."""
-    return [one.name for one in services_of(product["services"]) if one.name in units]
+    """The services that a node has, in the order in which they are rolled. One that is masked can never start."""
+    return [one.name for one in services_of(product["services"]) if one.name in units
+            and (units[one.name]["active"] or units[one.name]["load"] != "masked")]
 
 
 def node_of_services(product, name, address, releases, units, info):

@@ -74,6 +74,13 @@ def test_a_service_tells_its_link_and_what_it_runs():
     assert node()["venv"] == "/srv/cinder/current/cinder-api"
 
 
+@pytest.mark.parametrize("active", [False, True])
+def test_a_unit_that_is_masked_is_none_of_the_node(active):
+    """It needs no link: packages bring units for services that an operator runs elsewhere."""
+    masked = unit(active=active, managed=active, load="masked", program="")
+    assert ("cinder-backup" in node(units={"cinder-backup": masked})["services"]) is active
+
+
 def test_a_program_elsewhere_is_of_no_release():
     found = node(units={"cinder-volume": unit(program="/usr/bin/python3")})["services"]["cinder-volume"]
     assert found["runs"] == ""
