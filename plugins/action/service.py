@@ -134,9 +134,10 @@ class ActionModule(StatesAction):
         if one.drain or self.disables():
             self.out(self.before())
         if self.disables():
-            was = self.switch("Give the service no new work", "disabled", REASON).get("was", self.before())
-            # By a run that was killed, it is not as it was.
-            self.out("enabled" if self.now["shut"] else was)
+            answer = self.switch("Give the service no new work", "disabled", REASON)
+            # By a run that was killed, or before the connection was lost, it is not as it was.
+            ours = self.now["shut"] or answer.get("own")
+            self.out("enabled" if ours else answer.get("was", self.before()))
         if one.drain:
             self.shut()
         if self._task.check_mode:

@@ -55,6 +55,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 was: {type: str, returned: success, sample: enabled, description: What the service was before.}
+own: {type: bool, returned: success, description: "Whether it was disabled before, for O(reason)."}
 """
 
 import json
@@ -129,14 +130,14 @@ class Api:
             raise RollingError(f"{url} answered something that is no JSON object: is that Cinder's API?")
         return found
 
-    def state(self):
-        """Whether the service is enabled or disabled."""
+    def look(self):
+        """Whether the service is enabled or disabled, and why."""
         binary, host = self.params["binary"], self.params["host"]
         found = self.ask(f"os-services?{urlencode(dict(binary=binary, host=host))}").get("services") or []
         same = [one for one in found if one.get("binary") == binary and one.get("host") == host]
         if not same:
             raise RollingError(f"the API at {self.params['url']} knows no {binary} on {host}")
-        return same[0].get("status")
+        return same[0].get("status"), same[0].get("disabled_reason") or ""
 
     def set(self, state):
         body = dict(binary=self.params["binary"], host=self.params["host"])
@@ -151,18 +152,20 @@ class Api:
 def switch(module):
     params = module.params
     api = Api(params)
-    was = api.state()
+    was, why = api.look()
+    # One whose connection is lost in the middle is run again, and would take what it did for an operator's.
+    seen = dict(was=was, own=was == "disabled" and bool(why) and why == params["reason"])
     if params["state"] == "seen":
-        return dict(changed=False, was=was)
+        return dict(seen, changed=False)
     changed = was != params["state"]
     if changed and not module.check_mode:
         api.set(params["state"])
-        now = api.state()
+        now = api.look()[0]
         if now != params["state"]:
             raise RollingError(f"expected {params['binary']} on {params['host']} to be {params['state']} after the API "
                                f"was told; it says {now}")
     words = f"{params['binary']} on {params['host']}: "
-    return dict(changed=changed, was=was, diff=dict(before=f"{words}{was}\n", after=f"{words}{params['state']}\n"))
+    return dict(seen, changed=changed, diff=dict(before=f"{words}{was}\n", after=f"{words}{params['state']}\n"))
 
 
 def main():

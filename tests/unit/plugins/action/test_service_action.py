@@ -295,9 +295,11 @@ def test_only_what_we_have_disabled_is_enabled(one, now, enabled):
     assert one.asked() == (["cinder_service"] if enabled else [])
 
 
-@pytest.mark.parametrize("was, enabled", [("enabled", True), ("disabled", False)])
-def test_what_somebody_has_disabled_since_the_preflight_stays_so(one, was, enabled):
-    one.given["cinder_service"] = dict(changed=True, was=was)
+@pytest.mark.parametrize("was, own, enabled", [("enabled", False, True), ("disabled", False, False),
+                                               ("disabled", True, True)])
+def test_what_somebody_has_disabled_since_the_preflight_stays_so(one, was, own, enabled):
+    """But not what the same module has disabled, whose connection was lost, so that it was run again."""
+    one.given["cinder_service"] = dict(changed=True, was=was, own=own)
     one.go("drained", "cinder-backup", api=API)
     one.go("admitted", "cinder-backup", api=API)
     assert one.asked() == (["cinder_service"] if enabled else [])

@@ -31,6 +31,7 @@ class Cloud:
     def __init__(self):
         self.services = {("cinder-backup", "c-1"): "enabled", ("cinder-backup", "c-2"): "disabled",
                          ("cinder-volume", "c-1@lvm"): "enabled"}
+        self.reasons = {}
         self.told, self.headers, self.fails, self.deaf = [], {}, {}, False
         cloud = self
 
@@ -60,7 +61,8 @@ class Cloud:
 
     def listed(self, binary, host):
         """As Cinder does: those of every backend of a host, too."""
-        return dict(services=[dict(binary=one, host=place, status=status, state="up")
+        return dict(services=[dict(binary=one, host=place, status=status, state="up",
+                                   disabled_reason=self.reasons.get(place))
                               for (one, place), status in self.services.items()
                               if [one] == binary and place.partition("@")[0] == host[0].partition("@")[0]])
 
@@ -69,6 +71,7 @@ class Cloud:
         self.told.append((verb, body))
         if not self.deaf:
             self.services[body["binary"], body["host"]] = "enabled" if verb == "enable" else "disabled"
+            self.reasons[body["host"]] = body.get("disabled_reason")
         return dict(body, disabled=verb != "enable")
 
 
@@ -113,7 +116,9 @@ def test_a_service(run, cloud, host, state, reason, told):
     assert cloud.services["cinder-backup", host] == state
     assert result["diff"] == {"before": f"cinder-backup on {host}: {was}\n",
                               "after": f"cinder-backup on {host}: {state}\n"}
-    assert not run(state, host=host)["changed"]
+    again = run(state, host=host, reason=reason)
+    # One whose connection was lost after it has told the API is run again.
+    assert not again["changed"] and not result["own"] and again["own"] == (host == "c-1" and reason == "upgrade")
 
 
 @pytest.mark.parametrize("check", [False, True])
