@@ -314,7 +314,9 @@ class ActionModule(StatesAction):
         before = self.now["active"] and self.now["runs"] or self.now["release"]
         # One that did not come up in time may have done so since.
         stays = unit["active"] and one not in self.record.runs and self.runs_of(unit, before)
-        again = self.has_begun() and not stays
+        # What a cluster manager has moved away meanwhile would be started twice.
+        gone = self.has_begun() and not is_to_run(unit)
+        again = self.has_begun() and not stays and not gone
         if again and self.service.drain and self.record.balancers.get(one) == "":
             self.shut()  # it was let in, and then a hook has failed
         self.activate(before)
@@ -324,6 +326,8 @@ class ActionModule(StatesAction):
             self.gate(before)
         if self.has_begun() or self.now["shut"] and unit["active"]:
             self.admit()
+        if gone:
+            return f"has its link to {before} again, and was not started: it neither runs nor is enabled any more"
         if self.has_begun():
             self.mark("ended")
         if not again:

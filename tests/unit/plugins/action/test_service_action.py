@@ -400,6 +400,15 @@ def test_one_whose_run_was_killed_before_the_restart_goes_back_to_what_it_ran(on
     assert one.calls[1][1]["name"] == OLD and one.node["restored"] == words
 
 
+def test_one_that_was_moved_away_meanwhile_is_not_started(one):
+    """A cluster manager that has seen it stop has started it on another node: two would write to one storage."""
+    one.node = begun("cinder-volume", runs={"cinder-volume": dict(after="2", started=1)})
+    one.go("restored", "cinder-volume", unit=unit(active=False, managed=False))
+    assert one.asked() == ["units_info", "release"] and "ended" not in one.node["services"]["cinder-volume"]
+    assert one.node["restored"] == (
+        f"has its link to {OLD} again, and was not started: it neither runs nor is enabled any more")
+
+
 def test_one_that_was_not_touched_yet_is_not_let_in(one):
     """Its health check was not made to fail: where it answers nothing, it would be said to be out of rotation."""
     one.go("restored", "cinder-api", unit=unit(OLD))
