@@ -424,10 +424,12 @@ def plan_of_services(nodes, services, target, command, lines):
     members = [dict(name=name, groups=[group_of(wave.name)]) for wave in waves for name in wave.nodes()]
     first = next(iter(order or nodes), "")
     dead, dummy = strangers_of(nodes)
+    # Dead services are removed where the schema is migrated, also if nothing is left to be rolled.
+    prepares = order or ([first] if dead else [])
     return dict(
         waves=[dataclasses.asdict(wave) for wave in waves], order=order, database=[], others=order,
         batches=[[name] for name in order], serial=[1], schema=[],
-        members=[*(dict(name=name, groups=["rolling_order"]) for name in order), *members,
+        members=[*(dict(name=name, groups=["rolling_order"]) for name in prepares), *members,
                  *([dict(name=first, groups=["rolling_first"])] if first else [])],
         done=[name for name in nodes if name not in order], serving=list(nodes), leader="", command=command,
         release=target.get("version", ""), report=lines, orphans=[[row["binary"], row["host"]] for row in dead],

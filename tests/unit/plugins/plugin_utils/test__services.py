@@ -321,6 +321,16 @@ def test_a_backup_that_is_coupled_is_missed_as_its_volume_is(settings, refused):
     assert ("cinder-backup cannot be back in time" in found) == refused
 
 
+@pytest.mark.parametrize("records, members", [
+    ([*RECORDS, row("cinder-volume", "gone@lab", age=None)], [["rolling_order"], ["rolling_first"]]),
+    (RECORDS, [["rolling_first"]])])
+def test_dead_services_are_removed_also_where_all_is_done(records, members):
+    """They may have died in the roll, whose verification then fails for what they speak."""
+    one = seen(records=records, releases={service.name: NEW for service in SERVICES})
+    words, plan = judge({"c-1": one}, remove=True)[:2]
+    assert not words and plan["order"] == [] and [each["groups"] for each in plan["members"]] == members
+
+
 # ---- the plan
 
 def test_the_waves_go_service_by_service():
