@@ -11,6 +11,8 @@ description:
   - Runs a script of a release directory, as the user that the services run as.
   - Many products ship their migrations and checks as commands whose exit code has a meaning of its own. C(cinder-manage
     db online_data_migrations), for example, ends with 1 as long as it has moved rows, and is to be run again then.
+  - A command that does not only look is run alone. That of a run that was killed goes on, and is waited for, so that
+    two never migrate one database at once.
   - A script that ends with a traceback of Python has failed, even where its exit code, 1, has a meaning of its own.
 options:
   release:
@@ -97,15 +99,23 @@ output: {type: str, returned: when it was run, description: What its last run pr
 warned: {type: bool, returned: "success, when it was run", description: Whether its exit code is one of O(warn).}
 """
 
+import functools
 import os
 import pwd
 import time
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError, conclude, last_lines
+from ansible_collections.shakenfist.rolling.plugins.module_utils._common import (
+    RollingError,
+    conclude,
+    flocked,
+    last_lines,
+    turn_of,
+)
 from ansible_collections.shakenfist.rolling.plugins.module_utils._release import script_words
 
 INTERVAL = 1.0          # seconds between two runs of a command that has failed with what may pass
+TURN_WITHIN = 1800      # seconds in which a command that a run before this one has left must end
 TRACEBACK = "Traceback (most recent call last)"
 
 
@@ -149,6 +159,19 @@ def run_until_done(run, params):
     return dict(result, changed=not params["looks"] and (not params["again"] or count > 1), warned=rc in params["warn"])
 
 
+def run_alone(run, params):
+    """The same, when no other command of the product is at work on this node."""
+    if params["looks"]:
+        return run_until_done(run, params)
+    place = os.path.join(os.path.dirname(params["release"]) or "/", "commands")
+    with flocked(place, TURN_WITHIN) as handle:
+        if handle is None:
+            raise RollingError(f"a command of another run has been at work on this node for {TURN_WITHIN} s: see which "
+                               f"one it is with fuser -v {turn_of(place)}, and wait until it has ended")
+        # With the lock's handle: should this process be killed, its command still holds the lock while it goes on.
+        return run_until_done(functools.partial(run, pass_fds=[handle]), params)
+
+
 def main():
     codes = dict(type="list", elements="int", default=[])
     module = AnsibleModule(
@@ -173,7 +196,7 @@ def main():
         why = f"there is no {params['release']} yet" if params["looks"] else "it has no dry run"
         module.exit_json(changed=False, skipped=True,
                          msg=f"{' '.join(params['command'])} is not run in check mode: {why}")
-    conclude(module, lambda: run_until_done(module.run_command, params))
+    conclude(module, lambda: run_alone(module.run_command, params))
 
 
 if __name__ == "__main__":

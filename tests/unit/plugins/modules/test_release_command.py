@@ -6,8 +6,10 @@ from __future__ import annotations
 
 import getpass
 import os
+import subprocess
 
 import pytest
+from ansible_collections.shakenfist.rolling.plugins.module_utils import _common
 from ansible_collections.shakenfist.rolling.plugins.modules import release_command
 
 COMMAND = ["cinder-manage", "db", "sync"]
@@ -59,6 +61,29 @@ def test_what_an_exit_code_means(run, codes, arguments, expected):
     result = run(*codes, out="Done.\n", **arguments)
     assert not result["failed"] and {key: result[key] for key in expected} == expected
     assert result["calls"] == ["db sync"] * expected["runs"] and result["output"] == "Done."
+
+
+@pytest.mark.parametrize("looks", [False, True])
+def test_what_a_run_that_was_killed_has_left_is_waited_for(run, tmp_path, monkeypatch, looks):
+    """Its command goes on without it, and has the lock."""
+    monkeypatch.setattr(release_command, "TURN_WITHIN", 0.3)
+    with _common.flocked(str(tmp_path / "commands"), 0) as handle:
+        orphan = subprocess.Popen(["sleep", "60"], pass_fds=[handle])
+    try:
+        result = run(0, looks=looks)
+        assert result["failed"] is not looks and result["calls"] == (["db sync"] if looks else [])
+        assert looks or result["msg"].startswith("a command of another run has been at work on this node for 0.3 s: ")
+    finally:
+        orphan.kill()
+        orphan.wait()
+
+
+def test_a_command_holds_the_lock_itself(run, monkeypatch):
+    """Not only this module, which may be killed before it."""
+    handles = []
+    monkeypatch.setattr(release_command, "run_until_done", lambda run, params: handles.append(run.keywords) or {})
+    run(0)
+    assert [list(each) for each in handles] == [["pass_fds"]]
 
 
 @pytest.mark.parametrize("codes, timeout, runs, failed", [
@@ -119,7 +144,8 @@ def test_what_is_run_and_where(run, tmp_path, monkeypatch):
                         lambda dummy, words, **options: seen.append((words, options)) or (0, "", ""))
     run(0, command=["cinder-manage", "db", "purge", "30"])
     binaries = f"{tmp_path}/release/bin"
-    assert seen == [([f"{binaries}/python", f"{binaries}/cinder-manage", "db", "purge", "30"], dict(cwd="/"))]
+    (words, options), = seen
+    assert words == [f"{binaries}/python", f"{binaries}/cinder-manage", "db", "purge", "30"] and options["cwd"] == "/"
 
 
 def test_another_user(run, tmp_path, monkeypatch):
