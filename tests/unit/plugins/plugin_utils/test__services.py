@@ -293,6 +293,13 @@ def test_what_rolling_mends_is_no_reason_to_refuse(facts):
                        **facts)
 
 
+def test_one_that_still_stops_since_its_run_was_killed_is_no_reason_to_refuse():
+    facts = dict(releases={"cinder-scheduler": NEW},
+                 units={"cinder-scheduler": unit(active=False, program="", state="deactivating (stop-sigterm)")})
+    words, plan = judge({"c-1": seen(**facts)})[:2]
+    assert not words and plan["services"]["c-1"][0] == "cinder-scheduler"
+
+
 def test_dead_services_are_removed_where_that_is_wanted():
     records = [*RECORDS, row("cinder-volume", "gone@lab", age=None)]
     words, plan, lines, dummy = judge({"c-1": seen(records=records)}, remove=True)
