@@ -97,6 +97,13 @@ class ActionModule(StatesAction):
                 served += back or one["active"] and not one["shut"]
         return found, max(served, 1)
 
+    def suspects(self, cause):
+        """The nodes whose health check a step has missed."""
+        nodes = {name: plain(self.hostvars[name].get("cluster_node") or {}) for name in
+                 self.run_record.plan.get("serving") or [] if name != self.name} if cause.not_ready else {}
+        return [name for name, other in nodes.items()
+                if other and url_of(other, self.given.health_path) in cause.not_ready]
+
     def haproxy(self):
         return haproxy_of(self.settings, self.name)
 
@@ -341,7 +348,7 @@ class ActionModule(StatesAction):
         ran = _failure.failed_run(cause, self.record.timeline) if self.record.failure.get("way") == "back" else ()
         undone = _failure.still_out({}, self.given.hooks, self.record.failure.get("hook", ""))
         text = told_of_service(self.given.service, self.name, cause, " ".join([f"{left}.", *undone]),
-                               self.run_record.plan.get("command") or "", ran)
+                               self.run_record.plan.get("command") or "", ran, self.suspects(cause))
         if not cause.stopped:
             self.mark("failed", True)
         self.note(failure=dict(text=text, state=self.record.restored, serves=True))

@@ -430,7 +430,8 @@ def plan_of_services(nodes, services, target, command, lines):
     return dict(
         waves=[dataclasses.asdict(wave) for wave in waves], order=order, database=[], others=order,
         batches=[[name] for name in order], serial=[1], schema=[],
-        members=[*(dict(name=name, groups=["rolling_order"]) for name in prepares), *members,
+        # In the order of the inventory: the first of them has the restore point, also for the next run.
+        members=[*(dict(name=name, groups=["rolling_order"]) for name in nodes if name in prepares), *members,
                  *([dict(name=first, groups=["rolling_first"])] if first else [])],
         done=[name for name in nodes if name not in order], serving=list(nodes), leader="", command=command,
         release=target.get("version", ""), report=lines, orphans=[[row["binary"], row["host"]] for row in dead],
@@ -580,11 +581,22 @@ def status_of_services(seen, services, lock, hidden=()):
     return lines + [line for words in told for line in wrap(words)], [name for name, found in problems.items() if found]
 
 
-def told_of_service(service, name, cause, restored, command, ran=()):
+def _where_to_look(service, name, cause, suspects, ran):
+    if cause.lost:
+        return f"see why {cause.away or name} cannot be reached (ansible {cause.away or name} -m ping)"
+    if cause.away:
+        return f"look at {cause.away}, where that happened"
+    if cause.at_balancer:
+        return f"look at haproxy.cfg and HAProxy's log: the backend has to check the health check of {service}"
+    return journal_words([service], suspects or [name], ran)
+
+
+def told_of_service(service, name, cause, restored, command, ran=(), suspects=()):
     """The message on a service that has failed, or before which the run was stopped.
 
     :arg restored: in sentences, what has become of it.
     :arg ran: from when to when the release ran that it went back from.
+    :arg suspects: the other nodes of which the service did not serve.
     """
     what = f"{service} on {name}"
     if cause.stopped:
@@ -592,8 +604,7 @@ def told_of_service(service, name, cause, restored, command, ran=()):
                          f"options that you gave it and this release:\n{command}\nIt passes over what is done.",
                          cause.words)
     why = f"{what}: {cause.step}: {cause.words}"
-    look = (f"see why {cause.away or name} cannot be reached (ansible {cause.away or name} -m ping)" if cause.lost else
-            journal_words([service], [name], ran))
+    look = _where_to_look(service, name, cause, suspects, ran)
     return explained("\n".join([
         why, f"{what} {restored} The services that were rolled before it stay on the new "
         "release, which works with the one before it; the schema of the new one serves both.",

@@ -491,6 +491,12 @@ def test_the_message(one):
     assert one.node["services"] == {"cinder-scheduler": dict(failed=True)}
 
 
+def test_who_did_not_serve_is_to_be_looked_at(one):
+    urls = ["http://10.0.0.2:8776/healthcheck"]
+    one.node = dict(cause=dict(step="Wait until enough others serve", words="expected 200", not_ready=urls))
+    assert "look at journalctl -u cinder-api -n 50 on sf-2, " in one.go("told", "cinder-api")["message"]
+
+
 def test_a_hook_that_takes_nothing_back_is_told(one):
     one.node = dict(cause=dict(step="Gate", words="no"), restored="went back to 23.5.0", failure=dict(hook="Ask: no"))
     assert (" went back to 23.5.0. /a failed for it (Ask: no), so what /b did may still be in force. The services "

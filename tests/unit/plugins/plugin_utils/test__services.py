@@ -365,6 +365,14 @@ def test_the_record_of_a_pair_is_that_of_the_one_that_runs():
     assert _services.strangers_of({"c-2": passive["node"], "c-1": node()}) == ([], [])
 
 
+def test_the_node_that_prepares_the_migration_is_the_same_for_the_next_run():
+    """It has the restore point; on another one a schema that is half migrated would be taken for one."""
+    idle = seen(name="c-2", units={"cinder-scheduler": unit(active=False, managed=False)})
+    plan = judge({"c-1": seen(), "c-2": idle})[1]
+    assert plan["order"] == ["c-2", "c-1"]
+    assert [one["name"] for one in plan["members"] if one["groups"] == ["rolling_order"]] == ["c-1", "c-2"]
+
+
 def test_a_passive_service_is_given_the_release_first():
     passive = seen(name="c-2", units={"cinder-volume": unit(active=False, managed=False)})
     plan, order = judge({"c-1": seen(), "c-2": passive})[1::2]
@@ -476,6 +484,8 @@ def test_who_still_speaks_an_older_rpc():
     (dict(step="Gate", words="no heartbeat"), "look at journalctl -u cinder-volume -n 50 on c-1"),
     (dict(step="Gate", words="gone", lost=True), "see why c-1 cannot be reached (ansible c-1 -m ping)"),
     (dict(words="asked to stop", stopped=True), "Before cinder-volume on c-1: asked to stop"),
+    (dict(step="Renew the lock", words="the lock was lost", away="c-2"), "Next: look at c-2, where that happened, and"),
+    (dict(step="Wait", words="UP", at_balancer=True), "the backend has to check the health check of cinder-volume, "),
 ])
 def test_what_is_told_of_a_failure(cause, words):
     assert ('--since "1970-01-01 00:00:05 UTC" --until' in _services.told_of_service(
