@@ -380,6 +380,15 @@ def _unseen(nodes, services):
             if one.drain and not one.beats and one.name not in there]
 
 
+def _alone(nodes, services, target):
+    """Services behind a balancer that has nobody else to send requests to."""
+    for one in services:
+        runs = [name for name, node in nodes.items() if one.drain and one.name in node["services"]
+                and is_to_run(node["services"][one.name])]
+        if len(runs) == 1 and not is_done(nodes[runs[0]]["services"][one.name], target):
+            yield f"only {runs[0]} runs {one.name}: requests fail while it is restarted"
+
+
 def cluster_findings(nodes, services, target, hidden, remove, offsets=None, waits=True, whole=True):
     """The checks of the cluster as a whole.
 
@@ -400,6 +409,7 @@ def cluster_findings(nodes, services, target, hidden, remove, offsets=None, wait
                              "--limit, what is done is passed over"] if hidden else [])
     findings.judge("pins", [_mixed(*one) for one in spoken_by(nodes, but=dead).items()], "warn")
     findings.judge("unseen", _unseen(nodes, services) if whole else [], "warn")
+    findings.judge("alone", list(_alone(nodes, services, target)), "warn")
     findings.judge("balancer", [] if waits else list(_blind(nodes, services, target)), "warn")
     findings.judge("clocks", clock_problems(offsets or {}))
     return findings

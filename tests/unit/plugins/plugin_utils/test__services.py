@@ -119,7 +119,7 @@ def test_a_service_that_was_left_out_of_rotation_is_not_done():
 
 def test_a_sound_cloud_is_planned():
     words, plan, lines, order = judge({"c-1": seen()})
-    assert words == "" and plan["order"] == ["c-1"] and lines[0].startswith("pass")
+    assert words == "" and plan["order"] == ["c-1"] and lines[1].startswith("pass")
     assert order == [f"{number}. {one.name} on c-1: {OLD} -> 24.5.0" for number, one in enumerate(SERVICES, start=1)]
 
 
@@ -202,6 +202,17 @@ def test_an_api_that_runs_in_another_unit(units, warned, there):
     words, dummy, lines, dummy = judge({"c-1": one, "c-2": dict(one)}, allow_degraded=True)
     assert not words and any(line.startswith("warn  no node runs cinder-api: where it is in another unit, such as ")
                              for line in lines) == (warned or not there)
+
+
+@pytest.mark.parametrize("second, warned", [
+    (None, True), (seen(name="c-2"), False),
+    (seen(name="c-2", units={"cinder-api": unit(active=False, managed=False)}), True)])
+def test_an_api_that_is_the_only_one(second, warned):
+    nodes = {"c-1": seen(), **({"c-2": second} if second else {})}
+    words = "warn  only c-1 runs cinder-api: requests fail while it is restarted"
+    assert (words in judge(nodes)[2]) == warned
+    done = {"c-1": seen(releases={"cinder-api": NEW})}
+    assert words not in judge(done)[2]
 
 
 @pytest.mark.parametrize("reason, api, refused", [
