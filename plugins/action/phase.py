@@ -201,8 +201,8 @@ class ActionModule(StepsAction):
         try:
             self.look_at_stores()
         except Failed as exc:
-            raise Failed(dict(exc.result, msg=f"Nothing was touched. {self.name}: {exc}. Fix that, then run the command "
-                                              "again."), exc.title) from exc
+            words = f"Nothing was touched. {self.name}: {exc}. Fix that, then run the command again."
+            raise Failed(dict(exc.result, msg=words), exc.title) from exc
         return {}
 
     def look_at_stores(self):
