@@ -269,8 +269,7 @@ ROWS = [
     # ---- the broker
     CinderRow('cinder-broker-restarts', 'RabbitMQ is restarted while a cinder-volume is',
               moment=step('restart', 'c-1', 'cinder-volume'), inject=shell('db', 'systemctl restart rabbitmq-server'),
-              # One is asked for every 2.5 s, and a broker that restarts forgets what it has not delivered yet.
-              spoils=6, outcome=ROLLED),
+              outcome=ROLLED),
 
     # ---- the controller
     killed('cinder-killed-between-waves', 'the controller is killed when the schedulers are done',

@@ -62,6 +62,9 @@ volume_driver = lab_cinder.volume.LabDriver
 volume_backend_name = lab
 [database]
 connection = {openstack.connection(lab)}
+[oslo_messaging_rabbit]
+# As deployments have it: a broker that restarts forgets what is queued otherwise, and a volume stays as it is for ever.
+amqp_durable_queues = true
 [oslo_concurrency]
 lock_path = /var/lib/cinder/lock
 """
