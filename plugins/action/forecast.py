@@ -10,7 +10,7 @@
 import json
 import os
 
-from ansible_collections.shakenfist.rolling.plugins.plugin_utils._balancers import true
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._balancers import balancers_of, drain_balancers, true
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._controller import ControllerAction
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._forecast import forecast_of, lines_of
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._order import order_of, restart_order, units_of
@@ -64,7 +64,8 @@ class ActionModule(ControllerAction):
         units = units_of(node, plain(own.get("restart_units")))
         order = restart_order(units, order_of(node, plain(own.get("restart_order"))), node["database_unit"],
                               node["sentinels"], node["units"], alone=not true(own.get("restart_sentinels", True)))
-        return dict(node=node, tiers=order["tiers"])
+        witnessed = drain_balancers(balancers_of(lambda name, default: plain(own.get(name, default))))["witnessed"]
+        return dict(node=node, tiers=order["tiers"], quiet=witnessed and own.get("drain_until", "quiet") == "quiet")
 
     @staticmethod
     def look(hostvars, name, staged):

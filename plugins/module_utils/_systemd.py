@@ -8,6 +8,7 @@ import glob
 import json
 import os
 import re
+import socket
 import time
 
 from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError
@@ -28,9 +29,12 @@ STOPPING = "de5b426a63be47a7b6ac3eaac82e2f6f"
 STOPPED = "9d1aaa27d60140bd96365438aad20286"
 ENDED_WELL = "7ad2d189f7e94e70a38c781354912448"
 ENDED_ILL = "d9b373ed55a64feb8242e02dbe79a49c"
+# Our own, of a stop that we have ended before its time: it does not tell how long a drain takes.
+ENDED_EARLY = "0d6f4a1b8c6e4b7f9a53d1c27e90b6f4"
 MARKS = (STOPPING, STOPPED, ENDED_WELL, ENDED_ILL)
-# Of these, each stop has three.
+# Of these, each stop has three, and one of ours at most.
 LAST_STOPS = 10
+JOURNAL = "/run/systemd/journal/socket"
 # The option of gunicorn that says how long a stop may take until it ends its workers by force.
 GRACEFUL_TIMEOUT = "--graceful-timeout"
 QUOTES = "'\""
@@ -120,15 +124,29 @@ class Systemd:
 
     def stops(self, name):
         """The last stops of a unit that the journal has, the newest first; none if the journal cannot be read."""
+        unit = f"UNIT={short(name)}.service"
         rc, out, dummy = self.run(["journalctl", "--no-pager", "--quiet", "--output=json", "--output-fields=MESSAGE_ID",
-                                   f"--lines={3 * LAST_STOPS}", "_PID=1", f"UNIT={short(name)}.service",
-                                   *[f"MESSAGE_ID={mark}" for mark in MARKS]])
+                                   f"--lines={4 * LAST_STOPS}", "_PID=1", unit,
+                                   *[f"MESSAGE_ID={mark}" for mark in MARKS],
+                                   "+", "_UID=0", unit, f"MESSAGE_ID={ENDED_EARLY}"])
         return stops(out) if rc == 0 else []
+
+    @staticmethod
+    def note_early(name):
+        """Note in the journal, where its stops are read from, that this one is ended before its time."""
+        text = (f"MESSAGE={short(name)} has nothing in flight: its stop is ended early\nPRIORITY=6\n"
+                f"SYSLOG_IDENTIFIER=shakenfist-rolling\nMESSAGE_ID={ENDED_EARLY}\nUNIT={short(name)}.service\n")
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as journal:
+                journal.sendto(text.encode(), JOURNAL)
+        except OSError:
+            return False
+        return True
 
 
 def stops(journal):
     """The stops among entries of the journal, one JSON object a line, the newest first."""
-    found, begun, itself = [], None, False
+    found, begun, itself, early = [], None, False, False
     for line in journal.splitlines():
         try:
             entry = json.loads(line)
@@ -137,9 +155,11 @@ def stops(journal):
         except (ValueError, KeyError, TypeError):
             continue
         if mark == STOPPING:
-            begun, itself = (boot, moment), False
+            begun, itself, early = (boot, moment), False, False
+        elif mark == ENDED_EARLY:
+            early = True
         elif mark in (ENDED_WELL, ENDED_ILL):
-            itself = mark == ENDED_WELL
+            itself = mark == ENDED_WELL and not early
         elif mark == STOPPED and begun and begun[0] == boot:
             found.insert(0, dict(seconds=round(moment - begun[1], 3), itself=itself))
             begun = None

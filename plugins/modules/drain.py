@@ -21,6 +21,7 @@ description:
     requests that are still served then, although the unit ends well. That is a warning.
   - With O(haproxy) it watches HAProxy, too, and fails if HAProxy still sent requests to the server when the unit ended,
     or if sessions were cut.
+  - With O(until=quiet) a unit that gets no more requests is not waited for.
 options:
   unit: {type: str, required: true, description: "The service unit to stop, with or without C(.service)."}
   url:
@@ -37,6 +38,21 @@ options:
       ends without a C(503) has cut nothing then, which is a warning and no failure.
     type: bool
     default: false
+  until:
+    description:
+      - How long the unit drains. With V(grace) it ends by itself, once its drain grace is over.
+      - With V(quiet), it is ended as soon as nothing is in flight. That is so when it has said C(503), HAProxy, where
+        O(haproxy) is given, sends it nothing and has no session left, and no connection to the port of O(url) was seen
+        on this node for 1 second. Until then it drains, however long that takes. Only of use for a unit whose server
+        was drained through its balancer's API.
+      - Then new connections are rejected with a TCP reset, by C(nft) where that is installed, and if there is still no
+        other one, the processes of gunicorn in the control group of the unit get a C(SIGQUIT). No request is cut.
+        Without C(nft), one that comes past the balancers in that very moment could be.
+      - That is noted in the journal, so that M(shakenfist.rolling.units_info) does not take this stop for one that the
+        unit has ended by itself.
+    type: str
+    choices: [grace, quiet]
+    default: grace
   cut_short:
     description:
       - Whether to end the unit at once instead of letting it drain. The processes of gunicorn in its control group get
@@ -78,6 +94,11 @@ not_ready_after:
   type: float
 stopped_after:
   description: Seconds from the request to stop to the end of the unit, V(null) if it did not end.
+  returned: when the unit was active, not in check mode
+  type: float
+ended_early_after:
+  description: Seconds from the request to stop until the unit was ended because nothing was in flight, V(null) if it
+    took its own time.
   returned: when the unit was active, not in check mode
   type: float
 concerns:
@@ -122,6 +143,7 @@ import time
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.shakenfist.rolling.plugins.module_utils import _haproxy, _systemd
 from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError, wait_for
+from ansible_collections.shakenfist.rolling.plugins.module_utils._connections import in_flight
 from ansible_collections.shakenfist.rolling.plugins.module_utils._readiness import (
     SILENT,
     ask_once,
@@ -129,6 +151,7 @@ from ansible_collections.shakenfist.rolling.plugins.module_utils._readiness impo
     leaves_open,
     split_url,
 )
+from ansible_collections.shakenfist.rolling.plugins.module_utils.parts.port_reject import Firewall
 
 ENDED = ("inactive", "failed")
 # Seconds between two looks.
@@ -142,6 +165,10 @@ BALANCER_WITHIN = 1.0
 # Seconds between two times that idle workers are woken, and over how many connections at once.
 KNOCK = 0.25
 KNOCKS = 4
+# For so many seconds nothing must have been in flight. A balancer that has just let go may have a request on its way.
+QUIET = 1.0
+# After so many seconds the kernel accepts connections again by itself, whatever happens to this module.
+REJECT = 10
 # A unit that ends within so many seconds of its stop has not drained at all.
 MOMENT = 2.0
 BEGIN = "ActiveExitTimestampMonotonic"
@@ -272,7 +299,10 @@ class Drain:
         self.was_ready, self.undrained, self.unanswered = False, "", 0
         self.before = None
         self.balancer = self.answer = self.graceful = self.hurried = self.not_ready_after = self.stopped_after = None
+        self.quiet_since = self.ended_early_after = None
+        self.busy = False
         self.begin = self.knocked = 0.0
+        self.firewall = Firewall(module)
 
     def look_at_unit(self):
         self.state = self.systemd.show([self.name], more=("ExecStart", BEGIN, END))[self.name]
@@ -308,18 +338,60 @@ class Drain:
     def hurry(self):
         """End gunicorn at once, as soon as systemd has begun to stop it: before that it would start it again."""
         if self.hurried is None and self.state.get("ActiveState") == "deactivating":
-            # The master tells its workers, which an older one does no more once it stops: so they are all told.
-            self.hurried = sorted(pid for pid, words in self.systemd.processes(self.name).items() if is_gunicorn(words))
+            self.hurried = self.processes()
             for pid in self.hurried:
                 try:
                     os.kill(pid, signal.SIGQUIT)
                 except ProcessLookupError:
                     pass  # the master was faster
 
+    def processes(self):
+        """All of gunicorn's: the master tells its workers, which an older one does no more once it stops."""
+        return sorted(pid for pid, words in self.systemd.processes(self.name).items() if is_gunicorn(words))
+
+    @property
+    def port(self):
+        return split_url(self.params["url"])[1]
+
+    def is_quiet(self):
+        """Whether nothing was in flight for a while, and the unit has said that nothing is to come."""
+        self.busy = self.not_ready_after is None or in_flight(self.port) or self.balancer and (
+            self.balancer.sessions_zero_after is None)
+        if self.busy:
+            self.quiet_since = None
+        elif self.quiet_since is None:
+            self.quiet_since = self.since()
+        return self.quiet_since is not None and self.since() - self.quiet_since >= QUIET
+
+    def end_early(self):
+        """End a unit that has nothing left to do. With new connections rejected, what is not there does not come."""
+        rejecting = bool(self.firewall.nft)
+        try:
+            if rejecting:
+                self.firewall.reject(self.port, REJECT, requests=False)
+        except RollingError:
+            rejecting = False
+        try:
+            # A stop that cannot be noted would be taken for a drain, later.
+            if not in_flight(self.port) and self.systemd.note_early(self.name):
+                self.hurry()
+                self.ended_early_after = self.since()
+                wait_for(self.has_ended, REJECT - 1, INTERVAL)
+        finally:
+            self.quiet_since = None
+            if rejecting:
+                self.firewall.accept()
+
+    def has_ended(self):
+        return self.look_at_unit().get("ActiveState") in ENDED
+
     def look(self):
         """One look at the URL, until it has said 503, at HAProxy and at the unit; true once the unit has ended."""
+        quiet = self.params["until"] == "quiet"
         if self.not_ready_after is not None or self.params["cut_short"]:
-            self.wake()
+            # That is a connection, too, and where nothing is in flight idle workers are not waited for.
+            if self.busy or not quiet:
+                self.wake()
         elif self.ask() == 503:
             self.not_ready_after = self.since()
         else:
@@ -335,6 +407,8 @@ class Drain:
             self.balancer.count()
         if self.params["cut_short"]:
             self.hurry()
+        elif quiet and self.hurried is None and self.is_quiet() and self.processes():
+            self.end_early()
         return False
 
     def stop(self):
@@ -447,7 +521,8 @@ class Drain:
             self.stop()
             after = _systemd.describe(self.state)
             result.update(state=after, not_ready_after=self.not_ready_after, stopped_after=self.stopped_after,
-                          concerns=self.concerns(), **(self.balancer.result() if self.balancer else {}))
+                          ended_early_after=self.ended_early_after, concerns=self.concerns(),
+                          **(self.balancer.result() if self.balancer else {}))
             for concern in result["concerns"]:
                 self.module.warn(concern)
         result["diff"] = dict(before=f"{self.name}: {before}\n", after=f"{self.name}: {after}\n")
@@ -464,6 +539,7 @@ def main():
             url=dict(type="str", required=True),
             timeout=dict(type="float", default=90),
             told=dict(type="bool", default=False),
+            until=dict(type="str", choices=["grace", "quiet"], default="grace"),
             cut_short=dict(type="bool", default=False),
             haproxy=dict(type="dict", options=dict(**_haproxy.HAPROXY_OPTIONS, server=dict(type="str", required=True))),
         ),

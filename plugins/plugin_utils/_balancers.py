@@ -42,7 +42,8 @@ def _problem(tell_first, haproxy_set, address, others):
 def drain_balancers(settings):
     """Which balancers are told before a node is stopped, and whether that leaves no request in flight.
 
-    C(elsewhere) says whether role balancer drains through some, from another host than the node.
+    C(elsewhere) says whether role balancer drains through some, from another host than the node. C(witnessed) is
+    whether all have said themselves that none of their requests is in flight.
 
     nginx and Apache are always told where they are set, HAProxy where it shall be. What a hook of the operator's does
     is not known, so it counts only where the operator says so, with C(tell_first).
@@ -52,8 +53,11 @@ def drain_balancers(settings):
     # Whether each balancer that is set is told, and its requests are waited for.
     waited = [float(settings[f"{kind}_sessions_timeout"]) > 0 for kind in ("nginx", "apache") if settings[kind]]
     haproxy = bool(address) and (tell_first or haproxy_set)
-    told = ([haproxy] if address else []) + waited + ([True] if hook and tell_first else [])
+    known = ([haproxy] if address else []) + waited
+    told = known + ([True] if hook and tell_first else [])
     return {"haproxy": haproxy, "told": bool(told) and all(told),
+            # Nobody sees what a hook's balancer still sends, so it is left its time.
+            "witnessed": told == known and bool(known) and all(known),
             "problem": _problem(tell_first, haproxy_set, address, waited or hook),
             "elsewhere": bool(address and settings["haproxy_host"] or waited)}
 

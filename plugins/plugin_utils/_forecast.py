@@ -18,12 +18,15 @@ READY = 5.0
 CHECKS = 3.0
 # What the stop of sf-api takes where its drain is cut short.
 CUT = 1.0
+# And where it ends as soon as nothing is in flight, in the lab.
+QUIET = 3.0
 HOW = ("Of each step the slowest node counts: its drain (the drain grace, or the last stop of {api} if that took "
        "longer), the last stop and start of its other daemons as systemd remembers them, {ready:g} s until every "
        "worker of {api} is ready, and {checks:g} s for what the roll asks. Then {settle} before "
        "the next step, and {bake:g} s (verify_bake) at the end. Preflight, staging, backup and migration are not "
        "in it: all nodes serve meanwhile.")
 UNKNOWN = " On {nodes} systemd remembers no stop of them, so it counts as none."
+EARLY = " A drain ends after about {quiet:g} s where each balancer has said that nothing is in flight (drain_until)."
 IN_PLACE = " Nor is pip in it, which runs while a node is out of rotation (rolling_strategy is in_place)."
 
 
@@ -36,9 +39,9 @@ def _last_stop(unit):
     return 0.0 if limit and seconds >= limit else seconds
 
 
-def _seconds(node, tiers, cut_short=False):
-    """How long each part takes on a node."""
-    units, api = node["units"], node["api_unit"]
+def _seconds(seen, cut_short=False):
+    """How long each part takes on a node; one that is C(quiet) is drained until nothing is in flight."""
+    node, units, api = seen["node"], seen["node"]["units"], seen["node"]["api_unit"]
 
     def lasted(name, key):
         return units.get(name, {}).get(key) or 0.0
@@ -46,10 +49,10 @@ def _seconds(node, tiers, cut_short=False):
     drain = max(float(node["drain_grace"]), _last_stop(units.get(api, {})))
     if not units.get(api, {}).get("active"):
         drain = 0.0
-    elif cut_short:
-        drain = min(drain, CUT)
+    elif cut_short or seen.get("quiet"):
+        drain = min(drain, CUT if cut_short else QUIET)
     restart = sum(max(lasted(name, "start_seconds") + (lasted(name, "stop_seconds") if name != api else 0.0)
-                      for name in tier) for tier in tiers)
+                      for name in tier) for tier in seen["tiers"])
     parts = dict(drain=drain, restart=restart, ready=READY, checks=CHECKS)
     return {part: round(seconds, 1) for part, seconds in parts.items()}
 
@@ -96,7 +99,7 @@ def _outage(plan, nodes, told, cut_short):
         return None
 
     def least(cut):
-        parts = [_seconds(nodes[name]["node"], nodes[name]["tiers"], cut) for name in names]
+        parts = [_seconds(nodes[name], cut) for name in names]
         return round(sum(sum(each.values()) for each in parts))
 
     return {"nodes": names, "seconds": least(cut_short), "cut_short": bool(cut_short), "least": least(True)}
@@ -118,7 +121,7 @@ def forecast_of(plan, nodes, schema=(), settle=10.0, bake=10.0, strategy="clone"
                 "leader": name == plan["leader"],
                 "restarts": tiers,
                 "drain_grace": shown(node),
-                "seconds": _seconds(node, tiers, cut_short),
+                "seconds": _seconds(nodes[name], cut_short),
             }
     slowest = [max(sum(told[name]["seconds"].values()) for name in names) for names in steps]
     seconds = round(sum(slowest) + max(0, len(steps) - 1) * float(settle) + (float(bake) if steps else 0.0))
@@ -128,6 +131,7 @@ def forecast_of(plan, nodes, schema=(), settle=10.0, bake=10.0, strategy="clone"
     pause = f"{float(settle):g} s (roll_settle)" if float(settle) else "no pause (HAProxy says when a node is back)"
     how = HOW.format(api=api, ready=READY, checks=CHECKS, settle=pause, bake=float(bake))
     how += (UNKNOWN.format(nodes=listed(silent)) if silent else "") + (IN_PLACE if strategy == "in_place" else "")
+    how += EARLY.format(quiet=QUIET) if any(nodes[name].get("quiet") for name in told) else ""
     return {
         "release": plan["release"],
         "order": [name for names in steps for name in names],

@@ -20,6 +20,7 @@ REQUIRED_IF = [("state", "present", ["servers"])]
 
 TABLE = "inet shakenfist_rolling"
 # A request comes with PSH, the bare acknowledgement of an answer does not: so answers still arrive.
+REQUESTS = "tcp dport @rejected tcp flags & psh == psh reject with tcp reset"
 RULES = """add table {table}
 delete table {table}
 table {table} {{
@@ -31,7 +32,7 @@ table {table} {{
   chain input {{
     type filter hook input priority -10; policy accept;
     tcp dport @rejected tcp flags & (syn | ack) == syn reject with tcp reset
-    tcp dport @rejected tcp flags & psh == psh reject with tcp reset
+    {requests}
   }}
 }}
 """
@@ -58,8 +59,10 @@ class Firewall:
     def exists(self):
         return TABLE in self.run("list", "tables")
 
-    def reject(self, port, seconds):
-        self.run("-f", "-", data=RULES.format(table=TABLE, port=port, seconds=seconds))
+    def reject(self, port, seconds, requests=True):
+        """Reject new connections to a port, and by default the requests on those that are there."""
+        self.run("-f", "-", data=RULES.format(table=TABLE, port=port, seconds=seconds,
+                                              requests=REQUESTS if requests else ""))
 
     def accept(self):
         self.run("delete", "table", *TABLE.split())

@@ -104,7 +104,7 @@ def test_a_drain(one):
     assert result["changed"] and result["elsewhere"] is False and one.steps() == ["quorum", "drain"]
     assert one.calls[0][:2] == ("ready_info", dict(urls=["http://sf-1"], minimum=1, timeout=9.0))
     assert one.calls[1][:2] == ("drain", dict(unit="sf-api", url="http://sf-2", timeout=70.0, told=False,
-                                              cut_short=False))
+                                              until="grace", cut_short=False))
     assert one.record()["stopped"] == ["sf-api"] and len(one.record()["timeline"]) == 2
 
 
@@ -130,6 +130,7 @@ def test_haproxy_is_told(one):
     one.variables = dict(drain_haproxy_address=SOCKET, drain_haproxy_set="true", drain_haproxy_server="x")
     one.drain(drain_timeout=70.0)
     assert one.asked() == ["haproxy_server", "drain"] and one.calls[1][1]["told"] is True
+    assert one.calls[1][1]["until"] == "grace"
     where = dict(address=SOCKET, backend="sf-api", server="x")
     assert one.calls[0][1] == dict(where, state="drain", sessions_timeout=70.0)
     assert one.record()["balancers"] == dict(haproxy=dict(backend="sf-api", server="x", was="ready"))
@@ -137,6 +138,17 @@ def test_haproxy_is_told(one):
     one.given["haproxy_server"] = dict(was="drain")
     one.drain()
     assert one.record()["balancers"]["haproxy"]["was"] == "ready"
+
+
+@pytest.mark.parametrize("variables, until", [
+    (dict(drain_haproxy_address=SOCKET, drain_tell_first=True), "quiet"),
+    (dict(drain_haproxy_address=SOCKET), "grace"),
+    (dict(hook_before_drain="out.yml", drain_tell_first=True), "grace"),
+])
+def test_a_drain_ends_early_where_all_balancers_have_said_that_nothing_is_in_flight(one, variables, until):
+    one.variables = variables
+    one.drain(until="quiet")
+    assert one.calls[-1][1]["until"] == until
 
 
 def test_sessions_that_do_not_end(one):

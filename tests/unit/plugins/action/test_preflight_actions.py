@@ -466,6 +466,12 @@ def test_a_forecast(cluster, tmp_path):
     assert result["forecast"]["nodes"]["sf-1"]["restarts"] == [["sf-database"], ["sf-api", "sf-net"]]
     assert result["forecast"]["schema"]["words"] == "not known: no driver"
     assert not cluster.act(forecast, file=str(path))["changed"]
+    # Where every balancer says so itself, a drain ends when nothing is in flight.
+    cluster.hostvars["sf-2"].update(balancer_nginx_hosts="lb")
+    drains = {name: node["seconds"]["drain"] for name, node in cluster.act(forecast)["forecast"]["nodes"].items()}
+    assert drains["sf-2"] == 3.0 < drains["sf-1"]
+    cluster.hostvars["sf-2"].update(drain_until="grace")
+    assert cluster.act(forecast)["forecast"]["nodes"]["sf-2"]["seconds"]["drain"] == drains["sf-1"]
     cluster.check = True
     path.unlink()
     assert cluster.act(forecast, file=str(path))["changed"] and not path.exists()

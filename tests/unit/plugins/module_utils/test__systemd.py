@@ -5,12 +5,14 @@
 from __future__ import annotations
 
 import json
+import socket
 from types import SimpleNamespace
 
 import pytest
 from ansible_collections.shakenfist.rolling.plugins.module_utils import _systemd
 from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError
 from ansible_collections.shakenfist.rolling.plugins.module_utils._systemd import (
+    ENDED_EARLY,
     ENDED_ILL,
     ENDED_WELL,
     LAST_STOPS,
@@ -128,12 +130,27 @@ ILL = entries((STOPPING, 50), (ENDED_ILL, 120), (STOPPED, 120))
     (entries((ENDED_ILL, 5), (STOPPED, 6)), []),
     (entries((ENDED_WELL, 5), (STOPPING, 10), (STOPPED, 12)), [(2.0, False)]),
     (entries((STOPPING, 10), (ENDED_WELL, 11)), []),
+    # One that we have ended early tells nothing of the grace, the one after it does.
+    (entries((STOPPING, 10), (ENDED_EARLY, 12), (ENDED_WELL, 13), (STOPPED, 13)) + WELL, [(26.25, True), (3.0, False)]),
     # A reboot in between.
     (entries((STOPPING, 900)) + entries((ENDED_WELL, 901), (STOPPED, 901), boot="b2"), []),
     (["", "no JSON", "[]", "{}", *WELL, '{"MESSAGE_ID": null}'], [(26.25, True)]),
 ])
 def test_stops(lines, expected):
     assert [(stop["seconds"], stop["itself"]) for stop in stops("\n".join(lines))] == expected
+
+
+def test_what_is_ended_early_is_noted(tmp_path, monkeypatch):
+    path = str(tmp_path / "socket")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as journal:
+        journal.bind(path)
+        monkeypatch.setattr(_systemd, "JOURNAL", path)
+        assert Systemd.note_early("sf-api")
+        fields = dict(line.split("=", 1) for line in journal.recv(4096).decode().splitlines())
+    assert fields["MESSAGE_ID"] == ENDED_EARLY and fields["UNIT"] == "sf-api.service"
+    assert "its stop is ended early" in fields["MESSAGE"]
+    monkeypatch.setattr(_systemd, "JOURNAL", str(tmp_path / "none"))
+    assert not Systemd.note_early("sf-api")
 
 
 def test_only_the_last_stops():

@@ -300,6 +300,102 @@ def test_cutting_short_takes_no_failed_stop(run, processes):
     assert result["failed"] and "expected sf-api to end by itself" in result["msg"]
 
 
+@pytest.fixture
+def quiet(run, processes, monkeypatch, clock):
+    """Drain a unit until it is quiet; C(flight) are the connections of each look, the last one for ever."""
+    seen, left = dict(rules=[], notes=[], knocks=[], nft="/sbin/nft"), []
+
+    class Rules:
+        def __init__(self, dummy):
+            self.nft = seen["nft"]
+
+        def reject(self, port, seconds, requests=True):
+            if seen["nft"] == "broken":
+                raise drain.RollingError("nft -f failed")
+            seen["rules"].append((seconds, requests))
+            left[:0] = seen.pop("late", [])
+
+        def accept(self):
+            seen["rules"].append("accept")
+
+    monkeypatch.setattr(drain, "Firewall", Rules)
+    monkeypatch.setattr(drain, "knock", lambda *dummy: seen["knocks"].append(1))
+    monkeypatch.setattr(_systemd.Systemd, "note_early", lambda dummy, name: seen["notes"].append(name) or seen.get(
+        "noted", True))
+
+    def start(flight, then, statuses=(200, 503), **arguments):
+        left[:] = flight
+        monkeypatch.setattr(drain, "in_flight", lambda dummy: left.pop(0) if len(left) > 1 else left[0])
+        return run([ACTIVE], list(statuses), then=then, until="quiet", **dict(dict(timeout=30), **arguments)), seen
+
+    return start, seen
+
+
+def stopping(monkeypatch, sent):
+    """A unit that ends once it was told to by a signal."""
+    show = _systemd.Systemd.show
+    monkeypatch.setattr(_systemd.Systemd, "show", lambda self, names, more=(): (
+        {"sf-api": DEAD} if sent and sent[-1][1] == signal.SIGQUIT else show(self, names, more)))
+
+
+def test_a_quiet_unit_is_not_waited_for(quiet, processes, monkeypatch, warnings):
+    stopping(monkeypatch, processes[1])
+    result, seen = quiet[0]([3, 0], [STOPPING])
+    assert not result["failed"] and result["not_ready_after"] is not None and warnings == []
+    assert result["ended_early_after"] >= drain.QUIET and result["stopped_after"] >= result["ended_early_after"]
+    assert processes[1] == [(pid, signal.SIGQUIT) for pid in (6, 7, 8)]
+    assert seen["rules"] == [(drain.REJECT, False), "accept"] and seen["notes"] == ["sf-api"]
+
+
+def test_a_request_that_comes_late_is_waited_for(quiet, processes, monkeypatch):
+    stopping(monkeypatch, processes[1])
+    flight = [0] * 5 + [1] * 5 + [0]
+    result, seen = quiet[0](flight, [STOPPING])
+    assert not result["failed"] and result["ended_early_after"] > drain.QUIET
+    # Idle workers are woken as long as others are busy.
+    assert seen["knocks"]
+
+
+def test_one_that_comes_in_the_last_moment(quiet, processes, monkeypatch):
+    stopping(monkeypatch, processes[1])
+    quiet[1]["late"] = [1, 1]
+    result, seen = quiet[0]([0], [STOPPING])
+    assert not result["failed"] and result["ended_early_after"] > 2 * drain.QUIET
+    assert seen["rules"] == [(drain.REJECT, False), "accept"] * 2 and len(processes[1]) == 3
+
+
+@pytest.mark.parametrize("nft", ["", "broken"])
+def test_without_a_firewall(quiet, processes, monkeypatch, nft):
+    stopping(monkeypatch, processes[1])
+    quiet[1]["nft"] = nft
+    result, seen = quiet[0]([0], [STOPPING])
+    assert not result["failed"] and result["ended_early_after"] and seen["rules"] == []
+
+
+def test_a_busy_unit_takes_its_time(quiet, processes):
+    result, seen = quiet[0]([1], [STOPPING] * 50 + [DEAD])
+    assert not result["failed"] and result["ended_early_after"] is None and processes[1] == []
+    assert seen["rules"] == [] and seen["knocks"]
+
+
+def test_a_unit_that_has_not_said_503_is_not_quiet(quiet, processes):
+    result = quiet[0]([0], [STOPPING] * 50 + [DEAD], statuses=[200])[0]
+    assert result["failed"] and processes[1] == [] and quiet[1]["rules"] == []
+
+
+def test_a_unit_without_gunicorn_takes_its_time(quiet, processes):
+    processes[0].clear()
+    result, seen = quiet[0]([0], [STOPPING] * 500 + [DEAD])
+    assert not result["failed"] and result["ended_early_after"] is None and seen["rules"] == seen["notes"] == []
+
+
+def test_a_stop_that_cannot_be_noted_is_not_ended_early(quiet, processes):
+    quiet[1]["noted"] = False
+    result, seen = quiet[0]([0], [STOPPING] * 500 + [DEAD])
+    assert not result["failed"] and result["ended_early_after"] is None and processes[1] == []
+    assert seen["rules"][-1] == "accept"
+
+
 def test_check_mode_cuts_nothing_short(run, processes):
     assert run([ACTIVE], [200], check=True, cut_short=True)["changed"] and processes[1] == []
 

@@ -117,6 +117,14 @@ def test_the_outage(changes, cut_short, outage, drain):
     assert found["outage"] == outage and found["nodes"]["a"]["seconds"]["drain"] == drain
 
 
+def test_a_drain_that_ends_early():
+    nodes = {name: dict(node(), quiet=name != "c") for name in "abcde"}
+    found = forecast_of(plan(), nodes)
+    drains = {name: one["seconds"]["drain"] for name, one in found["nodes"].items()}
+    assert drains["a"] == 3.0 < drains["c"] and "has said that nothing is in flight" in found["expected"]["how"]
+    assert "has said that nothing" not in forecast_of(plan(), {name: node() for name in "abcde"})["expected"]["how"]
+
+
 def test_a_stopped_api_is_not_cut_short():
     found = forecast_of(plan(**ALONE), {"a": node(sf_api=unit(active=False))}, cut_short=True)
     assert found["nodes"]["a"]["seconds"]["drain"] == 0.0
