@@ -42,7 +42,7 @@ class ActionModule(StatesAction):
 
     def found(self):
         """Without the address of HAProxy, which may have a password in it."""
-        settings, decided = self.settings, drain_balancers(self.settings)
+        settings, decided = self.settings, drain_balancers(self.settings, self.record.asked)
         haproxy = {key: self.haproxy[key] for key in ("backend", "server") if self.haproxy}
         return dict(haproxy=haproxy, haproxy_told=decided["haproxy"],
                     elsewhere=bool(settings["haproxy_host"]) and is_asked(settings, self.record.asked),
@@ -63,9 +63,13 @@ class ActionModule(StatesAction):
         where, found = self.haproxy, {}
         if where:
             told = drain_balancers(self.settings)["haproxy"]
+            # One that can be told needs no checks, and nobody has to wait until it has noticed.
+            may = self.settings["until"] == "quiet" and "://" not in where["address"]
             try:
-                answer = self.module("haproxy_info", self.task_vars, address=where["address"], backend=where["backend"],
-                                     servers=[where["server"]], checked=not told)
+                answer = self.ask(checked=not told and not may)
+                if may and not told:
+                    told = answer["may_set"]
+                    answer = answer if told else self.ask(checked=True)
                 # Not all of it: it is kept for each node.
                 server = answer["servers"].get(where["server"])
                 found = dict(haproxy=dict(reachable=answer["reachable"], problems=answer["problems"], told=told,
@@ -74,6 +78,11 @@ class ActionModule(StatesAction):
             except Failed as exc:
                 found = dict(failure=str(exc))
         self.note(asked=found)
+
+    def ask(self, checked):
+        where = self.haproxy
+        return self.module("haproxy_info", self.task_vars, address=where["address"], backend=where["backend"],
+                           servers=[where["server"]], checked=checked)
 
     def answered(self):
         given = self.given

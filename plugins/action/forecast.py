@@ -64,8 +64,9 @@ class ActionModule(ControllerAction):
         units = units_of(node, plain(own.get("restart_units")))
         order = restart_order(units, order_of(node, plain(own.get("restart_order"))), node["database_unit"],
                               node["sentinels"], node["units"], alone=not true(own.get("restart_sentinels", True)))
-        witnessed = drain_balancers(balancers_of(lambda name, default: plain(own.get(name, default))))["witnessed"]
-        return dict(node=node, tiers=order["tiers"], quiet=witnessed and own.get("drain_until", "quiet") == "quiet")
+        settings = balancers_of(lambda key, default: plain(own.get(key, default)))
+        return dict(node=node, tiers=order["tiers"],
+                    quiet=drain_balancers(settings, node_of(hostvars, name).asked)["witnessed"])
 
     @staticmethod
     def look(hostvars, name, staged):

@@ -89,7 +89,7 @@ class ActionModule(ControllerAction):
                 return 1 if key.endswith("_sessions_timeout") else plain(variables.get(key, default))
 
             try:
-                return drain_balancers(balancers_of(get))["told"]
+                return drain_balancers(balancers_of(get), records[name].asked)["told"]
             except AnsibleError:
                 return False
 

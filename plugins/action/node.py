@@ -31,8 +31,7 @@ ARGUMENTS = dict(
     state=dict(type="str", required=True, choices=["awaited", "drained", "restarted", "gated", "admitted", "settled",
                                                    "restored"]),
     node=DATA, unit=TEXT, url=TEXT, peers=NAMES, minimum=dict(type="int"), quorum_timeout=SECONDS,
-    drain_timeout=SECONDS, until=dict(type="str", choices=["grace", "quiet"], default="grace"),
-    cut_short=dict(type="bool", default=False), units=NAMES,
+    drain_timeout=SECONDS, cut_short=dict(type="bool", default=False), units=NAMES,
     order=dict(type="list", elements="list", default=[]), sentinels=YES, lead_clients_away=YES, restart_timeout=SECONDS,
     gateways=NAMES, runs=DATA, connections=dict(type="int", default=16), rounds=dict(type="int", default=3),
     gate_timeout=SECONDS, followed=YES, settle=dict(type="float", default=0), state_timeout=SECONDS, target=DATA,
@@ -47,7 +46,7 @@ class ActionModule(StatesAction):
     def prepare(self, task_vars):
         self.node = self.given.node
         self.settings = balancers_of(self.setting)
-        self.balancers = drain_balancers(self.settings)
+        self.balancers = drain_balancers(self.settings, self.record.asked)
 
     def steps(self, task_vars):
         super().steps(task_vars)
@@ -102,7 +101,7 @@ class ActionModule(StatesAction):
         witness = dict(haproxy=where) if where else {}
         self.call("Stop the API and witness its drain", "drain", unit=given.unit, url=given.url,
                   timeout=given.drain_timeout, told=self.balancers["told"],
-                  until=given.until if self.balancers["witnessed"] else "grace",
+                  until="quiet" if self.balancers["witnessed"] else "grace",
                   cut_short=given.cut_short and not given.peers, **witness)
         self.note(stopped=[given.unit])
 

@@ -242,6 +242,10 @@ class Haproxy:
                 return state
         return "ready"
 
+    def may_set(self):
+        """Whether the state of a server can be set here: it is a socket of level admin."""
+        return not self.is_page and self._command("show cli level").strip() == "admin"
+
     def require_socket(self):
         """Raise if this is the statistics page, which cannot change anything."""
         if self.is_page:

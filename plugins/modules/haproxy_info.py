@@ -77,6 +77,10 @@ servers:
   sample:
     sf-2: {"status": "UP", "sessions": 1, "check_status": "L7OK", "check_code": "200",
       "last_check": "Layer7 check passed", "tracks": "", "fall": 3, "rise": 2, "errors": 0}
+may_set:
+  description: Whether O(address) is a stats socket of level admin, by which the state of a server can be set.
+  returned: always
+  type: bool
 waited: {type: float, returned: always, description: "How long that took, in seconds."}
 at_balancer: {type: bool, returned: failure, description: Whether the cause is at HAProxy.}
 """
@@ -118,6 +122,12 @@ class Watch:
             self.error = exc
             self.reachable = self.reachable or isinstance(exc, _haproxy.UnknownName)
         return isinstance(self.error, _haproxy.UnknownName) or not self.problems()
+
+    def may_set(self):
+        try:
+            return self.reachable and self.haproxy.may_set()
+        except RollingError:
+            return False
 
     def place(self, name):
         return f"{self.params['backend']}/{name}"
@@ -179,7 +189,7 @@ def ask(params):
     begin = time.monotonic()
     watch = Watch(_haproxy.Haproxy(params["address"], min(ANSWER_WITHIN, params["timeout"] or ANSWER_WITHIN)), params)
     wait_for(watch.look, params["timeout"], INTERVAL)
-    result = dict(reachable=watch.reachable, problems=watch.problems(), servers=watch.servers,
+    result = dict(reachable=watch.reachable, problems=watch.problems(), servers=watch.servers, may_set=watch.may_set(),
                   waited=round(time.monotonic() - begin, 3))
     if params["timeout"] and result["problems"]:
         raise RollingError(watch.complaint(), at_balancer=True, **result)

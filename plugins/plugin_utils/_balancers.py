@@ -39,25 +39,29 @@ def _problem(tell_first, haproxy_set, address, others):
     return ""
 
 
-def drain_balancers(settings):
+def drain_balancers(settings, asked=None):
     """Which balancers are told before a node is stopped, and whether that leaves no request in flight.
 
     C(elsewhere) says whether role balancer drains through some, from another host than the node. C(witnessed) is
-    whether all have said themselves that none of their requests is in flight.
+    whether all have said themselves that none of their requests is in flight, and the drain may end by that.
 
-    nginx and Apache are always told where they are set, HAProxy where it shall be. What a hook of the operator's does
+    nginx and Apache are always told where they are set, HAProxy where it shall be, or where the preflight has found
+    that it can be. What a hook of the operator's does
     is not known, so it counts only where the operator says so, with C(tell_first).
+
+    :arg asked: of the record of the node, what the preflight has found.
     """
     tell_first, haproxy_set = settings["tell_first"], settings["haproxy_set"]
     address, hook = settings["haproxy_address"], settings["hook"]
     # Whether each balancer that is set is told, and its requests are waited for.
     waited = [float(settings[f"{kind}_sessions_timeout"]) > 0 for kind in ("nginx", "apache") if settings[kind]]
-    haproxy = bool(address) and (tell_first or haproxy_set)
+    found = ((asked or {}).get("haproxy") or {}).get("told", False)
+    haproxy = bool(address) and (tell_first or haproxy_set or found)
     known = ([haproxy] if address else []) + waited
     told = known + ([True] if hook and tell_first else [])
     return {"haproxy": haproxy, "told": bool(told) and all(told),
             # Nobody sees what a hook's balancer still sends, so it is left its time.
-            "witnessed": told == known and bool(known) and all(known),
+            "witnessed": settings["until"] == "quiet" and told == known and bool(known) and all(known),
             "problem": _problem(tell_first, haproxy_set, address, waited or hook),
             "elsewhere": bool(address and settings["haproxy_host"] or waited)}
 
@@ -72,6 +76,7 @@ def balancers_of(get):
     timeout = get("drain_timeout", 90)
     return dict(
         tell_first=true(get("drain_tell_first", False)),
+        until=get("drain_until", "quiet"),
         haproxy_set=true(get("drain_haproxy_set", False)),
         haproxy_address=get("drain_haproxy_address", ""),
         haproxy_backend=get("drain_haproxy_backend", "sf-api"),

@@ -55,13 +55,13 @@ class FakeHaproxy:
         text that it says, or None to say nothing until the other side gives up.
     :ivar admin: by (backend, server) its srv_admin_state.
     :ivar says: what it answers to orders, by their first words, in place of obeying.
-    :ivar orders: the orders that it got.
+    :ivar orders: the orders that it got. :ivar level: the one of the socket.
     :ivar login: the C(USER:PASSWORD) that its page wants.
     """
 
     def __init__(self, place="tcp", looks=({"sf-1": UP, "sf-2": UP},)):
         self.looks, self.admin, self.says, self.orders, self.login = list(looks), {}, {}, [], ""
-        self.obeys = True
+        self.obeys, self.level = True, "admin"
         self.http = place == "http"
         if place.startswith("/"):
             self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -121,6 +121,8 @@ class FakeHaproxy:
         for words, answer in self.says.items():
             if command.startswith(words):
                 return answer
+        if command == "show cli level":
+            return f"{self.level}\n\n"
         if command.startswith("show servers state "):
             rows = [f"5 {backend} 1 {name} 127.0.0.1 2 {bits} 1" for (backend, name), bits in self.admin.items()
                     if backend == command.split()[-1]]

@@ -130,7 +130,7 @@ def test_haproxy_is_told(one):
     one.variables = dict(drain_haproxy_address=SOCKET, drain_haproxy_set="true", drain_haproxy_server="x")
     one.drain(drain_timeout=70.0)
     assert one.asked() == ["haproxy_server", "drain"] and one.calls[1][1]["told"] is True
-    assert one.calls[1][1]["until"] == "grace"
+    assert one.calls[1][1]["until"] == "quiet"
     where = dict(address=SOCKET, backend="sf-api", server="x")
     assert one.calls[0][1] == dict(where, state="drain", sessions_timeout=70.0)
     assert one.record()["balancers"] == dict(haproxy=dict(backend="sf-api", server="x", was="ready"))
@@ -144,10 +144,11 @@ def test_haproxy_is_told(one):
     (dict(drain_haproxy_address=SOCKET, drain_tell_first=True), "quiet"),
     (dict(drain_haproxy_address=SOCKET), "grace"),
     (dict(hook_before_drain="out.yml", drain_tell_first=True), "grace"),
+    (dict(drain_haproxy_address=SOCKET, drain_tell_first=True, drain_until="grace"), "grace"),
 ])
 def test_a_drain_ends_early_where_all_balancers_have_said_that_nothing_is_in_flight(one, variables, until):
     one.variables = variables
-    one.drain(until="quiet")
+    one.drain()
     assert one.calls[-1][1]["until"] == until
 
 
@@ -379,15 +380,33 @@ def test_haproxy_is_asked_about_its_checks(one):
     assert one.record()["asked"] == {} and one.calls == []
     one.variables = dict(drain_haproxy_address=SOCKET, drain_haproxy_server="s")
     server = dict(status="UP", fall=3, rise=2)
-    one.given["haproxy_info"] = dict(reachable=True, problems=["none"], servers=dict(s=server))
+    one.given["haproxy_info"] = dict(reachable=True, problems=["none"], servers=dict(s=server), may_set=False)
     assert one.act(balancers, state="asked")["changed"] is False
-    assert one.record()["asked"]["haproxy"] == dict(reachable=True, problems=["none"], told=False, known=True, fall=3,
-                                                    rise=2)
+    noted = dict(reachable=True, problems=["none"], told=False, known=True, fall=3, rise=2)
+    assert one.record()["asked"]["haproxy"] == noted
     assert one.record().get("timeline", []) == []
-    assert one.calls[0][:2] == ("haproxy_info", dict(address=SOCKET, backend="sf-api", servers=["s"], checked=True))
-    one.variables["drain_haproxy_set"] = True
+    where = dict(address=SOCKET, backend="sf-api", servers=["s"])
+    # It can only be watched, so it must have checks.
+    assert [call[:2] for call in one.calls] == [("haproxy_info", dict(where, checked=False)),
+                                                ("haproxy_info", dict(where, checked=True))]
+    one.calls.clear()
+    one.given["haproxy_info"].update(may_set=True, problems=[])
+    one.act(balancers, state="asked")
+    assert one.record()["asked"]["haproxy"] == dict(noted, told=True, problems=[]) and len(one.calls) == 1
+    # From then on it is told, and what is in flight is waited for.
+    assert one.act(balancers, state="found")["haproxy_told"] is True
+    one.calls.clear()
+    one.drain()
+    assert one.asked() == ["haproxy_server", "drain"] and one.calls[1][1]["until"] == "quiet"
+    for variables in (dict(drain_until="grace"), dict(drain_haproxy_address="http://lb/stats")):
+        one.calls.clear()
+        one.variables = dict(drain_haproxy_address=SOCKET, drain_haproxy_server="s", **{}) | variables
+        one.act(balancers, state="asked")
+        assert one.record()["asked"]["haproxy"]["told"] is False and [call[1]["checked"] for call in one.calls] == [True]
+    one.calls.clear()
+    one.variables = dict(drain_haproxy_address=SOCKET, drain_haproxy_set=True)
     one.given["haproxy_info"] = dict(failed=True, msg="no backend")
-    assert "failed" not in one.act(balancers, state="asked") and one.calls[1][1]["checked"] is False
+    assert "failed" not in one.act(balancers, state="asked") and one.calls[0][1]["checked"] is False
     assert one.record()["asked"] == dict(failure="no backend")
 
 

@@ -125,6 +125,19 @@ def test_a_backend_without_servers(run):
     assert re.search("the backend sf-api of HAProxy .* has no server", run({})["problems"][0])
 
 
+@pytest.mark.parametrize("kind, level, looks, may", [
+    ("tcp", "admin", {"sf-1": UP}, True), ("tcp", "operator", {"sf-1": UP}, False), ("http", "admin", {"sf-1": UP}, False),
+    # One that gives no statistics, and one that hangs after it has.
+    ("tcp", "admin", "nonsense", False), ("tcp", None, {"sf-1": UP}, False),
+])
+def test_whether_the_state_of_a_server_can_be_set(run_module, monkeypatch, kind, level, looks, may):
+    monkeypatch.setattr(haproxy_info, "ANSWER_WITHIN", 5.0 if level else 0.5)
+    fake = FakeHaproxy(kind, [looks])
+    fake.level, fake.says = level, {} if level else {"show cli level": None}
+    assert run_module(haproxy_info, address=fake.address, backend="sf-api")["may_set"] is may
+    fake.close()
+
+
 def test_nobody_there(run_module):
     result = run_module(haproxy_info, address="127.0.0.1:1", backend="sf-api", expect="up", checked=True)
     assert not result["failed"] and not result["reachable"] and result["servers"] == {}
