@@ -400,9 +400,10 @@ def test_haproxy_is_asked_about_its_checks(one):
     assert one.asked() == ["haproxy_server", "drain"] and one.calls[1][1]["until"] == "quiet"
     for variables in (dict(drain_until="grace"), dict(drain_haproxy_address="http://lb/stats")):
         one.calls.clear()
-        one.variables = dict(drain_haproxy_address=SOCKET, drain_haproxy_server="s", **{}) | variables
+        one.variables = dict(dict(drain_haproxy_address=SOCKET, drain_haproxy_server="s"), **variables)
         one.act(balancers, state="asked")
-        assert one.record()["asked"]["haproxy"]["told"] is False and [call[1]["checked"] for call in one.calls] == [True]
+        assert one.record()["asked"]["haproxy"]["told"] is False
+        assert [call[1]["checked"] for call in one.calls] == [True]
     one.calls.clear()
     one.variables = dict(drain_haproxy_address=SOCKET, drain_haproxy_set=True)
     one.given["haproxy_info"] = dict(failed=True, msg="no backend")

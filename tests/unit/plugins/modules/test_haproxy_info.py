@@ -126,7 +126,8 @@ def test_a_backend_without_servers(run):
 
 
 @pytest.mark.parametrize("kind, level, looks, may", [
-    ("tcp", "admin", {"sf-1": UP}, True), ("tcp", "operator", {"sf-1": UP}, False), ("http", "admin", {"sf-1": UP}, False),
+    ("tcp", "admin", {"sf-1": UP}, True), ("tcp", "operator", {"sf-1": UP}, False),
+    ("http", "admin", {"sf-1": UP}, False),
     # One that gives no statistics, and one that hangs after it has.
     ("tcp", "admin", "nonsense", False), ("tcp", None, {"sf-1": UP}, False),
 ])
