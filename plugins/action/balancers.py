@@ -66,10 +66,10 @@ class ActionModule(StatesAction):
             # One that can be told needs no checks, and nobody has to wait until it has noticed.
             may = self.settings["until"] == "quiet" and "://" not in where["address"]
             try:
-                answer = self.ask(checked=not told and not may)
+                answer = self.ask_haproxy(checked=not told and not may)
                 if may and not told:
                     told = answer["may_set"]
-                    answer = answer if told else self.ask(checked=True)
+                    answer = answer if told else self.ask_haproxy(checked=True)
                 # Not all of it: it is kept for each node.
                 server = answer["servers"].get(where["server"])
                 found = dict(haproxy=dict(reachable=answer["reachable"], problems=answer["problems"], told=told,
@@ -79,7 +79,7 @@ class ActionModule(StatesAction):
                 found = dict(failure=str(exc))
         self.note(asked=found)
 
-    def ask(self, checked):
+    def ask_haproxy(self, checked):
         where = self.haproxy
         return self.module("haproxy_info", self.task_vars, address=where["address"], backend=where["backend"],
                            servers=[where["server"]], checked=checked)

@@ -349,8 +349,10 @@ class Evacuation:
         """Have the host get a flag, or lose it."""
         if not command:
             return self.result()
+
         def there():
             return getattr(self.look_at(), name) == wanted
+
         if not there():
             said = self.act(command, host=self.host)
             # The client may have been ended, and its job waits for its turn.

@@ -178,7 +178,11 @@ def test_a_file_is_replaced(tmp_path, monkeypatch):
 def test_a_file_stays_until_the_new_one_is_whole(tmp_path, monkeypatch):
     path = tmp_path / "a"
     path.write_text("old")
-    monkeypatch.setattr(os, "fsync", lambda handle: (_ for _ in ()).throw(OSError(errno.ENOSPC, "full")))
+
+    def full(dummy):
+        raise OSError(errno.ENOSPC, "full")
+
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="full"):
         replace_file(str(path), b"new")
     assert path.read_text() == "old"
