@@ -201,7 +201,8 @@ class ActionModule(StepsAction):
         try:
             self.look_at_stores()
         except Failed as exc:
-            words = f"Nothing was touched. {self.name}: {exc}. Fix that, then run the command again."
+            words = (f"Nothing was touched. {self.name}: the store cannot be migrated now: {exc}. Fix that, then run "
+                     "the command again.")
             raise Failed(dict(exc.result, msg=words), exc.title) from exc
         return {}
 
