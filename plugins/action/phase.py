@@ -349,9 +349,7 @@ class ActionModule(StepsAction):
 
     def finish(self, *names):
         """The database is whole again, in one release or the other."""
-        for name in names:
-            self.kept(lambda name=name: self._execute_module(module_name="ansible.legacy.file", module_args=dict(
-                path=f"{self.staged}/{name}", state="absent"), task_vars=self.task_vars), "Record that it is whole")
+        self.remove("Record that it is whole", *(f"{self.staged}/{name}" for name in names))
 
     def whole(self):
         """Nothing may be started before this: no reader could tell a store that is half written."""

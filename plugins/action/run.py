@@ -9,7 +9,6 @@
 # state: seen only returns both.
 
 import os
-import re
 import time
 
 from ansible import constants as C
@@ -38,6 +37,7 @@ from ansible_collections.shakenfist.rolling.plugins.plugin_utils._variables impo
     TOLD,
     documented,
     of_product,
+    ours,
     prefixes,
     unknown,
 )
@@ -104,9 +104,8 @@ class ActionModule(ControllerAction):
         """Nothing else checks the variables of a request, and a word too many is no reason to do without the brake."""
         options = documented()
         product, own = of_product(str(self._templar.template(task_vars.get("rolling_product") or "")))
-        ours = re.compile("|".join([*(f"{name}_" for name in [*prefixes(options), *REQUESTS]),
-                                    *filter(None, [product])]))
-        found = unknown(filter(ours.match, task_vars), [*options, *FACTS, *REASONS, *TOLD, *own], product)
+        meant = filter(ours([*prefixes(options), *REQUESTS], product).match, task_vars)
+        found = unknown(meant, [*options, *FACTS, *REASONS, *TOLD, *own], product)
         if found:
             self._display.warning(f"These variables are unknown, and do nothing: {', '.join(found)}")
 

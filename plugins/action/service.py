@@ -10,7 +10,6 @@
 
 import functools
 import json
-import time
 
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils import _failure
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._balancers import balancers_of, haproxy_of
@@ -222,11 +221,6 @@ class ActionModule(StatesAction):
         done.setdefault(self.service.name, {})
         left = self.run_record.plan.get("services", {}).get(self.name) or []
         self.note(services=done, rolled=all(name in done for name in left))
-
-    def mark(self, moment, value=None):
-        """Note when the service went out of service, or was seen to be back."""
-        known, value = {**self.record.services, **self.values.get("services", {})}, value or time.time()
-        self.note(services={**known, self.service.name: {**known.get(self.service.name, {}), moment: value}})
 
     def admit(self):
         given, one = self.given, self.service

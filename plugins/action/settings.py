@@ -7,7 +7,6 @@
 # documents, or if it cannot be met, such as a hook whose file is not there.
 # Looks at the variables of all nodes of the play, so the task runs once.
 
-import re
 
 from ansible import context
 from ansible.errors import AnsibleError
@@ -19,6 +18,7 @@ from ansible_collections.shakenfist.rolling.plugins.plugin_utils._variables impo
     documented,
     impossible,
     of_product,
+    ours,
     prefixes,
     since,
     unknown,
@@ -48,8 +48,8 @@ class ActionModule(ControllerAction):
         hostvars, play = task_vars["hostvars"], list(task_vars["ansible_play_hosts_all"])
         options = documented()
         product, own = of_product(str(self._templar.template(task_vars.get("rolling_product") or "")))
-        ours = re.compile("|".join([*(f"{name}_" for name in prefixes(options)), *filter(None, [product])]))
-        names = {name for host in play for name in hostvars[host] if ours.match(name)}
+        is_ours = ours(prefixes(options), product).match
+        names = {name for host in play for name in hostvars[host] if is_ours(name)}
         values = [self.values_of(hostvars[host], names, options) for host in play]
         kind = run_of(hostvars).kind
         # Of what leaves the release as it is; the playbooks that roll to another one know no moment.

@@ -105,11 +105,6 @@ class ActionModule(StatesAction):
             self.say(f"warn  {self.name}: {words}")
             self.add_notes(f"{self.name}: {words}")
 
-    def mark(self, moment):
-        """Note when the service went out of service, or was seen to be back."""
-        known = {**self.record.services, **self.values.get("services", {})}
-        self.note(services={**known, self.given.service: {**known.get(self.given.service, {}), moment: time.time()}})
-
     def switched(self):
         self.tried(self.switch)
         # Where a node has failed already, nothing was kept of the configuration, so nothing may change it.
@@ -153,9 +148,7 @@ class ActionModule(StatesAction):
         if self.name not in self.plan.get("places", {}).values() or self._task.check_mode:
             return
         # Which of them is there tells whether the backup is to be restored.
-        for name in (RESTORING, MIGRATING, BACKUP[0]):
-            self.kept(lambda name=name: self._execute_module(module_name="ansible.legacy.file", module_args=dict(
-                path=self.carrier.place(name), state="absent"), task_vars=self.task_vars), "Forget the restore point")
+        self.remove("Forget the restore point", *map(self.carrier.place, (RESTORING, MIGRATING, BACKUP[0])))
 
     def bring_up(self, release):
         given, one = self.given, next(one for one in services_of(self.given.services)
@@ -266,7 +259,7 @@ class ActionModule(StatesAction):
         return dict(message=self.in_short(text))
 
     def in_short(self, words):
-        """All of it is told once, by a node that has failed and that Ansible still has, or the first one."""
+        """All of it is reported once, by a node that has failed and that Ansible still has, or the first one."""
         there = [name for name in self.everybody if name in self.task_vars["ansible_play_hosts"]]
         speaker = next((name for name in there if name in self.troubles), there[0])
         if not words or self.name == speaker:

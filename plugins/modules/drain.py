@@ -302,7 +302,6 @@ class Drain:
         self.quiet_since = self.ended_early_after = None
         self.busy = False
         self.begin = self.knocked = 0.0
-        self.firewall = Firewall(module)
 
     def look_at_unit(self):
         self.state = self.systemd.show([self.name], more=("ExecStart", BEGIN, END))[self.name]
@@ -365,10 +364,11 @@ class Drain:
 
     def end_early(self):
         """End a unit that has nothing left to do. With new connections rejected, what is not there does not come."""
-        rejecting = bool(self.firewall.nft)
+        firewall = Firewall(self.module)
+        rejecting = bool(firewall.nft)
         try:
             if rejecting:
-                self.firewall.reject(self.port, REJECT, requests=False)
+                firewall.reject(self.port, REJECT, requests=False)
         except RollingError:
             rejecting = False
         try:
@@ -380,7 +380,7 @@ class Drain:
         finally:
             self.quiet_since = None
             if rejecting:
-                self.firewall.accept()
+                firewall.accept()
 
     def has_ended(self):
         return self.look_at_unit().get("ActiveState") in ENDED
@@ -398,7 +398,7 @@ class Drain:
             self.unanswered += self.answer == SILENT
         if self.balancer:
             self.balancer.look(self.since)
-        if self.look_at_unit().get("ActiveState") in ENDED:
+        if self.has_ended():
             self.stopped_after = self.since()
             if self.balancer:
                 self.balancer.look_after(self.stopped_after)

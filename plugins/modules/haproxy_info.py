@@ -79,7 +79,7 @@ servers:
       "last_check": "Layer7 check passed", "tracks": "", "fall": 3, "rise": 2, "errors": 0}
 may_set:
   description: Whether O(address) is a stats socket of level admin, by which the state of a server can be set.
-  returned: always
+  returned: without O(timeout)
   type: bool
 waited: {type: float, returned: always, description: "How long that took, in seconds."}
 at_balancer: {type: bool, returned: failure, description: Whether the cause is at HAProxy.}
@@ -189,8 +189,10 @@ def ask(params):
     begin = time.monotonic()
     watch = Watch(_haproxy.Haproxy(params["address"], min(ANSWER_WITHIN, params["timeout"] or ANSWER_WITHIN)), params)
     wait_for(watch.look, params["timeout"], INTERVAL)
-    result = dict(reachable=watch.reachable, problems=watch.problems(), servers=watch.servers, may_set=watch.may_set(),
+    result = dict(reachable=watch.reachable, problems=watch.problems(), servers=watch.servers,
                   waited=round(time.monotonic() - begin, 3))
+    if not params["timeout"]:
+        result["may_set"] = watch.may_set()
     if params["timeout"] and result["problems"]:
         raise RollingError(watch.complaint(), at_balancer=True, **result)
     return result

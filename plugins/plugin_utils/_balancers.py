@@ -46,8 +46,8 @@ def drain_balancers(settings, asked=None):
     whether all have said themselves that none of their requests is in flight, and the drain may end by that.
 
     nginx and Apache are always told where they are set, HAProxy where it shall be, or where the preflight has found
-    that it can be. What a hook of the operator's does
-    is not known, so it counts only where the operator says so, with C(tell_first).
+    that it can be. What a hook of the operator's does is not known, so it counts only where the operator says so, with
+    C(tell_first).
 
     :arg asked: of the record of the node, what the preflight has found.
     """

@@ -193,6 +193,13 @@ class StepsAction(PersistentAction):
                                                         task_vars=self.task_vars), title)
         return base64.b64decode(answer["content"]).decode(errors="replace")
 
+    def remove(self, title, *paths):
+        """Have no such files on the node, one after the other."""
+        for path in paths:
+            self.kept(lambda path=path: self._execute_module(
+                module_name="ansible.legacy.file", module_args=dict(path=path, state="absent"),
+                task_vars=self.task_vars), title)
+
     def setting(self, name, default=None):
         """A variable of the node, worked out."""
         return self._templar.template(self.task_vars[name]) if name in self.task_vars else default
@@ -277,6 +284,11 @@ class StatesAction(StepsAction):
 
     def prepare(self, task_vars):
         """What each state needs."""
+
+    def mark(self, moment, value=None):
+        """Note of C(service) when it went out of service, or was seen to be back."""
+        name, known = self.given.service, {**self.record.services, **self.values.get("services", {})}
+        self.note(services={**known, name: {**known.get(name, {}), moment: value or time.time()}})
 
     def call(self, title, module, **arguments):
         return self.module(module, self.task_vars, title=title, **arguments)

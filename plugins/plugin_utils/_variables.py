@@ -85,6 +85,14 @@ def of_product(product):
     return prefix, sorted(set(re.findall(rf"\b{re.escape(prefix)}\w+", text)))
 
 
+def ours(words, product):
+    """What the names of variables match that are meant for this collection, or for a product.
+
+    :arg words: the first word of each; of C(product) all that its variables begin with.
+    """
+    return re.compile("|".join([*(f"{word}_" for word in words), *filter(None, [product])]))
+
+
 def unknown(names, known, product=""):
     """What is said of names that are meant for this collection, but that it does not know.
 
