@@ -53,7 +53,7 @@ class ActionModule(StatesAction):
             "ansible.legacy.fetch", task=task, connection=self._connection, play_context=self._play_context,
             loader=self._loader, templar=self._templar, shared_loader_obj=self._shared_loader_obj)
         answer = self.kept(lambda: fetch.run(task_vars=self.task_vars), "Fetch the wheels")
-        self.remove(packed)
+        self.remove("Remove the wheels", packed)
         return dict(dest=answer["dest"])
 
     def fetch_packages(self):
@@ -95,7 +95,7 @@ class ActionModule(StatesAction):
             self.note(notes=[words])
         # In place, pip needs them once more, when the release is activated.
         if self.brought and given.strategy == "clone":
-            self.remove(plan.wheels)
+            self.remove("Remove the wheels", plan.wheels)
         # One that is broken is found before anything is drained. Every start and stop of a sf-* daemon runs sf-ctl.
         if not self._task.check_mode and self.node.get("verify"):
             self.module("release_command", self.task_vars, title="Ask the staged release whether it accepts the "
@@ -114,7 +114,7 @@ class ActionModule(StatesAction):
         answer = self.release("in_place", title="Upgrade the virtualenv in place",
                               contents=self.target.get("contents") or "", **self.locked())
         if self.brought or self.fetched:
-            self.remove(self.plan.wheels)
+            self.remove("Remove the wheels", self.plan.wheels)
         return dict(release=answer["release"])
 
     def release(self, state, title="", **arguments):
@@ -139,7 +139,7 @@ class ActionModule(StatesAction):
         self.pack(packed)
         self.module("wheelhouse", self.task_vars, title="Unpack the wheels on the node", state="unpacked",
                     lock=self.target["indexed"], src=packed, dest=self.plan.wheels)
-        self.remove(packed)
+        self.remove("Remove the wheels", packed)
 
     def pack(self, path):
         """Have pip fetch the wheels of the index into a tar file."""
@@ -165,8 +165,3 @@ class ActionModule(StatesAction):
         self.module("wheelhouse", self.task_vars, title="Unpack the wheels on the node", state="unpacked", lock=lock,
                     src=answer["place"], dest=self.plan.wheels)
         self.kept(lambda: self._remove_tmp_path(shell.tmpdir) or {}, "Remove what was copied")
-
-    def remove(self, path):
-        arguments = dict(path=path, state="absent")
-        self.kept(lambda: self._execute_module(module_name="ansible.legacy.file", module_args=arguments,
-                                               task_vars=self.task_vars), "Remove the wheels")

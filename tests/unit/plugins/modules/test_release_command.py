@@ -11,6 +11,7 @@ import subprocess
 import pytest
 from ansible_collections.shakenfist.rolling.plugins.module_utils import _common
 from ansible_collections.shakenfist.rolling.plugins.modules import release_command
+from ansible_collections.shakenfist.rolling.tests.unit.fakes import Clock
 
 COMMAND = ["cinder-manage", "db", "sync"]
 # Ends with the next of some exit codes each time, the last one for ever.
@@ -88,12 +89,12 @@ def test_a_command_holds_the_lock_itself(run, monkeypatch):
 
 @pytest.mark.parametrize("codes, timeout, runs, failed", [
     ([2, 2, 0], 60, 3, False), ([2, 1], 60, 2, False), ([2, 0], 0, 1, True), ([3, 0], 60, 1, True),
-    ([2], 0.5, None, True)])
+    ([2], 3 * release_command.INTERVAL, 3, True)])
 def test_a_cause_that_may_pass(run, monkeypatch, codes, timeout, runs, failed):
-    monkeypatch.setattr(release_command, "INTERVAL", 0.1)
+    monkeypatch.setattr(release_command, "time", Clock())
     result = run(*codes, transient=[2], warn=[1], timeout=timeout, looks=True, out="no")
-    assert result["failed"] is failed and result["runs"] == (runs or len(result["calls"]))
-    assert runs or 1 < result["runs"] < 7 and f"failed (rc 2) at its run {result['runs']}:" in result["msg"]
+    assert (result["failed"], result["runs"], len(result["calls"])) == (failed, runs, runs)
+    assert not failed or f"failed (rc {codes[0]}){' at its run 3' if runs > 1 else ''}:" in result["msg"]
 
 
 @pytest.mark.parametrize("out, err, output", [
