@@ -256,11 +256,14 @@ class ActionModule(StatesAction):
         """Note that the service is out of rotation, or disabled, and what it was; empty once it is back."""
         self.note(balancers={**self.record.balancers, self.service.name: was})
 
+    def reloaded_path(self):
+        return f"{self.node['releases']}/{self.given.target['name']}/{RELOADED}"
+
     def reloaded(self):
         """Have the services of this node use what only the whole cloud can do; once for each of their runs."""
         runs = {one.name: self.node["services"][one.name]["invocation"] for one in services_of(self.given.services)
                 if one.hup and self.node["services"].get(one.name, {}).get("active")}
-        path, text = f"{self.node['releases']}/{self.given.target['name']}/{RELOADED}", json.dumps(runs, sort_keys=True)
+        path, text = self.reloaded_path(), json.dumps(runs, sort_keys=True)
         known = self.persist(lambda: self.execute(["cat", path]), self.task_vars)
         if self._task.check_mode or not known.get("failed") and known.get("stdout") == text:
             return
@@ -309,6 +312,15 @@ class ActionModule(StatesAction):
             return f". It is OUT OF ROTATION: its health check fails as long as {path} is there"
         return ". It may still be disabled, and then gets no new work" if one.disable and self.given.api else ""
 
+    def origin(self):
+        """The release from which an earlier run has taken the service; the one that it is on if nothing leads back."""
+        target = self.given.target["name"]
+        # Once the services here speak the RPC of the new release, none goes back.
+        if self.exists(self.reloaded_path(), "See whether the services use what only the new release can do"):
+            return target
+        known = (self.node[key].get("name") for key in ("release", "previous"))
+        return next((name for name in known if name and name != target), target)
+
     def go_back(self):
         one, unit = self.service.name, self.look()
         # A run that was killed may have led its link to the release already, and not restarted it.
@@ -318,6 +330,8 @@ class ActionModule(StatesAction):
         # What a cluster manager has moved away meanwhile would be started twice.
         gone = self.has_begun() and not is_to_run(unit)
         again = self.has_begun() and not stays and not gone
+        if again and before == self.given.target["name"]:
+            before = self.origin()
         if again and self.service.drain and self.record.balancers.get(one) == "":
             self.shut()  # it was let in, and then a hook has failed
         self.activate(before)

@@ -28,6 +28,7 @@ def state(name, **facts):
 def node(**services):
     return dict(name="sf-1", address="10.0.0.1", config="/etc/cinder/cinder.conf", releases=ROOT, distribution="cinder",
                 settings=dict(port=8776, host="c-1", disable_file="/off", service_down_time=60), records=[OTHER],
+                release=dict(name=OLD), previous={},
                 services={one["name"]: state(one["name"], **services.get(one["name"].replace("-", "_"), {}))
                           for one in SERVICES})
 
@@ -384,11 +385,23 @@ def test_one_that_came_up_too_late_goes_back(one):
 
 
 @pytest.mark.parametrize("now", [dict(runs=NEW), dict(active=False, runs="")])
-def test_one_that_an_earlier_run_has_taken_to_the_release_does_not_go_back(one, now):
-    one.known = node(cinder_scheduler=dict(now, release=NEW))
+@pytest.mark.parametrize("links, reloaded, to", [
+    (dict(), False, OLD), (dict(release=dict(name=NEW), previous=dict(name=OLD)), False, OLD),
+    (dict(release=dict(name=NEW)), False, NEW), (dict(release=dict(name=NEW), previous=dict(name=OLD)), True, NEW)])
+def test_one_that_an_earlier_run_has_taken_to_the_release(one, now, links, reloaded, to):
+    """That run was killed: the link has led to the release since. From where all speak its RPC, none goes back."""
+    one.known = dict(node(cinder_scheduler=dict(now, release=NEW)), **links)
+    one.given["stat"] = dict(stat=dict(exists=reloaded))
     one.node = begun("cinder-scheduler", runs={"cinder-scheduler": dict(after="2", started=1)})
+    one.go("restored", looks=[dict(units={"cinder-scheduler": unit(release)}) for release in (NEW, to, to)])
+    assert one.calls[2][1]["name"] == to and one.node["restored"] == (
+        f"went back to {OLD}" if to == OLD else f"was restarted on {NEW}, to which an earlier run had taken it")
+
+
+def test_one_that_works_on_the_release_and_fails_before_its_restart_stays(one):
+    one.known, one.node = node(cinder_scheduler=dict(release=NEW, runs=NEW)), begun("cinder-scheduler")
     one.go("restored")
-    assert one.node["restored"] == f"was restarted on {NEW}, to which an earlier run had taken it"
+    assert one.asked() == ["units_info", "release"] and one.node["restored"] == f"is on {NEW} as before"
 
 
 @pytest.mark.parametrize("runs, words", [
