@@ -106,6 +106,8 @@ def files(lab, machine, kind):
 
 def settle(lab, nodes):
     """Bring the database to the schema of 0.18.1, one service after the other, and register the components."""
+    if not nodes:
+        return
     for node in nodes:
         machinery.execute(node, "snf-manage", "migrate")
     rows = ", ".join(f"('{name}', '{url}', '{url}/ui')" for name, url in COMPONENTS.items())
