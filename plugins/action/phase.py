@@ -265,7 +265,7 @@ class ActionModule(StepsAction):
         self.finish(RESTORING, MIGRATING, BACKUP[0])
 
     def torn(self):
-        """The migration of the database that a run has begun and not ended: MariaDB cannot roll back what it has done."""
+        """The migration of the database that a run has begun and not ended: MariaDB cannot roll that back."""
         path = f"{self.staged}/{MIGRATING}"
         return self.read("Read which migration was begun", path).strip() if self.exists(
             path, "Check whether the database was being migrated") else ""
