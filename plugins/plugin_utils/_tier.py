@@ -84,9 +84,12 @@ class Tier:
                      (name, sorted({one["release"] for one in node["services"].values()} - {target.get("name")}))
                      for name, node in nodes.items()) if len(links) > 1]
         findings.judge("prior", mixed)
-        findings.judge("place", [f"no node has the unit {service}, or a package of that name, beside which a migration "
-                                 "runs: correct `where` in the product's file, or the inventory"
-                                 for service, name in places_of(nodes, self.phases).items() if not name])
+        lacking = [f"no node has the unit {service}, or a package of that name, beside which a migration runs: correct "
+                   "`where` in the product's file, or the inventory"
+                   for service, name in places_of(nodes, self.phases).items() if not name]
+        findings.judge("place", lacking if nodes else [
+            f"no node was seen that has one of the units {listed([one.name for one in services], ' or ')}: what is "
+            "wrong is said of each node"])
         return findings
 
     def plan(self, nodes, services, target, command, lines):
