@@ -208,7 +208,8 @@ def test_the_command():
 
 
 @pytest.mark.parametrize("variables, shape", [
-    ({}, "main"), (dict(rolling_product="cinder"), "services"), (dict(rolling_product="x", cluster_hosts={}), "services"),
-    (dict(rolling_product="ganeti", cluster_hosts=dict(leads=["M"])), "hosts"), (dict(cluster_hosts=dict(a=1)), "main")])
+    ({}, "main"), (dict(cluster_hosts=dict(a=1)), "main"), (dict(rolling_product="cinder"), "services"),
+    (dict(rolling_product="x", cluster_hosts={}), "services"),
+    (dict(rolling_product="ganeti", cluster_hosts=dict(leads=["M"])), "hosts")])
 def test_how_a_product_is_looked_at(variables, shape):
     assert shape_of(variables) == shape
