@@ -320,20 +320,26 @@ class ActionModule(StepsAction):
             return {}
         stopped = any(self.writers().intersection(node_of(self.hostvars, name, self.run_record).tier.get("stopped", []))
                       for name in self.task_vars["ansible_play_hosts_all"])
-        if not stopped and not self._task.check_mode:
-            self.begin_anew()
+        if not stopped and not self._task.check_mode and not self.begin_anew():
+            return {}  # a backup of half a migration leads back to nothing
         # What wrote until now has written since any backup of an earlier run.
         self.back_up(again=stopped)
         return {}
 
     def begin_anew(self):
-        """Half of a database could pass for one that is only to be migrated, and half of a migration fails again."""
+        """Half of a database could pass for one that is only to be migrated, and half of a migration fails again.
+
+        Gives whether the database is whole now.
+        """
         restoring = self.exists(f"{self.staged}/{RESTORING}", "Check whether a restore was interrupted")
         torn = "" if restoring else self.torn()
-        if restoring or torn and self.has_backup():
+        if torn and not self.has_backup():
+            return False
+        if restoring or torn:
             why = f"for a killed run has begun this, and not ended it: {torn}" if torn else (
                 "which a killed run had begun")
             self.say(f"The database was restored from {self.restore()}, {why}.")
+        return True
 
     def undone(self):
         """Take back what migrations have left, and find out whether the prior release can work on what there is."""
