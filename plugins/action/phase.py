@@ -126,10 +126,6 @@ class ActionModule(StepsAction):
             return self.migrate_store(title, store)
         if module:
             return self.call_module(title, module, arguments)
-        if self.tier and self.given["point"] == "migrate" and not self._task.check_mode and (
-                self.tier.get("mode") != REST):
-            self.write("Record that the database is being migrated", f"{self.staged}/{MIGRATING}", "", "600")
-            self.remember(wrote=True)
         done = f"{self.staged}/.rolling-done-{re.sub('[^A-Za-z0-9_.]+', '-', ' '.join(command))}"
         if once and self.exists(done, "Check whether it was done"):
             return
@@ -140,7 +136,14 @@ class ActionModule(StepsAction):
             if command in self.record.tier.get("ran", []):
                 return
             self.remember(ran=[*self.record.tier.get("ran", []), command])
+        migrates = self.tier and self.given["point"] == "migrate" and not self._task.check_mode and (
+            self.tier.get("mode") != REST)
+        if migrates:
+            self.write("Record that the database is being migrated", f"{self.staged}/{MIGRATING}", title, "600")
+            self.remember(wrote=True)
         answer = self.command(title, command, release, **options)
+        if migrates:
+            self.write("Record that this migration has ended", f"{self.staged}/{MIGRATING}", "", "600")
         if answer.get("warned"):
             words = f"{' '.join(command)} has something to say:\n{last_lines(answer['output'], 40)}"
             self.say(f"warn  {words}")
@@ -239,14 +242,40 @@ class ActionModule(StepsAction):
         self.forget_restore_point()
         return {}
 
+    def writers(self):
+        """The services that write to the database: those beside which its migrations run."""
+        return {phase.get("where") or name for phase in self.wanted("migrate") if not phase.get("store")
+                for name, dummy in self.services()}
+
     def forget_restore_point(self):
-        """What writes to the database runs, so a backup of an earlier run must not be restored any more."""
+        """What writes to the database runs, or may have since somebody has removed what held it: a backup of an earlier
+        run must not be restored any more."""
         if self._task.check_mode or self.tier.get("mode") == REST or not any(self.phases(store=False)):
             return
-        writers = {phase.get("where") or name for phase in self.wanted("migrate") if not phase.get("store")
-                   for name, dummy in self.services()}
-        if any(one["active"] for name, one in self.services() if name in writers):
-            self.finish(RESTORING, MIGRATING, BACKUP[0])
+        writers = self.writers()
+        if not any(one["active"] or not one.get("held") for name, one in self.services() if name in writers):
+            return
+        torn, names = self.torn(), " and ".join(sorted(writers))
+        if torn:
+            how = self.restore_point("restore") if self.has_backup() else "from your own backup"
+            self.check(f"a run that was killed has begun this on {self.name}, and not ended it: {torn}. Nothing holds "
+                       f"{names} any more, so the database may have been written to since, and is not restored by "
+                       f"itself. Stop {names} on all nodes, and restore it: {how}. Where it is whole already, that is "
+                       f"not needed. Then, on {self.name}: rm {self.staged}/{MIGRATING}", "Check for half a migration")
+        self.finish(RESTORING, MIGRATING, BACKUP[0])
+
+    def torn(self):
+        """The migration of the database that a run has begun and not ended: MariaDB cannot roll that back."""
+        path = f"{self.staged}/{MIGRATING}"
+        return self.read("Read which migration was begun", path).strip() if self.exists(
+            path, "Check whether the database was being migrated") else ""
+
+    def has_backup(self):
+        return self.exists(f"{self.staged}/{BACKUP[0]}", "Check for the backup")
+
+    def restore_point(self, key):
+        """The file of the backup, or the command that restores it."""
+        return json.loads(self.read("Read the restore point", f"{self.staged}/{BACKUP[0]}"))[key]
 
     def tried(self):
         """The same once more when nobody writes, before anything is written."""
@@ -289,15 +318,28 @@ class ActionModule(StepsAction):
         if self.tier.get("mode") == REST or not any(self.phases(store=False)) or not backup or (
                 backup.pop("mode") == "never") or not backup["connection"]:
             return {}
-        stopped = any(node_of(self.hostvars, name, self.run_record).tier.get("stopped")
+        stopped = any(self.writers().intersection(node_of(self.hostvars, name, self.run_record).tier.get("stopped", []))
                       for name in self.task_vars["ansible_play_hosts_all"])
-        if not stopped and not self._task.check_mode and self.exists(f"{self.staged}/{RESTORING}",
-                                                                     "Check whether a restore was interrupted"):
-            # Half of a database could pass for one that is only to be migrated.
-            self.say(f"The database was restored from {self.restore()}, which a killed run had begun.")
-        # What ran until now has written since any backup of an earlier run.
+        if not stopped and not self._task.check_mode and not self.begin_anew():
+            return {}  # a backup of half a migration leads back to nothing
+        # What wrote until now has written since any backup of an earlier run.
         self.back_up(again=stopped)
         return {}
+
+    def begin_anew(self):
+        """Half of a database could pass for one that is only to be migrated, and half of a migration fails again.
+
+        Gives whether the database is whole now.
+        """
+        restoring = self.exists(f"{self.staged}/{RESTORING}", "Check whether a restore was interrupted")
+        torn = "" if restoring else self.torn()
+        if torn and not self.has_backup():
+            return False
+        if restoring or torn:
+            why = f"for a killed run has begun this, and not ended it: {torn}" if torn else (
+                "which a killed run had begun")
+            self.say(f"The database was restored from {self.restore()}, {why}.")
+        return True
 
     def undone(self):
         """Take back what migrations have left, and find out whether the prior release can work on what there is."""
@@ -329,7 +371,7 @@ class ActionModule(StepsAction):
 
     def undo_database(self):
         """Nobody has written since the backup was made, for all has been down since."""
-        if not self.exists(f"{self.staged}/{BACKUP[0]}", "Check for the backup"):
+        if not self.has_backup():
             self.remember(beyond="the schema of the database may be migrated in part, and there is no backup "
                                  "(schema_backup)")
             return
@@ -338,7 +380,9 @@ class ActionModule(StepsAction):
 
     def restore(self):
         """Restore the database from the restore point; gives its file."""
-        dump = json.loads(self.read("Read the restore point", f"{self.staged}/{BACKUP[0]}"))["path"]
+        # A command that a killed run has left may still be at work.
+        self.command("Wait until no command is at work on the database", [], "staged")
+        dump = self.restore_point("path")
         self.module("dump", self.task_vars, title="Restore the database from its backup", config=self.node["config"],
                     restore=dump, **{key: self.given["backup"][key] for key in ("connection", "directory")})
         self.finish(RESTORING, MIGRATING)

@@ -92,6 +92,8 @@ class ActionModule(StatesAction):
     def stop(self):
         one = next(one for one in services_of(self.given.services) if one.name == self.given.service)
         self.begin("stop")
+        if self.is_stale():
+            self.set_aside()
         self.remember(stopped=self.record.tier.get("stopped", []))
         self.mark("began")
         answer = self.call(f"Stop {one.name}", "standstill", state="stopped", units=[one.name],
@@ -104,6 +106,25 @@ class ActionModule(StatesAction):
                        "itself" if one.killed == "fail" else "", f"Stop {one.name}", failed_units=[one.name])
             self.say(f"warn  {self.name}: {words}")
             self.add_notes(f"{self.name}: {words}")
+
+    def is_stale(self):
+        """Whether a copy of the configuration can only be that of a run whose holds somebody has removed.
+
+        All services of the node are held from before it is made until it is dropped. Looked at before the first of
+        them is held again: a run that is killed after that leaves holds of its own.
+        """
+        return bool(self.given.configuration) and self.plan.get("mode") != REST and (
+            "stopped" not in self.record.tier) and not all(one.get("held") for one in self.node["services"].values())
+
+    def set_aside(self):
+        """What an earlier run has kept of the configuration: to take it back would undo what the operator has done."""
+        path = self.call("Set aside what an earlier run has kept", "kept_files", state="aside",
+                         paths=self.given.configuration, dest=self.carrier.place(BEFORE))["aside"]
+        if path:
+            words = (f"{self.name}: somebody has removed what held its services since a run that was killed. What the "
+                     f"configuration was before that run is in {path}, and is not taken back any more")
+            self.say(f"warn  {words}")
+            self.add_notes(words)
 
     def switched(self):
         self.tried(self.switch)

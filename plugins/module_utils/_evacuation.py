@@ -109,7 +109,8 @@ def noted(row, prefix):
 
 def guest_of(row, words):
     """A guest from its row."""
-    state = next((kind for kind in ("running", "stopped") if row["state"] in words[kind]), row["state"])
+    kinds = ("running",) if row.get("wanted", "") in words["wanted"] else ("running", "stopped")
+    state = next((kind for kind in kinds if row["state"] in words[kind]), row["state"])
     to, kind = row.get("to", ""), row.get("kind", "")
     return Guest(row["name"], row["host"], state, number_of(row.get("size", "")) or 0.0, "" if to == "-" else to,
                  noted(row, words["note"]), kind if kind in words["fixed"] else "")

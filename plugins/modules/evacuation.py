@@ -58,7 +58,7 @@ options:
           columns: {type: list, elements: str, required: true, description: "The names of the columns."}
       guests:
         description: The list of guests. Its columns are C(name), C(host), C(state), C(size) (memory), C(to) (the only
-          host that it can move to), C(notes) and C(kind).
+          host that it can move to), C(notes), C(kind) and C(wanted), whether the cluster is to run it.
         type: dict
         required: true
         suboptions: *list
@@ -80,6 +80,8 @@ options:
       running: {type: list, elements: str, default: [running], description: "The states of guests that run."}
       stopped: {type: list, elements: str, default: [stopped], description: "The states of guests that are shut down on
         purpose."}
+      wanted: {type: list, elements: str, default: [], description: "What C(wanted) is of guests that the cluster is to
+        run. One that is shut down is not known as such then: the command that moves it would start it."}
       fixed: {type: list, elements: str, default: [], description: "Each C(kind) of guest that no command moves, such as
         one with disks of its host alone. There is no room for such a guest."}
       note: {type: str, default: "rolling:from:", description: "What notes on guests begin with; the host that it was
@@ -116,14 +118,16 @@ options:
         type: dict
         suboptions:
           look: {type: list, elements: str, required: true, description: "Prints whether it is paused."}
-          words: {type: str, required: true, description: "What it says then."}
+          until: {type: str, required: true, description: "A pattern of what it says then. Its first group is the end of
+            the pause, as ctime(3) writes it in local time."}
           pause: {type: list, elements: str, required: true, description: "Pauses it for V({seconds})."}
           resume: {type: list, elements: str, required: true, description: "Lets it go on."}
           marks: {type: list, elements: str, required: true, description: "Prints notes on the cluster, one a line."}
           mark: {type: list, elements: str, required: true, description: "Notes V({note}) on the cluster, so that a
             pause is known as a run's."}
           unmark: {type: list, elements: str, required: true, description: "Removes that."}
-          note: {type: str, default: "rolling:paused", description: "That note."}
+          note: {type: str, default: "rolling:paused:", description: "What that note begins with; the end of the pause
+            comes after it, in seconds since the epoch. A pause that ends at another time is somebody else's."}
       verify:
         description: What checks the whole cluster.
         type: dict
@@ -185,6 +189,7 @@ problems: {type: list, elements: str, returned: with O(state=verified), descript
 """
 
 import dataclasses
+import email.utils
 import re
 import time
 
@@ -201,6 +206,8 @@ from ansible_collections.shakenfist.rolling.plugins.module_utils._common import 
 ASK = 120
 INTERVAL = 0.5
 SETTLE = 10
+# By how many seconds a pause may end after what its note says: its command counts from when it has started.
+LATE = 60
 # How timeout(1) tells that it has ended a command, by SIGTERM and by SIGKILL.
 ENDED = (124, 137)
 COMMAND = dict(type="list", elements="str", required=True)
@@ -211,7 +218,7 @@ CLUSTER = dict(
     hosts=dict(type="dict", required=True, options=LIST), guests=dict(type="dict", required=True, options=LIST),
     busy=dict(type="dict", options=dict(LIST, words=COMMAND)),
     flagged=dict(type="list", elements="str", default=["Y"]), leads=FURTHER, able=FURTHER,
-    running=dict(type="list", elements="str", default=["running"]), fixed=FURTHER,
+    running=dict(type="list", elements="str", default=["running"]), fixed=FURTHER, wanted=FURTHER,
     stopped=dict(type="list", elements="str", default=["stopped"]),
     note=dict(type="str", default="rolling:from:"), remember=COMMAND, forget=COMMAND,
     move=FURTHER, move_to=COMMAND, move_stopped=FURTHER, move_stopped_to=FURTHER,
@@ -219,8 +226,8 @@ CLUSTER = dict(
     mirror=FURTHER,
     mark=FURTHER, unmark=FURTHER, mark_note=dict(type="str", default="rolling:was:"),
     pause=dict(type="dict", options=dict(
-        look=COMMAND, words=dict(type="str", required=True), pause=COMMAND, resume=COMMAND, marks=COMMAND, mark=COMMAND,
-        unmark=COMMAND, note=dict(type="str", default="rolling:paused"))),
+        look=COMMAND, until=dict(type="str", required=True), pause=COMMAND, resume=COMMAND, marks=COMMAND, mark=COMMAND,
+        unmark=COMMAND, note=dict(type="str", default="rolling:paused:"))),
     verify=dict(type="dict", options=dict(
         command=COMMAND, pattern=dict(type="str", required=True), ignored=FURTHER)),
     unit=dict(type="str", default="MiB"),
@@ -583,35 +590,57 @@ class Evacuation:
     # ---- what starts guests by itself
 
     def marked(self):
+        """The notes of pauses of runs, also of those that never came back."""
         pause = self.cluster["pause"]
-        return pause["note"] in self.ask(pause["marks"]).split()
+        return [note for note in self.ask(pause["marks"]).split() if note.startswith(pause["note"])]
 
-    def is_paused(self):
+    def paused_until(self):
+        """When the pause ends, in seconds since the epoch; 0 where there is none."""
         pause = self.cluster["pause"]
-        return pause["words"] in self.ask(pause["look"])
+        found = re.search(pause["until"], self.ask(pause["look"]))
+        # That of the module time wants the names of days and months in the language of the node.
+        parsed = email.utils.parsedate(found[1]) if found else None
+        if found and not parsed:
+            raise RollingError(f"expected the end of the pause as in {time.ctime(0)!r}; {' '.join(pause['look'])} says "
+                               f"{found[1]!r}: correct cluster_hosts.pause.until in the product's file")
+        return time.mktime(parsed) if parsed else 0
+
+    def is_own(self, until, marked):
+        """Whether a pause is that of a run: it ends when a note says, or as much later as its command took to start."""
+        ends = [_evacuation.number_of(note[len(self.cluster["pause"]["note"]):]) for note in marked]
+        return any(end is not None and 0 <= until - end <= LATE for end in ends)
+
+    def unmark(self, notes):
+        for note in notes:
+            self.act(self.cluster["pause"]["unmark"], note=note)
 
     def paused(self):
         pause = self.cluster["pause"]
         if not pause:
             return dict(changed=False, own=False)
-        marked = self.marked()
-        if self.is_paused() and not marked:
+        until, marked = self.paused_until(), self.marked()
+        if until and not self.is_own(until, marked):
             return dict(changed=False, own=False)
-        if not marked:
-            self.act(pause["mark"], note=pause["note"])
-        said = self.act(pause["pause"], seconds=self.module.params["seconds"])
-        if not self.module.check_mode and not wait_for(self.is_paused, SETTLE, INTERVAL):
-            raise RollingError(f"expected what starts guests by itself to be paused, it is not. {said}")
+        # The note first: a run that is killed in between leaves no pause that passes for an operator's.
+        end = time.time() + self.module.params["seconds"]
+        note = f"{pause['note']}{int(end)}"
+        self.act(pause["mark"], note=note)
+        said = self.act(pause["pause"], seconds=max(1, int(end - time.time()) + 1))
+        if not self.module.check_mode and not wait_for(lambda: self.is_own(self.paused_until(), [note]), SETTLE,
+                                                       INTERVAL):
+            raise RollingError(f"expected what starts guests by itself to be paused until {time.ctime(end)}, it is "
+                               f"not. {said}")
+        self.unmark(one for one in marked if one != note)
         return dict(changed=self.changed, own=True)
 
     def resumed(self):
         pause = self.cluster["pause"]
-        if not pause or not self.marked():
-            return dict(changed=False)
-        said = self.act(pause["resume"])
-        if not self.module.check_mode and not wait_for(lambda: not self.is_paused(), SETTLE, INTERVAL):
-            raise RollingError(f"expected what starts guests by itself to go on, it is still paused. {said}")
-        self.act(pause["unmark"], note=pause["note"])
+        marked = self.marked() if pause else []
+        if self.is_own(self.paused_until() if marked else 0, marked):
+            said = self.act(pause["resume"])
+            if not self.module.check_mode and not wait_for(lambda: not self.paused_until(), SETTLE, INTERVAL):
+                raise RollingError(f"expected what starts guests by itself to go on, it is still paused. {said}")
+        self.unmark(marked)
         return dict(changed=self.changed)
 
     def verified(self):

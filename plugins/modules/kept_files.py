@@ -13,9 +13,10 @@ description:
     for the step that has failed or was killed may have changed the files since.
   - V(restored) makes the paths what the copy says, and then removes it. A path that was not there is removed. Files
     that are as the copy are not touched. Without a copy there is nothing to be done.
-  - V(dropped) only removes the copy, when nothing is to be taken back any more.
+  - V(dropped) only removes the copy, when nothing is to be taken back any more. V(aside) gives it another name, where
+    it is of an earlier step, and somebody may still want it.
 options:
-  state: {type: str, choices: [kept, restored, dropped], required: true, description: What to do.}
+  state: {type: str, choices: [kept, restored, dropped, aside], required: true, description: What to do.}
   paths: {type: list, elements: path, required: true, description: Absolute paths of files or directories.}
   dest: {type: path, required: true, description: "Where the copy is. It is whole or not there, and only for O(paths)."}
 extends_documentation_fragment: shakenfist.rolling.attributes
@@ -45,11 +46,13 @@ files:
   returned: success
   type: list
   elements: str
+aside: {type: str, returned: with O(state=aside), description: Where the copy is now; empty if there was none.}
 """
 
 import filecmp
 import os
 import shutil
+import time
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.shakenfist.rolling.plugins.module_utils._common import (
@@ -175,17 +178,26 @@ def drop(params, check_mode):
     return dict(changed=there, files=[])
 
 
+def set_aside(params, check_mode):
+    dest = params["dest"]
+    path = f"{dest}-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}" if os.path.isdir(dest) else ""
+    if path and not check_mode:
+        os.rename(dest, path)
+        sync_directories(os.path.dirname(dest))
+    return dict(changed=bool(path), files=[], aside=path)
+
+
 def main():
     module = AnsibleModule(
         argument_spec=dict(
-            state=dict(type="str", choices=["kept", "restored", "dropped"], required=True),
+            state=dict(type="str", choices=["kept", "restored", "dropped", "aside"], required=True),
             paths=dict(type="list", elements="path", required=True),
             dest=dict(type="path", required=True),
         ),
         supports_check_mode=True,
     )
     params = module.params
-    act = dict(kept=keep, restored=restore, dropped=drop)[params["state"]]
+    act = dict(kept=keep, restored=restore, dropped=drop, aside=set_aside)[params["state"]]
 
     def checked():
         wrong = [path for path in params["paths"] if not os.path.isabs(path) or path.strip("/") == ""]

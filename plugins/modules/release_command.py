@@ -20,7 +20,8 @@ options:
     type: path
     default: ""
   command:
-    description: The name of a script in the C(bin) of O(release), and its arguments.
+    description: The name of a script in the C(bin) of O(release), and its arguments. With none of them nothing is run,
+      and only the command of a run that was killed is waited for.
     type: list
     elements: str
     required: true
@@ -169,6 +170,8 @@ def run_alone(run, params):
             raise RollingError(f"a command of another run has been at work on this node for {TURN_WITHIN} s: see which "
                                f"one it is with fuser -v {turn_of(place)}, and wait until it has ended")
         # With the lock's handle: should this process be killed, its command still holds the lock while it goes on.
+        if not params["command"]:
+            return dict(changed=False)
         return run_until_done(functools.partial(run, pass_fds=[handle]), params)
 
 

@@ -52,6 +52,8 @@ class Run:
     :param kind: the name of the playbook; C(services) for all that roll a product service by service, C(tier)
         for those that stop all of it.
     :param product: the name of such a product.
+    :param shape: how what is rolled is looked at, the name of a file of tasks: V(main) for nodes of Shaken Fist,
+        V(hosts) for a product that is rolled host by host, V(services) for every other one.
     :param playbook: what leads to another release, as C(ansible-playbook) takes it.
     :param began: when it began, in seconds since the epoch.
     :param nodes: the names of all nodes in the inventory.
@@ -69,6 +71,7 @@ class Run:
     id: str = dataclasses.field(default_factory=lambda: uuid.uuid4().hex[:8])
     kind: str = "upgrade"
     product: str = ""
+    shape: str = "main"
     playbook: str = ""
     began: float = dataclasses.field(default_factory=lambda: round(time.time(), 3))
     nodes: list = dataclasses.field(default_factory=list)
@@ -85,6 +88,13 @@ class Run:
     def changes_release(self):
         """Whether it leads to another release, so that a node that fails may go back."""
         return self.kind not in SAME
+
+
+def shape_of(variables):
+    """How what is rolled is looked at, by the variables of a task; see Run."""
+    if "rolling_product" not in variables:
+        return "main"
+    return "hosts" if variables.get("cluster_hosts") else "services"
 
 
 @dataclasses.dataclass

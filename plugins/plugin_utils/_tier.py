@@ -21,7 +21,8 @@ from ansible_collections.shakenfist.rolling.plugins.plugin_utils._table import l
 # All is stopped; or some of it runs the release, which nothing does before all migrations are complete: then the others
 # follow, and the store is left alone.
 WHOLE, REST = "whole", "rest"
-# What a release directory has from before the first command that writes to the database until a service is started.
+# What a release directory has from before the first command that writes to the database until a service is started. It
+# has the title of the migration that is under way, and nothing in it between two of them.
 MIGRATING = ".rolling-migrating"
 # And for as long as the database is being restored from its backup.
 RESTORING = ".rolling-restoring"
@@ -83,9 +84,12 @@ class Tier:
                      (name, sorted({one["release"] for one in node["services"].values()} - {target.get("name")}))
                      for name, node in nodes.items()) if len(links) > 1]
         findings.judge("prior", mixed)
-        findings.judge("place", [f"no node has the unit {service}, or a package of that name, beside which a migration "
-                                 "runs: correct `where` in the product's file, or the inventory"
-                                 for service, name in places_of(nodes, self.phases).items() if not name])
+        lacking = [f"no node has the unit {service}, or a package of that name, beside which a migration runs: correct "
+                   "`where` in the product's file, or the inventory"
+                   for service, name in places_of(nodes, self.phases).items() if not name]
+        findings.judge("place", lacking if nodes else [
+            f"no node was seen that has one of the units {listed([one.name for one in services], ' or ')}: what is "
+            "wrong is said of each node"])
         return findings
 
     def plan(self, nodes, services, target, command, lines):

@@ -201,8 +201,9 @@ READERS = {
 }
 
 
-# A node has something of the same name.
-OTHERS = {(f"plugin_utils/{name}.py", "restart_order") for name in ("_node", "_order")}
+# A node has something of the same name; a run asks only whether there is any.
+OTHERS = {*((f"plugin_utils/{name}.py", "restart_order") for name in ("_node", "_order")),
+          ("plugin_utils/_run.py", "cluster_hosts")}
 
 
 def test_every_option_is_read():

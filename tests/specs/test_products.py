@@ -18,7 +18,7 @@ ROOT = pathlib.Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / ".ansible/collections"))
 
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._packages import step_of  # noqa: E402
-from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import inventory_of  # noqa: E402
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import inventory_of, shape_of  # noqa: E402
 
 PLAYBOOKS = ROOT / "playbooks"
 POINTS = {"cinder": "services", "dragonflow": "services", "synnefo": "services", "ganeti": "hosts"}
@@ -34,20 +34,35 @@ def test_every_product_is_here():
     assert sorted(path.stem for path in (PLAYBOOKS / "vars").glob("*.yml")) == sorted(POINTS)
 
 
-@pytest.mark.parametrize("name", ["status.yml", "plan.yml", "shared/services_check.yml"])
 @pytest.mark.parametrize("product", POINTS)
-def test_the_entry_point_follows_from_the_products_file(name, product):
-    values = yaml.safe_load((PLAYBOOKS / f"vars/{product}.yml").read_text())
-    found = {key: value for key, value in values.items() if key == "cluster_hosts"}
-    templar = Templar(loader=DataLoader(), variables=dict(found, rolling_product=product))
-    (point,) = entry_points(PLAYBOOKS / name)
-    assert templar.template(trust_as_template(point)) == POINTS[product]
+def test_the_entry_point_follows_from_the_products_file(product):
+    assert shape_of(dict(variables_of(product), rolling_product=product)) == POINTS[product]
 
 
-@pytest.mark.parametrize("name", ["status.yml", "plan.yml"])
-def test_without_a_product_it_is_shaken_fist(name):
-    (point,) = entry_points(PLAYBOOKS / name)
-    assert Templar(loader=DataLoader(), variables={}).template(trust_as_template(point)) == "main"
+@pytest.mark.parametrize("name", ["status.yml", "plan.yml", "shared/services_check.yml"])
+def test_the_entry_point_is_in_the_record_of_the_run(name):
+    assert entry_points(PLAYBOOKS / name) == ["{{ hostvars.localhost.ansible_facts.rolling_run.shape }}"]
+
+
+def variables_of(product):
+    return yaml.safe_load((PLAYBOOKS / f"vars/{product}.yml").read_text())
+
+
+def lock_of(product, groups):
+    """Which nodes may have the lock of a product, and its file."""
+    names = ("rolling_group", "rolling_database_groups", "lock_path", "__synnefo_ganeti")
+    values = {name: [trust_as_template(one) for one in value] if isinstance(value, list) else trust_as_template(value)
+              for name, value in variables_of(product).items() if name in names}
+    templar = Templar(loader=DataLoader(), variables=dict(values, groups=groups))
+    group, tier, path = (templar.template(values[name]) for name in names[:3])
+    return inventory_of("tier", groups, group, tier)[1], path
+
+
+def test_service_nodes_have_one_lock_with_their_ganeti_nodes():
+    groups = dict(synnefo=["s"], ganeti=["g-1", "g-2"])
+    assert lock_of("synnefo", groups) == lock_of("ganeti", groups) == (
+        ["g-1", "g-2"], "/var/lib/ganeti/rolling.lock")
+    assert lock_of("synnefo", dict(synnefo=["s"])) == (["s"], "/var/lib/synnefo-rolling.lock")
 
 
 @pytest.mark.parametrize("product", ["cinder", "dragonflow", "ganeti"])

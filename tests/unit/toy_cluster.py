@@ -107,8 +107,10 @@ class Cluster:
 
     def watcher(self, what, seconds=""):
         if what != "info":
-            self.state["paused"] = seconds if what == "pause" else ""
-        sys.stdout.write("is paused until later\n" if self.state["paused"] else "is not paused\n")
+            self.state["paused"] = time.time() + float(seconds) if what == "pause" else 0
+        end = self.state["paused"]
+        sys.stdout.write(f"is paused until {self.state.get('says') or time.ctime(end)}.\n" if end else
+                         "is not paused\n")
 
     def cluster_tags(self):
         sys.stdout.write("".join(f"{tag}\n" for tag in self.state["tags"]))

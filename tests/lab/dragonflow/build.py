@@ -27,6 +27,7 @@ TRAITS = {
     'publisher-never-starts': 'df-publisher-service of it exits with 1',
     'neutron-never-starts': 'neutron-server of it exits with 1',
     'neutron-migration-fails': 'neutron-db-manage fails between a statement of DDL and the next one',
+    'slow-neutron-migration': 'neutron-db-manage takes ten seconds between a statement of DDL and the next one',
     'migration-edited': 'the file of a migration that was applied is another one',
     'first-fails': 'its first migration fails', 'middle-fails': 'its second migration fails',
     'last-fails': 'its third migration fails',

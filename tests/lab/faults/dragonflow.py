@@ -24,6 +24,7 @@ from rows import (
     Row,
     Trouble,
     both,
+    end_process,
     publish,
     reachable,
     seen,
@@ -54,6 +55,14 @@ def migrating(run):
 
 
 MIGRATES = seen('the migrations run on d-1', migrating)
+
+
+def columns():
+    return [row.split('\t')[0] for row in product.sql('SHOW COLUMNS FROM ports').splitlines()]
+
+
+# Of a release with slow-neutron-migration: for ten seconds the next statement is still to come.
+IN_DDL = seen('neutron-db-manage has executed its first statement of DDL', lambda run: 'binding' in columns())
 
 
 def units(run):
@@ -112,10 +121,9 @@ def gone_back(run):
              for name, unit in run.lab.facts(node)['units'].items()
              if unit['state'] != 'active' or not str(unit['runs']).endswith('/' + OLD)]
     alembic = product.sql('SELECT version_num FROM alembic_version')
-    columns = [row.split('\t')[0] for row in product.sql('SHOW COLUMNS FROM ports').splitlines()]
     tables = product.sql('SHOW TABLES').split()
-    if (alembic, columns, tables) != ('queens', ['id', 'name', 'chassis', 'revision'], ['alembic_version', 'ports']):
-        wrong.append('the database is at %s, with %s of ports, and %s' % (alembic, columns, tables))
+    if (alembic, columns(), tables) != ('queens', ['id', 'name', 'chassis', 'revision'], ['alembic_version', 'ports']):
+        wrong.append('the database is at %s, with %s of ports, and %s' % (alembic, columns(), tables))
     log = list(product.store(run.lab.plan, '/SchemaMigrationLog/'))
     wrong += ['the log has ' + ', '.join(log)] if len(log) != 1 else []
     until('both databases agree', lambda: not product.unlike(run.lab.plan), 20)
@@ -290,6 +298,33 @@ def kill_and_look(run):
     run.notes['down'] = all(state != 'active' for dummy, state in units(run).values())
 
 
+# ---- half a migration of Neutron's database
+
+def kill_in_ddl(run):
+    """The command, too, which would else come to its end; after the controller, which would else go back."""
+    run.roll.kill()
+    end_process('d-1', 'bin/neutron-db-manage')(run)
+    until('nothing of it runs', lambda: not run.lab.processes('d-1', MODULE), 60)
+    run.notes['columns'] = columns()
+
+
+def all_stays_down(run):
+    """No service may run on half a migration, however many nodes can still be reached."""
+    run.notes['wrong'] = ['%s on %s runs' % (name, node) for (node, name), (dummy, state) in units(run).items()
+                          if state == 'active']
+    until('nothing of it runs', lambda: not run.lab.processes('d-1', MODULE), 60)
+
+
+def was_restored(run):
+    """The second command has begun anew."""
+    wrong = list(run.notes.get('wrong', []))
+    if not {'binding', 'chassis'} <= set(run.notes.get('columns', ['binding', 'chassis'])):
+        wrong.append('it was not killed between two statements: ports has ' + ', '.join(run.notes['columns']))
+    if 'The database was restored from /srv/dragonflow/backups/' not in run.roll.text:
+        wrong.append('the second command did not restore the database')
+    return wrong
+
+
 # ---- two at once
 
 def another_run(run):
@@ -381,6 +416,12 @@ ROWS = [
                   inject=unreachable('d-4'), arguments=('-e', 'roll_reconnect_timeout=15'), mend=reachable('d-4'),
                   again=PLAIN, node='d-4', cause=('d-1, d-2, d-3 went back to 4.0.0|went back to 4.0.0',)),
 
+    DragonflowRow('dragonflow-migrating-node-is-lost', 'the node that migrates is lost between two statements of DDL',
+                  prepare=publish(NEW, 'slow-neutron-migration'), moment=IN_DDL, inject=unreachable('d-1'),
+                  arguments=('-e', 'roll_reconnect_timeout=15'), mend=both(all_stays_down, reachable('d-1')),
+                  again=PLAIN, node='d-1', check=was_restored,
+                  cause=("Migrate Neutron's database", 'cannot be reached', 'ALL SERVICES STAY STOPPED')),
+
     # ---- two at once
     DragonflowRow('dragonflow-two-runs', 'somebody else runs the same command', outcome=ROLLED,
                   moment=step('stop', 'd-1', 'neutron-server'), inject=another_run, check=was_as_it_should),
@@ -394,6 +435,9 @@ ROWS = [
     DragonflowRow('dragonflow-killed-in-activate', 'the controller is killed when all is down', moment=DOWN,
                   inject=kill_and_look, outcome=KILLED, check=held_everywhere),
     killed('schema', MIGRATES, prepare=publish(NEW, 'slow-migration')),
+    DragonflowRow('dragonflow-killed-between-ddl', 'controller, module and neutron-db-manage are killed between two '
+                  'statements of DDL', prepare=publish(NEW, 'slow-neutron-migration'), moment=IN_DDL,
+                  inject=kill_in_ddl, outcome=KILLED, check=was_restored),
     killed('start', step('start', 'd-3', 'df-local-controller')),
     killed('gate', step('gate', 'd-1', 'neutron-server')),
 ]

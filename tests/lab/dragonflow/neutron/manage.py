@@ -6,6 +6,7 @@
 back it does not, so an upgrade that fails half-way leaves a half."""
 
 import sys
+import time
 
 from neutron import database
 
@@ -42,8 +43,11 @@ def main():
         for revision in revisions[revisions.index(current) + 1 if current else 0:revisions.index(head) + 1]:
             print(f'INFO  [alembic.runtime.migration] Running upgrade {current} -> {revision}', flush=True)
             for number, statement in enumerate(STEPS[revision]):
-                if revision == 'rocky_expand' and number == 1 and 'neutron-migration-fails' in database.TRAITS:
+                between = revision == 'rocky_expand' and number == 1
+                if between and 'neutron-migration-fails' in database.TRAITS:
                     raise RuntimeError('broken for a test: the second statement of this migration fails')
+                if between and 'slow-neutron-migration' in database.TRAITS:
+                    time.sleep(10)
                 cursor.execute(statement)
             cursor.execute('DELETE FROM alembic_version')
             cursor.execute('INSERT INTO alembic_version VALUES (%s)', (revision,))

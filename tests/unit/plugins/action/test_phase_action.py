@@ -217,7 +217,7 @@ def stores(tier):
 
 def test_one_migration_after_the_other(tier):
     result = went(tier, "migrate", number=0)
-    assert tier.asked() == ["command", "release_command"] and noted(result)["tier"] == dict(wrote=True)
+    assert tier.asked() == ["command", "release_command", "command"] and noted(result)["tier"] == dict(wrote=True)
     tier.given["store_migrations"] = dict(SEEN, ran=["mtu"], changes=dict(lport=dict(updated=3)), resumed="completed")
     result = went(tier, "migrate", number=1)
     assert stores(tier) == [("migrated", f"/r/{NEW}/lib/python3.11/migrations")] and tier.calls[0][1]["keep"]
@@ -299,6 +299,8 @@ def test_some_of_it_runs_the_release_and_the_store_is_not_migrated(tier):
 @pytest.mark.parametrize("stopped", [False, True])
 def test_a_restore_that_was_interrupted_is_completed_before_anything_is_migrated(tier, stopped):
     tier.node = dict(tier=dict(stopped=["server"] if stopped else []))
+    tier.run["plan"]["serving"] = ["sf-2"]
+    tier.others["sf-2"] = dict(cluster_node=dict(services=dict(server={})))
     tier.given["stat"] = dict(stat=dict(exists=True))
     went(tier, "backed_up")
     if stopped:
@@ -312,18 +314,61 @@ def test_a_restore_that_was_interrupted_is_completed_before_anything_is_migrated
     assert tier.words() == ["The database was restored from /b/x.sql, which a killed run had begun."]
 
 
-@pytest.mark.parametrize("stopped, there, dumped", [(True, True, True), (False, True, False), (False, False, True)])
-def test_the_backup_is_of_the_time_in_which_all_is_down(tier, stopped, there, dumped):
-    tier.node = dict(tier=dict(stopped=["server"] if stopped else []))
-    tier.given["stat"] = [dict(stat=dict(exists=False)), *([dict(stat=dict(exists=there))] * 2)][stopped:]
+HALF, NONE = "TWlncmF0ZSBOZXV0cm9uCg==", ""
+WAS = "eyJwYXRoIjogIi9iL3guc3FsIiwgInJlc3RvcmUiOiAibWFyaWFkYiA8IHgifQ=="
+
+
+def there(*names):
+    """The answers to whether files are there."""
+    return [dict(stat=dict(exists=one)) for one in names]
+
+
+@pytest.mark.parametrize("begun, backup, restored", [
+    (HALF, True, True), (HALF, False, False), (NONE, True, False), (None, True, False)])
+def test_half_a_migration_is_restored_before_it_begins_anew(tier, begun, backup, restored):
+    """MariaDB cannot roll DDL back, so the same statement would fail in each further run."""
+    tier.given["stat"] = there(False, begun is not None, *[backup] * bool(begun), backup)
+    tier.given["slurp"] = [dict(content=begun), dict(content=WAS)][begun is None:]
+    went(tier, "backed_up")
+    # Nor is a backup made of what is half migrated.
+    dumps = [arguments.get("restore") for module, arguments in tier.calls if module == "dump"]
+    assert dumps == (["/b/x.sql"] if restored else [])
+    if restored:
+        wait, = [one for module, one in tier.calls if module == "release_command"]
+        assert wait["command"] == [] and tier.asked().index("release_command") < tier.asked().index("dump")
+        assert tier.words() == ["The database was restored from /b/x.sql, for a killed run has begun this, and not "
+                                "ended it: Migrate Neutron."]
+
+
+def test_a_migration_that_has_failed_was_begun_and_not_ended(tier, monkeypatch):
+    written = []
+    monkeypatch.setattr(tier.plugin.ActionModule, "write", lambda self, title, path, text, mode: written.append(
+        (path, text)))
+    went(tier, "migrate", number=0)
+    path = f"/r/{NEW}/.rolling-migrating"
+    assert written == [(path, "Neutron"), (path, "")]
+    tier.given["release_command"] = dict(failed=True, msg="Duplicate column")
+    assert went(tier, "migrate", number=0)["failed"] and written[2:] == [(path, "Neutron")]
+
+
+@pytest.mark.parametrize("stopped, backup, dumped", [
+    (["server"], True, True), ([], True, False), ([], False, True), (["agent"], True, False)])
+def test_the_backup_is_of_the_time_in_which_all_is_down(tier, stopped, backup, dumped):
+    """What does not write may have run since."""
+    tier.run["plan"]["serving"], tier.node = ["sf-1"], dict(tier=dict(stopped=stopped))
+    tier.others["sf-1"] = dict(cluster_node=dict(services=dict(server={}, agent={})))
+    tier.given["stat"] = there(False, False, backup)
     assert noted(went(tier, "backed_up"))["tier"]["migrates"]
     assert ("dump" in tier.asked()) == dumped
 
 
-@pytest.mark.parametrize("writer, other, forgotten", [(True, True, True), (False, True, False), (False, False, False)])
-def test_a_backup_of_an_earlier_run_is_forgotten_while_what_writes_still_runs(tier, writer, other, forgotten):
+@pytest.mark.parametrize("writer, other, forgotten", [
+    (dict(active=True), True, True), (dict(active=False, held=""), False, True),
+    (dict(active=True, held="active"), True, True), (dict(active=False, held="active"), True, False),
+    (dict(active=False, held="inactive"), False, False)])
+def test_a_backup_of_an_earlier_run_is_forgotten_unless_what_writes_was_held_since(tier, writer, other, forgotten):
     """Killed between the stop and its own backup, a run would else leave the next one that of a week ago."""
-    services = {name: dict(active=active, release="") for name, active in (("server", writer), ("agent", other))}
+    services = dict(server=writer, agent=dict(active=other))
     tier.run["plan"]["serving"] = ["sf-2"]
     tier.others["sf-2"] = dict(cluster_node=dict(services=services))
     went(tier, "rehearsed")
@@ -333,6 +378,21 @@ def test_a_backup_of_an_earlier_run_is_forgotten_while_what_writes_still_runs(ti
     tier.check = True
     went(tier, "rehearsed")
     assert "file" not in tier.asked()
+
+
+@pytest.mark.parametrize("begun, backup, words", [
+    (HALF, True, "restore it: mariadb < x. "), (HALF, False, "restore it: from your own backup. "), (NONE, True, "")])
+def test_half_a_migration_that_may_have_been_written_to_is_the_operators(tier, begun, backup, words):
+    """Somebody has removed what held the server."""
+    tier.run["plan"]["serving"] = ["sf-1"]
+    tier.others["sf-1"] = dict(cluster_node=dict(services=dict(server=dict(active=False, held=""))))
+    tier.given.update(stat=there(True, backup), slurp=[dict(content=begun), dict(content=WAS)])
+    result = went(tier, "rehearsed")
+    assert bool(result.get("failed")) == bool(words) and ("file" in tier.asked()) == (not words)
+    if words:
+        assert result["msg"].startswith("a run that was killed has begun this on sf-1, and not ended it: Migrate "
+                                        "Neutron. Nothing holds server any more") and words in result["msg"]
+        assert result["msg"].endswith(f"on sf-1: rm /r/{NEW}/.rolling-migrating")
 
 
 @pytest.mark.parametrize("more", [

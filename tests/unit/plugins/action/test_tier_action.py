@@ -55,6 +55,27 @@ def test_a_service_is_stopped(one):
     assert noted(result)["tier"] == dict(stopped=["server"]) and "began" in noted(result)["services"]["server"]
 
 
+HELD = {name: dict(unit(name, active=False), held="active") for name in ("agent", "server")}
+
+
+@pytest.mark.parametrize("services, mode, before, aside", [
+    (node()["services"], "whole", {}, True), (dict(HELD, agent=unit("agent", active=False)), "whole", {}, True),
+    (HELD, "whole", {}, False), (node()["services"], "rest", {}, False),
+    (node()["services"], "whole", dict(stopped=[]), False)])
+def test_a_configuration_of_before_whose_holds_were_removed_is_set_aside(one, services, mode, before, aside):
+    """A later way back would else undo what the operator has changed since."""
+    one.run["plan"]["tier"]["mode"], one.node = mode, dict(tier=before) if before else {}
+    one.given["kept_files"] = dict(changed=True, aside="/r/x-2026")
+    result = go(one, "stopped", configuration=["/etc/neutron"], node=dict(node(), services=services))
+    assert ("kept_files" in one.asked()) == aside and one.asked()[-1] == "standstill"
+    if aside:
+        assert one.calls[0][1] == dict(state="aside", paths=["/etc/neutron"], dest=f"/r/{NEW}/.rolling-configuration")
+        assert noted(result)["notes"][0].endswith("is in /r/x-2026, and is not taken back any more")
+        assert one.words()[0].startswith("warn  sf-1: somebody has removed what held its services")
+        one.given["kept_files"] = dict(changed=False, aside="")
+        assert not noted(go(one, "stopped", configuration=["/etc/neutron"])).get("notes")
+
+
 def test_one_that_is_not_here(one):
     assert "ansible_facts" not in go(one, "stopped", service="other") and one.calls == []
     assert "ansible_facts" not in go(one, "started", service="other") and one.calls == []

@@ -10,7 +10,7 @@ from ansible_collections.shakenfist.rolling.plugins.module_utils._common import 
 from ansible_collections.shakenfist.rolling.plugins.module_utils._evacuation import Guest, Host
 
 WORDS = dict(flagged=["Y"], leads=["M"], able=["M", "C"], running=["running"], stopped=["ADMIN_down"], note="from:",
-             mark_note="was:", fixed=["plain"])
+             mark_note="was:", fixed=["plain"], wanted=["up"])
 
 
 def test_columns_by_blanks_or_a_separator():
@@ -42,6 +42,10 @@ def test_any_host_may_lead_where_nothing_is_said():
     (dict(state="ADMIN_down", size="-", to="c"), Guest("g", "a", "stopped", 0.0, "c")),
     (dict(state="running", kind="plain"), Guest("g", "a", fixed="plain")),
     (dict(state="running", kind="drbd"), Guest("g", "a")),
+    (dict(state="ADMIN_down", wanted="down"), Guest("g", "a", "stopped")),
+    # To move it would start it.
+    (dict(state="ADMIN_down", wanted="up"), Guest("g", "a", "ADMIN_down")),
+    (dict(state="running", wanted="up"), Guest("g", "a")),
     (dict(state="ERROR_up"), Guest("g", "a", "ERROR_up"))])
 def test_guests(row, guest):
     assert evacuation.guest_of(dict(row, name="g", host="a"), WORDS) == guest

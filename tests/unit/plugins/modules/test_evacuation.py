@@ -9,6 +9,7 @@ import io
 import json
 import pathlib
 import sys
+import time
 
 import pytest
 from ansible.module_utils.basic import AnsibleModule
@@ -27,7 +28,7 @@ class Toy:
                    guests=dict(web=dict(host="b", state="running", size=300),
                                db=dict(host="b", state="running", size=500),
                                old=dict(host="b", state="ADMIN_down", size=900)),
-                   jobs=[], tags=[], paused="", faults={}, name="a")
+                   jobs=[], tags=[], paused=0, faults={}, name="a")
 
     def write(self, **state):
         self.path.write_text(json.dumps(state))
@@ -69,8 +70,9 @@ class Toy:
             drain=do("flag", "{host}", "drained", "yes"), undrain=do("flag", "{host}", "drained", "no"),
             offline=do("flag", "{host}", "offline", "yes"), online=do("flag", "{host}", "offline", "no"),
             lead=do("lead"), able_to_lead=do("able", "{host}"), mirror=do("mirror", "{guest}"),
-            pause=dict(look=do("watcher", "info"), words="is paused", pause=do("watcher", "pause", "{seconds}"),
-                       resume=do("watcher", "resume"), marks=do("cluster_tags"), mark=do("cluster_tag", "{note}"),
+            pause=dict(look=do("watcher", "info"), until="is paused until (.*)\\.",
+                       pause=do("watcher", "pause", "{seconds}"), resume=do("watcher", "resume"),
+                       marks=do("cluster_tags"), mark=do("cluster_tag", "{note}"),
                        unmark=do("cluster_untag", "{note}")),
             verify=dict(command=do("verify"), pattern=r"ERROR:(\w+):", ignored=["EFINE"])), **more)
 
@@ -474,27 +476,65 @@ def test_the_lead_where_only_the_leader_has_lists(toy):
     assert "expected this node to take the lead, it does not." in found["msg"] and "lead ended with 0" in found["msg"]
 
 
+def ends(toy):
+    """When the pauses of runs end, as the notes say."""
+    return [int(tag.rpartition(":")[2]) for tag in toy.state["tags"]]
+
+
 def test_the_pause(toy):
     assert toy.run("paused", check=True)["own"] and not toy.state["paused"]
-    assert toy.run("paused", seconds=77)["own"] and toy.state["paused"] == "77"
+    assert toy.run("paused", seconds=1000)["own"]
+    was, = ends(toy)
+    assert 0 <= toy.state["paused"] - was <= evacuation.LATE
     # The next run lengthens it, also one that follows a kill.
-    assert toy.run("paused", seconds=99)["own"] and toy.state["paused"] == "99"
-    assert toy.state["tags"] == ["rolling:paused"]
+    assert toy.run("paused", seconds=3000)["own"]
+    now, = ends(toy)
+    assert now >= was + 2000 and 0 <= toy.state["paused"] - now <= evacuation.LATE
     assert toy.run("resumed", check=True)["changed"] and toy.state["paused"]
     assert toy.run("resumed")["changed"] and not toy.state["paused"] and not toy.state["tags"]
     assert not toy.run("resumed")["changed"]
 
 
-def test_the_pause_of_an_operator_stays(toy):
-    toy.change(lambda state: state.update(paused="5000"))
-    assert toy.run("paused")["own"] is False
-    assert not toy.run("resumed")["changed"] and toy.state["paused"] == "5000"
+def test_the_end_of_a_pause_is_read_in_any_language(toy, monkeypatch):
+    monkeypatch.setattr(time, "strptime", None)
+    toy.run("paused")
+    assert toy.run("paused")["own"]
 
 
-@pytest.mark.parametrize("state, command, words", [("paused", "watcher pause", "to be paused, it is not"),
+# What a run has left that never came back: its pause is over, or an operator has made another one of it.
+@pytest.mark.parametrize("tags", [[], ["mine"], ["rolling:paused:1000000000"], ["rolling:paused:x"],
+                                  ["rolling:paused:1000000000", "rolling:paused:2000007201"]])
+def test_the_pause_of_an_operator_stays(toy, tags):
+    toy.change(lambda state: state.update(paused=2000007200, tags=tags))
+    assert toy.run("paused")["own"] is False and toy.state["tags"] == tags
+    toy.run("resumed")
+    assert toy.state["paused"] == 2000007200
+    assert toy.state["tags"] == [tag for tag in tags if tag == "mine"]
+
+
+@pytest.mark.parametrize("late, own", [(-1, False), (0, True), (60, True), (61, False)])
+def test_whose_pause_it_is(toy, late, own):
+    toy.change(lambda state: state.update(paused=2000000000 + late, tags=["rolling:paused:2000000000"]))
+    toy.run("resumed")
+    assert bool(toy.state["paused"]) is not own and not toy.state["tags"]
+
+
+def test_an_old_note_goes_with_the_next_pause(toy):
+    toy.change(lambda state: state.update(tags=["rolling:paused:1000000000"]))
+    assert toy.run("paused")["own"]
+    assert len(ends(toy)) == 1 and ends(toy)[0] > 1000000000
+
+
+def test_a_pause_whose_end_cannot_be_read(toy):
+    toy.change(lambda state: state.update(paused=2000000000, says="later"))
+    assert "expected the end of the pause as in" in toy.run("paused")["msg"]
+
+
+@pytest.mark.parametrize("state, command, words", [("paused", "watcher pause", "to be paused until"),
                                                    ("resumed", "watcher resume", "to go on, it is still paused")])
 def test_a_pause_that_does_not_come_about(toy, state, command, words):
-    toy.change(lambda now: now.update(paused="1", tags=["rolling:paused"]) if state == "resumed" else None)
+    toy.change(lambda now: now.update(paused=2000000000, tags=["rolling:paused:2000000000"])
+               if state == "resumed" else None)
     toy.fault(command, nothing=True)
     assert words in toy.run(state)["msg"]
 

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import os
+import pathlib
 
 import pytest
 from ansible_collections.shakenfist.rolling.plugins.modules import kept_files
@@ -122,3 +123,14 @@ def test_what_is_no_file(run_module, tmp_path):
 
 def test_names_that_would_collide():
     assert len({kept_files.place_of("/d", path) for path in ("/a/b", "/a_b", "/a__b")}) == 3
+
+
+def test_what_an_earlier_step_has_kept_is_set_aside(go, tree):
+    assert go("aside") == dict(go("aside"), changed=False, aside="")
+    go("kept")
+    assert go("aside", check=True)["changed"] and (tree / "place" / "kept").exists()
+    (tree / "one").write_text("of the operator\n")
+    aside = go("aside")["aside"]
+    assert aside.startswith(f"{tree}/place/kept-") and not (tree / "place" / "kept").exists()
+    assert not go("restored")["changed"] and go("kept")["changed"]
+    assert [path.read_text() for path in pathlib.Path(aside).glob("*one")] == ["one\n"]

@@ -20,6 +20,7 @@ from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import (
     plain,
     playbook_command,
     run_of,
+    shape_of,
 )
 
 
@@ -204,3 +205,11 @@ def test_the_command():
     sources = {"ansible_inventory_sources": ["a b", "c"]}
     assert playbook_command(sources, "x.y.z") == "ansible-playbook -i 'a b' -i c x.y.z"
     assert playbook_command({}, "x.y.z") == "ansible-playbook x.y.z"
+
+
+@pytest.mark.parametrize("variables, shape", [
+    ({}, "main"), (dict(cluster_hosts=dict(a=1)), "main"), (dict(rolling_product="cinder"), "services"),
+    (dict(rolling_product="x", cluster_hosts={}), "services"),
+    (dict(rolling_product="ganeti", cluster_hosts=dict(leads=["M"])), "hosts")])
+def test_how_a_product_is_looked_at(variables, shape):
+    assert shape_of(variables) == shape

@@ -105,7 +105,8 @@ def test_a_unit_that_runs_nowhere():
     (nodes(unit()), []),
     ({"d-1": node(server=unit("4.0.0"), agent=unit("3.9.0"))}, ["the services of d-1 have links to 3.9.0 and 4.0.0"]),
     ({"d-1": node(server=unit("4.0.0"), agent=unit(NEW))}, []),
-    ({"d-3": node(agent=unit())}, ["no node has the unit server"])])
+    ({"d-3": node(agent=unit())}, ["no node has the unit server, or a package"]),
+    ({}, ["no node was seen that has one of the units agent or server: "])])
 def test_what_refuses_it(found, words):
     failed = [finding.words for finding in Tier(PHASES).findings(found, SERVICES, TARGET) if finding.level == "fail"]
     assert len(failed) == len(words) and all(map(str.startswith, failed, words))
