@@ -61,7 +61,7 @@ def drain_balancers(settings, asked=None):
     told = known + ([True] if hook and tell_first else [])
     return {"haproxy": haproxy, "told": bool(told) and all(told),
             # Nobody sees what a hook's balancer still sends, so it is left its time.
-            "witnessed": settings["until"] == "quiet" and told == known and bool(known) and all(known),
+            "witnessed": settings["until"] == "quiet" and not hook and bool(known) and all(known),
             "problem": _problem(tell_first, haproxy_set, address, waited or hook),
             "elsewhere": bool(address and settings["haproxy_host"] or waited)}
 
