@@ -5,7 +5,8 @@
 # Private to the roles of this collection: find the balancers that a node is drained through, and judge their answers.
 # state: found reports where each of them is asked. told fails if one has not set what it was asked to set, and records
 # which have. asked asks HAProxy, from the host that the task is delegated to, whether it probes the node, and records
-# that; answered adds what the others would answer to a drain. Neither of the two fails.
+# that, and whether a killed run (broken) had the node in hand. answered adds what the others would answer to a drain.
+# Neither of the two fails.
 
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._balancers import (
     answers_of,
@@ -23,7 +24,7 @@ from ansible_collections.shakenfist.rolling.plugins.plugin_utils._steps import F
 DATA = dict(type="dict", default={})
 ARGUMENTS = dict(
     state=dict(type="str", choices=["found", "told", "asked", "answered"], required=True),
-    haproxy=DATA, nginx=DATA, apache=DATA, failure=dict(type="str", default=""),
+    haproxy=DATA, nginx=DATA, apache=DATA, broken=DATA, failure=dict(type="str", default=""),
 )
 
 
@@ -53,7 +54,7 @@ class ActionModule(StatesAction):
         results = {kind: getattr(self.given, kind) for kind in ("haproxy", "nginx", "apache")}
         told, was = dict(self.record.balancers), results["haproxy"].get("was")
         if was is not None:
-            told = remembered(told, self.haproxy, was)
+            told = remembered(told, self.haproxy, was, self.record.asked.get("left", False))
         told.update({kind: True for kind in ("nginx", "apache") if answers_of(kind, results[kind])})
         self.note(balancers=told)
         problems = problems_of(results)
@@ -63,8 +64,10 @@ class ActionModule(StatesAction):
         where, found = self.haproxy, {}
         if where:
             told = drain_balancers(self.settings)["haproxy"]
+            # HAProxy does not show who has drained a server, but the lock shows which nodes a killed run had in hand.
+            left = self.name in self.given.broken.get("nodes", ())
             # One that can be told needs no checks, and nobody has to wait until it has noticed.
-            may = self.settings["until"] == "quiet" and "://" not in where["address"]
+            may = (self.settings["until"] == "quiet" or left) and "://" not in where["address"]
             try:
                 answer = self.ask_haproxy(checked=not told and not may)
                 if may and not told:
@@ -75,6 +78,10 @@ class ActionModule(StatesAction):
                 found = dict(haproxy=dict(reachable=answer["reachable"], problems=answer["problems"], told=told,
                                           known=server is not None,
                                           **{key: (server or {}).get(key, 0) for key in ("fall", "rise")}))
+                if left and told:
+                    found["left"] = True
+                    if (server or {}).get("status", "").startswith("DRAIN"):
+                        found["told"] = [dict(problems=[], shut=["HAProxy"], out=[])]
             except Failed as exc:
                 found = dict(failure=str(exc))
         self.note(asked=found)
@@ -87,4 +94,5 @@ class ActionModule(StatesAction):
     def answered(self):
         given = self.given
         told = [sightings_of(kind, getattr(given, kind)) for kind in ("nginx", "apache") if self.settings[kind]]
+        told = self.record.asked.get("told", []) + told
         self.note(asked=dict(self.record.asked, **(dict(failure=given.failure) if given.failure else dict(told=told))))

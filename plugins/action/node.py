@@ -70,7 +70,8 @@ class ActionModule(StatesAction):
             answer = exc.result
             raise
         finally:
-            self.note(balancers=remembered(self.record.balancers, where, answer.get("was", "")))
+            self.note(balancers=remembered(self.record.balancers, where, answer.get("was", ""),
+                                           self.record.asked.get("left", False)))
 
     def admitted(self):
         """Let HAProxy send requests again, if it was us who stopped it."""

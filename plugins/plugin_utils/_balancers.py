@@ -114,11 +114,13 @@ def is_asked(settings, asked):
     return bool(settings["haproxy_address"]) and (asked.get("haproxy") or {}).get("reachable") is not False
 
 
-def remembered(told, where, was):
-    """Those that were told, with HAProxy. What it said before a first drain is not forgotten in a second one."""
-    before = told.get("haproxy", {}).get("was")
-    return dict(told, haproxy=dict(backend=where["backend"], server=where["server"],
-                                   was="ready" if before == "ready" else was))
+def remembered(told, where, was, left=False):
+    """Those that were told, with HAProxy. What it said before a first drain is not forgotten in a second one.
+
+    :arg left: whether a run that was killed had the node in hand, so that a drain is taken for that run's.
+    """
+    ours = told.get("haproxy", {}).get("was") == "ready" or left and was == "drain"
+    return dict(told, haproxy=dict(backend=where["backend"], server=where["server"], was="ready" if ours else was))
 
 
 # How each of them is called, with the host that it was asked on.

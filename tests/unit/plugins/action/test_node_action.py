@@ -411,11 +411,50 @@ def test_haproxy_is_asked_about_its_checks(one):
     assert one.record()["asked"] == dict(failure="no backend")
 
 
+@pytest.mark.parametrize("status, shut", [("DRAIN", True), ("DOWN", False), ("MAINT", False), ("UP", False)])
+@pytest.mark.parametrize("until", ["quiet", "grace"])
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_a_killed_run_has_left_it_in_a_drain(one, status, shut, until, elsewhere):
+    """HAProxy does not say whose drain that is, the lock of the killed run does."""
+    one.variables = dict(drain_haproxy_address=SOCKET, drain_haproxy_server="s", drain_until=until,
+                         drain_haproxy_host="lb" if elsewhere else "")
+    one.given["haproxy_info"] = dict(reachable=True, problems=[], servers=dict(s=dict(status=status)), may_set=True)
+    one.act(balancers, state="asked", broken=dict(nodes=["sf-2"]))
+    asked = one.record()["asked"]
+    # It is told whatever drain_until says, or nobody would take that back.
+    assert asked["haproxy"]["told"] and asked["left"]
+    assert asked.get("told") == ([dict(problems=[], shut=["HAProxy"], out=[])] if shut else None)
+    one.given["haproxy_server"] = dict(was="drain")
+    if elsewhere:
+        one.act(balancers, state="told", haproxy=dict(was="drain"))
+    else:
+        one.drain()
+    assert one.record()["balancers"]["haproxy"]["was"] == "ready"
+
+
+@pytest.mark.parametrize("broken, may, was, kept", [
+    (dict(nodes=["sf-1"]), True, "drain", "drain"), ({}, True, "drain", "drain"),
+    (dict(nodes=["sf-2"]), True, "maint", "maint"), (dict(nodes=["sf-2"]), False, "drain", None)])
+def test_a_drain_of_somebody_else_is_left(one, broken, may, was, kept):
+    one.variables = dict(drain_haproxy_address=SOCKET, drain_haproxy_server="s")
+    one.given["haproxy_info"] = dict(reachable=True, problems=[], servers=dict(s=dict(status="DRAIN")), may_set=may)
+    one.act(balancers, state="asked", broken=broken)
+    one.given["haproxy_server"] = dict(was=was)
+    one.drain()
+    assert one.record().get("balancers", {}).get("haproxy", {}).get("was") == kept
+
+
 def test_what_the_others_would_say(one):
     one.note(asked=dict(haproxy=dict(reachable=True, problems=[])))
     one.variables = dict(balancer_nginx_hosts=["lb"])
     one.act(balancers, state="answered", nginx=loop(dict(was="out")))
     assert one.record()["asked"] == dict(haproxy=dict(reachable=True, problems=[]),
                                          told=[dict(problems=[], shut=[], out=["nginx on lb"])])
+    left = dict(problems=[], shut=["HAProxy"], out=[])
+    one.note(asked=dict(told=[left]))
+    one.act(balancers, state="answered", nginx=loop(dict(was="out")))
+    assert one.record()["asked"]["told"] == [left, dict(problems=[], shut=[], out=["nginx on lb"])]
+    one.note(asked=dict(haproxy=dict(reachable=True, problems=[])))
+    one.act(balancers, state="answered", nginx=loop(dict(was="out")))
     one.act(balancers, state="answered", failure="no backend")
     assert one.record()["asked"]["failure"] == "no backend"
