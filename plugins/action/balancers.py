@@ -55,6 +55,9 @@ class ActionModule(StatesAction):
         told, was = dict(self.record.balancers), results["haproxy"].get("was")
         if was is not None:
             told = remembered(told, self.haproxy, was, self.record.asked.get("left", False))
+            # From there the node cannot ask HAProxy until that is over.
+            if results["haproxy"].get("senders"):
+                told["haproxy"]["senders"] = results["haproxy"]["senders"]
         told.update({kind: True for kind in ("nginx", "apache") if answers_of(kind, results[kind])})
         self.note(balancers=told)
         problems = problems_of(results)

@@ -100,9 +100,10 @@ class ActionModule(StatesAction):
             self.tell_haproxy()
         # The node itself looks at the balancer while it drains, so it must reach it.
         witness = dict(haproxy=where) if where else {}
+        quiet = self.balancers["witnessed"] and not self.record.balancers.get("haproxy", {}).get("senders")
         self.call("Stop the API and witness its drain", "drain", unit=given.unit, url=given.url,
                   timeout=given.drain_timeout, told=self.balancers["told"],
-                  until="quiet" if self.balancers["witnessed"] else "grace",
+                  until="quiet" if quiet else "grace",
                   cut_short=given.cut_short and not given.peers, **witness)
         self.note(stopped=[given.unit])
 

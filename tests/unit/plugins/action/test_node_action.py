@@ -411,6 +411,14 @@ def test_haproxy_is_asked_about_its_checks(one):
     assert one.record()["asked"] == dict(failure="no backend")
 
 
+@pytest.mark.parametrize("senders, until", [([], "quiet"), (["admin/n2"], "grace")])
+def test_another_backend_of_a_haproxy_elsewhere_sends_to_it(one, senders, until):
+    one.variables = dict(drain_haproxy_address=SOCKET, drain_haproxy_host="lb", drain_haproxy_set=True)
+    one.act(balancers, state="told", haproxy=dict(was="ready", senders=senders))
+    one.drain()
+    assert one.asked()[-1] == "drain" and one.calls[-1][1]["until"] == until
+
+
 @pytest.mark.parametrize("status, shut", [("DRAIN", True), ("DOWN", False), ("MAINT", False), ("UP", False)])
 @pytest.mark.parametrize("until", ["quiet", "grace"])
 @pytest.mark.parametrize("elsewhere", [False, True])
