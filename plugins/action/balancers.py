@@ -17,6 +17,7 @@ from ansible_collections.shakenfist.rolling.plugins.plugin_utils._balancers impo
     problems_of,
     remembered,
     sightings_of,
+    was_of,
 )
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import plain
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._steps import Failed, StatesAction
@@ -52,7 +53,7 @@ class ActionModule(StatesAction):
 
     def told(self):
         results = {kind: getattr(self.given, kind) for kind in ("haproxy", "nginx", "apache")}
-        told, was = dict(self.record.balancers), results["haproxy"].get("was")
+        told, was = dict(self.record.balancers), was_of(results["haproxy"])
         if was is not None:
             told = remembered(told, self.haproxy, was, self.record.asked.get("left", False))
             # From there the node cannot ask HAProxy until that is over.

@@ -17,6 +17,7 @@ from ansible_collections.shakenfist.rolling.plugins.plugin_utils._balancers impo
     haproxy_of,
     is_asked,
     remembered,
+    was_of,
 )
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._failure import told_of, way_back
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._order import restart_order, startable, units_of
@@ -70,7 +71,7 @@ class ActionModule(StatesAction):
             answer = exc.result
             raise
         finally:
-            self.note(balancers=remembered(self.record.balancers, where, answer.get("was", ""),
+            self.note(balancers=remembered(self.record.balancers, where, was_of(answer) or "",
                                            self.record.asked.get("left", False)))
 
     def admitted(self):

@@ -114,6 +114,11 @@ def is_asked(settings, asked):
     return bool(settings["haproxy_address"]) and (asked.get("haproxy") or {}).get("reachable") is not False
 
 
+def was_of(answer):
+    """What HAProxy said of a server before. One that was lost meanwhile may have set the drain, and nobody knows."""
+    return answer.get("was") or ("ready" if answer.get("lost") else None)
+
+
 def remembered(told, where, was, left=False):
     """Those that were told, with HAProxy. What it said before a first drain is not forgotten in a second one.
 

@@ -411,6 +411,16 @@ def test_haproxy_is_asked_about_its_checks(one):
     assert one.record()["asked"] == dict(failure="no backend")
 
 
+@pytest.mark.parametrize("answer, was", [
+    (dict(failed=True, msg="it cannot be reached", lost=True), "ready"), (dict(failed=True, msg="no such socket"), "")])
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_a_node_that_is_lost_while_haproxy_is_told_may_be_drained(one, answer, was, elsewhere):
+    one.variables = dict(drain_haproxy_address=SOCKET, drain_haproxy_set=True, drain_haproxy_host="lb" * elsewhere)
+    one.given["haproxy_server"] = answer
+    result = one.act(balancers, state="told", haproxy=answer) if elsewhere else one.drain()
+    assert result["failed"] and result[NOTED].get("balancers", {}).get("haproxy", {}).get("was", "") == was
+
+
 @pytest.mark.parametrize("senders, until", [([], "quiet"), (["admin/n2"], "grace")])
 def test_another_backend_of_a_haproxy_elsewhere_sends_to_it(one, senders, until):
     one.variables = dict(drain_haproxy_address=SOCKET, drain_haproxy_host="lb", drain_haproxy_set=True)
