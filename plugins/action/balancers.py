@@ -82,6 +82,8 @@ class ActionModule(StatesAction):
                 found = dict(haproxy=dict(reachable=answer["reachable"], problems=answer["problems"], told=told,
                                           known=server is not None,
                                           **{key: (server or {}).get(key, 0) for key in ("fall", "rise")}))
+                if told and "L7" in (server or {}).get("check_status", ""):
+                    found["probes"] = True
                 if left and told:
                     found["left"] = True
                     if (server or {}).get("status", "").startswith("DRAIN"):

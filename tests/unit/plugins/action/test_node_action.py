@@ -462,6 +462,30 @@ def test_a_drain_of_somebody_else_is_left(one, broken, may, was, kept):
     assert one.record().get("balancers", {}).get("haproxy", {}).get("was") == kept
 
 
+@pytest.mark.parametrize("check, may, probes", [("L7OK", True, True), ("* L7STS", True, True), ("L4OK", True, False),
+                                                ("", True, False), ("L7OK", False, False)])
+def test_haproxy_that_is_told_may_probe(one, check, may, probes):
+    one.variables = dict(drain_haproxy_address=SOCKET, drain_haproxy_server="s")
+    server = dict(status="UP", check_status=check)
+    one.given["haproxy_info"] = dict(reachable=True, problems=[], servers=dict(s=server), may_set=may)
+    one.act(balancers, state="asked")
+    assert one.record()["asked"].get("probes", False) is probes
+
+
+@pytest.mark.parametrize("status, probes, was, released", [
+    ("DOWN", True, "ready", True), ("DOWN 1/2", True, "ready", True),
+    # It may get requests at once, or before it is ready, or it is not ours.
+    ("DRAIN", True, "ready", False), ("DOWN", False, "ready", False), ("DOWN", True, "drain", False)])
+def test_a_node_that_does_not_serve_is_left_to_the_checks_of_haproxy(one, status, probes, was, released):
+    one.variables = dict(drain_haproxy_address=SOCKET)
+    haproxy = dict(backend="sf-api", server="one", was=was)
+    one.note(balancers=dict(haproxy=haproxy, nginx=True), asked=dict(probes=probes))
+    one.given["haproxy_info"] = dict(servers=dict(one=dict(status=status)))
+    assert "failed" not in one.go("released")
+    assert [call[1].get("state") for call in one.calls if call[0] == "haproxy_server"] == ["ready"] * released
+    assert one.record()["balancers"] == dict(haproxy={} if released else haproxy, nginx=True)
+
+
 def test_what_the_others_would_say(one):
     one.note(asked=dict(haproxy=dict(reachable=True, problems=[])))
     one.variables = dict(balancer_nginx_hosts=["lb"])
