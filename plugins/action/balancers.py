@@ -82,12 +82,12 @@ class ActionModule(StatesAction):
                 found = dict(haproxy=dict(reachable=answer["reachable"], problems=answer["problems"], told=told,
                                           known=server is not None,
                                           **{key: (server or {}).get(key, 0) for key in ("fall", "rise")}))
-                if told and "L7" in (server or {}).get("check_status", ""):
-                    found["probes"] = True
-                if left and told:
-                    found["left"] = True
-                    if (server or {}).get("status", "").startswith("DRAIN"):
-                        found["told"] = [dict(problems=[], shut=["HAProxy"], out=[])]
+                left = left and told
+                found.update(left=left, probes=told and "L7" in (server or {}).get("check_status", ""))
+                status = (server or {}).get("status", "")
+                if status.startswith(("DRAIN", "MAINT")):
+                    sight = "shut" if left and status.startswith("DRAIN") else "held"
+                    found["told"] = [dict(dict(problems=[], shut=[], out=[]), **{sight: ["HAProxy"]})]
             except Failed as exc:
                 found = dict(failure=str(exc))
         self.note(asked=found)

@@ -429,10 +429,10 @@ def test_another_backend_of_a_haproxy_elsewhere_sends_to_it(one, senders, until)
     assert one.asked()[-1] == "drain" and one.calls[-1][1]["until"] == until
 
 
-@pytest.mark.parametrize("status, shut", [("DRAIN", True), ("DOWN", False), ("MAINT", False), ("UP", False)])
+@pytest.mark.parametrize("status", ["DRAIN", "DOWN", "MAINT", "UP"])
 @pytest.mark.parametrize("until", ["quiet", "grace"])
 @pytest.mark.parametrize("elsewhere", [False, True])
-def test_a_killed_run_has_left_it_in_a_drain(one, status, shut, until, elsewhere):
+def test_a_killed_run_has_left_it_in_a_drain(one, status, until, elsewhere):
     """HAProxy does not say whose drain that is, the lock of the killed run does."""
     one.variables = dict(drain_haproxy_address=SOCKET, drain_haproxy_server="s", drain_until=until,
                          drain_haproxy_host="lb" if elsewhere else "")
@@ -441,7 +441,8 @@ def test_a_killed_run_has_left_it_in_a_drain(one, status, shut, until, elsewhere
     asked = one.record()["asked"]
     # It is told whatever drain_until says, or nobody would take that back.
     assert asked["haproxy"]["told"] and asked["left"]
-    assert asked.get("told") == ([dict(problems=[], shut=["HAProxy"], out=[])] if shut else None)
+    held = dict(problems=[], shut=[], out=[], held=["HAProxy"])
+    assert asked.get("told") == {"DRAIN": [dict(problems=[], shut=["HAProxy"], out=[])], "MAINT": [held]}.get(status)
     one.given["haproxy_server"] = dict(was="drain")
     if elsewhere:
         one.act(balancers, state="told", haproxy=dict(was="drain"))
@@ -457,6 +458,8 @@ def test_a_drain_of_somebody_else_is_left(one, broken, may, was, kept):
     one.variables = dict(drain_haproxy_address=SOCKET, drain_haproxy_server="s")
     one.given["haproxy_info"] = dict(reachable=True, problems=[], servers=dict(s=dict(status="DRAIN")), may_set=may)
     one.act(balancers, state="asked", broken=broken)
+    ours = bool(broken.get("nodes") == ["sf-2"] and may)
+    assert one.record()["asked"]["told"][0].get("held", []) == ["HAProxy"] * (not ours)
     one.given["haproxy_server"] = dict(was=was)
     one.drain()
     assert one.record().get("balancers", {}).get("haproxy", {}).get("was") == kept
@@ -469,7 +472,7 @@ def test_haproxy_that_is_told_may_probe(one, check, may, probes):
     server = dict(status="UP", check_status=check)
     one.given["haproxy_info"] = dict(reachable=True, problems=[], servers=dict(s=server), may_set=may)
     one.act(balancers, state="asked")
-    assert one.record()["asked"].get("probes", False) is probes
+    assert one.record()["asked"]["probes"] is probes
 
 
 @pytest.mark.parametrize("status, probes, was, released", [
