@@ -5,7 +5,8 @@
 # Private to the roles of this collection: find the balancers that a node is drained through, and judge their answers.
 # state: found reports where each of them is asked. told fails if one has not set what it was asked to set, and records
 # which have. asked asks HAProxy, from the host that the task is delegated to, whether it probes the node, and records
-# that; answered adds what the others would answer to a drain. Neither of the two fails.
+# that, and whether a killed run (broken) had the node in hand. answered adds what the others would answer to a drain.
+# Neither of the two fails.
 
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._balancers import (
     answers_of,
@@ -16,6 +17,7 @@ from ansible_collections.shakenfist.rolling.plugins.plugin_utils._balancers impo
     problems_of,
     remembered,
     sightings_of,
+    was_of,
 )
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import plain
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._steps import Failed, StatesAction
@@ -23,7 +25,7 @@ from ansible_collections.shakenfist.rolling.plugins.plugin_utils._steps import F
 DATA = dict(type="dict", default={})
 ARGUMENTS = dict(
     state=dict(type="str", choices=["found", "told", "asked", "answered"], required=True),
-    haproxy=DATA, nginx=DATA, apache=DATA, failure=dict(type="str", default=""),
+    haproxy=DATA, nginx=DATA, apache=DATA, broken=DATA, failure=dict(type="str", default=""),
 )
 
 
@@ -51,9 +53,12 @@ class ActionModule(StatesAction):
 
     def told(self):
         results = {kind: getattr(self.given, kind) for kind in ("haproxy", "nginx", "apache")}
-        told, was = dict(self.record.balancers), results["haproxy"].get("was")
+        told, was = dict(self.record.balancers), was_of(results["haproxy"])
         if was is not None:
-            told = remembered(told, self.haproxy, was)
+            told = remembered(told, self.haproxy, was, self.record.asked.get("left", False))
+            # From there the node cannot ask HAProxy until that is over.
+            if results["haproxy"].get("senders"):
+                told["haproxy"]["senders"] = results["haproxy"]["senders"]
         told.update({kind: True for kind in ("nginx", "apache") if answers_of(kind, results[kind])})
         self.note(balancers=told)
         problems = problems_of(results)
@@ -63,8 +68,10 @@ class ActionModule(StatesAction):
         where, found = self.haproxy, {}
         if where:
             told = drain_balancers(self.settings)["haproxy"]
+            # HAProxy does not show who has drained a server, but the lock shows which nodes a killed run had in hand.
+            left = self.name in self.given.broken.get("nodes", ())
             # One that can be told needs no checks, and nobody has to wait until it has noticed.
-            may = self.settings["until"] == "quiet" and "://" not in where["address"]
+            may = (self.settings["until"] == "quiet" or left) and "://" not in where["address"]
             try:
                 answer = self.ask_haproxy(checked=not told and not may)
                 if may and not told:
@@ -75,6 +82,12 @@ class ActionModule(StatesAction):
                 found = dict(haproxy=dict(reachable=answer["reachable"], problems=answer["problems"], told=told,
                                           known=server is not None,
                                           **{key: (server or {}).get(key, 0) for key in ("fall", "rise")}))
+                left = left and told
+                found.update(left=left, probes=told and "L7" in (server or {}).get("check_status", ""))
+                status = (server or {}).get("status", "")
+                if status.startswith(("DRAIN", "MAINT")):
+                    sight = "shut" if left and status.startswith("DRAIN") else "held"
+                    found["told"] = [dict(dict(problems=[], shut=[], out=[]), **{sight: ["HAProxy"]})]
             except Failed as exc:
                 found = dict(failure=str(exc))
         self.note(asked=found)
@@ -87,4 +100,5 @@ class ActionModule(StatesAction):
     def answered(self):
         given = self.given
         told = [sightings_of(kind, getattr(given, kind)) for kind in ("nginx", "apache") if self.settings[kind]]
+        told = self.record.asked.get("told", []) + told
         self.note(asked=dict(self.record.asked, **(dict(failure=given.failure) if given.failure else dict(told=told))))

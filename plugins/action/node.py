@@ -7,7 +7,8 @@
 # state: restarted restarts its daemons in order, gated waits until it is really ready to serve, admitted only has
 # HAProxy send requests again.
 # state: settled waits until the next node may follow, and records that this one is rolled.
-# state: restored returns a node that has failed to service, and records what has become of that.
+# state: restored returns a node that has failed to service, and records what has become of that. released leaves one
+# that does not serve to the health checks of HAProxy.
 # Role balancer drains through nginx, Apache, and HAProxy that is asked from another host: elsewhere says whether there
 # are any.
 
@@ -17,6 +18,7 @@ from ansible_collections.shakenfist.rolling.plugins.plugin_utils._balancers impo
     haproxy_of,
     is_asked,
     remembered,
+    was_of,
 )
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._failure import told_of, way_back
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._order import restart_order, startable, units_of
@@ -29,7 +31,7 @@ YES = dict(type="bool", default=True)
 SECONDS = dict(type="float", default=120)
 ARGUMENTS = dict(
     state=dict(type="str", required=True, choices=["awaited", "drained", "restarted", "gated", "admitted", "settled",
-                                                   "restored"]),
+                                                   "restored", "released"]),
     node=DATA, unit=TEXT, url=TEXT, peers=NAMES, minimum=dict(type="int"), quorum_timeout=SECONDS,
     drain_timeout=SECONDS, cut_short=dict(type="bool", default=False), units=NAMES,
     order=dict(type="list", elements="list", default=[]), sentinels=YES, lead_clients_away=YES, restart_timeout=SECONDS,
@@ -70,13 +72,25 @@ class ActionModule(StatesAction):
             answer = exc.result
             raise
         finally:
-            self.note(balancers=remembered(self.record.balancers, where, answer.get("was", "")))
+            self.note(balancers=remembered(self.record.balancers, where, was_of(answer) or "",
+                                           self.record.asked.get("left", False)))
 
     def admitted(self):
         """Let HAProxy send requests again, if it was us who stopped it."""
         told = self.record.balancers.get("haproxy", {})
         if self.haproxy() and told.get("was") == "ready":
             self.call("Let the balancer send requests again", "haproxy_server", state="ready", **self.haproxy())
+
+    def released(self):
+        """Undo the drain of a node that HAProxy's own checks keep out, or the next run takes it for the operator's."""
+        where, told = self.haproxy(), self.record.balancers.get("haproxy", {})
+        if not (where and told.get("was") == "ready" and self.record.asked.get("probes")):
+            return
+        answer = self.call("Ask the balancer about the node", "haproxy_info", address=where["address"],
+                           backend=where["backend"], servers=[where["server"]])
+        if answer["servers"].get(where["server"], {}).get("status", "").startswith("DOWN"):
+            self.admitted()
+            self.note(balancers=dict(self.record.balancers, haproxy={}))
 
     # ---- the window
 
@@ -99,9 +113,10 @@ class ActionModule(StatesAction):
             self.tell_haproxy()
         # The node itself looks at the balancer while it drains, so it must reach it.
         witness = dict(haproxy=where) if where else {}
+        quiet = self.balancers["witnessed"] and not self.record.balancers.get("haproxy", {}).get("senders")
         self.call("Stop the API and witness its drain", "drain", unit=given.unit, url=given.url,
                   timeout=given.drain_timeout, told=self.balancers["told"],
-                  until="quiet" if self.balancers["witnessed"] else "grace",
+                  until="quiet" if quiet else "grace",
                   cut_short=given.cut_short and not given.peers, **witness)
         self.note(stopped=[given.unit])
 

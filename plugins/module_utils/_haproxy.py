@@ -173,7 +173,9 @@ class Haproxy:
 
     def servers(self, backend):
         """What HAProxy says of each server of C(backend), as a dict by name."""
-        rows, backends = self._rows()
+        return self._servers(backend, *self._rows())
+
+    def _servers(self, backend, rows, backends):
         if backend not in backends and not any(place == backend for place, dummy in rows):
             # The statistics page is a backend without servers.
             with_servers = sorted({place for place, dummy in rows})
@@ -207,10 +209,15 @@ class Haproxy:
             raise self._garbage(",".join(str(value) for value in row.values() if value)) from exc
 
     def server(self, backend, name):
-        """What HAProxy says of one server."""
-        servers = self.servers(backend)
+        """What HAProxy says of one server, with C(senders): the servers of its address that may get requests."""
+        rows, backends = self._rows()
+        servers = self._servers(backend, rows, backends)
         self.require(backend, servers, [name])
-        return servers[name]
+        # Only a socket of level operator or admin tells addresses.
+        address = rows[backend, name].get("addr")
+        return dict(servers[name], senders=[
+            "/".join(place) for place, row in rows.items()
+            if (place == (backend, name) or address and row.get("addr") == address) and may_get(row)])
 
     def require(self, backend, servers, names):
         """Raise if one of C(names) is not among C(servers)."""
@@ -285,6 +292,11 @@ def hide_credentials(module, address):
 def is_up(server):
     """Whether HAProxy sends new requests to a server: C(UP), on its way down with C(UP 1/3), or not checked."""
     return server["status"].startswith("UP") or server["status"] == "no check"
+
+
+def may_get(row):
+    """Whether a server, as the statistics have it, has requests or may get some: in a drain by a cookie, still."""
+    return is_up(row) or row["scur"] != "0" or bool(row["status"].startswith("DRAIN") and row.get("cookie"))
 
 
 def check_of(server):

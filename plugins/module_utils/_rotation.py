@@ -38,6 +38,10 @@ class Member:
         """Set the state and see it set."""
         raise NotImplementedError
 
+    def more(self):
+        """What else there is to return."""
+        return {}
+
     def settle(self):
         """Wait for what there is to wait for after C(ready)."""
 
@@ -70,6 +74,6 @@ def rotate(module, make):
         # Also where the order was taken and the balancer could not be asked any more.
         result["changed"] = result["changed"] or member.state != result["was"]
         after = state if result["changed"] else result["was"]
-        result.update(status=member.status, sessions=member.sessions, diff=dict(
+        result.update(status=member.status, sessions=member.sessions, **member.more(), diff=dict(
             before=f"{member.place}: {result['was']}\n", after=f"{member.place}: {after}\n"))
     (module.fail_json if error else module.exit_json)(**error, **result)

@@ -45,6 +45,8 @@ options:
         O(haproxy) is given, sends it nothing and has no session left, and no connection to the port of O(url) was seen
         on this node for 1 second. Until then it drains, however long that takes. Only of use for a unit whose server
         was drained through its balancer's API.
+      - Of HAProxy each server with the address of this one counts, where its socket tells addresses, that of another
+        backend, too. A server with a cookie gets requests in a drain until HAProxy has marked it down.
       - Then new connections are rejected with a TCP reset, by C(nft) where that is installed, and if there is still no
         other one, the processes of gunicorn in the control group of the unit get a C(SIGQUIT). No request is cut.
         Without C(nft), one that comes past the balancers in that very moment could be.
@@ -136,6 +138,7 @@ at_balancer: {type: bool, returned: failure after the stop, description: Whether
 failed_units: {type: list, returned: failure, description: "The unit, if it is what has failed."}
 """
 
+import contextlib
 import os
 import signal
 import time
@@ -237,6 +240,10 @@ class Balancer:
         elif self.sessions_zero_after is None:
             self.sessions_zero_after = now
 
+    def may_send(self):
+        """Whether HAProxy has requests at the unit, or may send some. One that was restarted forgets a drain."""
+        return self.error or self.sessions_zero_after is None or self.server["senders"]
+
     def look_after(self, stopped_after):
         """The unit has ended: did the sessions that were there at the last look end well?
 
@@ -300,7 +307,7 @@ class Drain:
         self.before = None
         self.balancer = self.answer = self.graceful = self.hurried = self.not_ready_after = self.stopped_after = None
         self.quiet_since = self.ended_early_after = None
-        self.busy = False
+        self.quiet, self.busy = self.params["until"] == "quiet", False
         self.begin = self.knocked = 0.0
 
     def look_at_unit(self):
@@ -354,8 +361,8 @@ class Drain:
 
     def is_quiet(self):
         """Whether nothing was in flight for a while, and the unit has said that nothing is to come."""
-        self.busy = self.not_ready_after is None or in_flight(self.port) or self.balancer and (
-            self.balancer.sessions_zero_after is None)
+        self.busy = bool(self.not_ready_after is None or in_flight(self.port)
+                         or self.balancer and self.balancer.may_send())
         if self.busy:
             self.quiet_since = None
         elif self.quiet_since is None:
@@ -380,17 +387,18 @@ class Drain:
         finally:
             self.quiet_since = None
             if rejecting:
-                firewall.accept()
+                # Where another hand was faster, or if it fails: the kernel drops the rule soon, and the gate waits.
+                with contextlib.suppress(RollingError):
+                    firewall.accept()
 
     def has_ended(self):
         return self.look_at_unit().get("ActiveState") in ENDED
 
     def look(self):
         """One look at the URL, until it has said 503, at HAProxy and at the unit; true once the unit has ended."""
-        quiet = self.params["until"] == "quiet"
         if self.not_ready_after is not None or self.params["cut_short"]:
             # That is a connection, too, and where nothing is in flight idle workers are not waited for.
-            if self.busy or not quiet:
+            if self.busy or not self.quiet:
                 self.wake()
         elif self.ask() == 503:
             self.not_ready_after = self.since()
@@ -407,7 +415,7 @@ class Drain:
             self.balancer.count()
         if self.params["cut_short"]:
             self.hurry()
-        elif quiet and self.hurried is None and self.is_quiet() and self.processes():
+        elif self.quiet and self.hurried is None and self.is_quiet() and self.processes():
             self.end_early()
         return False
 
@@ -498,6 +506,7 @@ class Drain:
             balancer.look_before(path)
             self.balancer = balancer
         except _haproxy.Unreachable as exc:
+            self.quiet = False
             self.module.warn(f"{exc.message}. Whether it marks {balancer.place} down is not witnessed")
 
     def act(self):

@@ -49,6 +49,13 @@ status:
   type: str
   sample: DRAIN
 sessions: {type: int, returned: when HAProxy was asked successfully, description: How many sessions it has at the end.}
+senders:
+  description: The servers with its address, in whichever backend, that may get requests at the end. Only a socket of
+    level operator or admin tells addresses. A server with a cookie may get some in a drain, too.
+  returned: when HAProxy was asked successfully
+  type: list
+  elements: str
+  sample: [sf-admin/sf-2]
 """
 
 from ansible.module_utils.basic import AnsibleModule
@@ -78,6 +85,9 @@ class Server(_rotation.Member):
 
     def allow(self, state):
         self.haproxy.require_socket()
+
+    def more(self):
+        return dict(senders=self.seen["senders"])
 
     def set(self, state):
         self.haproxy.set_state(*self.names, state)

@@ -61,7 +61,7 @@ def drain_balancers(settings, asked=None):
     told = known + ([True] if hook and tell_first else [])
     return {"haproxy": haproxy, "told": bool(told) and all(told),
             # Nobody sees what a hook's balancer still sends, so it is left its time.
-            "witnessed": settings["until"] == "quiet" and told == known and bool(known) and all(known),
+            "witnessed": settings["until"] == "quiet" and not hook and bool(known) and all(known),
             "problem": _problem(tell_first, haproxy_set, address, waited or hook),
             "elsewhere": bool(address and settings["haproxy_host"] or waited)}
 
@@ -114,11 +114,18 @@ def is_asked(settings, asked):
     return bool(settings["haproxy_address"]) and (asked.get("haproxy") or {}).get("reachable") is not False
 
 
-def remembered(told, where, was):
-    """Those that were told, with HAProxy. What it said before a first drain is not forgotten in a second one."""
-    before = told.get("haproxy", {}).get("was")
-    return dict(told, haproxy=dict(backend=where["backend"], server=where["server"],
-                                   was="ready" if before == "ready" else was))
+def was_of(answer):
+    """What HAProxy said of a server before. One that was lost meanwhile may have set the drain, and nobody knows."""
+    return answer.get("was") or ("ready" if answer.get("lost") else None)
+
+
+def remembered(told, where, was, left=False):
+    """Those that were told, with HAProxy. What it said before a first drain is not forgotten in a second one.
+
+    :arg left: whether a run that was killed had the node in hand, so that a drain is taken for that run's.
+    """
+    ours = told.get("haproxy", {}).get("was") == "ready" or left and was == "drain"
+    return dict(told, haproxy=dict(backend=where["backend"], server=where["server"], was="ready" if ours else was))
 
 
 # How each of them is called, with the host that it was asked on.

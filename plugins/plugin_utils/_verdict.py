@@ -276,8 +276,8 @@ def _balancer(balancer):
 
 
 def _told(seen, what):
-    """What the balancers that the roll tells have said of the node, C(problems), C(shut) or C(out)."""
-    return [words for one in seen.get("told") or [] for words in one[what]]
+    """What the balancers that the roll tells have said of the node, C(problems), C(shut), C(out) or C(held)."""
+    return [words for one in seen.get("told") or [] for words in one.get(what, ())]
 
 
 def _rotation(seen):
@@ -286,6 +286,8 @@ def _rotation(seen):
         return problems, "fail"
     left = [f"{who} has it out of rotation since a roll that broke: it is rolled again, and let in"
             for who in _told(seen, "shut")]
+    left += [f"{who} has it out of rotation, and not because of a roll: its gate would wait in vain, let it in first"
+             for who in _told(seen, "held")]
     return left + [f"{who} has it out of rotation, and not because of a roll: it is left so"
                    for who in _told(seen, "out")], "warn"
 

@@ -411,11 +411,95 @@ def test_haproxy_is_asked_about_its_checks(one):
     assert one.record()["asked"] == dict(failure="no backend")
 
 
+@pytest.mark.parametrize("answer, was", [
+    (dict(failed=True, msg="it cannot be reached", lost=True), "ready"), (dict(failed=True, msg="no such socket"), "")])
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_a_node_that_is_lost_while_haproxy_is_told_may_be_drained(one, answer, was, elsewhere):
+    one.variables = dict(drain_haproxy_address=SOCKET, drain_haproxy_set=True, drain_haproxy_host="lb" * elsewhere)
+    one.given["haproxy_server"] = answer
+    result = one.act(balancers, state="told", haproxy=answer) if elsewhere else one.drain()
+    assert result["failed"] and result[NOTED].get("balancers", {}).get("haproxy", {}).get("was", "") == was
+
+
+@pytest.mark.parametrize("senders, until", [([], "quiet"), (["admin/n2"], "grace")])
+def test_another_backend_of_a_haproxy_elsewhere_sends_to_it(one, senders, until):
+    one.variables = dict(drain_haproxy_address=SOCKET, drain_haproxy_host="lb", drain_haproxy_set=True)
+    one.act(balancers, state="told", haproxy=dict(was="ready", senders=senders))
+    one.drain()
+    assert one.asked()[-1] == "drain" and one.calls[-1][1]["until"] == until
+
+
+@pytest.mark.parametrize("status", ["DRAIN", "DOWN", "MAINT", "UP"])
+@pytest.mark.parametrize("until", ["quiet", "grace"])
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_a_killed_run_has_left_it_in_a_drain(one, status, until, elsewhere):
+    """HAProxy does not say whose drain that is, the lock of the killed run does."""
+    one.variables = dict(drain_haproxy_address=SOCKET, drain_haproxy_server="s", drain_until=until,
+                         drain_haproxy_host="lb" if elsewhere else "")
+    one.given["haproxy_info"] = dict(reachable=True, problems=[], servers=dict(s=dict(status=status)), may_set=True)
+    one.act(balancers, state="asked", broken=dict(nodes=["sf-2"]))
+    asked = one.record()["asked"]
+    # It is told whatever drain_until says, or nobody would take that back.
+    assert asked["haproxy"]["told"] and asked["left"]
+    held = dict(problems=[], shut=[], out=[], held=["HAProxy"])
+    assert asked.get("told") == {"DRAIN": [dict(problems=[], shut=["HAProxy"], out=[])], "MAINT": [held]}.get(status)
+    one.given["haproxy_server"] = dict(was="drain")
+    if elsewhere:
+        one.act(balancers, state="told", haproxy=dict(was="drain"))
+    else:
+        one.drain()
+    assert one.record()["balancers"]["haproxy"]["was"] == "ready"
+
+
+@pytest.mark.parametrize("broken, may, was, kept", [
+    (dict(nodes=["sf-1"]), True, "drain", "drain"), ({}, True, "drain", "drain"),
+    (dict(nodes=["sf-2"]), True, "maint", "maint"), (dict(nodes=["sf-2"]), False, "drain", None)])
+def test_a_drain_of_somebody_else_is_left(one, broken, may, was, kept):
+    one.variables = dict(drain_haproxy_address=SOCKET, drain_haproxy_server="s")
+    one.given["haproxy_info"] = dict(reachable=True, problems=[], servers=dict(s=dict(status="DRAIN")), may_set=may)
+    one.act(balancers, state="asked", broken=broken)
+    ours = bool(broken.get("nodes") == ["sf-2"] and may)
+    assert one.record()["asked"]["told"][0].get("held", []) == ["HAProxy"] * (not ours)
+    one.given["haproxy_server"] = dict(was=was)
+    one.drain()
+    assert one.record().get("balancers", {}).get("haproxy", {}).get("was") == kept
+
+
+@pytest.mark.parametrize("check, may, probes", [("L7OK", True, True), ("* L7STS", True, True), ("L4OK", True, False),
+                                                ("", True, False), ("L7OK", False, False)])
+def test_haproxy_that_is_told_may_probe(one, check, may, probes):
+    one.variables = dict(drain_haproxy_address=SOCKET, drain_haproxy_server="s")
+    server = dict(status="UP", check_status=check)
+    one.given["haproxy_info"] = dict(reachable=True, problems=[], servers=dict(s=server), may_set=may)
+    one.act(balancers, state="asked")
+    assert one.record()["asked"]["probes"] is probes
+
+
+@pytest.mark.parametrize("status, probes, was, released", [
+    ("DOWN", True, "ready", True), ("DOWN 1/2", True, "ready", True),
+    # It may get requests at once, or before it is ready, or it is not ours.
+    ("DRAIN", True, "ready", False), ("DOWN", False, "ready", False), ("DOWN", True, "drain", False)])
+def test_a_node_that_does_not_serve_is_left_to_the_checks_of_haproxy(one, status, probes, was, released):
+    one.variables = dict(drain_haproxy_address=SOCKET)
+    haproxy = dict(backend="sf-api", server="one", was=was)
+    one.note(balancers=dict(haproxy=haproxy, nginx=True), asked=dict(probes=probes))
+    one.given["haproxy_info"] = dict(servers=dict(one=dict(status=status)))
+    assert "failed" not in one.go("released")
+    assert [call[1].get("state") for call in one.calls if call[0] == "haproxy_server"] == ["ready"] * released
+    assert one.record()["balancers"] == dict(haproxy={} if released else haproxy, nginx=True)
+
+
 def test_what_the_others_would_say(one):
     one.note(asked=dict(haproxy=dict(reachable=True, problems=[])))
     one.variables = dict(balancer_nginx_hosts=["lb"])
     one.act(balancers, state="answered", nginx=loop(dict(was="out")))
     assert one.record()["asked"] == dict(haproxy=dict(reachable=True, problems=[]),
                                          told=[dict(problems=[], shut=[], out=["nginx on lb"])])
+    left = dict(problems=[], shut=["HAProxy"], out=[])
+    one.note(asked=dict(told=[left]))
+    one.act(balancers, state="answered", nginx=loop(dict(was="out")))
+    assert one.record()["asked"]["told"] == [left, dict(problems=[], shut=[], out=["nginx on lb"])]
+    one.note(asked=dict(haproxy=dict(reachable=True, problems=[])))
+    one.act(balancers, state="answered", nginx=loop(dict(was="out")))
     one.act(balancers, state="answered", failure="no backend")
     assert one.record()["asked"]["failure"] == "no backend"

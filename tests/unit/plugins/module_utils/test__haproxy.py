@@ -93,7 +93,7 @@ def test_servers(start, kind):
                      last_check="Service Unavailable", tracks="", fall=3, rise=2, errors=3),
         "sf-2": dict(status="no check", sessions=0, check_status="", check_code="", last_check="", tracks="", fall=0,
                      rise=0, errors=0)}
-    assert Haproxy(fake.address).server("sf-api", "sf-2") == servers["sf-2"]
+    assert Haproxy(fake.address).server("sf-api", "sf-2") == dict(servers["sf-2"], senders=["sf-api/sf-2"])
 
 
 def test_a_page_with_a_login(start):
@@ -280,4 +280,16 @@ def test_an_older_haproxy_counts_no_errors(start):
     haproxy = Haproxy(start("tcp", "# pxname,svname,scur,status\nsf-api,sf-2,1,UP\nsf-api,BACKEND,1,UP\n").address)
     assert haproxy.server("sf-api", "sf-2") == dict(
         status="UP", sessions=1, check_status="", check_code="", last_check="", tracks="",
-        fall=0, rise=0, errors=None)
+        fall=0, rise=0, errors=None, senders=["sf-api/sf-2"])
+
+
+def test_who_else_sends_to_the_server_s_address(start):
+    """An address is told by a socket of level operator or admin only."""
+    here, there = dict(addr="10.0.0.2:13000"), dict(addr="10.0.0.1:13000")
+    fake = start("tcp", {"sf-2": server("DRAIN", **here), "sf-1": server(**there), "sf-4": server(),
+                         ("admin", "n2"): server(**here), ("old", "n2"): server("DOWN", **here),
+                         ("last", "n2"): server("DOWN", 1, **here),
+                         ("shop", "n2"): server("DRAIN", **here, cookie="b")})
+    haproxy = Haproxy(fake.address)
+    assert haproxy.server("sf-api", "sf-2")["senders"] == ["admin/n2", "last/n2", "shop/n2"]
+    assert haproxy.server("sf-api", "sf-4")["senders"] == ["sf-api/sf-4"]

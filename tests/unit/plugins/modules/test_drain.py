@@ -396,6 +396,51 @@ def test_a_stop_that_cannot_be_noted_is_not_ended_early(quiet, processes):
     assert seen["rules"][-1] == "accept"
 
 
+def test_the_rule_is_gone_already(quiet, processes, monkeypatch):
+    def accept(dummy):
+        raise drain.RollingError("nft delete failed")
+
+    stopping(monkeypatch, processes[1])
+    monkeypatch.setattr(drain.Firewall, "accept", accept)
+    result = quiet[0]([0], [STOPPING])[0]
+    assert not result["failed"] and result["ended_early_after"]
+
+
+ADDRESS = dict(addr="10.0.0.2:13000")
+HERE = dict(DRAINED, **ADDRESS)
+
+
+@pytest.mark.parametrize("look, early", [
+    ({"sf-2": HERE}, True),
+    # Of another backend, the same server, or another one.
+    ({"sf-2": HERE, ("admin", "n2"): dict(UP, **ADDRESS)}, False),
+    ({"sf-2": HERE, ("admin", "n2"): dict(UNCHECKED, **ADDRESS)}, False),
+    ({"sf-2": HERE, ("admin", "n2"): server("DOWN", 1, **ADDRESS)}, False),
+    ({"sf-2": HERE, ("admin", "n2"): dict(DOWN, **ADDRESS)}, True),
+    ({"sf-2": HERE, ("admin", "n1"): dict(UP, addr="10.0.0.1:13000")}, True),
+    ({"sf-2": DRAINED, ("admin", "n2"): UP}, True),
+    # Clients that have a cookie still come.
+    ({"sf-2": dict(HERE, cookie="b")}, False),
+    ({"sf-2": dict(DOWN, cookie="b")}, True),
+    # It is restarted, and knows of no drain any more.
+    ("", False),
+])
+def test_haproxy_may_still_send(quiet, processes, monkeypatch, look, early):
+    monkeypatch.setattr(drain, "BALANCER_WITHIN", 10)
+    stopping(monkeypatch, processes[1])
+    fake = FakeHaproxy("tcp", [{"sf-2": DRAINED}, look])
+    haproxy = dict(address=fake.address, backend="sf-api", server="sf-2")
+    result = quiet[0]([0], [STOPPING] * 150 + [DEAD], haproxy=haproxy)[0]
+    fake.close()
+    assert (result["ended_early_after"] is not None) is early
+
+
+def test_haproxy_cannot_be_asked_whether_it_still_sends(quiet, warnings):
+    haproxy = dict(address="127.0.0.1:1", backend="sf-api", server="sf-2")
+    result = quiet[0]([0], [STOPPING] * 150 + [DEAD], haproxy=haproxy)[0]
+    assert not result["failed"] and result["ended_early_after"] is None and "is not witnessed" in warnings[0]
+
+
 def test_check_mode_cuts_nothing_short(run, processes):
     assert run([ACTIVE], [200], check=True, cut_short=True)["changed"] and processes[1] == []
 

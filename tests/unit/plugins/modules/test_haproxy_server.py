@@ -15,6 +15,7 @@ from ansible_collections.shakenfist.rolling.tests.unit.fake_haproxy import (
     UP,
     FakeHaproxy,
     server,
+    table,
 )
 
 PLACE = ("sf-api", "sf-2")
@@ -94,6 +95,13 @@ def test_sessions_are_left(haproxy, run):
     assert result["failed"] and result["changed"] and result["was"] == "ready" and result["sessions"] == 2
     assert re.match(r"expected sf-api/sf-2 of HAProxy 127\S* to have no session within 0.1 s of its drain; 2 left$",
                     result["msg"])
+
+
+def test_another_backend_sends_to_it(haproxy, run):
+    here = dict(addr="10.0.0.2:13000")
+    look = {"sf-2": dict(DRAINED, **here), ("admin", "n2"): dict(UP, **here)}
+    assert run(haproxy(table(look), bits=8), "drain")["senders"] == ["admin/n2"]
+    assert run(haproxy(DRAINED, bits=8), "drain")["senders"] == []
 
 
 def test_nobody_waits_for_sessions_unasked(haproxy, run):

@@ -38,6 +38,7 @@ def settings(**changes):
     # What a hook does only the operator knows.
     (dict(hook="out.yml"), False, False),
     (dict(hook="out.yml", tell_first=True), False, True),
+    (dict(hook="out.yml", haproxy_address=SOCKET, haproxy_set=True), True, True),
 ])
 def test_who_is_told(changes, haproxy, told):
     elsewhere = "nginx" in changes or "apache" in changes

@@ -281,6 +281,7 @@ def test_a_warning_is_no_problem():
     ([dict(problems=["nginx on lb: no line"]), dict(out=["Apache"])], "fail", "nginx on lb: no line$"),
     ([dict(shut=["nginx on lb"])], "warn", "nginx on lb has it out .* a roll that broke: it is rolled again"),
     ([dict(), dict(out=["nginx on lb"])], "warn", "nginx on lb has it out .* not because of a roll: it is left so"),
+    ([dict(held=["HAProxy"])], "warn", "HAProxy has it out .* not because of a roll: its gate would wait in vain"),
 ])
 def test_balancers_that_are_told(told, level, words):
     told = [dict(dict(problems=[], shut=[], out=[]), **one) for one in told or [{}]]
