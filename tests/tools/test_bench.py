@@ -7,7 +7,9 @@ from __future__ import annotations
 import json
 import os
 import pathlib
+import re
 import sys
+import types
 
 import pytest
 
@@ -155,30 +157,145 @@ def window(start, end):
     return found
 
 
-FIRST, AGAIN = dict(wall=60.0, cpu=20.0, tasks=250), dict(wall=15.0, cpu=8.0, tasks=103)
+def watched(*windows):
+    watch = rotation.Watch('sf-2', '127.0.0.1')
+    watch.windows = list(windows)
+    return watch
 
 
-def test_summary():
-    found = bench.summary(FIRST, AGAIN, [window(10.0, 25.0), window(30.0, 45.5)], {'sf-1': [0.734], 'sf-2': []})
-    assert (found['windows'], found['beyond'], found['over']) == (30.5, 29.5, {'sf-1': [0.73], 'sf-2': []})
-    assert 'out of rotation: 30.5 s in all, wall beyond that 29.5 s\nover the floor: sf-1 0.73 s, sf-2 ? s\n' in (
-        bench.words(found))
+STOP = [(10.0, 'sf-api', 'stopping'), (12.0, 'sf-api', 'stopped'), (12.5, 'sf-api', 'starting'),
+        (12.5, 'sf-api', 'started')]
 
 
-@pytest.mark.parametrize('windows', [[], [window(10.0, None)]])
-def test_nothing_is_measured_where_a_node_is_not_back(windows):
-    with pytest.raises(demo.DemoError):
-        bench.summary(FIRST, AGAIN, windows, {})
+@pytest.mark.parametrize('windows, found, outage', [
+    ([window(10.1, 20.1)], STOP, (10.0, pytest.approx(9.6))),
+    ([window(10.1, 20.1), window(30.0, 31.0)], STOP, (11.0, None)),
+    ([window(10.1, 20.1)], [], (10.0, None)),
+])
+def test_outage(windows, found, outage):
+    assert bench.outage(watched(*windows), found) == outage
+
+
+def test_nothing_is_measured_where_a_node_is_not_back():
+    with pytest.raises(demo.DemoError, match='sf-2 is still out of rotation'):
+        bench.outage(watched(window(10.0, None)), [])
+
+
+def test_events(tmp_path):
+    assert bench.events_of(tmp_path / 'log') == []
+    (tmp_path / 'log').write_text('{"time": "1970-01-01T00:01:00.5Z", "event": "begin"}\n{"time": "1970-01')
+    assert bench.events_of(tmp_path / 'log') == [(60.5, {'time': '1970-01-01T00:01:00.5Z', 'event': 'begin'})]
+
+
+class Contest(bench.Contest):
+    """A lab of which each way but one can be measured."""
+
+    def __init__(self, stage, args, weight):  # pylint: disable=super-init-not-called
+        self.stage, self.args, self.weight, self.did = stage, args, weight, stage.did
+
+    def about(self):
+        return 'light'
+
+    def restore(self):
+        self.did.append('restore')
+
+    def measure(self, way, folder):
+        assert folder.is_dir()
+        self.did.append(way)
+        if way == 'plain':
+            raise demo.DemoError('rc 2')
+        return dict(wall=60.0)
+
+
+@pytest.fixture
+def stage(monkeypatch):
+    monkeypatch.setattr(bench, 'Contest', Contest)
+    monkeypatch.setattr(bench, 'versions', lambda: 'x')
+    return types.SimpleNamespace(did=[], must=lambda *dummy: None, step=lambda text: None, say=lambda text: None)
+
+
+def test_race(stage, tmp_path):
+    args = bench.arguments(['--rounds', '2', '--weight', 'lab', '--ways', 'again,plain,quiet'])
+    result = bench.race(stage, args, tmp_path / 'bench.json')
+    assert ' '.join(stage.did) == 'restore quiet again restore plain restore plain restore quiet again'
+    assert result == json.loads((tmp_path / 'bench.json').read_text())
+    assert [(one['way'], one['round'], one.get('error')) for one in result['measurements']] == [
+        ('quiet', 1, None), ('again', 1, None), ('plain', 1, 'rc 2'), ('plain', 2, 'rc 2'), ('quiet', 2, None),
+        ('again', 2, None)]
+    assert result['weights'] == {'lab': 'light'}
+
+
+@pytest.mark.parametrize('way', bench.figures.WAYS)
+def test_command(way, tmp_path):
+    contest = object.__new__(bench.Contest)
+    contest.plan = types.SimpleNamespace(address=lambda machine: '10.0.0.3')
+    contest.addresses = {'sf-1': '10.0.0.11', 'sf-2': '10.0.0.12'}
+    words = ' '.join(map(str, contest.command(way, tmp_path)))
+    assert ('shakenfist.rolling.upgrade' in words) == (way not in ('typed', 'plain'))
+    assert ('drain_haproxy_address=10.0.0.3:8405' in words) == (way in ('quiet', 'grace', 'in_place'))
+    assert words.endswith({'quiet': 'drain_until=quiet', 'grace': 'drain_until=grace', 'unasked': '=0.8.1',
+                           'in_place': 'rolling_strategy=in_place', 'typed': 'ssh_config 0.8.1 10.0.0.11 10.0.0.12',
+                           'plain': 'tests/bench/plain.yml -e release=0.8.1'}[way])
+    assert (tmp_path / 'ssh_config').exists() == (way == 'typed')
+
+
+def test_what_was_measured_is_shown_again(monkeypatch, capsys, tmp_path):
+    for name in ('README.md', 'docs/benchmark.md', 'docs/images/x'):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text('%s\n%s\n' % (bench.figures.BEGIN, bench.figures.END))
+    monkeypatch.setattr(bench, 'ROOT', tmp_path)
+    stage = types.SimpleNamespace(write=print)
+    result = dict(date='d', machine='m', versions='v', nodes=3, rate=120.0, drain_grace=25.0, rounds=1, weights={},
+                  measurements=[dict(weight='lab', way='quiet', round=1, wall=60.0)])
+    (tmp_path / 'bench.json').write_text(json.dumps(result))
+    args = types.SimpleNamespace(show=tmp_path / 'bench.json', page=True)
+    assert bench.side_by_side(stage, args) == 0
+    assert '| this collection | 60.0 ' in capsys.readouterr().out
+    assert all('| 60.0 ' in (tmp_path / name).read_text() for name in ('README.md', 'docs/benchmark.md'))
+    assert (tmp_path / 'docs/images/benchmark.svg').read_text().startswith('<svg ')
+    result['measurements'].append(dict(weight='lab', way='plain', round=1, error='rc 2'))
+    (tmp_path / 'bench.json').write_text(json.dumps(result))
+    assert bench.side_by_side(stage, args) == 1
+
+
+def test_the_pages_have_a_place_for_the_figures():
+    for name in ('README.md', 'docs/benchmark.md'):
+        bench.figures.filled((bench.ROOT / name).read_text(encoding='utf-8'), '')
+
+
+def test_the_two_releases_of_real_weight():
+    old, new = (dict(pin.split('==') for pin in bench.machinery.sf.pins_of(
+        [bench.BENCH / ('real-%s.txt' % version)])) for version in (bench.FIRST, bench.RELEASE))
+    common = dict(pin.split('==') for pin in bench.machinery.sf.pins_of([bench.BENCH / 'real.txt']))
+    assert set(old) == set(new) and not set(old) & set(common)
+    assert all(old[name] != new[name] for name in old)
+    assert 15 <= len(new) <= 25 and 90 <= len(common) + len(new) <= 110
+
+
+def test_where_and_of_what_it_was_measured():
+    assert re.match(r'\d+ cores.* GB of memory, .*, Linux ', bench.machine())
+    assert re.match(r'shakenfist.rolling \d+\.\d+\.\d+', bench.versions())
+    assert bench.said('false') == bench.said('/nonexistent') == ''
 
 
 @pytest.mark.parametrize('argv', [
     ['--scale', '2'], ['--again'], ['--scale', '3', '--record'], ['--scale', '3', '--tree', '/'],
-    ['--scale', '3', '--repeat', '0'], ['--scale'],
+    ['--scale', '3', '--repeat', '0'], ['--scale'], ['--rounds', '0'], ['--ways', 'plain,other'], ['--ways', 'again'],
+    ['--scale', '3', '--page'], ['--weight', 'heavy'],
 ])
 def test_wrong_usage(argv, capsys):
     with pytest.raises(SystemExit):
         bench.arguments(argv)
     assert 'tools/bench' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('argv, ways, weights', [
+    ([], list(bench.CHOICES), ['lab', 'real']),
+    (['--ways', 'plain,quiet', '--weight', 'real'], ['quiet', 'plain'], ['real']),
+])
+def test_arguments(argv, ways, weights):
+    args = bench.arguments(argv)
+    assert (args.ways, args.weights, args.rounds, args.rate, args.drain_grace) == (ways, weights, 3, 120.0, 25.0)
 
 
 def test_the_recording_that_is_kept_has_no_secret_and_no_real_address():
