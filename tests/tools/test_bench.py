@@ -8,6 +8,7 @@ import json
 import os
 import pathlib
 import re
+import subprocess
 import sys
 import types
 
@@ -202,7 +203,7 @@ class Contest(bench.Contest):
     def measure(self, way, folder):
         assert folder.is_dir()
         self.did.append(way)
-        if way == 'plain':
+        if way in self.stage.broken:
             raise demo.DemoError('rc 2')
         return dict(wall=60.0)
 
@@ -211,7 +212,8 @@ class Contest(bench.Contest):
 def stage(monkeypatch):
     monkeypatch.setattr(bench, 'Contest', Contest)
     monkeypatch.setattr(bench, 'versions', lambda: 'x')
-    return types.SimpleNamespace(did=[], must=lambda *dummy: None, step=lambda text: None, say=lambda text: None)
+    return types.SimpleNamespace(did=[], broken=['plain'], must=lambda *dummy: None, step=lambda text: None,
+                                 say=lambda text: None)
 
 
 def test_race(stage, tmp_path):
@@ -225,11 +227,33 @@ def test_race(stage, tmp_path):
     assert result['weights'] == {'lab': 'light'}
 
 
+def test_no_second_run_where_the_first_one_failed(stage, tmp_path):
+    stage.broken = ['quiet']
+    args = bench.arguments(['--rounds', '1', '--weight', 'lab', '--ways', 'again,plain,quiet'])
+    assert len(bench.race(stage, args, tmp_path / 'bench.json')['measurements']) == 2
+    assert ' '.join(stage.did) == 'restore quiet restore plain'
+
+
+@pytest.fixture
+def contest(monkeypatch, tmp_path):
+    """One without a lab; it notes what it would do on which machine, and there 0.8.1 runs."""
+    found = object.__new__(bench.Contest)
+    found.weight, found.did, found.args = 'real', [], types.SimpleNamespace(rate=120.0)
+    found.addresses = {'sf-1': '10.0.0.11', 'sf-2': '10.0.0.12'}
+    found.plan = types.SimpleNamespace(address=lambda machine: '10.0.0.3', nodes=list(found.addresses),
+                                       settle=lambda: found.did.append('settle'))
+
+    def shell(machine, script):
+        found.did.append((machine, script))
+        return '0.8.1\n'
+
+    found.shell = shell
+    monkeypatch.setattr(bench, 'LOGS', tmp_path)
+    return found
+
+
 @pytest.mark.parametrize('way', bench.figures.WAYS)
-def test_command(way, tmp_path):
-    contest = object.__new__(bench.Contest)
-    contest.plan = types.SimpleNamespace(address=lambda machine: '10.0.0.3')
-    contest.addresses = {'sf-1': '10.0.0.11', 'sf-2': '10.0.0.12'}
+def test_command(way, contest, tmp_path):
     words = ' '.join(map(str, contest.command(way, tmp_path)))
     assert ('shakenfist.rolling.upgrade' in words) == (way not in ('typed', 'plain'))
     assert ('drain_haproxy_address=10.0.0.3:8405' in words) == (way in ('quiet', 'grace', 'in_place'))
@@ -239,6 +263,107 @@ def test_command(way, tmp_path):
     assert (tmp_path / 'ssh_config').exists() == (way == 'typed')
 
 
+def test_restore(contest):
+    contest.restore()
+    stop, start = ({(node, script) for node in contest.addresses} for script in (bench.STOP, bench.START))
+    assert set(contest.did[:2]) == stop and set(contest.did[4:6]) == start
+    assert contest.did[2:4] == [('db', bench.RESTORE_DATABASE), ('lb', 'systemctl restart haproxy.service')]
+    assert contest.did[6:] == ['settle']
+
+
+def test_expect(contest):
+    contest.expect('0.8.1')
+    with pytest.raises(demo.DemoError, match='sf-2: expected 0.8.0, seen 0.8.1'):
+        contest.expect('0.8.0', 'sf-2')
+    assert [machine for machine, dummy in contest.did] == ['sf-1', 'sf-2', 'sf-2']
+
+
+@pytest.mark.parametrize('pins, files', [(None, 'real-0.8.0.post1.txt'), ('0.8.1', 'real-0.8.1.txt')])
+def test_offer(contest, pins, files):
+    told = []
+    contest.stage = types.SimpleNamespace(must=lambda *command: told.append(' '.join(map(str, command))))
+    contest.offer('0.8.0.post1', pins)
+    contest.weight = 'lab'
+    contest.offer('0.8.0.post1')
+    assert told[0].endswith('tests/bench/real.txt --pins %s/%s' % (bench.BENCH, files))
+    assert told[1].endswith('lab release 0.8.0.post1')
+
+
+@pytest.fixture
+def loaded(monkeypatch, contest):
+    """Its commands are done at once, and each node was out of rotation meanwhile."""
+    class Watch(rotation.Watch):
+        def run(self):
+            self.windows = [window(10.1, 20.1)]
+
+    report = dict(longest_gap=0.08, requests=900, failed=0, lost=0, p50=0.002, p99=0.01, rate=120.0)
+    contest.stage = None
+    contest.take = lambda command, folder, name: dict(wall=60.0, cpu=5.0)
+    monkeypatch.setattr(bench.rotation, 'Watch', Watch)
+    monkeypatch.setattr(bench.demo, 'Load', lambda *dummy: types.SimpleNamespace(stop=lambda: ('', report)))
+    monkeypatch.setattr(bench.demo, 'events', lambda stage, node, since: STOP if node == 'sf-1' else [])
+    monkeypatch.setattr(bench.machinery, 'balancer_states', lambda plan: {'sf-1': 'UP'})
+    monkeypatch.setattr(bench.demo, 'LEAD_IN', 0)
+    monkeypatch.setattr(bench.demo, 'TAIL', 0)
+    return contest
+
+
+def test_measure(loaded, tmp_path):
+    assert loaded.measure('plain', tmp_path) == dict(
+        wall=60.0, cpu=5.0, out={'sf-1': 10.0, 'sf-2': 10.0}, floor={'sf-1': pytest.approx(9.6), 'sf-2': None},
+        balancer={}, gap=0.08, requests=900, failed=0, lost=0, p50=0.002, p99=0.01)
+
+
+def test_a_node_that_was_never_out_of_rotation_was_not_upgraded(loaded, tmp_path):
+    loaded.plan.nodes.append('sf-3')
+    with pytest.raises(demo.DemoError, match='out of rotation were only: sf-1, sf-2'):
+        loaded.measure('plain', tmp_path)
+
+
+RUNS = """
+import os, time
+for node in %r:
+    with open(os.environ['ROLLOUT_LOG'], 'a') as log:
+        at = time.strftime('%%Y-%%m-%%dT%%H:%%M:%%SZ', time.gmtime(time.time() + 1))
+        log.write('{"time": "%%s", "event": "begin", "step": "activate", "node": "%%s"}\\n' %% (at, node))
+if os.environ['ROLLOUT_LOG'].endswith('first.jsonl'):
+    time.sleep(%d)
+"""
+
+
+def started(*command, **options):
+    return subprocess.Popen(command, **options)
+
+
+def test_resume(contest, tmp_path):
+    contest.stage = types.SimpleNamespace(start=started)
+    contest.command = lambda way, folder: [sys.executable, '-c', RUNS % (['sf-1', 'sf-2'], 60)]
+    found = contest.resume(tmp_path)
+    assert 0 <= found['reached'] < found['wall'] + 2
+
+
+@pytest.mark.parametrize('nodes, message', [(['sf-1'], 'ended before its second node, rc 0')])
+def test_a_run_that_ended_too_soon_to_be_killed(contest, tmp_path, nodes, message):
+    contest.stage = types.SimpleNamespace(start=started)
+    contest.command = lambda way, folder: [sys.executable, '-c', RUNS % (nodes, 0)]
+    with pytest.raises(demo.DemoError, match=message):
+        contest.resume(tmp_path)
+
+
+def test_rollback(loaded, monkeypatch, tmp_path):
+    commands = []
+
+    def take(command, folder, name):
+        commands.append(' '.join(map(str, command)))
+        return {}
+
+    loaded.take, loaded.offer = take, lambda release, pins: commands.append('offer %s as %s' % (release, pins))
+    monkeypatch.setattr(bench, 'FIRST', '0.8.1')
+    assert loaded.measure('rollback', tmp_path)['out'] == {'sf-1': 10.0, 'sf-2': 10.0}
+    assert commands[0] == 'offer 0.8.0.post1 as 0.8.1' and commands[1].endswith('rolling_release=0.8.0.post1')
+    assert commands[2].endswith('--limit sf-2 -e rollback_release=0.8.1')
+
+
 def test_what_was_measured_is_shown_again(monkeypatch, capsys, tmp_path):
     for name in ('README.md', 'docs/benchmark.md', 'docs/images/x'):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
@@ -246,7 +371,7 @@ def test_what_was_measured_is_shown_again(monkeypatch, capsys, tmp_path):
     monkeypatch.setattr(bench, 'ROOT', tmp_path)
     stage = types.SimpleNamespace(write=print)
     result = dict(date='d', machine='m', versions='v', nodes=3, rate=120.0, drain_grace=25.0, rounds=1, weights={},
-                  measurements=[dict(weight='lab', way='quiet', round=1, wall=60.0)])
+                  load_before=0.1, measurements=[dict(weight='lab', way='quiet', round=1, wall=60.0)])
     (tmp_path / 'bench.json').write_text(json.dumps(result))
     args = types.SimpleNamespace(show=tmp_path / 'bench.json', page=True)
     assert bench.side_by_side(stage, args) == 0

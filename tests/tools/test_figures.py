@@ -146,7 +146,7 @@ def test_what_was_not_measured_holds_no_target():
 
 def test_words():
     text = figures.words(result(rolled('quiet'), one('plain', 2, error='plain failed (rc 2)\nand more')))
-    assert text.startswith('Measured on 2026-11-30: 2 cores; shakenfist.rolling 0.1.0. 3 nodes, a drain grace of 25 s')
+    assert text.startswith('Measured on 2026-11-30: 2 cores, load 0.10 before; shakenfist.rolling 0.1.0. 3 nodes, a ')
     assert "### The lab's release: 10 packages and 40 MB\n\n|  " in text and 'real weight' not in text
     assert text.endswith('* lab, plain, round 2: plain failed (rc 2)')
 

@@ -299,8 +299,8 @@ class Contest:
         """The weight in words."""
         packages, size = self.shell(self.plan.nodes[0], 'ls -d %s/../lib/python3*/site-packages/*.dist-info | wc -l; '
                                     'du -sm %s/.. | cut -f 1' % (VENV, VENV)).split()
-        changed = len(machinery.sf.pins_of([BENCH / ('real-%s.txt' % RELEASE)])) + 1 if self.weight == 'real' else 1
-        return '%s packages and %s MB, of which %d packages change' % (packages, size, changed)
+        pins = machinery.sf.pins_of([BENCH / ('real-%s.txt' % RELEASE)]) if self.weight == 'real' else []
+        return '%s packages, %s MB; the upgrade changes %d of them' % (packages, size, len(pins) + 1)
 
     def restore(self):
         """The lab as it was at first, the balancer too."""
@@ -310,8 +310,8 @@ class Contest:
         self.on_nodes(START)
         self.plan.settle()
 
-    def expect(self, nodes, release):
-        for node in nodes:
+    def expect(self, release, *nodes):
+        for node in nodes or self.plan.nodes:
             seen = self.shell(node, VENV + '/sf-ctl --version').strip()
             if seen != release:
                 raise demo.DemoError('%s: expected %s, seen %s' % (node, release, seen))
@@ -364,8 +364,8 @@ class Contest:
         seen = {watch.node: outage(watch, demo.events(self.stage, watch.node, since))
                 for watch in watches if watch.windows}
         return dict(
-            result, out={node: out for node, (out, floor) in seen.items()},
-            floor={node: floor for node, (out, floor) in seen.items()}, balancer=figures.away(balancer.samples),
+            result, out={node: out for node, (out, dummy) in seen.items()},
+            floor={node: floor for node, (dummy, floor) in seen.items()}, balancer=figures.away(balancer.samples),
             gap=report['longest_gap'], **{key: report[key] for key in ('requests', 'failed', 'lost', 'p50', 'p99')})
 
     def measure(self, way, folder):
@@ -373,7 +373,9 @@ class Contest:
         if way in figures.FURTHER:
             return getattr(self, way)(folder)
         result = self.under_load(self.command(way, folder), folder, way)
-        self.expect(self.plan.nodes, RELEASE)
+        self.expect(RELEASE)
+        if set(result['out']) != set(self.plan.nodes):
+            raise demo.DemoError('out of rotation were only: %s' % ', '.join(result['out']))
         return result
 
     def again(self, folder):
@@ -397,7 +399,7 @@ class Contest:
         child.wait()
         since = time.time()
         result = self.take(command, folder, 'resume', ROLLOUT_LOG=str(second), **told)
-        self.expect(self.plan.nodes, RELEASE)
+        self.expect(RELEASE)
         found = figures.reached(events_of(second), ('quorum', 'drain', 'activate'), since)
         if found is None:
             raise demo.DemoError('the second run took no node up')
@@ -410,7 +412,7 @@ class Contest:
         self.take(self.ours('upgrade', '-e', 'rolling_release=' + SAME_SCHEMA), folder, 'before-rollback')
         command = self.ours('rollback', '--limit', last, '-e', 'rollback_release=' + FIRST)
         result = self.under_load(command, folder, 'rollback')
-        self.expect([last], FIRST)
+        self.expect(FIRST, last)
         return result
 
 
@@ -444,6 +446,8 @@ def race(stage, args, target):
                 for one in pair:
                     result['measurements'].append(attempt(contest, one, number + 1))
                     target.write_text(json.dumps(result, indent=2) + '\n', encoding='utf-8')
+                    if 'error' in result['measurements'][-1]:
+                        break  # there is nothing that a second run could follow
     return result
 
 
@@ -461,7 +465,8 @@ def machine():
     memory = os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE') / 2 ** 30
     return '%d cores%s, %.0f GB of memory, %s, Linux %s' % (
         os.cpu_count(), ' of ' + model.group(1) if model else '', memory,
-        platform.freedesktop_os_release().get('PRETTY_NAME', '?'), platform.release())
+        platform.freedesktop_os_release().get('PRETTY_NAME', '?'),
+        platform.release().partition('-')[0])
 
 
 def versions():

@@ -189,8 +189,8 @@ def failures(measurements):
 
 def origin(result):
     """Where and when it was measured."""
-    return ('Measured on %(date)s: %(machine)s; %(versions)s. %(nodes)d nodes, a drain grace of %(drain_grace)g s, '
-            '%(rate)g requests a second; %(rounds)d rounds, each in another order.' % result)
+    return ('Measured on %(date)s: %(machine)s, load %(load_before).2f before; %(versions)s. %(nodes)d nodes, a drain '
+            'grace of %(drain_grace)g s, %(rate)g requests a second; %(rounds)d rounds, in turning order.' % result)
 
 
 def words(result):
