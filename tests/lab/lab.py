@@ -204,7 +204,13 @@ def fresh_index(product):
 
 def release(options):
     """Build a release and offer it on the index of the running lab."""
-    PRODUCTS[load().product].build(options.version, INDEX / "wheels", options.trait)
+    product = PRODUCTS[load().product]
+    more = {}
+    if options.pins:
+        if product is not sf:
+            raise LabError("only releases of Shaken Fist take --pins")
+        more["pins"] = sf.pins_of(options.pins)
+    product.build(options.version, INDEX / "wheels", options.trait, **more)
     publish()
     say(f"the index offers {options.version}{' with ' + ', '.join(options.trait) if options.trait else ''}")
 
@@ -698,6 +704,8 @@ def main():
     command.add_argument("version")
     command.add_argument("--trait", action="append", default=[],
                          help="a way in which it is broken, see tests/lab/README.md")
+    command.add_argument("--pins", action="append", default=[], metavar="FILE",
+                         help="of Shaken Fist: it also requires what is in FILE, NAME==VERSION a line")
     command.set_defaults(do=release)
     command = commands.add_parser("wheel", help="build a release of Shaken Fist, with what it needs, into a directory")
     command.add_argument("version")

@@ -333,3 +333,34 @@ def test_the_name_says_how_long_a_volume_takes(monkeypatch, name, seconds):
     monkeypatch.syspath_prepend(str(cinder.SOURCES))
     import lab_cinder
     assert lab_cinder.seconds(name) == seconds
+
+
+def test_a_release_with_pins(monkeypatch, tmp_path):
+    """It requires them exactly, their wheels are downloaded once, and lie beside it."""
+    asked = []
+
+    def download(*command, **more):
+        asked.append(command)
+        folder = command[command.index('--dest') + 1]
+        folder.mkdir()
+        (folder / 'flask-3.1.3-py3-none-any.whl').touch()
+
+    monkeypatch.setattr(lab, 'WHEELS', tmp_path)
+    monkeypatch.setattr(lab, 'say', lambda text: None)
+    monkeypatch.setattr(lab, 'run', download)
+    (tmp_path / 'pins').write_text('# of a test\nflask==3.1.3\n')
+    (tmp_path / 'index').mkdir()
+    pins = sf.pins_of([tmp_path / 'pins'])
+    for dummy in range(2):
+        wheel = sf.build('0.8.1', tmp_path / 'index', pins=pins)
+    assert len(asked) == 1 and asked[0][-2:] == ('--no-deps', 'flask==3.1.3')
+    assert (tmp_path / 'index' / 'flask-3.1.3-py3-none-any.whl').exists()
+    with zipfile.ZipFile(wheel) as archive:
+        metadata = archive.read('shakenfist-0.8.1.dist-info/METADATA').decode()
+    assert 'Requires-Dist: flask==3.1.3\n' in metadata and 'Requires-Dist: flask>=3.0\n' in metadata
+
+
+def test_pins_are_of_shaken_fist(monkeypatch):
+    monkeypatch.setattr(lab, 'load', lambda: types.SimpleNamespace(product='cinder'))
+    with pytest.raises(lab.LabError, match='only releases of Shaken Fist take --pins'):
+        lab.release(types.SimpleNamespace(version='24.5.0', trait=[], pins=['x']))

@@ -111,6 +111,18 @@ def test_nobody_there():
     assert not rotation.all_ready('127.0.0.1', port)
 
 
+def test_a_node_that_drains_may_be_asked_less_often(monkeypatch):
+    answers, pauses = [200, 503, 503, 0, 503, 200], []
+    monkeypatch.setattr(rotation, 'sample', lambda address, port: answers.pop(0))
+    monkeypatch.setattr(rotation, 'all_ready', lambda address, port: False)
+    monkeypatch.setattr(rotation.time, 'time', lambda: 1000.0)
+    watch = rotation.Watch('sf-2', '127.0.0.1', draining=1.0)
+    watch.stopping = SimpleNamespace(is_set=lambda: not answers, wait=pauses.append)
+    watch.run()
+    assert pauses == [pytest.approx(seconds) for seconds in (
+        rotation.INTERVAL, 1.0, 1.0, rotation.INTERVAL, rotation.INTERVAL, rotation.INTERVAL)]
+
+
 def test_watch(node):
     watch = rotation.Watch('sf-2', '127.0.0.1', node.port)
 

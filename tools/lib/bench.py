@@ -4,8 +4,8 @@
 
 """Measure what an upgrade costs.
 
-On the lab (without --scale): how long an upgrade takes beyond the time in which nodes are out of rotation, how far each
-node is over its floor, and what a second run costs that finds nothing to do.
+On the lab (without --scale): upgrades of three nodes under load, by this collection and by what else an operator would
+do, side by side and in turn. Before each of them the lab goes back to the old release.
 
 With --scale: what ansible-playbook itself costs on the controller, with as many nodes as you like. Playbook and roles
 are the real ones; the modules alone do not run, they answer at once what they answered in a recorded run of the lab.
@@ -14,11 +14,14 @@ are the real ones; the modules alone do not run, they answer at once what they a
 from __future__ import annotations
 
 import argparse
+import concurrent.futures
+import datetime
+import functools
 import json
 import os
 import pathlib
+import platform
 import re
-import resource
 import signal
 import subprocess
 import sys
@@ -28,17 +31,24 @@ import time
 
 import availability
 import demo
+import figures
 import recording
 import rotation
 
 ROOT = demo.ROOT
-RECORDING = ROOT / 'tests' / 'bench' / 'recording.json'
+sys.path.append(str(ROOT / 'tests' / 'lab'))
+import lab as machinery  # noqa: E402
+
+BENCH = ROOT / 'tests' / 'bench'
+RECORDING = BENCH / 'recording.json'
 REPLAY = pathlib.Path(__file__).with_name('replay.py')
 PYTHON = ROOT / '.cache' / 'venv' / 'bin' / 'python'
-RELEASE = '0.8.1'
+FIRST, RELEASE = '0.8.0', '0.8.1'
+SAME_SCHEMA = '0.8.0.post1'     # a release from which the first one can be gone back to
 WITHOUT_PAUSES = ('-e', 'roll_settle=0', '-e', 'verify_bake=0')
 SAMPLE = 1              # seconds between two looks at the memory
 LOGS = ROOT / '.cache' / 'bench'
+CHOICES = {**figures.WAYS, **figures.FURTHER}
 
 
 # ---- one run of ansible-playbook
@@ -98,8 +108,8 @@ def measured(command, log, **options):
     memory.over.set()
     memory.join()
     if child.returncode:
-        raise demo.DemoError('ansible-playbook failed (rc %d), %s ends with:\n%s' % (
-            child.returncode, log, log.read_text(encoding='utf-8')[-3000:]))
+        raise demo.DemoError('%s failed (rc %d), %s ends with:\n%s' % (
+            os.path.basename(command[0]), child.returncode, log, log.read_text(encoding='utf-8')[-3000:]))
     return dict(cpu=round(usage.ru_utime + usage.ru_stime, 2), wall=round(time.monotonic() - began, 2),
                 memory=round(usage.ru_maxrss / 1024, 1), memory_of_all=round(memory.most, 1),
                 tasks=count_tasks(log.read_text(encoding='utf-8')))
@@ -195,70 +205,287 @@ def record(stage, args):
                                           os.path.relpath(RECORDING)))
 
 
-def rolled(stage, *more):
-    """An upgrade of the lab: how it took, in wall and CPU seconds, and how many tasks it had."""
-    log = pathlib.Path(stage.log.name)
-    before, used = log.stat().st_size, resource.getrusage(resource.RUSAGE_CHILDREN)
-    began = time.monotonic()
-    code = demo.upgrade(stage, RELEASE, *more)
-    wall, now = time.monotonic() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
-    if code:
-        raise demo.DemoError('the upgrade ended with rc %d' % code)
-    return dict(wall=round(wall, 2), cpu=round(now.ru_utime + now.ru_stime - used.ru_utime - used.ru_stime, 2),
-                tasks=count_tasks(log.read_bytes()[before:].decode()))
+# ---- side by side
+
+ANSIBLE = PYTHON.with_name('ansible-playbook'), '-i', 'inventories/lab'
+ENVIRONMENT = dict({name: value for name, value in os.environ.items() if not name.startswith('ANSIBLE_')},
+                   ANSIBLE_HOME=str(ROOT / '.ansible'), ANSIBLE_CONFIG=str(ROOT / 'ansible.cfg'))
+VENV = '/srv/shakenfist/venv/bin'
+SSH = """Host *
+User operator
+IdentityFile %s
+StrictHostKeyChecking no
+UserKnownHostsFile /dev/null
+LogLevel ERROR
+""" % machinery.KEY
+# What brings a lab back. Nobody drains here, and a kill is the quickest end; then nothing is started again.
+SAVE = 'cp -a /srv/shakenfist /srv/before'
+SAVE_DATABASE = 'mariadb-dump --single-transaction --add-drop-database --databases shakenfist >/root/before.sql'
+STOP = """systemctl kill --signal=KILL 'sf-*.service' || true
+systemctl stop 'sf-*.service'
+systemctl reset-failed 'sf-*.service' || true
+find /srv/shakenfist -mindepth 1 -delete
+rm -rf /root/.cache/pip
+cp -a /srv/before/. /srv/shakenfist/"""
+RESTORE_DATABASE = 'mariadb </root/before.sql'
+START = 'cd /etc/systemd/system && systemctl start sf-*.service'
+DRAINING = 1.0          # seconds between two looks at a node that drains: as often as the balancer looks
+LOOK = 0.2              # seconds between two looks at the balancer
+FAILURES = demo.DemoError, machinery.LabError, subprocess.TimeoutExpired
 
 
-def on_lab(stage, args, target):
-    if not args.keep:
-        stage.must(ROOT / 'tools' / 'setup')
+class Balancer(threading.Thread):
+    """Watches what HAProxy says of the nodes."""
+
+    def __init__(self, plan):
+        super().__init__(daemon=True)
+        self.plan, self.samples, self.stopping = plan, [], threading.Event()
+
+    def run(self):
+        while not self.stopping.wait(LOOK):
+            self.samples.append((time.time(), machinery.balancer_states(self.plan)))
+
+    def stop(self):
+        self.stopping.set()
+        self.join(10)
+
+
+def outage(watch, found):
+    """For how many seconds a node was out of rotation, and its floor; None where the journal does not tell it."""
+    if any(window.end is None for window in watch.windows):
+        raise demo.DemoError('%s is still out of rotation' % watch.node)
+    floors = [rotation.floor(found, window) for window in watch.windows]
+    least = None if None in floors else round(sum(floor.seconds for floor in floors), 2)
+    return round(sum(window.seconds for window in watch.windows), 2), least
+
+
+def events_of(log):
+    """The events that the callback has written: (seconds since the epoch, event)."""
+    lines = log.read_text(encoding='utf-8').splitlines(keepends=True) if log.exists() else []
+    events = [json.loads(line) for line in lines if line.endswith('\n')]
+    return [(datetime.datetime.fromisoformat(event['time'].replace('Z', '+00:00')).timestamp(), event)
+            for event in events]
+
+
+class Contest:
+    """A fresh lab with releases of some weight, and the ways to upgrade it."""
+
+    def __init__(self, stage, args, weight):
+        self.stage, self.args, self.weight = stage, args, weight
         stage.must(ROOT / 'tools' / 'lab', 'up', '--drain-grace', args.drain_grace)
-    inventory = json.loads(demo.lab('inventory', '--list'))
-    addresses = {node: inventory['_meta']['hostvars'][node]['ansible_host'] for node in inventory['allsf']['hosts']}
-    told = ('-e', 'drain_haproxy_address=' + balancer_of(inventory))
-    busy, since = os.getloadavg()[0], int(time.time()) - 1
-    watches = [rotation.Watch(*node) for node in addresses.items()]
-    load = None
-    if args.rate:
-        load = demo.Load(stage, 'http://%s/api' % balancer_of(inventory).partition(':')[0], args.rate, target)
-    for watch in watches:
-        watch.start()
+        self.plan = machinery.load()
+        self.addresses = {node: self.plan.address(node) for node in self.plan.nodes}
+        if weight == 'real':
+            self.offer(FIRST)
+            self.offer(RELEASE)
+            self.on_nodes('%s/python -m pip install --quiet --force-reinstall shakenfist==%s' % (VENV, FIRST))
+        self.on_nodes(SAVE)
+        self.shell('db', SAVE_DATABASE)
+
+    def shell(self, machine, script):
+        return machinery.execute(machine, 'sh', '-ec', script, timeout=600).stdout
+
+    def on_nodes(self, script):
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            return list(pool.map(lambda node: self.shell(node, script), self.plan.nodes))
+
+    def offer(self, release, pins=None):
+        """Builds a release of the weight; the pins are those of a release, by default its own."""
+        files = ('real.txt', 'real-%s.txt' % (pins or release)) if self.weight == 'real' else ()
+        self.stage.must(ROOT / 'tools' / 'lab', 'release', release,
+                        *[word for name in files for word in ('--pins', BENCH / name)])
+
+    def about(self):
+        """The weight in words."""
+        packages, size = self.shell(self.plan.nodes[0], 'ls -d %s/../lib/python3*/site-packages/*.dist-info | wc -l; '
+                                    'du -sm %s/.. | cut -f 1' % (VENV, VENV)).split()
+        pins = machinery.sf.pins_of([BENCH / ('real-%s.txt' % RELEASE)]) if self.weight == 'real' else []
+        return '%s packages, %s MB; the upgrade changes %d of them' % (packages, size, len(pins) + 1)
+
+    def restore(self):
+        """The lab as it was at first, the balancer too."""
+        self.on_nodes(STOP)
+        self.shell('db', RESTORE_DATABASE)
+        self.shell('lb', 'systemctl restart haproxy.service')
+        self.on_nodes(START)
+        self.plan.settle()
+
+    def expect(self, release, *nodes):
+        for node in nodes or self.plan.nodes:
+            seen = self.shell(node, VENV + '/sf-ctl --version').strip()
+            if seen != release:
+                raise demo.DemoError('%s: expected %s, seen %s' % (node, release, seen))
+
+    # -- the commands
+
+    def ours(self, playbook, *more, asked=True):
+        told = ('-e', 'drain_haproxy_address=%s:%d' % (self.plan.address('lb'), demo.STATS)) if asked else ()
+        return [*ANSIBLE, 'shakenfist.rolling.' + playbook, '-e', 'report_directory=.cache/bench', *told, *more]
+
+    def command(self, way, folder):
+        upgrade = functools.partial(self.ours, 'upgrade', '-e', 'rolling_release=' + RELEASE)
+        if way == 'typed':
+            (folder / 'ssh_config').write_text(SSH)
+            return [BENCH / 'typed.sh', folder / 'ssh_config', RELEASE, *self.addresses.values()]
+        if way == 'plain':
+            return [*ANSIBLE, BENCH / 'plain.yml', '-e', 'release=' + RELEASE]
+        return {'quiet': lambda: upgrade('-e', 'drain_until=quiet'),
+                'grace': lambda: upgrade('-e', 'drain_until=grace'),
+                'unasked': lambda: upgrade(asked=False),
+                'in_place': lambda: upgrade('-e', 'rolling_strategy=in_place')}[way]()
+
+    def take(self, command, folder, name, **more):
+        """Runs a command to its end, with ssh connections of its own."""
+        environment = dict(ENVIRONMENT, ANSIBLE_SSH_CONTROL_PATH_DIR=str(folder / name), **more)
+        log = LOGS / ('%s-%s.log' % (self.weight, name))
+        return measured(command, log, cwd=ROOT, env=environment, start_new_session=True)
+
+    # -- the measurements
+
+    def under_load(self, command, folder, name):
+        """What a command takes, and what clients and nodes have of it meanwhile."""
+        since = int(time.time()) - 1
+        watches = [rotation.Watch(*node, draining=DRAINING) for node in self.addresses.items()]
+        balancer = Balancer(self.plan)
+        load = demo.Load(self.stage, 'http://%s/api' % self.plan.address('lb'), self.args.rate,
+                         LOGS / ('%s-%s-load.json' % (self.weight, name)))
+        try:
+            for watcher in (*watches, balancer):
+                watcher.start()
+            time.sleep(demo.LEAD_IN)
+            result = self.take(command, folder, name)
+            time.sleep(demo.TAIL)
+        finally:
+            for watcher in (*watches, balancer):
+                watcher.stopping.set()
+            report = load.stop()[1]
+        for watcher in (*watches, balancer):
+            watcher.stop()
+        seen = {watch.node: outage(watch, demo.events(self.stage, watch.node, since))
+                for watch in watches if watch.windows}
+        return dict(
+            result, out={node: out for node, (out, dummy) in seen.items()},
+            floor={node: floor for node, (dummy, floor) in seen.items()}, balancer=figures.away(balancer.samples),
+            gap=report['longest_gap'], **{key: report[key] for key in ('requests', 'failed', 'lost', 'p50', 'p99')})
+
+    def measure(self, way, folder):
+        """One measurement of a lab that was just restored."""
+        if way in figures.FURTHER:
+            return getattr(self, way)(folder)
+        result = self.under_load(self.command(way, folder), folder, way)
+        self.expect(RELEASE)
+        if set(result['out']) != set(self.plan.nodes):
+            raise demo.DemoError('out of rotation were only: %s' % ', '.join(result['out']))
+        return result
+
+    def again(self, folder):
+        """A second run; it follows the first one."""
+        return self.take(self.command('quiet', folder), folder, 'again')
+
+    def resume(self, folder):
+        """The controller is killed when the second node has drained. How soon the next run is at that node again."""
+        first, second, command = folder / 'first.jsonl', folder / 'second.jsonl', self.command('quiet', folder)
+        told = dict(ANSIBLE_CALLBACKS_ENABLED='shakenfist.rolling.rollout')
+        child = self.stage.start(*command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                                 env=dict(ENVIRONMENT, ROLLOUT_LOG=str(first), **told))
+        while len({event['node'] for dummy, event in events_of(first)
+                   if event['event'] == 'begin' and event['step'] == 'activate'}) < 2:
+            if child.poll() is not None:
+                raise demo.DemoError('the run that was to be killed ended before its second node, rc %d' % (
+                    child.returncode))
+            time.sleep(0.05)
+        # The controller alone: what it has started goes on, as it would.
+        child.kill()
+        child.wait()
+        since = time.time()
+        result = self.take(command, folder, 'resume', ROLLOUT_LOG=str(second), **told)
+        self.expect(RELEASE)
+        found = figures.reached(events_of(second), ('quorum', 'drain', 'activate'), since)
+        if found is None:
+            raise demo.DemoError('the second run took no node up')
+        return dict(result, reached=found)
+
+    def rollback(self, folder):
+        """The last node goes back to the first release, which has the same schema."""
+        last = self.plan.nodes[-1]
+        self.offer(SAME_SCHEMA, RELEASE)
+        self.take(self.ours('upgrade', '-e', 'rolling_release=' + SAME_SCHEMA), folder, 'before-rollback')
+        command = self.ours('rollback', '--limit', last, '-e', 'rollback_release=' + FIRST)
+        result = self.under_load(command, folder, 'rollback')
+        self.expect(FIRST, last)
+        return result
+
+
+def attempt(contest, way, number):
+    """A measurement, or why there is none."""
+    found = dict(weight=contest.weight, way=way, round=number)
+    contest.stage.step('%s, round %d: %s' % (contest.weight, number, way))
     try:
-        first = rolled(stage, *told)
-        time.sleep(demo.TAIL)
-    finally:
-        for watch in watches:
-            watch.stopping.set()
-    requests = load.stop()[0] if load else ''
-    for watch in watches:
-        watch.stop()
-    again = rolled(stage, *told)
-    stage.write('\n%s\n' % requests if requests else '\n')
-    over = {}
-    for watch in watches:
-        said, over[watch.node] = rotation.lines(watch, demo.events(stage, watch.node, since))
-        stage.write('\n'.join(said) + '\n')
-    result = summary(first, again, [window for watch in watches for window in watch.windows], over)
-    stage.write(words(result))
-    return dict(result, load_before=busy)
+        if way != 'again':
+            contest.restore()
+        with tempfile.TemporaryDirectory(prefix='bench-') as folder:
+            found.update(contest.measure(way, pathlib.Path(folder)))
+    except FAILURES as error:
+        contest.stage.say('FAILED: %s' % error)
+        found['error'] = str(error)
+    return found
 
 
-def summary(first, again, windows, over):
-    if not windows or any(window.seconds is None for window in windows):
-        raise demo.DemoError('a node is still out of rotation, or none ever was: there is nothing to measure')
-    total = sum(window.seconds for window in windows)
-    return dict(upgrade=first, again=again, windows=round(total, 2), beyond=round(first['wall'] - total, 2),
-                over={node: [round(seconds, 2) for seconds in found] for node, found in over.items()})
+def race(stage, args, target):
+    """All of it; what there is so far is written down after each measurement."""
+    stage.must(ROOT / 'tools' / 'setup')
+    result = dict(date=time.strftime('%Y-%m-%d'), machine=machine(), versions=versions(), nodes=3, rate=args.rate,
+                  drain_grace=args.drain_grace, rounds=args.rounds, load_before=os.getloadavg()[0], weights={},
+                  measurements=[])
+    for weight in args.weights:
+        contest = Contest(stage, args, weight)
+        result['weights'][weight] = contest.about()
+        for number in range(args.rounds):
+            for way in figures.order([way for way in args.ways if way != 'again'], number):
+                pair = (way, 'again') if way == 'quiet' and 'again' in args.ways else (way,)
+                for one in pair:
+                    result['measurements'].append(attempt(contest, one, number + 1))
+                    target.write_text(json.dumps(result, indent=2) + '\n', encoding='utf-8')
+                    if 'error' in result['measurements'][-1]:
+                        break  # there is nothing that a second run could follow
+    return result
 
 
-def words(result):
-    run = '%(wall).1f s, %(cpu).1f CPU s, %(tasks)d tasks'
-    over = ', '.join('%s %s s' % (node, ' + '.join('%.2f' % seconds for seconds in found) or '?')
-                     for node, found in result['over'].items())
-    return '\n'.join([
-        'the upgrade: ' + run % result['upgrade'],
-        'out of rotation: %.1f s in all, wall beyond that %.1f s' % (result['windows'], result['beyond']),
-        'over the floor: ' + over,
-        'the second run, with nothing to do: ' + run % result['again'], ''])
+def said(*command):
+    """The first line that a command prints; nothing where it fails."""
+    try:
+        found = subprocess.run([str(word) for word in command], cwd=ROOT, capture_output=True, text=True, check=False)
+    except OSError:
+        return ''
+    return found.stdout.partition('\n')[0] if not found.returncode else ''
+
+
+def machine():
+    model = re.search(r'^model name\s*: (.*)', pathlib.Path('/proc/cpuinfo').read_text(encoding='utf-8'), re.MULTILINE)
+    memory = os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE') / 2 ** 30
+    return '%d cores%s, %.0f GB of memory, %s, Linux %s' % (
+        os.cpu_count(), ' of ' + model.group(1) if model else '', memory,
+        platform.freedesktop_os_release().get('PRETTY_NAME', '?'),
+        platform.release().partition('-')[0])
+
+
+def versions():
+    number = re.search(r'^version: (\S+)', (ROOT / 'galaxy.yml').read_text(encoding='utf-8'), re.MULTILINE).group(1)
+    commit = said('git', '-c', 'safe.directory=*', 'describe', '--always', '--dirty')
+    core = re.search(r'core (\S+?)\]', said(*ANSIBLE[:1], '--version'))
+    return 'shakenfist.rolling %s%s, ansible-core %s, Python %s, %s' % (
+        number, ' at ' + commit if commit else '', core.group(1) if core else '?',
+        said(PYTHON, '--version').rpartition(' ')[2], said('podman', '--version'))
+
+
+def page(result):
+    """Puts the figures into the pages, and the picture beside them."""
+    shown = '![Wall time of each way, and time out of rotation](images/benchmark.svg)'
+    for name, block in (('docs/benchmark.md', '%s\n\n%s' % (figures.words(result), shown)),
+                        ('README.md', figures.short(result))):
+        path = ROOT / name
+        path.write_text(figures.filled(path.read_text(encoding='utf-8'), '\n%s\n' % block), encoding='utf-8')
+    (ROOT / 'docs' / 'images' / 'benchmark.svg').write_text(figures.picture(result), encoding='utf-8')
 
 
 # ---- the command
@@ -270,17 +497,29 @@ def size(text):
     return value
 
 
+def ways(text):
+    found = [name for name in CHOICES if name in text.split(',')]
+    if set(found) != set(text.split(',')):
+        raise argparse.ArgumentTypeError('must be some of %s' % ','.join(CHOICES))
+    if 'again' in found and 'quiet' not in found:
+        raise argparse.ArgumentTypeError('again follows quiet')
+    return found
+
+
 def arguments(argv=None):
     parser = argparse.ArgumentParser(
         prog='tools/bench', description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog='examples:\n'
-        '  tools/bench                          the lab: wall, floor, second run\n'
-        '  tools/bench --scale 3 12 60          the controller, no lab needed\n'
-        '  tools/bench --scale 3 60 --again     the same, where all nodes are done\n'
-        '  tools/bench --record                 anew, after a module answers something else\n\n'
-        'CPU is user and system time of ansible-playbook and all its children, MB the peak of its largest process\n'
-        '(RSS), all MB that of all its processes together (PSS). Measure on a quiet machine: the load is printed.\n'
-        'Output of the runs: .cache/bench/')
+        '  tools/bench                              the lab: all ways, 3 rounds; about two hours\n'
+        '  tools/bench --rounds 1 --weight lab --ways quiet,plain\n'
+        '  tools/bench --show .cache/bench/bench.json --page\n'
+        '  tools/bench --scale 3 50 200             the controller, no lab needed\n'
+        '  tools/bench --scale 3 60 --again         the same, where all nodes are done\n'
+        '  tools/bench --record                     anew, after a module answers something else\n\n'
+        'ways on the lab:\n' + ''.join('  %-9s %s\n' % way for way in CHOICES.items()) + '\n'
+        'CPU is user and system time of the command and all its children, MB the peak of its largest process (RSS),\n'
+        'all MB and memory that of all its processes together (PSS). Measure on a quiet machine.\n'
+        'Output of the runs: .cache/bench/. Exit: 0 if everything was measured, whether targets hold or not; else 1.')
     parser.add_argument('--scale', metavar='N', type=size, nargs='+', help='numbers of nodes, 3 or more each')
     parser.add_argument('--again', action='store_true', help='with --scale: the second run, which finds nothing to do')
     parser.add_argument('--balancer', action='store_true', help="with --scale: give the address of HAProxy's API, too")
@@ -289,42 +528,67 @@ def arguments(argv=None):
     parser.add_argument('--tree', metavar='DIR', type=lambda text: pathlib.Path(text).resolve(), default=ROOT,
                         help='with --scale: measure the collection in this checkout (this one)')
     parser.add_argument('--record', action='store_true', help='record the answers that --scale gives, in a fresh lab')
+    parser.add_argument('--rounds', metavar='N', type=int, default=3, help='the lab: how often each is measured (3)')
+    parser.add_argument('--weight', choices=[*figures.WEIGHTS, 'both'], default='both',
+                        help="the lab: its own release, one with the requirements of a real one, or both (both)")
+    parser.add_argument('--ways', metavar='NAME,...', type=ways, default=list(CHOICES),
+                        help='the lab: only these (all)')
     parser.add_argument('--drain-grace', metavar='SECONDS', type=demo.seconds, default=25.0,
                         help='the lab: how long sf-api serves on after SIGTERM (25)')
-    parser.add_argument('--rate', type=availability.positive, help='the lab: requests a second meanwhile (none)')
-    parser.add_argument('--keep', action='store_true', help='use the lab that is up, on 0.8.0, not a fresh one')
-    parser.add_argument('--json', metavar='FILE', type=pathlib.Path, help='write the figures there, too')
+    parser.add_argument('--rate', type=availability.positive, default=120.0, help='the lab: requests a second (120)')
+    parser.add_argument('--show', metavar='FILE', type=pathlib.Path, help='measure nothing: print what is in FILE')
+    parser.add_argument('--page', action='store_true',
+                        help='put the figures into docs/benchmark.md and README.md, and draw the picture')
+    parser.add_argument('--json', metavar='FILE', type=pathlib.Path,
+                        help='write the figures there (of the lab: .cache/bench/bench.json)')
     args = parser.parse_args(argv)
     if args.scale and args.record:
         parser.error('--scale needs no lab, --record makes one')
     if not args.scale and (args.again or args.balancer or args.repeat != 1 or args.tree != ROOT):
         parser.error('--again, --balancer, --repeat and --tree go with --scale')
-    if args.repeat < 1:
-        parser.error('--repeat must be 1 or more')
+    if args.repeat < 1 or args.rounds < 1:
+        parser.error('--repeat and --rounds must be 1 or more')
+    if args.page and (args.scale or args.record):
+        parser.error('--page shows the lab')
+    args.weights = list(figures.WEIGHTS) if args.weight == 'both' else [args.weight]
     if not (args.tree / 'galaxy.yml').exists():
         parser.error('%s is no checkout of this collection' % args.tree)
     return args
 
 
-def perform(stage, args, name):
-    if args.scale:
-        return scale(args)
-    return record(stage, args) if args.record else on_lab(stage, args, LOGS / (name + '-load.json'))
+def side_by_side(stage, args):
+    """Measures, or reads what was measured; prints it, and says whether all of it was measured."""
+    if args.show:
+        result = json.loads(args.show.read_text(encoding='utf-8'))
+    else:
+        result = race(stage, args, args.json or LOGS / 'bench.json')
+    stage.write('\n%s\n' % figures.words(result))
+    if args.page:
+        page(result)
+    return 1 if figures.failures(result['measurements']) else 0
+
+
+def perform(stage, args):
+    if args.record:
+        record(stage, args)
+        return 0
+    if not args.scale:
+        return side_by_side(stage, args)
+    result = scale(args)
+    if args.json:
+        args.json.write_text(json.dumps(result, indent=2) + '\n', encoding='utf-8')
+    return 0
 
 
 def main(argv=None):
     args = arguments(argv)
     LOGS.mkdir(parents=True, exist_ok=True)
-    name = time.strftime('%Y%m%d-%H%M%S')
-    stage = demo.Stage(LOGS / (name + '.log'))
+    stage = demo.Stage(LOGS / (time.strftime('%Y%m%d-%H%M%S') + '.log'))
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, demo.interrupt)
     try:
-        result = perform(stage, args, name)
-        if args.json and result:
-            args.json.write_text(json.dumps(result, indent=2) + '\n', encoding='utf-8')
-        return 0
-    except demo.DemoError as error:
+        return perform(stage, args)
+    except FAILURES as error:
         stage.say('FAILED: %s' % error)
         return 1
     except demo.Interrupted:

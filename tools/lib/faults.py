@@ -148,7 +148,7 @@ class Lab:
         machinery.podman('start', machinery.PREFIX + machine, timeout=60)
 
     def publish(self, version, *traits):
-        machinery.release(types.SimpleNamespace(version=version, trait=list(traits)))
+        machinery.release(types.SimpleNamespace(version=version, trait=list(traits), pins=[]))
 
     def withdraw(self, version):
         machinery.unrelease(types.SimpleNamespace(version=version))

@@ -102,11 +102,15 @@ class Window:
 
 
 class Watch(threading.Thread):
-    """Watches one node until it is told to stop."""
+    """Watches one node until it is told to stop.
 
-    def __init__(self, name, address, port=PORT):
+    Who asks a node keeps its drain from being quiet, and wakes its workers at the end of the grace. Those who measure
+    that ask less often from the first 503 until the node refuses them: every C(draining) seconds.
+    """
+
+    def __init__(self, name, address, port=PORT, draining=INTERVAL):
         super().__init__(daemon=True)
-        self.node, self.address, self.port = name, address, port
+        self.node, self.address, self.port, self.draining = name, address, port, draining
         self.windows = []
         self.samples = 0
         self.stopping = threading.Event()
@@ -114,11 +118,13 @@ class Watch(threading.Thread):
     def run(self):
         good = 0
         first = None
+        drains = False
         while not self.stopping.is_set():
             asked_at = time.time()
             status = sample(self.address, self.port)
             self.samples += 1
             out = bool(self.windows) and self.windows[-1].end is None
+            drains = status == 503 and (drains or not out)
             if status != 200:
                 good = 0
                 if not out:
@@ -133,7 +139,7 @@ class Watch(threading.Thread):
                         good = 0
                 else:
                     good = 0
-            self.stopping.wait(max(0.0, asked_at + INTERVAL - time.time()))
+            self.stopping.wait(max(0.0, asked_at + (self.draining if drains else INTERVAL) - time.time()))
 
     def stop(self):
         self.stopping.set()

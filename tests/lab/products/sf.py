@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import pathlib
 import shutil
 import sys
@@ -25,19 +26,43 @@ sys.path.insert(0, str(SOURCES))
 import build as stand_in  # noqa: E402 (it lies beside the stand-in's sources)
 
 
+def download(folder, requirements, *more):
+    machinery.say("downloading the wheels that the nodes need")
+    machinery.run(machinery.PYTHON, "-m", "pip", "download", "--quiet", "--disable-pip-version-check",
+                  "--only-binary", ":all:", "--dest", folder, *more, *requirements)
+
+
 def dependencies():
     """What the stand-in requires, downloaded once."""
     wanted = machinery.digest(*stand_in.REQUIRES)
     if not (machinery.WHEELS / wanted).exists():
-        machinery.say("downloading the wheels that the nodes need")
-        machinery.run(machinery.PYTHON, "-m", "pip", "download", "--quiet", "--disable-pip-version-check",
-                      "--only-binary", ":all:", "--dest", machinery.WHEELS, *stand_in.REQUIRES)
+        download(machinery.WHEELS, stand_in.REQUIRES)
         (machinery.WHEELS / wanted).touch()
     return sorted(machinery.WHEELS.glob("*.whl"))
 
 
-def build(version, folder, traits=()):
-    return stand_in.build(version, folder, traits=traits)
+def pins_of(files):
+    """The lines NAME==VERSION of some files."""
+    lines = [line for file in files for line in pathlib.Path(file).read_text().splitlines()]
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+def pinned(pins):
+    """The wheels of what is pinned, downloaded once."""
+    folder = machinery.WHEELS / f"pinned-{machinery.digest(*pins)}"
+    if not folder.exists():
+        part = folder.with_suffix(".part")
+        download(part, pins, "--no-deps")
+        part.rename(folder)
+    return sorted(folder.glob("*.whl"))
+
+
+def build(version, folder, traits=(), pins=()):
+    """The wheel of a release; with pins, one that requires these, and their wheels beside it."""
+    for wheel in pinned(pins) if pins else ():
+        if not (folder / wheel.name).exists():
+            os.link(wheel, folder / wheel.name)
+    return stand_in.build(version, folder, traits=traits, requires=pins)
 
 
 def fill(context):
