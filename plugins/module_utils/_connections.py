@@ -4,16 +4,24 @@
 
 # This module_util is private to the collection: it may change at any time, use it only from shakenfist.rolling.
 
+import contextlib
+import ctypes
+import errno
 import ipaddress
 import socket
+import struct
 import sys
 
 TABLES = "/proc/net/tcp", "/proc/net/tcp6"
 ROUTES, ADDRESSES = "/proc/net/fib_trie", "/proc/net/if_inet6"
-LISTEN = "0A"
 # As the kernel numbers them: ESTABLISHED, also one that no worker has accepted yet; SYN_RECV; and CLOSE_WAIT, where a
 # client that has said all it had to say may still wait for its answer. Of the others the server wants nothing more.
 OPEN = ("01", "03", "08")
+SO_ATTACH_FILTER = 26
+# For the kernel, as its header linux/filter.h numbers it: the begin of TCP in X; then only a SYN to the port passes.
+BEGIN = {socket.AF_INET: (0xB1, 0, 0, 0), socket.AF_INET6: (0x01, 0, 0, 0)}
+FILTER = ((0x48, 0, 0, 2), (0x15, 0, 4, "port"), (0x50, 0, 0, 13), (0x54, 0, 0, 0x12), (0x15, 0, 1, 0x02),
+          (0x06, 0, 0, 64), (0x06, 0, 0, 0))
 
 
 def _lines(*paths):
@@ -31,21 +39,51 @@ def _plain(address):
     return getattr(address, "ipv4_mapped", None) or address
 
 
-def _end(text):
-    """Address and port of one end: hexadecimal, the address in words of four bytes in the machine's own order."""
-    address, port = text.split(":")
-    words = [int(address[at:at + 8], 16).to_bytes(4, sys.byteorder) for at in range(0, len(address), 8)]
-    return _plain(ipaddress.ip_address(b"".join(words))), int(port, 16)
+def _address(text):
+    """Hexadecimal, in words of four bytes in the machine's own order."""
+    words = [int(text[at:at + 8], 16).to_bytes(4, sys.byteorder) for at in range(0, len(text), 8)]
+    return _plain(ipaddress.ip_address(b"".join(words)))
 
 
-def connections(port):
-    """The other ends of all connections to a local TCP port, also of those that have ended in the last minute.
-
-    A list of (address, port, whether it may still have a request, or wait for an answer).
-    """
+def connected(port):
+    """The address of each connection to a local TCP port that may have a request, or waits for an answer."""
     # The first line has names.
-    return [(*_end(words[2]), words[3] in OPEN) for words in _lines(*TABLES)
-            if words[0].endswith(":") and words[3] != LISTEN and int(words[1].rpartition(":")[2], 16) == port]
+    return [_address(words[2].partition(":")[0]) for words in _lines(*TABLES)
+            if words[0].endswith(":") and words[3] in OPEN and int(words[1].rpartition(":")[2], 16) == port]
+
+
+class Arrivals:
+    """Who connects to a local TCP port from now on, however short it is; only for root.
+
+    Most short connections are in no table, neither while they last, which is between two looks, nor afterwards: that is
+    so only of those that the server has closed first.
+    """
+
+    def __init__(self, port):
+        self.sockets = []
+        for family, begin in BEGIN.items():
+            try:
+                raw = socket.socket(family, socket.SOCK_RAW | socket.SOCK_NONBLOCK, socket.IPPROTO_TCP)
+            except OSError as exc:
+                if exc.errno == errno.EAFNOSUPPORT:
+                    continue  # a kernel without IPv6
+                raise
+            self.sockets.append(raw)
+            code = b"".join(struct.pack("HBBI", *(port if word == "port" else word for word in words))
+                            for words in (begin, *FILTER))
+            buffer = ctypes.create_string_buffer(code)
+            raw.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER,
+                           struct.pack("HL", len(FILTER) + 1, ctypes.addressof(buffer)))
+        self.addresses()  # whatever came before the filter
+
+    def addresses(self):
+        """The addresses of those that have come since the last call."""
+        found = set()
+        for raw in self.sockets:
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    found.add(_plain(ipaddress.ip_address(raw.recvfrom(64)[1][0].partition("%")[0])))
+        return found
 
 
 def own_addresses():

@@ -45,9 +45,10 @@ options:
         O(haproxy) is given, sends it nothing and has no session left, and no connection to the port of O(url) was seen
         on this node for 1 second. Until then it drains, however long that takes. Only of use for a unit whose server
         was drained through its balancer's API.
-      - A connection to that port that is neither from this node nor from one of O(balancers), also one that has ended
-        already, is a request that came past them. More of its kind may come, so the unit drains for its whole grace,
-        which is a warning.
+      - A connection to that port that is neither from this node nor from one of O(balancers), however short it is, is a
+        request that came past them. More of its kind may come, so the unit drains for its whole grace, which is a
+        warning. A raw socket shows them. Where there can be none, or the unit stops already when the module begins, the
+        unit drains for its whole grace, too.
       - Of HAProxy each server with the address of this one counts, where its socket tells addresses, that of another
         backend, too. A server with a cookie gets requests in a drain until HAProxy has marked it down.
       - Then new connections are rejected with a TCP reset, by C(nft) where that is installed, and if there is still no
@@ -163,7 +164,8 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.shakenfist.rolling.plugins.module_utils import _haproxy, _systemd
 from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError, wait_for
 from ansible_collections.shakenfist.rolling.plugins.module_utils._connections import (
-    connections,
+    Arrivals,
+    connected,
     networks,
     own_addresses,
 )
@@ -329,8 +331,8 @@ class Drain:
         self.before = None
         self.balancer = self.answer = self.graceful = self.hurried = self.not_ready_after = self.stopped_after = None
         self.quiet_since = self.ended_early_after = None
-        self.quiet, self.busy, self.unnoted = self.params["until"] == "quiet", False, False
-        self.strangers, self.known, self.past = set(), set(), set()
+        self.quiet, self.busy = self.params["until"] == "quiet", False
+        self.strangers, self.known, self.arrivals, self.hindered = set(), set(), None, ""
         self.begin = self.knocked = 0.0
 
     def look_at_unit(self):
@@ -383,24 +385,31 @@ class Drain:
         return split_url(self.params["url"])[1]
 
     def look_at_connections(self):
-        """What is known of them before the stop. What has ended by now is of no interest, unless it stops already."""
+        """Watch from before the stop on who connects."""
         self.known = {*networks(self.params["balancers"]), *map(ipaddress.ip_network, own_addresses())}
-        if self.state["ActiveState"] == "active":
-            self.past = {(address, port) for address, port, is_open in connections(self.port) if not is_open}
+        try:
+            self.arrivals = Arrivals(self.port)
+        except OSError as exc:
+            self.hinder(f"who comes past its balancers cannot be seen here without a raw socket: {exc.strerror}")
+        if self.state["ActiveState"] == "deactivating":
+            self.hinder("it was being stopped already, and who came past its balancers until then was not seen")
+
+    def hinder(self, why):
+        """The unit takes its time, for this reason."""
+        self.quiet, self.hindered = False, why
 
     def is_stranger(self, address):
         return not (address.is_loopback or any(address in network for network in self.known))
 
     def in_flight(self):
-        """Whether a connection may still have a request. Who comes past the balancers is noted, however short it is."""
-        found = connections(self.port)
-        seen = {address for address, port, is_open in found if is_open or (address, port) not in self.past}
-        self.strangers.update(filter(self.is_stranger, seen))
-        return any(is_open for *dummy, is_open in found)
+        """Whether a connection may still have a request. Who comes past the balancers is noted."""
+        found = connected(self.port)
+        self.strangers.update(filter(self.is_stranger, {*found, *self.arrivals.addresses()}))
+        return bool(found)
 
     def is_quiet(self):
         """Whether nothing was in flight for a while, and the unit has said that nothing is to come."""
-        self.busy = bool(self.in_flight() or self.not_ready_after is None or self.strangers or self.unnoted
+        self.busy = bool(self.in_flight() or self.not_ready_after is None or self.strangers
                          or self.balancer and self.balancer.may_send())
         if self.busy:
             self.quiet_since = None
@@ -419,12 +428,13 @@ class Drain:
             rejecting = False
         try:
             if not self.in_flight() and not self.strangers:
-                # A stop that cannot be noted would be taken for a drain, later.
-                self.unnoted = not self.systemd.note_early(self.name)
-                if not self.unnoted:
+                if self.systemd.note_early(self.name):
                     self.hurry()
                     self.ended_early_after = self.since()
                     wait_for(self.has_ended, REJECT - 1, INTERVAL)
+                else:
+                    self.hinder(f"that cannot be noted in the journal ({_systemd.JOURNAL}), so that later it would be "
+                                "taken for its drain grace: look at systemctl status systemd-journald")
         finally:
             self.quiet_since = None
             if rejecting:
@@ -560,10 +570,7 @@ class Drain:
                          f"balancers are known as {', '.join(self.params['balancers']) or 'this node'}. If that is "
                          "another address of theirs, or monitoring, add it to drain_balancer_sources "
                          "(docs/balancers.md)")
-        if self.unnoted:
-            found.append(f"{took}that cannot be noted in the journal ({_systemd.JOURNAL}), from which the drain grace "
-                         "is learned: look at systemctl status systemd-journald")
-        return found
+        return [*found, took + self.hindered] if self.hindered else found
 
     def watch_haproxy(self, balancer, path):
         try:

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import socket
 from ipaddress import ip_address
 
@@ -24,21 +25,16 @@ def test_a_connection_is_in_flight_until_nobody_wants_anything_of_it(address):
             return
         port = listener.getsockname()[1]
 
-        def in_flight():
-            # The port may have been another one's, a moment ago.
-            return [one[:2] for one in _connections.connections(port) if one[2]]
-
-        assert in_flight() == []
+        assert _connections.connected(port) == []
         client = stack.enter_context(socket.create_connection((address, port)))
-        own = ip_address(address), client.getsockname()[1]
         # Nobody has accepted it yet.
-        assert in_flight() == [own]
+        assert _connections.connected(port) == [ip_address(address)]
         accepted = listener.accept()[0]
         # The client has asked, and waits for the answer.
         client.shutdown(socket.SHUT_WR)
-        assert wait_for(lambda: accepted.recv(1) == b"", 5) and in_flight() == [own]
+        assert wait_for(lambda: accepted.recv(1) == b"", 5) and _connections.connected(port) == [ip_address(address)]
         accepted.close()
-        assert wait_for(lambda: not in_flight(), 5)
+        assert wait_for(lambda: not _connections.connected(port), 5)
 
 
 def test_the_tables_of_the_kernel(tmp_path, monkeypatch):
@@ -49,16 +45,60 @@ def test_the_tables_of_the_kernel(tmp_path, monkeypatch):
                      "   3: 0100007F:C000 0100007F:32C8 01\n")
     monkeypatch.setattr(_connections.sys, "byteorder", "little")
     monkeypatch.setattr(_connections, "TABLES", (str(table), str(mapped)))
-    found = [(ip_address("10.0.0.50"), 0xC000, True), (ip_address("127.0.0.1"), 0xC001, False)]
-    assert _connections.connections(13000) == found
+    assert _connections.connected(13000) == [ip_address("10.0.0.50")]
     mapped.write_text("   0: 0000000000000000FFFF00000200000A:32C8 0000000000000000FFFF00003300000A:C002 08\n"
                       "   1: 000000FD000000000000000002000000:32C8 000000FD000000000000000003000000:C003 03\n")
-    assert _connections.connections(13000)[2:] == [
-        (ip_address("10.0.0.51"), 0xC002, True), (ip_address("fd00::3"), 0xC003, True)]
+    assert _connections.connected(13000)[1:] == [ip_address("10.0.0.51"), ip_address("fd00::3")]
     monkeypatch.setattr(_connections.sys, "byteorder", "big")
     table.write_text("   1: 0A000002:32C8 0A000032:C000 01\n")
     mapped.write_text("   0: 00000000000000000000FFFF0A000002:32C8 00000000000000000000FFFF0A000033:C002 08\n")
-    assert [str(one[0]) for one in _connections.connections(13000)] == ["10.0.0.50", "10.0.0.51"]
+    assert _connections.connected(13000) == [ip_address("10.0.0.50"), ip_address("10.0.0.51")]
+
+
+@pytest.mark.parametrize("bind, address, seen", [
+    ("127.0.0.1", "127.0.0.1", "127.0.0.1"), ("::1", "::1", "::1"), ("::", "127.0.0.1", "127.0.0.1")])
+def test_who_connects(bind, address, seen):
+    """Only to that port, and only those that are new."""
+    with contextlib.ExitStack() as stack:
+        try:
+            listener, other = (stack.enter_context(socket.create_server((bind, 0), family=(
+                socket.AF_INET6 if ":" in bind else socket.AF_INET), dualstack_ipv6=bind == "::")) for dummy in "ab")
+            port = listener.getsockname()[1]
+            before = stack.enter_context(socket.create_connection((address, port)))
+            arrivals = _connections.Arrivals(port)
+        except PermissionError:
+            pytest.skip("only root may do that")
+        except OSError:
+            assert ":" in bind  # a machine without IPv6
+            return
+        for raw in arrivals.sockets:
+            stack.callback(raw.close)
+        before.sendall(b"x")
+        socket.create_connection((address, other.getsockname()[1])).close()
+        assert arrivals.addresses() == set()
+        socket.create_connection((address, port)).close()
+        assert arrivals.addresses() == {ip_address(seen)} and arrivals.addresses() == set()
+
+
+@pytest.mark.parametrize("code, sockets", [(errno.EAFNOSUPPORT, 1), (errno.EPERM, None)])
+def test_a_kernel_that_has_no_such_socket(monkeypatch, code, sockets):
+    class Raw:
+        def __init__(self, family, *dummy):
+            if family == socket.AF_INET6 or sockets is None:
+                raise OSError(code, "no")
+
+        def setsockopt(self, *dummy):
+            pass
+
+        def recvfrom(self, dummy):
+            raise BlockingIOError
+
+    monkeypatch.setattr(_connections.socket, "socket", Raw)
+    if sockets:
+        assert len(_connections.Arrivals(13000).sockets) == sockets
+    else:
+        with pytest.raises(PermissionError):
+            _connections.Arrivals(13000)
 
 
 def test_the_addresses_of_the_machine(tmp_path, monkeypatch):
