@@ -86,6 +86,8 @@ def back(node):
 
         def whole():
             try:
+                # A run that has lost the master could not end its pause: the operator does.
+                run.lab.execute(run.lab.plan.master(), 'gnt-cluster', 'watcher', 'continue', check=False)
                 run.lab.execute(run.lab.plan.master(), 'ganeti-watcher', check=False)
             except lab.LabError:
                 return False
