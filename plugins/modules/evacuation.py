@@ -605,14 +605,21 @@ class Evacuation:
                                f"{found[1]!r}: correct cluster_hosts.pause.until in the product's file")
         return time.mktime(parsed) if parsed else 0
 
+    def end_of(self, note):
+        """When the pause of a note ends; 0 where the note does not tell."""
+        return _evacuation.number_of(note[len(self.cluster["pause"]["note"]):]) or 0
+
     def is_own(self, until, marked):
         """Whether a pause is that of a run: it ends when a note says, or as much later as its command took to start."""
-        ends = [_evacuation.number_of(note[len(self.cluster["pause"]["note"]):]) for note in marked]
-        return any(end is not None and 0 <= until - end <= LATE for end in ends)
+        return any(0 <= until - self.end_of(note) <= LATE for note in marked)
 
-    def unmark(self, notes):
-        for note in notes:
-            self.act(self.cluster["pause"]["unmark"], note=note)
+    def unmark(self, marked):
+        """Forget pauses that are over. A host that may not lead has not heard of that, and may lead again: Ganeti tells
+        the master candidates alone."""
+        everybody = bool(marked) and all(host.able for host in self.look_at_hosts())
+        for note in marked:
+            if everybody or self.end_of(note) + LATE < time.time():
+                self.act(self.cluster["pause"]["unmark"], note=note)
 
     def paused(self):
         pause = self.cluster["pause"]
@@ -630,7 +637,7 @@ class Evacuation:
                                                        INTERVAL):
             raise RollingError(f"expected what starts guests by itself to be paused until {time.ctime(end)}, it is "
                                f"not. {said}")
-        self.unmark(one for one in marked if one != note)
+        self.unmark([one for one in marked if one != note])
         return dict(changed=self.changed, own=True)
 
     def resumed(self):

@@ -519,6 +519,23 @@ def test_whose_pause_it_is(toy, late, own):
     assert bool(toy.state["paused"]) is not own and not toy.state["tags"]
 
 
+def test_the_pause_of_a_host_that_may_not_lead_is_known_until_it_is_over(toy):
+    """It is told of no later pause, and of no end; when it leads again, its own view counts."""
+    toy.run("paused", seconds=1000)
+    stale = toy.state["paused"]
+    toy.host("b", role="R")
+    toy.change(lambda state: state.update(tags=[*state["tags"], "rolling:paused:1000000000"]))
+    toy.run("paused", seconds=3000)
+    assert len(ends(toy)) == 2 and 1000000000 not in ends(toy)
+    toy.run("resumed")
+    assert len(ends(toy)) == 2 and not toy.state["paused"]
+    toy.host("b", role="M")
+    toy.change(lambda state: state.update(paused=stale))
+    assert toy.run("paused", seconds=2000)["own"] and len(ends(toy)) == 1
+    toy.run("resumed")
+    assert not toy.state["paused"] and not toy.state["tags"]
+
+
 def test_an_old_note_goes_with_the_next_pause(toy):
     toy.change(lambda state: state.update(tags=["rolling:paused:1000000000"]))
     assert toy.run("paused")["own"]
