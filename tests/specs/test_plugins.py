@@ -13,6 +13,7 @@ import subprocess
 import sys
 
 import pytest
+import yaml
 
 ROOT = pathlib.Path(__file__).parents[2]
 ANSIBLE_DOC = pathlib.Path(sys.executable).with_name("ansible-doc")
@@ -62,6 +63,9 @@ def test_attributes(name):
     assert {"check_mode", "diff_mode", "idempotent", "platform"} <= set(attributes)
     if name.endswith("_info"):
         assert attributes["check_mode"]["support"] == "full"
+    groups = yaml.safe_load((ROOT / "meta" / "runtime.yml").read_text(encoding="utf-8"))["action_groups"]
+    assert attributes.get("action_group", {}).get("membership", []) == [
+        f"shakenfist.rolling.{group}" for group, members in groups.items() if name in members]
 
 
 def test_every_plugin_has_a_unit_test():
