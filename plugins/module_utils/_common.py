@@ -204,7 +204,7 @@ def last_lines(text, count=12):
 
 def free_space(*folders):
     """How much is free in some directories, in words; once for each file system."""
-    by_device = {}
+    by_device: dict[int, str] = {}
     for folder in folders:
         by_device.setdefault(os.stat(folder).st_dev, folder)
     return " and ".join(f"{shutil.disk_usage(folder).free // 2**20} MB are free in {folder}"

@@ -111,11 +111,11 @@ def knock(url, connections=1, timeout=0.2):
     pending, opened = [], 0
     deadline = time.monotonic() + timeout
     try:
-        family, kind, protocol, dummy, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         for dummy in range(connections):
-            pending.append(socket.socket(family, kind, protocol))
+            pending.append(socket.socket(*found[:3]))
             pending[-1].setblocking(False)
-            pending[-1].connect_ex(address)
+            pending[-1].connect_ex(found[4])
         waiting = list(pending)
         while waiting:
             # One that was refused is writable, too.
@@ -139,7 +139,7 @@ def all_ready(answers, status=200):
 
 def describe(answers):
     """Answers in a few words: C(200 from 3 of 5, 503 from 2 of 5)."""
-    kinds = {}
+    kinds: dict[str, int] = {}
     for answer in answers:
         kinds[answer] = kinds.get(answer, 0) + 1
     if len(kinds) == 1:

@@ -146,7 +146,8 @@ class Systemd:
 
 def stops(journal):
     """The stops among entries of the journal, one JSON object a line, the newest first."""
-    found, begun, itself, early = [], None, False, False
+    found: list[dict] = []
+    begun, itself, early = None, False, False
     for line in journal.splitlines():
         try:
             entry = json.loads(line)
@@ -201,10 +202,11 @@ def describe(state):
 
 def seconds(span):
     """A time span as systemctl prints it, C(1min 10s), in seconds; None for C(infinity) and what is no time span."""
-    parts = [SPAN.match(word) for word in (span or "").split()]
-    if not parts or not all(parts):
+    words = (span or "").split()
+    parts = [part for part in map(SPAN.match, words) if part]
+    if not parts or len(parts) < len(words):
         return 0.0 if span == "0" else None
-    return float(sum(float(part.group(1)) * SECONDS[part.group(2)] for part in parts))
+    return sum((float(part.group(1)) * SECONDS[part.group(2)] for part in parts), 0.0)
 
 
 def graceful_timeout(arguments):

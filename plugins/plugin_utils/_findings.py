@@ -67,7 +67,7 @@ def report(cluster, nodes):
     findings = [*cluster, *(finding for found in nodes.values() for finding in found)]
     told = [finding for finding in findings if finding.level != PASS]
     lines = [finding.line() for finding in sorted(told, key=lambda one: (one.check != LOCK, one.level != FAIL))]
-    passed = {}
+    passed: dict[str, list[str]] = {}
     for finding in findings:
         if finding.level == PASS:
             passed.setdefault(finding.check, []).append(finding.node)

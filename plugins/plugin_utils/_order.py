@@ -44,7 +44,7 @@ def _with_sentinels(units, sentinels, states, alone):
 def restart_order(units, order, gateway="", sentinels=(), states=None, alone=False):
     """Put units into the tiers in which they are restarted, and tell which are stopped before that."""
     chosen = _with_sentinels(dict.fromkeys(units), list(sentinels), states or {}, alone)
-    tiers = {}
+    tiers: dict[int, list[str]] = {}
     for name in sorted(chosen):
         # New daemons need a new gateway, and nothing that others start with must come before it.
         tiers.setdefault(-1 if name == gateway else _place(name, order), []).append(name)

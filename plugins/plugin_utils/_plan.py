@@ -89,7 +89,7 @@ def _batched(names, verdict, serial, kinds, leader):
     last = [name for name in names if verdict[name].get("name", name) == leader and verdict[name]["ready"]]
     names = [name for name in names if name not in last]
     # Where one of each kind comes first, no other batch can have all of it. That may save a batch.
-    ahead = []
+    ahead: list[str] = []
     for members in kinds.values():
         found = [name for name in names if name in members]
         if found and not set(found) & set(ahead):
