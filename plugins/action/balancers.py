@@ -82,6 +82,7 @@ class ActionModule(StatesAction):
                 server = answer["servers"].get(where["server"])
                 found = dict(haproxy=dict(reachable=answer["reachable"], problems=answer["problems"], told=told,
                                           known=server is not None,
+                                          lasting=answer.get("lasting", {}).get(where["server"], []),
                                           **{key: (server or {}).get(key, 0) for key in ("fall", "rise")}))
                 left = left and told
                 found.update(left=left, probes=told and "L7" in (server or {}).get("check_status", ""))

@@ -64,9 +64,9 @@ class ActionModule(ControllerAction):
         units = units_of(node, plain(own.get("restart_units")))
         order = restart_order(units, order_of(node, plain(own.get("restart_order"))), node["database_unit"],
                               node["sentinels"], node["units"], alone=not true(own.get("restart_sentinels", True)))
-        settings = balancers_of(lambda key, default: plain(own.get(key, default)))
-        return dict(node=node, tiers=order["tiers"],
-                    quiet=drain_balancers(settings, node_of(hostvars, name).asked)["witnessed"])
+        settings, asked = balancers_of(lambda key, default: plain(own.get(key, default))), node_of(hostvars, name).asked
+        return dict(node=node, tiers=order["tiers"], quiet=drain_balancers(settings, asked)["witnessed"],
+                    lasting=(asked.get("haproxy") or {}).get("lasting", []))
 
     @staticmethod
     def look(hostvars, name, staged):

@@ -18,6 +18,7 @@ from ansible_collections.shakenfist.rolling.plugins.plugin_utils._balancers impo
     haproxy_of,
     is_asked,
     remembered,
+    sources_of,
     was_of,
 )
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._failure import told_of, way_back
@@ -114,11 +115,17 @@ class ActionModule(StatesAction):
         # The node itself looks at the balancer while it drains, so it must reach it.
         witness = dict(haproxy=where) if where else {}
         quiet = self.balancers["witnessed"] and not self.record.balancers.get("haproxy", {}).get("senders")
+        if quiet:
+            witness["balancers"] = sources_of(self.settings, self.address)
         self.call("Stop the API and witness its drain", "drain", unit=given.unit, url=given.url,
                   timeout=given.drain_timeout, told=self.balancers["told"],
                   until="quiet" if quiet else "grace",
                   cut_short=given.cut_short and not given.peers, **witness)
         self.note(stopped=[given.unit])
+
+    def address(self, host):
+        """By which another host is reached, which is what the node sees of it, most often."""
+        return self.task_vars["hostvars"].get(host, {}).get("ansible_host") or host
 
     def restarted(self):
         self.restart(list(dict.fromkeys([*self.given.units, *self.record.stopped])), self.node["units"])

@@ -214,11 +214,15 @@ class Haproxy:
         rows, backends = self._rows()
         servers = self._servers(backend, rows, backends)
         self.require(backend, servers, [name])
-        # Only a socket of level operator or admin tells addresses.
-        address = rows[backend, name].get("addr")
-        return dict(servers[name], senders=[
-            "/".join(place) for place, row in rows.items()
-            if (place == (backend, name) or address and row.get("addr") == address) and may_get(row)])
+        return dict(servers[name], senders=["/".join(place) for place in _of_address(rows, (backend, name))
+                                            if may_get(rows[place])])
+
+    def lasting(self, backend, names):
+        """By server, which ones may get requests at its address while it is drained: others, and itself by a cookie."""
+        rows = self._rows()[0]
+        return {name: ["/".join(place) for place in _of_address(rows, (backend, name))
+                       if (rows[place].get("cookie") if place == (backend, name) else may_get(rows[place]))]
+                for name in names}
 
     def require(self, backend, servers, names):
         """Raise if one of C(names) is not among C(servers)."""
@@ -293,6 +297,12 @@ def hide_credentials(module, address):
 def is_up(server):
     """Whether HAProxy sends new requests to a server: C(UP), on its way down with C(UP 1/3), or not checked."""
     return server["status"].startswith("UP") or server["status"] == "no check"
+
+
+def _of_address(rows, own):
+    """The places of all servers that have the address of one; only a socket of level operator or admin tells it."""
+    address = rows.get(own, {}).get("addr")
+    return [place for place, row in rows.items() if place == own or address and row.get("addr") == address]
 
 
 def may_get(row):

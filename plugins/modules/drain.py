@@ -45,6 +45,10 @@ options:
         O(haproxy) is given, sends it nothing and has no session left, and no connection to the port of O(url) was seen
         on this node for 1 second. Until then it drains, however long that takes. Only of use for a unit whose server
         was drained through its balancer's API.
+      - A connection to that port that is neither from this node nor from one of O(balancers), however short it is, is a
+        request that came past them. More of its kind may come, so the unit drains for its whole grace, which is a
+        warning. A raw socket shows them. Where there can be none, or the unit stops already when the module begins, the
+        unit drains for its whole grace, too.
       - Of HAProxy each server with the address of this one counts, where its socket tells addresses, that of another
         backend, too. A server with a cookie gets requests in a drain until HAProxy has marked it down.
       - Then new connections are rejected with a TCP reset, by C(nft) where that is installed, and if there is still no
@@ -55,6 +59,12 @@ options:
     type: str
     choices: [grace, quiet]
     default: grace
+  balancers:
+    description: Where requests and health checks of the balancers come from, as seen from this node, each an address, a
+      network such as V(10.0.0.0/24), or a name. With O(until=quiet), who comes from elsewhere gets the whole grace.
+    type: list
+    elements: str
+    default: []
   cut_short:
     description:
       - Whether to end the unit at once instead of letting it drain. The processes of gunicorn in its control group get
@@ -103,6 +113,12 @@ ended_early_after:
     took its own time.
   returned: when the unit was active, not in check mode
   type: float
+strangers:
+  description: The addresses from which requests came past O(balancers) after the request to stop, so that the unit was
+    not ended early.
+  returned: with O(until=quiet), when the unit was active, not in check mode
+  type: list
+  elements: str
 concerns:
   description: What the module has warned of, each in a sentence.
   returned: when the unit was active, not in check mode
@@ -139,6 +155,7 @@ failed_units: {type: list, returned: failure, description: "The unit, if it is w
 """
 
 import contextlib
+import ipaddress
 import os
 import signal
 import time
@@ -146,7 +163,12 @@ import time
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.shakenfist.rolling.plugins.module_utils import _haproxy, _systemd
 from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError, wait_for
-from ansible_collections.shakenfist.rolling.plugins.module_utils._connections import in_flight
+from ansible_collections.shakenfist.rolling.plugins.module_utils._connections import (
+    Arrivals,
+    connected,
+    networks,
+    own_addresses,
+)
 from ansible_collections.shakenfist.rolling.plugins.module_utils._readiness import (
     SILENT,
     ask_once,
@@ -172,6 +194,8 @@ KNOCKS = 4
 QUIET = 1.0
 # After so many seconds the kernel accepts connections again by itself, whatever happens to this module.
 REJECT = 10
+# How many addresses a warning names.
+SHOWN = 5
 # A unit that ends within so many seconds of its stop has not drained at all.
 MOMENT = 2.0
 BEGIN = "ActiveExitTimestampMonotonic"
@@ -308,6 +332,7 @@ class Drain:
         self.balancer = self.answer = self.graceful = self.hurried = self.not_ready_after = self.stopped_after = None
         self.quiet_since = self.ended_early_after = None
         self.quiet, self.busy = self.params["until"] == "quiet", False
+        self.strangers, self.known, self.arrivals, self.hindered = set(), set(), None, ""
         self.begin = self.knocked = 0.0
 
     def look_at_unit(self):
@@ -359,9 +384,32 @@ class Drain:
     def port(self):
         return split_url(self.params["url"])[1]
 
+    def look_at_connections(self):
+        """Watch from before the stop on who connects."""
+        self.known = {*networks(self.params["balancers"]), *map(ipaddress.ip_network, own_addresses())}
+        try:
+            self.arrivals = Arrivals(self.port)
+        except OSError as exc:
+            self.hinder(f"who comes past its balancers cannot be seen here without a raw socket: {exc.strerror}")
+        if self.state["ActiveState"] == "deactivating":
+            self.hinder("it was being stopped already, and who came past its balancers until then was not seen")
+
+    def hinder(self, why):
+        """The unit takes its time, for this reason."""
+        self.quiet, self.hindered = False, why
+
+    def is_stranger(self, address):
+        return not (address.is_loopback or any(address in network for network in self.known))
+
+    def in_flight(self):
+        """Whether a connection may still have a request. Who comes past the balancers is noted."""
+        found = connected(self.port)
+        self.strangers.update(filter(self.is_stranger, {*found, *self.arrivals.addresses()}))
+        return bool(found)
+
     def is_quiet(self):
         """Whether nothing was in flight for a while, and the unit has said that nothing is to come."""
-        self.busy = bool(self.not_ready_after is None or in_flight(self.port)
+        self.busy = bool(self.in_flight() or self.not_ready_after is None or self.strangers
                          or self.balancer and self.balancer.may_send())
         if self.busy:
             self.quiet_since = None
@@ -379,11 +427,14 @@ class Drain:
         except RollingError:
             rejecting = False
         try:
-            # A stop that cannot be noted would be taken for a drain, later.
-            if not in_flight(self.port) and self.systemd.note_early(self.name):
-                self.hurry()
-                self.ended_early_after = self.since()
-                wait_for(self.has_ended, REJECT - 1, INTERVAL)
+            if not self.in_flight() and not self.strangers:
+                if self.systemd.note_early(self.name):
+                    self.hurry()
+                    self.ended_early_after = self.since()
+                    wait_for(self.has_ended, REJECT - 1, INTERVAL)
+                else:
+                    self.hinder(f"that cannot be noted in the journal ({_systemd.JOURNAL}), so that later it would be "
+                                "taken for its drain grace: look at systemctl status systemd-journald")
         finally:
             self.quiet_since = None
             if rejecting:
@@ -421,6 +472,8 @@ class Drain:
 
     def stop(self):
         """Stop the unit and watch it end."""
+        if self.quiet:
+            self.look_at_connections()
         self.begin = time.monotonic()
         self.systemd.stop(self.name)
         wait_for(self.look, self.params["timeout"], INTERVAL)
@@ -492,6 +545,7 @@ class Drain:
                          f"requests in flight were cut{sessions}" if self.hurried else
                          f"{self.name} was to be ended at once, but no process of gunicorn was found in it: it took "
                          f"its own {self.stopped_after:.1f} s")
+        found += self.whole_grace()
         # By systemd's clock, which also knows of the time before an earlier run of this module was lost.
         took = _systemd.lasted(self.state, BEGIN, END) or self.stopped_after
         if self.graceful and took >= self.graceful:
@@ -500,6 +554,23 @@ class Drain:
                          f"{sessions}. For requests that take longer, raise {_systemd.GRACEFUL_TIMEOUT} and "
                          f"TimeoutStopSec of {self.name} (docs/upgrade.md, long requests)")
         return found
+
+    def named_strangers(self):
+        return sorted(map(str, self.strangers))
+
+    def whole_grace(self):
+        """Why a unit that should have been ended early was not, in words."""
+        took = (f"{self.name} took {self.stopped_after:.1f} s to stop, its whole drain grace, and was not ended as "
+                "soon as nothing was in flight: ")
+        found = []
+        if self.strangers:
+            names = self.named_strangers()
+            more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+            found.append(f"{took}requests came past its balancers, from {', '.join(names[:SHOWN])}{more}. The "
+                         f"balancers are known as {', '.join(self.params['balancers']) or 'this node'}. If that is "
+                         "another address of theirs, or monitoring, add it to drain_balancer_sources "
+                         "(docs/balancers.md)")
+        return [*found, took + self.hindered] if self.hindered else found
 
     def watch_haproxy(self, balancer, path):
         try:
@@ -531,6 +602,7 @@ class Drain:
             after = _systemd.describe(self.state)
             result.update(state=after, not_ready_after=self.not_ready_after, stopped_after=self.stopped_after,
                           ended_early_after=self.ended_early_after, concerns=self.concerns(),
+                          **(dict(strangers=self.named_strangers()) if self.params["until"] == "quiet" else {}),
                           **(self.balancer.result() if self.balancer else {}))
             for concern in result["concerns"]:
                 self.module.warn(concern)
@@ -549,6 +621,7 @@ def main():
             timeout=dict(type="float", default=90),
             told=dict(type="bool", default=False),
             until=dict(type="str", choices=["grace", "quiet"], default="grace"),
+            balancers=dict(type="list", elements="str", default=[]),
             cut_short=dict(type="bool", default=False),
             haproxy=dict(type="dict", options=dict(**_haproxy.HAPROXY_OPTIONS, server=dict(type="str", required=True))),
         ),

@@ -81,10 +81,17 @@ may_set:
   description: Whether O(address) is a stats socket of level admin, by which the state of a server can be set.
   returned: without O(timeout)
   type: bool
+lasting:
+  description: For each of RV(servers), which ones may still get requests at its address while it is drained, each as
+    C(BACKEND/SERVER). Others, where O(address) is a stats socket, and itself, where it has a cookie.
+  returned: without O(timeout)
+  type: dict
+  sample: {"sf-2": ["admin/node-2"]}
 waited: {type: float, returned: always, description: "How long that took, in seconds."}
 at_balancer: {type: bool, returned: failure, description: Whether the cause is at HAProxy.}
 """
 
+import contextlib
 import time
 
 from ansible.module_utils.basic import AnsibleModule
@@ -123,11 +130,13 @@ class Watch:
             self.reachable = self.reachable or isinstance(exc, _haproxy.UnknownName)
         return isinstance(self.error, _haproxy.UnknownName) or not self.problems()
 
-    def may_set(self):
-        try:
-            return self.reachable and self.haproxy.may_set()
-        except RollingError:
-            return False
+    def more(self):
+        """What is only asked once."""
+        with contextlib.suppress(RollingError):
+            if self.reachable:
+                return dict(may_set=self.haproxy.may_set(),
+                            lasting=self.haproxy.lasting(self.params["backend"], self.servers))
+        return dict(may_set=False, lasting={})
 
     def place(self, name):
         return f"{self.params['backend']}/{name}"
@@ -192,7 +201,7 @@ def ask(params):
     result = dict(reachable=watch.reachable, problems=watch.problems(), servers=watch.servers,
                   waited=round(time.monotonic() - begin, 3))
     if not params["timeout"]:
-        result["may_set"] = watch.may_set()
+        result.update(watch.more())
     if params["timeout"] and result["problems"]:
         raise RollingError(watch.complaint(), at_balancer=True, **result)
     return result

@@ -235,9 +235,8 @@ class Nginx:
                                f"{timeout:g} s of its reload; workers {', '.join(sorted(before))} have the old one: "
                                "see its error log")
 
-    def sessions(self, server):
-        """How many connections its processes have to a server."""
-        wanted = addresses(server)
+    def sessions(self, wanted):
+        """How many connections its processes have to the addresses of a server."""
         inodes = set()
         for table in ("tcp", "tcp6"):
             for row in _read(self.master, "net", table).splitlines()[1:]:
@@ -253,14 +252,17 @@ class Nginx:
 
 
 def addresses(server):
-    """A server as the kernel's table of connections writes it; none if its name is not known here."""
+    """A server as the kernel's table of connections writes it."""
     host, colon, port = server.rpartition(":")
     if not (colon and port.isdigit()):
         host, port = server, "80"
     try:
         found = {info[4][0] for info in socket.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM)}
-    except (OSError, UnicodeError):
-        return set()
+    except (OSError, UnicodeError) as exc:
+        reason = getattr(exc, "strerror", None) or exc
+        raise RollingError(f"{host} of the server {server} has no address on this machine, so nobody knows whether "
+                           f"nginx has connections to it: {reason}. Nothing was changed; correct its resolver, or "
+                           "write the address into the configuration") from exc
     written = set()
     for address in found:
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
@@ -309,7 +311,8 @@ class Change:
         with alone(os.path.realpath(self.params["path"]), self.params["reload_timeout"]):
             configuration = Configuration(self.params["path"], self.params["server"])
             nginx = Nginx(self.params["pid_file"])
-            self.result.update(was=configuration.state, sessions=nginx.sessions(self.params["server"]))
+            self.result["was"] = configuration.state
+            self.result["sessions"] = nginx.sessions(self.look_up())
             before, after = configuration.text(), configuration.edited(state)
             self.result["diff"] = dict(before=configuration.shown(before), after=configuration.shown(after),
                                        before_header=configuration.path, after_header=configuration.path)
@@ -337,11 +340,20 @@ class Change:
         if state == "drain" and not self.module.check_mode:
             self.wait_for_sessions(nginx)
 
+    def look_up(self):
+        """The addresses of the server. Only a drain that waits for its connections cannot do without."""
+        try:
+            return addresses(self.params["server"])
+        except RollingError:
+            if self.params["state"] == "drain" and self.params["sessions_timeout"]:
+                raise
+            return set()
+
     def wait_for_sessions(self, nginx):
-        server, timeout = self.params["server"], self.params["sessions_timeout"]
+        server, timeout, wanted = self.params["server"], self.params["sessions_timeout"], self.look_up()
 
         def none_left():
-            self.result["sessions"] = nginx.sessions(server)
+            self.result["sessions"] = nginx.sessions(wanted)
             return not self.result["sessions"]
 
         if not wait_for(none_left, timeout, INTERVAL) and timeout:

@@ -6,6 +6,8 @@
 
 # Which balancers a roll tells, from the variables that name them, and what they have said.
 
+from urllib.parse import urlsplit
+
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._node import names
 
 NOBODY = ("drain_tell_first is true, but no balancer is set that could be told: set drain_haproxy_address, "
@@ -82,6 +84,7 @@ def balancers_of(get):
         haproxy_backend=get("drain_haproxy_backend", "sf-api"),
         haproxy_server=get("drain_haproxy_server", ""),
         haproxy_host=get("drain_haproxy_host", ""),
+        sources=names(get("drain_balancer_sources", [])),
         nginx=names(get("balancer_nginx_hosts", [])),
         nginx_sessions_timeout=get("balancer_nginx_sessions_timeout", timeout),
         apache=get("balancer_apache_url", ""),
@@ -89,6 +92,19 @@ def balancers_of(get):
         apache_sessions_timeout=get("balancer_apache_sessions_timeout", timeout),
         hook=get("hook_before_drain", ""),
     )
+
+
+def sources_of(settings, address_of):
+    """Where the requests of all balancers come from, as far as the variables tell, each once.
+
+    :arg address_of: gives the address of an inventory host by its name.
+    """
+    found = [*settings["sources"], *map(address_of, filter(None, [
+        settings["haproxy_host"], *settings["nginx"], *(settings["apache_hosts"] if settings["apache"] else [])]))]
+    for address in settings["haproxy_address"], settings["apache"]:
+        # A socket that is a file has no host.
+        found.append(urlsplit(address if "://" in address else f"//{address}").hostname or "")
+    return list(dict.fromkeys(filter(None, found)))
 
 
 def waits_of(settings):

@@ -26,7 +26,10 @@ HOW = ("Of each step the slowest node counts: its drain (the drain grace, or the
        "the next step, and {bake:g} s (verify_bake) at the end. Preflight, staging, backup and migration are not "
        "in it: all nodes serve meanwhile.")
 UNKNOWN = " On {nodes} systemd remembers no stop of them, so it counts as none."
-EARLY = " A drain ends after about {quiet:g} s where each balancer has said that nothing is in flight (drain_until)."
+EARLY = (" A drain ends after about {quiet:g} s where each balancer has said that nothing is in flight (drain_until), "
+         "and not before its grace is over where requests come past them.")
+LASTING = (" On {nodes} the drain counts with its whole grace: {servers} in HAProxy may get requests at that address "
+           "until HAProxy has marked it down.")
 IN_PLACE = " Nor is pip in it, which runs while a node is out of rotation (rolling_strategy is in_place)."
 
 
@@ -49,7 +52,7 @@ def _seconds(seen, cut_short=False):
     drain = max(float(node["drain_grace"]), _last_stop(units.get(api, {})))
     if not units.get(api, {}).get("active"):
         drain = 0.0
-    elif cut_short or seen.get("quiet"):
+    elif cut_short or seen.get("quiet") and not seen.get("lasting"):
         drain = min(drain, CUT if cut_short else QUIET)
     restart = sum(max(lasted(name, "start_seconds") + (lasted(name, "stop_seconds") if name != api else 0.0)
                       for name in tier) for tier in seen["tiers"])
@@ -131,7 +134,11 @@ def forecast_of(plan, nodes, schema=(), settle=10.0, bake=10.0, strategy="clone"
     pause = f"{float(settle):g} s (roll_settle)" if float(settle) else "no pause (HAProxy says when a node is back)"
     how = HOW.format(api=api, ready=READY, checks=CHECKS, settle=pause, bake=float(bake))
     how += (UNKNOWN.format(nodes=listed(silent)) if silent else "") + (IN_PLACE if strategy == "in_place" else "")
-    how += EARLY.format(quiet=QUIET) if any(nodes[name].get("quiet") for name in told) else ""
+    quiet = [name for name in told if nodes[name].get("quiet")]
+    lasting = {name: nodes[name]["lasting"] for name in quiet if nodes[name].get("lasting")}
+    how += EARLY.format(quiet=QUIET) if quiet else ""
+    if lasting:
+        how += LASTING.format(nodes=listed(lasting), servers=listed(dict.fromkeys(sum(lasting.values(), []))))
     return {
         "release": plan["release"],
         "order": [name for names in steps for name in names],

@@ -37,8 +37,8 @@ DETAILS = {
     "apache_member": ("was", "status", "sessions"),
     "cinder_info": ("waited",),
     "cinder_service": ("was",),
-    "drain": ("was_ready", "not_ready_after", "stopped_after", "state", "balancer_before", "balancer",
-              "balancer_left_after", "sessions_zero_after", "concerns"),
+    "drain": ("was_ready", "not_ready_after", "stopped_after", "ended_early_after", "strangers", "state",
+              "balancer_before", "balancer", "balancer_left_after", "sessions_zero_after", "concerns"),
     "dump": ("path", "size", "verified"),
     "exceptions_info": ("count",),
     "grpc_health_info": ("serving", "waited"),
@@ -58,6 +58,8 @@ DETAILS = {
     "store_migrations": ("ran", "resumed", "changes", "objects"),
     "units": (),
 }
+# How many addresses the end of a drain names.
+SHOWN = 3
 PROBE = ("requests", "failed", "longest_gap")
 # What of the plan is told.
 PLAN = dict(order=[], database=[], batches=[], done=[], serving=[], leader="")
@@ -277,6 +279,10 @@ class Rollout:
         if "units" in details:
             place.units += len(details["units"])
             place.message = many(place.units, "unit")
+        if details.get("strangers"):
+            place.message = f"requests came past the balancers, from {', '.join(details['strangers'][:SHOWN])}"
+        elif details.get("ended_early_after"):
+            place.message = "ended early, nothing was in flight"
         self.probe = details.get("probe", self.probe)
 
     def heard(self, event):

@@ -408,6 +408,7 @@ def start(lab, image, machine):
         # A volume of its own, filled from the image: a real file system, in which a directory can be renamed.
         volumes.append(lab.home)
     podman("run", "--detach", "--pull=never", "--systemd=always", "--cap-add", "SYS_ADMIN", "--cap-add", "NET_ADMIN",
+           "--cap-add", "NET_RAW",
            "--label", LABEL,
            "--name", f"{PREFIX}{machine}", "--hostname", lab.hostname(machine), "--network", NETWORK,
            "--ip", lab.address(machine), *lab.run_options(machine),

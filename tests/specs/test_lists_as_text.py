@@ -198,6 +198,8 @@ READERS = {
         dict(balancer_nginx_hosts=value).get),
     ("plugin_utils/_balancers.py", "balancer_apache_hosts"): lambda value: balancers_of(
         dict(balancer_apache_hosts=value).get),
+    ("plugin_utils/_balancers.py", "drain_balancer_sources"): lambda value: balancers_of(
+        dict(drain_balancer_sources=value).get),
 }
 
 

@@ -310,6 +310,10 @@ class Plan(machinery.Lab):
         return {"allsf": self.nodes, "database": self.database, "hypervisors": self.hypervisors,
                 "network_node": self.network_node}
 
+    def variables(self):
+        """Who measures asks the nodes themselves, from this machine, as monitoring may: no drain waits for that."""
+        return {"drain_balancer_sources": [f"{self.prefix}.1"]}
+
     def services(self, machine):
         return self.options["balancer"] if machine == "lb" else []
 

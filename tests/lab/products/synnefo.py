@@ -130,7 +130,7 @@ class Plan(machinery.Lab):
         if machine not in self.ganeti:
             return hosts
         set_memory(machine, self.options["memory"])
-        return [*hosts, "--cap-add=NET_RAW", f"--volume={memory_file(machine)}:/proc/meminfo:ro"]
+        return [*hosts, f"--volume={memory_file(machine)}:/proc/meminfo:ro"]
 
     def files(self, machine):
         if machine in self.nodes:

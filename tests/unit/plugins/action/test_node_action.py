@@ -54,7 +54,8 @@ class Node:
 
     def hostvars(self):
         run = dict(id="x", kind=self.kind, plan=self.plan)
-        return dict(localhost=dict(ansible_facts=dict(rolling_run=run)), **{"sf-2": dict(ansible_facts=self.facts)})
+        return dict(localhost=dict(ansible_facts=dict(rolling_run=run)), lb=dict(ansible_host="10.0.0.8"),
+                    **{"sf-2": dict(ansible_facts=self.facts)})
 
     def act(self, plugin=node, **arguments):
         action = plugin.ActionModule.__new__(plugin.ActionModule)
@@ -130,7 +131,7 @@ def test_haproxy_is_told(one):
     one.variables = dict(drain_haproxy_address=SOCKET, drain_haproxy_set="true", drain_haproxy_server="x")
     one.drain(drain_timeout=70.0)
     assert one.asked() == ["haproxy_server", "drain"] and one.calls[1][1]["told"] is True
-    assert one.calls[1][1]["until"] == "quiet"
+    assert one.calls[1][1]["until"] == "quiet" and one.calls[1][1]["balancers"] == ["10.0.0.9"]
     where = dict(address=SOCKET, backend="sf-api", server="x")
     assert one.calls[0][1] == dict(where, state="drain", sessions_timeout=70.0)
     assert one.record()["balancers"] == dict(haproxy=dict(backend="sf-api", server="x", was="ready"))
@@ -380,9 +381,10 @@ def test_haproxy_is_asked_about_its_checks(one):
     assert one.record()["asked"] == {} and one.calls == []
     one.variables = dict(drain_haproxy_address=SOCKET, drain_haproxy_server="s")
     server = dict(status="UP", fall=3, rise=2)
-    one.given["haproxy_info"] = dict(reachable=True, problems=["none"], servers=dict(s=server), may_set=False)
+    one.given["haproxy_info"] = dict(reachable=True, problems=["none"], servers=dict(s=server), may_set=False,
+                                     lasting=dict(s=["a/n"]))
     assert one.act(balancers, state="asked")["changed"] is False
-    noted = dict(reachable=True, problems=["none"], told=False, known=True, fall=3, rise=2)
+    noted = dict(reachable=True, problems=["none"], told=False, known=True, lasting=["a/n"], fall=3, rise=2)
     assert one.record()["asked"]["haproxy"] == noted
     assert one.record().get("timeline", []) == []
     where = dict(address=SOCKET, backend="sf-api", servers=["s"])
@@ -427,6 +429,8 @@ def test_another_backend_of_a_haproxy_elsewhere_sends_to_it(one, senders, until)
     one.act(balancers, state="told", haproxy=dict(was="ready", senders=senders))
     one.drain()
     assert one.asked()[-1] == "drain" and one.calls[-1][1]["until"] == until
+    # What its host is reached by is what the node sees of it, if nothing else is said.
+    assert one.calls[-1][1].get("balancers") == (["10.0.0.8", "10.0.0.9"] if until == "quiet" else None)
 
 
 @pytest.mark.parametrize("status", ["DRAIN", "DOWN", "MAINT", "UP"])

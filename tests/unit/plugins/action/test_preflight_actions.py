@@ -470,6 +470,10 @@ def test_a_forecast(cluster, tmp_path):
     cluster.hostvars["sf-2"].update(balancer_nginx_hosts="lb")
     drains = {name: node["seconds"]["drain"] for name, node in cluster.act(forecast)["forecast"]["nodes"].items()}
     assert drains["sf-2"] == 3.0 < drains["sf-1"]
+    cluster.act(run, "sf-2", state="noted", node=dict(asked=dict(haproxy=dict(lasting=["admin/n2"]))))
+    assert cluster.act(forecast)["forecast"]["nodes"]["sf-2"]["seconds"]["drain"] == drains["sf-1"]
+    cluster.act(run, "sf-2", state="noted", node=dict(asked={}))
+    assert cluster.act(forecast)["forecast"]["nodes"]["sf-2"]["seconds"]["drain"] == 3.0
     cluster.hostvars["sf-2"].update(drain_until="grace")
     assert cluster.act(forecast)["forecast"]["nodes"]["sf-2"]["seconds"]["drain"] == drains["sf-1"]
     cluster.check = True

@@ -293,3 +293,12 @@ def test_who_else_sends_to_the_server_s_address(start):
     haproxy = Haproxy(fake.address)
     assert haproxy.server("sf-api", "sf-2")["senders"] == ["admin/n2", "last/n2", "shop/n2"]
     assert haproxy.server("sf-api", "sf-4")["senders"] == ["sf-api/sf-4"]
+
+
+def test_who_would_send_to_the_server_s_address_in_a_drain(start):
+    here = dict(addr="10.0.0.2:13000")
+    fake = start("tcp", {"sf-1": server(addr="10.0.0.1:13000"), "sf-2": server(**here), "sf-3": server(cookie="c"),
+                         ("admin", "n2"): server(**here), ("old", "n2"): server("DOWN", **here)})
+    names = ["sf-1", "sf-2", "sf-3", "gone"]
+    assert Haproxy(fake.address).lasting("sf-api", names) == {
+        "sf-1": [], "sf-2": ["admin/n2"], "sf-3": ["sf-api/sf-3"], "gone": []}

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import re
 import signal
+from ipaddress import ip_address
 
 import pytest
 from ansible_collections.shakenfist.rolling.plugins.module_utils import _systemd
@@ -302,8 +303,21 @@ def test_cutting_short_takes_no_failed_stop(run, processes):
 
 @pytest.fixture
 def quiet(run, processes, monkeypatch, clock):
-    """Drain a unit until it is quiet; C(flight) are the connections of each look, the last one for ever."""
-    seen, left = dict(rules=[], notes=[], knocks=[], nft="/sbin/nft"), []
+    """Drain a unit until it is quiet; C(flight) are the connections of each look, the last one for ever.
+
+    A number is that many of a balancer's. C(came) in C(seen) are those that were too short for a look, by its number.
+    """
+    seen, left = dict(rules=[], notes=[], knocks=[], nft="/sbin/nft", came={}), []
+
+    class Arrivals:
+        def __init__(self, dummy):
+            self.looks = 0
+            if "blind" in seen:
+                raise OSError(1, "Operation not permitted")
+
+        def addresses(self):
+            self.looks += 1
+            return set(map(ip_address, seen["came"].get(self.looks, ())))
 
     class Rules:
         def __init__(self, dummy):
@@ -323,10 +337,18 @@ def quiet(run, processes, monkeypatch, clock):
     monkeypatch.setattr(_systemd.Systemd, "note_early", lambda dummy, name: seen["notes"].append(name) or seen.get(
         "noted", True))
 
-    def start(flight, then, statuses=(200, 503), **arguments):
+    def start(flight, then, statuses=(200, 503), state=ACTIVE, **arguments):
         left[:] = flight
-        monkeypatch.setattr(drain, "in_flight", lambda dummy: left.pop(0) if len(left) > 1 else left[0])
-        return run([ACTIVE], list(statuses), then=then, until="quiet", **dict(dict(timeout=30), **arguments)), seen
+
+        def connected(dummy):
+            found = left.pop(0) if len(left) > 1 else left[0]
+            return list(map(ip_address, ["10.0.0.9"] * found if isinstance(found, int) else found))
+
+        monkeypatch.setattr(drain, "connected", connected)
+        monkeypatch.setattr(drain, "Arrivals", Arrivals)
+        monkeypatch.setattr(drain, "own_addresses", lambda: {ip_address("10.0.0.2")})
+        return run([state], list(statuses), then=then, until="quiet", **dict(
+            dict(timeout=30, balancers=["10.0.0.9", "10.0.9.0/24"]), **arguments)), seen
 
     return start, seen
 
@@ -342,6 +364,7 @@ def test_a_quiet_unit_is_not_waited_for(quiet, processes, monkeypatch, warnings)
     stopping(monkeypatch, processes[1])
     result, seen = quiet[0]([3, 0], [STOPPING])
     assert not result["failed"] and result["not_ready_after"] is not None and warnings == []
+    assert result["strangers"] == []
     assert result["ended_early_after"] >= drain.QUIET and result["stopped_after"] >= result["ended_early_after"]
     assert processes[1] == [(pid, signal.SIGQUIT) for pid in (6, 7, 8)]
     assert seen["rules"] == [(drain.REJECT, False), "accept"] and seen["notes"] == ["sf-api"]
@@ -389,11 +412,70 @@ def test_a_unit_without_gunicorn_takes_its_time(quiet, processes):
     assert not result["failed"] and result["ended_early_after"] is None and seen["rules"] == seen["notes"] == []
 
 
-def test_a_stop_that_cannot_be_noted_is_not_ended_early(quiet, processes):
+def test_a_stop_that_cannot_be_noted_is_not_ended_early(quiet, processes, warnings):
     quiet[1]["noted"] = False
     result, seen = quiet[0]([0], [STOPPING] * 500 + [DEAD])
     assert not result["failed"] and result["ended_early_after"] is None and processes[1] == []
-    assert seen["rules"][-1] == "accept"
+    # It is tried once, and then the idle workers are woken.
+    assert seen["rules"] == [(drain.REJECT, False), "accept"] and seen["knocks"] and result["concerns"] == warnings
+    assert re.fullmatch(
+        r"sf-api took \d+\.\d s to stop, its whole drain grace, and was not ended as soon as nothing was in flight: "
+        r"that cannot be noted in the journal \(.*/socket\), so that later it would be taken for its drain grace: look "
+        "at systemctl status systemd-journald", warnings[0])
+
+
+@pytest.mark.parametrize("flight, came", [
+    ([["10.0.0.50"], []], {}),
+    ([[]], {1: ["10.0.0.50"]}),
+    ([1, 1, 0], {5: ["10.0.0.9", "10.0.0.50"]}),
+])
+def test_who_comes_past_the_balancers_gets_the_whole_grace(quiet, processes, warnings, flight, came):
+    quiet[1]["came"] = came
+    result, seen = quiet[0](flight, [STOPPING] * 500 + [DEAD])
+    assert not result["failed"] and result["ended_early_after"] is None and processes[1] == seen["rules"] == []
+    assert seen["knocks"] and result["strangers"] == ["10.0.0.50"] and result["concerns"] == warnings
+    assert re.fullmatch(
+        r"sf-api took \d+\.\d s to stop, its whole drain grace, and was not ended as soon as nothing was in flight: "
+        "requests came past its balancers, from 10.0.0.50. The balancers are known as 10.0.0.9, 10.0.9.0/24. If that "
+        r"is another address of theirs, or monitoring, add it to drain_balancer_sources \(docs/balancers.md\)",
+        warnings[0])
+
+
+def test_one_who_comes_past_them_in_the_last_moment(quiet, processes, monkeypatch):
+    """When new connections are rejected already."""
+    reject = drain.Firewall.reject
+    monkeypatch.setattr(drain.Firewall, "reject", lambda self, *arguments, **options: (
+        quiet[1].update(came={look: ["10.0.0.50"] for look in range(999)}), reject(self, *arguments, **options)))
+    result, seen = quiet[0]([0], [STOPPING] * 500 + [DEAD])
+    assert result["strangers"] == ["10.0.0.50"] and result["ended_early_after"] is None and processes[1] == []
+    assert seen["rules"] == [(drain.REJECT, False), "accept"] and seen["notes"] == []
+
+
+def test_many_come_past_them(quiet, warnings):
+    flight = [f"10.0.0.{number}" for number in range(50, 57)]
+    result = quiet[0]([flight, []], [STOPPING] * 150 + [DEAD], balancers=[])[0]
+    assert len(result["strangers"]) == 7
+    assert "10.0.0.54 and 2 more. The balancers are known as this node. If" in warnings[0]
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1", "127.0.1.1", "10.0.0.2", "10.0.0.9", "10.0.9.77"])
+def test_who_is_no_stranger(quiet, processes, monkeypatch, address):
+    """Itself, its balancers and their health checks."""
+    stopping(monkeypatch, processes[1])
+    quiet[1]["came"] = {2: [address]}
+    result = quiet[0]([[address], []], [STOPPING])[0]
+    assert result["ended_early_after"] and result["strangers"] == []
+
+
+@pytest.mark.parametrize("changes, state, words", [
+    (dict(blind=True), ACTIVE, "who comes past its balancers cannot be seen here without a raw socket: Operation not"),
+    ({}, STOPPING, "it was being stopped already, and who came past its balancers until then was not seen"),
+])
+def test_who_comes_past_them_is_not_seen(quiet, processes, warnings, changes, state, words):
+    quiet[1].update(changes)
+    result, seen = quiet[0]([0], [STOPPING] * 150 + [DEAD], state=state)
+    assert not result["failed"] and result["ended_early_after"] is None and processes[1] == seen["rules"] == []
+    assert seen["knocks"] and result["concerns"] == warnings and f"nothing was in flight: {words}" in warnings[0]
 
 
 def test_the_rule_is_gone_already(quiet, processes, monkeypatch):

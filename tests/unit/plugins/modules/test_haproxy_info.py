@@ -135,7 +135,8 @@ def test_whether_the_state_of_a_server_can_be_set(run_module, monkeypatch, kind,
     monkeypatch.setattr(haproxy_info, "ANSWER_WITHIN", 5.0 if level else 0.5)
     fake = FakeHaproxy(kind, [looks])
     fake.level, fake.says = level, {} if level else {"show cli level": None}
-    assert run_module(haproxy_info, address=fake.address, backend="sf-api")["may_set"] is may
+    result = run_module(haproxy_info, address=fake.address, backend="sf-api")
+    assert result["may_set"] is may and result["lasting"] == ({"sf-1": []} if isinstance(looks, dict) and level else {})
     fake.close()
 
 

@@ -240,8 +240,7 @@ def test_old_workers_need_not_stay(nginx, run):
 
 @pytest.mark.parametrize("server, remote, table", [
     ("10.0.0.1:13000", "0100000A:32C8", "tcp"),
-    ("unix:/run/other.sock", None, "tcp"),
-    ("nowhere.invalid:13000", None, "tcp"),
+    ("10.0.0.3:13000", None, "tcp"),
     ("[::1]:13000", "00000000000000000000000001000000:32C8", "tcp6"),
     ("10.0.0.1", "0100000A:0050", "tcp"),
 ])
@@ -261,6 +260,18 @@ def test_connections_are_counted(nginx, run, server, remote, table):
     # Nobody waits unasked.
     result = run("ready", server=server)
     assert not result["failed"] and result["changed"]
+
+
+@pytest.mark.parametrize("server", ["unix:/run/other.sock", "nowhere.invalid:13000", f"{'a' * 99}:13000"])
+@pytest.mark.parametrize("check", [False, True])
+def test_nobody_knows_whether_it_has_connections(nginx, run, server, check):
+    nginx.write(f"server {server};\n")
+    result = run("drain", check, server=server, sessions_timeout=5)
+    assert result["failed"] and not result["changed"] and "sessions" not in result
+    assert "has no address on this machine, so nobody knows whether nginx has connections to it" in result["msg"]
+    # Nobody waits for them, or it shall have some.
+    assert not run("drain", check, server=server, sessions_timeout=0)["failed"]
+    assert not run("ready", check, server=server, sessions_timeout=5)["failed"]
 
 
 def test_it_waits_for_connections(nginx, run, monkeypatch):

@@ -76,6 +76,20 @@ def test_where_haproxy_is():
     assert _balancers.haproxy_of(settings(haproxy_address=SOCKET, haproxy_server="x"), "sf-1")["server"] == "x"
 
 
+@pytest.mark.parametrize("changes, found", [
+    ({}, []),
+    (dict(haproxy_address=SOCKET), ["10.0.0.9"]),
+    (dict(haproxy_address=PAGE), ["10.0.0.9"]),
+    (dict(haproxy_address="/run/admin.sock", haproxy_host="lb", nginx=["lb", "lb-2"]), ["10.0.0.8", "lb-2"]),
+    (dict(apache="http://10.0.0.7:81/balancer-manager"), ["10.0.0.7"]),
+    (dict(apache="http://[fd00::7]/", apache_hosts=["lb"]), ["10.0.0.8", "fd00::7"]),
+    (dict(apache_hosts=["lb"]), []),
+    (dict(sources=["10.0.9.0/24"], haproxy_address=SOCKET, haproxy_host="lb"), ["10.0.9.0/24", "10.0.0.8", "10.0.0.9"]),
+])
+def test_where_their_requests_come_from(changes, found):
+    assert _balancers.sources_of(settings(**changes), lambda host: dict(lb="10.0.0.8").get(host, host)) == found
+
+
 @pytest.mark.parametrize("changes, words", [
     (dict(tell_first=True), "drain_tell_first is true, but no balancer is set that could be told: set drain_haproxy_"),
     (dict(haproxy_set=True), "drain_haproxy_set is true, but drain_haproxy_address is empty"),

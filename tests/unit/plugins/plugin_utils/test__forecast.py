@@ -125,6 +125,14 @@ def test_a_drain_that_ends_early():
     assert "has said that nothing" not in forecast_of(plan(), {name: node() for name in "abcde"})["expected"]["how"]
 
 
+def test_a_drain_that_others_keep_from_ending_early():
+    nodes = {name: dict(node(), quiet=name != "c", lasting=["admin/n"] if name in "bc" else []) for name in "abcde"}
+    found = forecast_of(plan(), nodes)
+    drains = {name: one["seconds"]["drain"] for name, one in found["nodes"].items()}
+    assert drains["a"] == 3.0 < drains["b"] == drains["c"]
+    assert "On b the drain counts with its whole grace: admin/n in HAProxy may get requests" in found["expected"]["how"]
+
+
 def test_a_stopped_api_is_not_cut_short():
     found = forecast_of(plan(**ALONE), {"a": node(sf_api=unit(active=False))}, cut_short=True)
     assert found["nodes"]["a"]["seconds"]["drain"] == 0.0

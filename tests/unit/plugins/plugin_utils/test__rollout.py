@@ -108,6 +108,7 @@ def test_an_announcement_goes_through_a_queue():
 @pytest.mark.parametrize("module, data, told", [
     ("drain", dict(stopped_after=2.5, diff="x", invocation=dict(module_args=dict(password="hunter2"))),
      dict(stopped_after=2.5)),
+    ("drain", dict(ended_early_after=1.5, strangers=[]), dict(ended_early_after=1.5, strangers=[])),
     ("ready_info", dict(ready=True, count=1, seen=dict(a=1, b=2), urls=["x"]), dict(ready=True, count=1, asked=2)),
     ("ready_info", {}, dict(asked=0)),
     ("units", dict(units={"sf-api": dict(before="a", after="b", active_after=0.6), "sf-net": dict(before="a")}),
@@ -173,6 +174,18 @@ def test_a_node_goes_through_the_roll():
                                        module="drain", seconds=3.2, result="changed", details=dict(stopped_after=3.0))
     assert [(event["unit"], event["seconds"]) for event in run.told("unit")] == [("sf-database", 0.5), ("sf-api", 0.2)]
     assert run.told("done")[0]["out_of_rotation"] == pytest.approx(13.7)
+
+
+@pytest.mark.parametrize("given, words", [
+    (dict(ended_early_after=1.9, strangers=[]), ", ended early, nothing was in flight"),
+    (dict(ended_early_after=None, strangers=[]), ""),
+    (dict(ended_early_after=None, strangers=list("abcd")), ", requests came past the balancers, from a, b, c"),
+])
+def test_why_a_drain_took_that_long(given, words):
+    run = Run(PLAN)
+    run.task("sf-1", "drain", "drain", "changed", 3.2, **given)
+    run.task("sf-1", "restart")
+    assert run.lines()[1] == f"sf-1 drain 3.2 s{words}"
 
 
 def test_an_action_takes_a_node_through_several_steps():
