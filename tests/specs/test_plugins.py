@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import json
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -91,3 +92,12 @@ def test_one_place_opens_urls():
              or "fetch_url(" in path.read_text() or "import open_url" in path.read_text()
              and "module_utils._http import open_url" not in path.read_text()]
     assert found == ["_http.py"]
+
+
+def test_what_is_new_is_of_one_release():
+    """That it was added in a release, or in the one that comes next; of two that are not there yet one is wrong."""
+    released = set(yaml.safe_load((ROOT / "changelogs" / "changelog.yaml").read_text(encoding="utf-8"))["releases"])
+    paths = [*(ROOT / "plugins").rglob("*.py"), *(ROOT / "roles").glob("*/meta/argument_specs.yml")]
+    added = {version for path in paths
+             for version in re.findall(r"version_added: (?:&\w+ )?(\d\S*)", path.read_text(encoding="utf-8"))}
+    assert "0.1.0" in added and len(added - released) <= 1
