@@ -50,37 +50,41 @@ def test_the_night_has_every_step_within_the_limit_of_a_runner():
 @pytest.fixture
 def publish(tmp_path):
     """Runs .ci/publish in a checkout of which what it calls only writes down how it was called."""
-    def stand_in(name):
+    def stand_in(name, more=""):
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(f'#!/bin/sh\necho "{path.name} $*" >>{tmp_path}/calls\n', encoding="utf-8")
+        path.write_text(f'#!/bin/sh\necho "{path.name} $*" >>{tmp_path}/calls\n{more}', encoding="utf-8")
         path.chmod(0o755)
 
-    stand_in("tools/test")
-    stand_in(".cache/venv/bin/ansible-galaxy")
+    stand_in("tools/test", 'test -z "$GALAXY_TOKEN"\n')
+    stand_in(".cache/venv/bin/ansible-galaxy", 'stat -c %a "$ANSIBLE_GALAXY_TOKEN_PATH" >>calls\n'
+             'cat "$ANSIBLE_GALAXY_TOKEN_PATH" >>calls\n')
     (tmp_path / ".ci").mkdir()
+    (tmp_path / "tmp").mkdir()
     (tmp_path / ".ci" / "publish").write_bytes((ROOT / ".ci" / "publish").read_bytes())
     (tmp_path / "galaxy.yml").write_text("name: rolling\nversion: 0.2.0\n", encoding="utf-8")
 
     def run(tag, changelog="v0.2.0\n======\n", token="secret"):
         (tmp_path / "CHANGELOG.rst").write_text(changelog, encoding="utf-8")
         run = subprocess.run(["bash", tmp_path / ".ci" / "publish", *tag], capture_output=True, text=True, check=False,
-                             env={"PATH": "/usr/bin:/bin", "ANSIBLE_GALAXY_TOKEN": token})
+                             env={"PATH": "/usr/bin:/bin", "GALAXY_TOKEN": token, "TMPDIR": str(tmp_path / "tmp")})
         calls = tmp_path / "calls"
         return run.returncode, run.stderr, calls.read_text(encoding="utf-8").splitlines() if calls.exists() else []
     return run
 
 
-def test_a_release_is_tested_and_published(publish):
+def test_a_release_is_tested_and_published(publish, tmp_path):
     assert publish(["v0.2.0"]) == (0, "", [
-        "test changelog build", "ansible-galaxy collection publish .cache/build/shakenfist-rolling-0.2.0.tar.gz"])
+        "test changelog build", "ansible-galaxy collection publish .cache/build/shakenfist-rolling-0.2.0.tar.gz",
+        "600", "token: secret"])
+    assert list((tmp_path / "tmp").iterdir()) == []
 
 
 @pytest.mark.parametrize("given, words", [
     (dict(tag=[]), "expected the tag v0.2.0, which galaxy.yml is of, it is missing"),
     (dict(tag=["v0.2.1"]), "expected the tag v0.2.0, which galaxy.yml is of, it is v0.2.1"),
     (dict(tag=["v0.2.0"], changelog="v0.1.0\n"), "CHANGELOG.rst has no v0.2.0"),
-    (dict(tag=["v0.2.0"], token=""), "ANSIBLE_GALAXY_TOKEN is not set"),
+    (dict(tag=["v0.2.0"], token=""), "GALAXY_TOKEN is not set"),
 ])
 def test_a_release_that_is_none_is_refused(publish, given, words):
     code, said, calls = publish(**given)
