@@ -65,7 +65,8 @@ class ActionModule(StatesAction):
         self.check("; ".join(f"{name}: {words}" for name, words in problems.items()), logs=list(problems))
 
     def asked(self):
-        where, found = self.haproxy, {}
+        where = self.haproxy
+        found: dict = {}
         if where:
             told = drain_balancers(self.settings)["haproxy"]
             # HAProxy does not show who has drained a server, but the lock shows which nodes a killed run had in hand.

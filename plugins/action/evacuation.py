@@ -23,7 +23,7 @@ class ActionModule(StepsAction):
 
     def one_by_one(self, given):
         """Call the module until it has nothing left to move; gives its last answer, with all that was moved."""
-        moved = []
+        moved: list[dict] = []
         while True:
             try:
                 answer = self.call(dict(given, at_most=1))

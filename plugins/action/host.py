@@ -68,7 +68,7 @@ class ActionModule(LookingAction):
     arguments = ARGUMENTS
 
     def prepare(self, task_vars):
-        self.step_of = step_of(self.given.packages) if self.given.packages else None
+        self.step_of = step_of(self.given.packages) if self.given.packages else {}
 
     def options(self):
         given = self.given

@@ -79,7 +79,7 @@ class ActionModule(StepsAction):
         asked = self.questions(product, node, parts)
         failed, began = None, time.time()
         try:
-            answers = self.ask(asked, self.in_venv(node["venv"]) if "grpc_health_info" in asked else task_vars)
+            answers = self.answers(asked, self.in_venv(node["venv"]) if "grpc_health_info" in asked else task_vars)
         except Failed as exc:
             # What was seen before that counts: whether the node serves, for example.
             failed, answers = exc, dict(zip(asked, exc.answers))
@@ -114,7 +114,7 @@ class ActionModule(StepsAction):
             asked["grpc_health_info"] = dict(targets=node["gateways"])
         return asked
 
-    def ask(self, asked, task_vars):
+    def answers(self, asked, task_vars):
         calls = [("", module, arguments) for module, arguments in asked.items()]
         return dict(zip(asked, self.several(task_vars, *calls))) if calls else {}
 
@@ -122,6 +122,6 @@ class ActionModule(StepsAction):
         """Its health. A broken virtualenv costs the node this word only."""
         asked = dict(grpc_health_info=dict(targets=[node["gateway"]]))
         try:
-            return self.ask(asked, self.in_venv(node["venv"]))["grpc_health_info"]["seen"]
+            return self.answers(asked, self.in_venv(node["venv"]))["grpc_health_info"]["seen"]
         except Failed:
             return {}

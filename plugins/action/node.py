@@ -173,7 +173,8 @@ class ActionModule(StatesAction):
 
     def settled(self):
         """When the node serves again, so nothing here costs it time out of rotation."""
-        plan, notes, checks = self.run_record.plan, [], self._task.check_mode
+        notes: list[str] = []
+        plan, checks = self.run_record.plan, self._task.check_mode
         if self.given.followed and not checks:
             self.begin("settle")
             self.stay_ready()

@@ -83,7 +83,7 @@ class ActionModule(StatesAction):
         if self.given.where == "node":
             return self._execute_module(module_name="ansible.legacy.command", module_args=dict(argv=argv),
                                         task_vars=self.task_vars)
-        environment = {}
+        environment: dict[str, str] = {}
         self._compute_environment_string(environment)  # of the task
         done = subprocess.run(argv, env={**os.environ, **environment}, stdin=subprocess.DEVNULL,
                               stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False)

@@ -39,7 +39,7 @@ class ActionModule(ControllerAction):
     arguments = ARGUMENTS
 
     def answer(self, arguments, task_vars):
-        result = dict(path="", data="")
+        result: dict = dict(path="", data="")
         try:
             if not self._task.check_mode:
                 result.update(self.write(arguments, task_vars))

@@ -54,8 +54,8 @@ class ActionModule(StatesAction):
             self.now = self.node["services"][given.service]
         self.settings = balancers_of(self.setting)
 
-    def begin(self, step):
-        super().begin(step, self.given.service)
+    def begin(self, step, about=""):
+        super().begin(step, about or self.given.service)
 
     def info(self, title, **arguments):
         """Ask the product itself; by the Python of whatever release the service runs."""

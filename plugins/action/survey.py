@@ -101,7 +101,7 @@ class ActionModule(LookingAction):
         # Before the product itself is asked: a node of which that fails is known all the same.
         seen["node"] = node_of_services(product, self.name, address, releases, units, {})
         if not releases["problem"]:
-            info = self.ask(product, links[-1])
+            info = self.ask_product(product, links[-1])
             node = seen["node"] = node_of_services(product, self.name, address, releases, units, info)
             if not self.given.whole:
                 seen["rotation"] = {one.name: self.in_rotation(node, one.name) for one in self.services
@@ -153,7 +153,7 @@ class ActionModule(LookingAction):
             found += [f"{service} in the balancer, asked from its node: {said['msg']}"] if said.get("msg") else []
         return found
 
-    def ask(self, product, link):
+    def ask_product(self, product, link):
         """What the product says itself; what its file says of it goes before that."""
         found = self.module(product["info"], self.in_venv(link), config=product["config"]) if product["info"] else {}
         settings = {**(found.get("settings") or {}), **product["settings"]}
@@ -177,7 +177,7 @@ class ActionModule(LookingAction):
         run, play = self.run_record, list(self.task_vars["ansible_play_hosts_all"])
         records = {name: node_of(hostvars, name, run) for name in play}
         resolved = (plain(hostvars[name].get("stage_resolved") or {}) for name in play)
-        target = next(filter(None, resolved), {})
+        target: dict = next(filter(None, resolved), {})
         problems = list(dict.fromkeys(record.unresolved for record in records.values() if record.unresolved))
         command = playbook_command(self.task_vars, run.playbook)
         if target:

@@ -53,8 +53,8 @@ class ActionModule(StatesAction):
         self.plan = self.run_record.plan.get("tier") or {}
         self.carrier = carrier_of(self)
 
-    def begin(self, step):
-        super().begin(step, self.given.service)
+    def begin(self, step, about=""):
+        super().begin(step, about or self.given.service)
 
     def has(self, service):
         return service in self.node.get("services", {})

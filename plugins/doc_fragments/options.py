@@ -20,6 +20,11 @@ options:
     type: list
     elements: str
     default: []
+attributes:
+  action_group:
+    description: The group by which C(module_defaults) sets these options for all modules that have them.
+    support: full
+    membership: [shakenfist.rolling.pip]
 """
 
     LOCK = r"""
@@ -113,4 +118,9 @@ options:
     type: str
     required: true
   backend: {type: str, required: true, description: The name of the backend.}
+attributes:
+  action_group:
+    description: The group by which C(module_defaults) sets these options for all modules that have them.
+    support: full
+    membership: [shakenfist.rolling.haproxy]
 """

@@ -4,6 +4,8 @@
 
 # This module_util is private to the collection: it may change at any time, use it only from shakenfist.rolling.
 
+from __future__ import annotations
+
 import copy
 import errno
 import fcntl
@@ -12,12 +14,14 @@ import os
 import shutil
 import time
 from contextlib import contextmanager
+from typing import Any, Callable, Iterator, TypeVar
 
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 FULL = "No space left on device"
 # Of root alone, and gone with a reboot, as those are who hold a lock.
 TURNS = "/run/shakenfist-rolling"
+T = TypeVar("T")
 
 
 class RollingError(Exception):
@@ -27,13 +31,13 @@ class RollingError(Exception):
     :arg details: further return values of the failing module.
     """
 
-    def __init__(self, message, **details):
+    def __init__(self, message: str, **details: Any) -> None:
         super().__init__(message)
         self.message = message
         self.details = details
 
 
-def as_part(module, part, given):
+def as_part(module: Any, part: Any, given: dict) -> Any:
     """The module as one of its parts sees it, with arguments of its own.
 
     :arg part: it has C(ARGUMENTS), as a module of its own would declare them, and perhaps C(REQUIRED_IF).
@@ -46,7 +50,7 @@ def as_part(module, part, given):
     return seen
 
 
-def conclude(module, act, intent="", folder=""):
+def conclude(module: Any, act: Callable[[], dict], intent: str = "", folder: str = "") -> None:
     """End a module with what C(act) returns, or with the error that it raises.
 
     :arg intent: what could not be done then, in words.
@@ -64,7 +68,7 @@ def conclude(module, act, intent="", folder=""):
     module.exit_json(**{"changed": False, **result})
 
 
-def wait_for(look, timeout, interval=0.1):
+def wait_for(look: Callable[[], T], timeout: float, interval: float = 0.1) -> T:
     """Call C(look) every C(interval) seconds until it returns something true, for at most C(timeout) seconds.
 
     :returns: what C(look) returned last; false when the time ran out. C(look) is always called at least once.
@@ -77,7 +81,7 @@ def wait_for(look, timeout, interval=0.1):
         time.sleep(min(interval, max(0.0, deadline - time.monotonic())))
 
 
-def make_directory(path, mode=0o755):
+def make_directory(path: str, mode: int = 0o755) -> None:
     """Make sure that a directory is there. Each one that is made has the mode that is meant, whatever the umask."""
     if os.path.isdir(path):
         return
@@ -92,7 +96,7 @@ def make_directory(path, mode=0o755):
 
 
 @contextmanager
-def opened(directory):
+def opened(directory: str) -> Iterator[int]:
     """A handle of a directory."""
     handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:
@@ -101,14 +105,14 @@ def opened(directory):
         os.close(handle)
 
 
-def sync_directories(*paths):
+def sync_directories(*paths: str) -> None:
     """Have the names that were made in some directories outlive a loss of power."""
     for path in dict.fromkeys(map(os.path.realpath, paths)):
         with opened(path) as handle:
             os.fsync(handle)
 
 
-def replace_file(path, content):
+def replace_file(path: str, content: bytes) -> None:
     """Have a file with these bytes, at once and for good; it keeps its mode and owner, and a link to one stays."""
     path = os.path.realpath(path)
     folder, name = os.path.split(path)
@@ -128,7 +132,7 @@ def replace_file(path, content):
     sync_directories(folder)
 
 
-def process_started(pid):
+def process_started(pid: int | str) -> str:
     """When a process was started, in clock ticks since the boot; empty if it does not run or this is not Linux."""
     try:
         with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as handle:
@@ -139,7 +143,7 @@ def process_started(pid):
     return "" if state == "Z" else fields[18]
 
 
-def boot_id():
+def boot_id() -> str:
     """The id of the boot; empty where it has none."""
     try:
         with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as stream:
@@ -148,14 +152,14 @@ def boot_id():
         return ""
 
 
-def turn_of(directory):
+def turn_of(directory: str) -> str:
     """The file whose lock stands for a directory. That of the directory itself could be held by whoever may read it."""
     path = os.path.realpath(directory)
     return os.path.join(TURNS, f"{os.path.basename(path)}-{hashlib.sha256(os.fsencode(path)).hexdigest()[:16]}")
 
 
 @contextmanager
-def flocked(directory, within):
+def flocked(directory: str, within: float) -> Iterator[int | None]:
     """Have a directory alone; gives the handle of the lock, None if it was not free within so many seconds."""
     try:
         make_directory(TURNS, 0o700)
@@ -163,7 +167,7 @@ def flocked(directory, within):
     except OSError as exc:
         raise RollingError(f"cannot keep locks in {TURNS}: {exc.strerror}. It must be a directory of root's") from exc
 
-    def take():
+    def take() -> bool:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -176,11 +180,12 @@ def flocked(directory, within):
         os.close(handle)
 
 
-def size(path):
+def size(path: str) -> int:
     """How many bytes a directory takes on the disk. A file with several names counts once."""
-    seen, total = set(), 0
+    seen: set[tuple[int, int]] = set()
+    total = 0
 
-    def complain(exc):
+    def complain(exc: OSError) -> None:
         if not isinstance(exc, FileNotFoundError):
             raise exc
 
@@ -196,27 +201,27 @@ def size(path):
     return total
 
 
-def last_lines(text, count=12):
+def last_lines(text: str, count: int = 12) -> str:
     """The last C(count) lines of C(text) that say something, for an error message."""
     lines = [line.rstrip() for line in text.splitlines() if line.strip()]
     return "\n".join(lines[-count:])
 
 
-def free_space(*folders):
+def free_space(*folders: str) -> str:
     """How much is free in some directories, in words; once for each file system."""
-    by_device = {}
+    by_device: dict[int, str] = {}
     for folder in folders:
         by_device.setdefault(os.stat(folder).st_dev, folder)
     return " and ".join(f"{shutil.disk_usage(folder).free // 2**20} MB are free in {folder}"
                         for folder in by_device.values())
 
 
-def disk_full(*folders):
+def disk_full(*folders: str) -> str:
     """That one of some directories has no room, and what to do."""
     return f"the disk is full: {free_space(*folders)}: make room there, and start again"
 
 
-def explain_os_error(exc, *folders):
+def explain_os_error(exc: OSError, *folders: str) -> str:
     """What an OSError means for who worked in some directories, and what to do."""
     if exc.errno in (errno.ENOSPC, errno.EDQUOT):
         return disk_full(*folders)

@@ -106,7 +106,7 @@ def networks(names):
                 found.add(ipaddress.ip_network(name, strict=False))
                 continue
             for info in socket.getaddrinfo(name, None, type=socket.SOCK_STREAM):
-                found.add(ipaddress.ip_network(_plain(ipaddress.ip_address(info[4][0].partition("%")[0]))))
+                found.add(ipaddress.ip_network(_plain(ipaddress.ip_address(str(info[4][0]).partition("%")[0]))))
         except (OSError, ValueError):
             continue  # who comes from there is named
     return found

@@ -229,7 +229,7 @@ def read_ini(path):
         raise RollingError(f"cannot read {path}: {exc.strerror or exc}") from exc
     except UnicodeDecodeError as exc:
         raise RollingError(f"cannot read {path}: it has a byte that is not UTF-8") from exc
-    except configparser.Error as exc:
+    except configparser.ParsingError as exc:
         number = exc.lineno if hasattr(exc, "lineno") else exc.errors[0][0]
         raise RollingError(f"cannot read {path}: line {number} is neither [SECTION] nor of the form KEY = VALUE, in a "
                            "section: correct that line") from None

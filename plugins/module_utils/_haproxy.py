@@ -11,6 +11,7 @@ import io
 import re
 import socket
 import time
+import typing
 from urllib.parse import unquote, urlsplit
 
 from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError
@@ -139,7 +140,7 @@ class Haproxy:
             token = base64.b64encode(unquote(self.credentials).encode()).decode()
             head.append(f"Authorization: Basic {token}")
         data = self._exchange("\r\n".join([*head, "", ""]).encode())
-        response = http.client.HTTPResponse(_Answer(data), method="GET")
+        response = http.client.HTTPResponse(typing.cast(socket.socket, _Answer(data)), method="GET")
         try:
             response.begin()
             text = response.read().decode("utf-8", "replace")

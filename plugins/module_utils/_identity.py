@@ -80,9 +80,8 @@ def marked(root):
     except (OSError, ValueError, RecursionError):
         return {}
     # Earlier ones have no name.
-    fits = isinstance(found, dict) and all(
-        isinstance(found.get(key), kinds) for key, kinds in
-        dict(name=(str, type(None)), version=str, record=(str, type(None)), contents=str).items())
+    kinds = dict(name=(str, type(None)), version=(str,), record=(str, type(None)), contents=(str,))
+    fits = isinstance(found, dict) and all(isinstance(found.get(key), kind) for key, kind in kinds.items())
     return found if fits else {}
 
 

@@ -10,6 +10,7 @@
 import ast
 import contextlib
 import hashlib
+import importlib.machinery
 import importlib.util
 import io
 import json
@@ -79,7 +80,8 @@ def moment_of(value):
 
 def ddl_of(statement):
     """What a statement of DDL begins with, such as C(ALTER TABLE); empty if it is none."""
-    found = DDL.match(statement, BEFORE.match(statement).end())
+    before = BEFORE.match(statement)
+    found = DDL.match(statement, before.end() if before else 0)
     return re.sub(r"\s+", " ", found.group()).upper() if found else ""
 
 
@@ -135,7 +137,7 @@ def problem_in(path, exc):
 def execute(path, source):
     """The module that a file is."""
     name = "shakenfist_rolling_migration_" + re.sub(r"\W", "_", os.path.basename(path)[:-3])
-    module = importlib.util.module_from_spec(importlib.util.spec_from_loader(name, loader=None, origin=path))
+    module = importlib.util.module_from_spec(importlib.machinery.ModuleSpec(name, None, origin=path))
     module.__file__ = path
     # The bytes that the digest is of, and no byte code is left in the product's directory.
     exec(compile(source, path, "exec", dont_inherit=True), module.__dict__)
@@ -174,7 +176,8 @@ def load(directory):
         names = sorted(name for name in os.listdir(directory) if name.endswith(".py") and name[0] not in "_.")
     except OSError as exc:
         raise RollingError(f"cannot read the migrations in {directory}: {exc.strerror}. {NOTHING}") from exc
-    found, faults, by_id = [], [], {}
+    found, faults = [], []
+    by_id: dict[str, str] = {}
     # For what they import from beside them, after all else.
     sys.path.append(directory)
     sys.dont_write_bytecode = True
@@ -341,7 +344,7 @@ def in_order(log):
 
 def counted(changes):
     """How many objects of each table were created, updated and deleted."""
-    found = {}
+    found: dict[str, dict[str, int]] = {}
     for change in changes:
         kind = "created" if change.before is None else "deleted" if change.after is None else "updated"
         found.setdefault(change.table, dict(created=0, updated=0, deleted=0))[kind] += 1
@@ -373,9 +376,9 @@ class Runner:
 
     def __init__(self, store, params, check, warn):
         self.store, self.params, self.check, self.warn = store, params, check, warn
-        self.facts = dict(ran=[], pending=[], applied=[], interrupted=None, resumed="", whole=True, holder=None,
-                          edited=[], gone=[], kept=[])
-        self.result = dict(changes={}, objects=0, output="", seconds=dict(read=0, migrate=0, write=0))
+        self.facts: dict = dict(ran=[], pending=[], applied=[], interrupted=None, resumed="", whole=True, holder=None,
+                                edited=[], gone=[], kept=[])
+        self.result: dict = dict(changes={}, objects=0, output="", seconds=dict(read=0, migrate=0, write=0))
         self.said = io.StringIO()
         self.log = []
 

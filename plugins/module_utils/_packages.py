@@ -154,7 +154,7 @@ def lock_holder():
 
 def wait_for_locks(timeout):
     """Wait until nobody else works with apt or dpkg."""
-    seen = {}
+    seen: dict = {}
 
     def free():
         seen.update(lock_holder() or {"pid": None})
@@ -213,7 +213,7 @@ def stanza_sources(lines, suites):
             field = match.group(1).lower() if match else field
             stanza.append((number, field, match.group(2) if match else line))
             continue
-        values = {}
+        values: dict[str, str] = {}
         for dummy, name, text in stanza:
             values[name] = f"{values.get(name, '')} {text}".strip()
         if values.get("enabled", "yes").lower() not in ("no", "false", "without", "off", "disable", "0"):
@@ -399,7 +399,7 @@ def same_file(one, other):
 
 def simulated(text):
     """What a simulation of apt would do: C(upgraded), C(installed), C(removed)."""
-    changes = dict(upgraded=[], installed=[], removed=[])
+    changes: dict[str, list] = dict(upgraded=[], installed=[], removed=[])
     for line in text.splitlines():
         inst, remv = INST.match(line), REMV.match(line)
         if inst:

@@ -100,7 +100,7 @@ class Target:
                 self.context.check_hostname = False
                 self.context.verify_mode = ssl.CERT_NONE
         self.lock = threading.Lock()
-        self.idle = deque()
+        self.idle: deque[tuple] = deque()
         self.kept = self.reopened = 0
         # When the last good answer came, in time of the watcher and of the wall.
         self.last_good = self.last_good_at = 0.0
@@ -165,7 +165,18 @@ class Target:
 
 
 class Request:
-    """One request, how it is sent, and what it is counted for."""
+    """One request, how it is sent, and what it is counted for.
+
+    Times are in seconds: when it was due and when it must have ended, by the monotonic clock; C(raw) and C(at) when it
+    was offered.
+    """
+
+    due: float
+    deadline: float
+    raw: float
+    at: float
+    stalled: float
+    numbers: list
 
     def __init__(self, target, fresh):
         self.target, self.fresh = target, fresh
@@ -222,7 +233,8 @@ class Numbers:
     def __init__(self, name, begin, at):
         self.name, self.begin, self.at = name, begin, at
         self.requests = self.failed = self.excused = 0
-        self.kinds, self.buckets = Counter(), Counter()
+        self.kinds: Counter[str] = Counter()
+        self.buckets: Counter[int] = Counter()
         self.worst = self.gap = self.late = self.worst_late = 0.0
         self.gap_at = self.gap_url = None
 
@@ -304,8 +316,9 @@ class Watcher:
         self.stalled = 0.0
         self.threads = self.number = 0
         self.under_way = set()
-        self.failures, self.last_failures = [], deque(maxlen=FAILURES)
-        self.recent = deque()       # the last minute, until it is asked for
+        self.failures = []
+        self.last_failures: deque[dict] = deque(maxlen=FAILURES)
+        self.recent: deque[tuple] = deque()       # the last minute, until it is asked for
         self.series = Series()
         self.before = self.since = None
         self.written = -math.inf

@@ -260,7 +260,7 @@ def conclude_pip(module, intent, act, folder):
 
 
 # By module: pip takes half a second to tell, and says the same of a release and of its clone.
-SETTINGS = WeakKeyDictionary()
+SETTINGS: "WeakKeyDictionary[object, dict]" = WeakKeyDictionary()
 
 
 class Pip:
@@ -349,7 +349,7 @@ class Pip:
 
 def settings_in(output):
     """The settings that C(pip config list) prints, by section, such as C(global), C(install) or C(:env:)."""
-    found = {}
+    found: dict[str, dict[str, str]] = {}
     for section, key, value in re.findall(r"^(:env:|[^.=\s]+)\.([^=\s]+)=(.*)$", output, re.MULTILINE):
         try:
             value = str(ast.literal_eval(value))

@@ -52,7 +52,8 @@ def rotate(module, make):
     :arg make: makes the Member.
     """
     params, state = module.params, module.params["state"]
-    result, error, member = dict(changed=False), {}, None
+    result: dict = dict(changed=False)
+    error, member = {}, None
     try:
         member = make()
         result["was"] = was = member.look().state
@@ -70,7 +71,7 @@ def rotate(module, make):
                                    f"{params['sessions_timeout']:g} s of its drain; {member.sessions} left")
     except RollingError as exc:
         error = dict(msg=exc.message)
-    if "was" in result:
+    if member and "was" in result:
         # Also where the order was taken and the balancer could not be asked any more.
         result["changed"] = result["changed"] or member.state != result["was"]
         after = state if result["changed"] else result["was"]

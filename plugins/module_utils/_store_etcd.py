@@ -344,7 +344,7 @@ class EtcdStore:
             self.sweep()
             yield
         finally:
-            if self.beat:
+            if self.beat is not None:
                 self.beat.set()
             # It ends by itself, too.
             with contextlib.suppress(RollingError):
@@ -399,7 +399,8 @@ class EtcdStore:
 
     def batches(self, source, changes, entries):
         """What is copied in one transaction each: key, old value, its revision, new value; None is no value."""
-        limit, batch, size = self.params["batch"] - BESIDE, [], 0
+        batch: list[list] = []
+        limit, size = self.params["batch"] - BESIDE, 0
         for key, old, revision, new in self.rows(source, changes, entries):
             more = len(key) + len((old or "").encode()) + len((new or "").encode())
             if batch and (len(batch) == limit or size + more > BATCH_BYTES):

@@ -171,7 +171,7 @@ class MariadbStore:
         if params["keep"]:
             raise RollingError("keep is for store=etcd: of MariaDB make a dump before")
         self.database = Database(params["config"], params["prefix"], params["connection"])
-        self.log_table, self.connection, self.before = params["log_table"], None, []
+        self.log_table, self.opened, self.before = params["log_table"], contextlib.ExitStack(), []
         self.lock_name = f"store_migrations {self.database.name}"[:64]
         self.lock_id = None
 
@@ -193,13 +193,13 @@ class MariadbStore:
 
     def open(self):
         self.connection = self.connect()
+        self.opened.callback(self.connection.close)
         with self.said("open a session"):
             self.connection.rows("SET SESSION sql_mode = CONCAT(@@sql_mode, ',STRICT_ALL_TABLES'), "
                                  "innodb_lock_wait_timeout = %s", max(1, int(self.params["timeout"])))
 
     def close(self):
-        if self.connection:
-            self.connection.close()
+        self.opened.close()
 
     # ---- the lock, which is that of a connection of its own
 
@@ -298,7 +298,7 @@ class MariadbStore:
     def tables(self):
         """The tables of the database by name, and what tells one schema from another."""
         rows = self.connection.rows(COLUMNS)
-        found = {}
+        found: dict[str, Table] = {}
         for name, column, primary, generated, dummy in rows:
             table = found.setdefault(name, Table(name))
             table.columns.append(column)

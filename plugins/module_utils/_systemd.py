@@ -4,12 +4,15 @@
 
 # This module_util is private to the collection: it may change at any time, use it only from shakenfist.rolling.
 
+from __future__ import annotations
+
 import glob
 import json
 import os
 import re
 import socket
 import time
+from typing import Callable, Collection, Iterable
 
 from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError
 
@@ -48,16 +51,16 @@ class Systemd:
     :arg run: C(AnsibleModule.run_command).
     """
 
-    def __init__(self, run):
+    def __init__(self, run: Callable) -> None:
         self.run = run
 
-    def _systemctl(self, *arguments, check=True):
+    def _systemctl(self, *arguments: str, check: bool = True) -> str:
         rc, out, err = self.run(["systemctl", *arguments])
         if check and rc != 0:
             raise RollingError(f"systemctl {' '.join(arguments)} failed (rc {rc}): {(err or out).strip()}")
         return out
 
-    def installed(self, patterns):
+    def installed(self, patterns: Collection[str]) -> list[str]:
         """The names of the installed service units that match C(patterns), without templates and the C(.service)."""
         if not patterns:
             return []  # systemctl would list everything
@@ -69,7 +72,7 @@ class Systemd:
         units = [line.split()[0] for line in out.splitlines() if line.strip()]
         return sorted(short(unit) for unit in units if "@" not in unit)
 
-    def show(self, names, more=()):
+    def show(self, names: Collection[str], more: Iterable[str] = ()) -> dict[str, dict[str, str]]:
         """The state of each named unit, as a dict by name (without C(.service)).
 
         :arg more: further properties to ask for.
@@ -83,11 +86,11 @@ class Systemd:
             states[short(name)] = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
         return states
 
-    def stop(self, *names):
+    def stop(self, *names: str) -> None:
         """Ask for a stop of all named units at once and return at once; the caller watches them."""
         self._systemctl("stop", "--no-block", *[f"{short(name)}.service" for name in names])
 
-    def processes(self, name):
+    def processes(self, name: str) -> dict[int, list[str]]:
         """The processes in the control group of a unit, as a dict of their command lines, lists of words, by id.
 
         From what each process says of its own group, which holds wherever the groups are mounted.
@@ -105,24 +108,24 @@ class Systemd:
                 continue  # it has ended meanwhile
         return found
 
-    def restart(self, names):
+    def restart(self, names: Iterable[str]) -> None:
         """Ask for a restart of all named units at once and return at once; the caller watches them."""
         units = [f"{short(name)}.service" for name in names]
         # A start limit that earlier crashes used up would refuse this start, too.
         self._systemctl("reset-failed", *units, check=False)
         self._systemctl("restart", "--no-block", *units)
 
-    def journal(self, name, lines=8):
+    def journal(self, name: str, lines: int = 8) -> str:
         """The last words of a unit, for an error message."""
         out = self.run(["journalctl", "--no-pager", "--quiet", "--output=cat", f"--lines={lines}",
                         f"--unit={short(name)}.service"])[1]
         return out.strip()
 
-    def last_words(self, name):
+    def last_words(self, name: str) -> str:
         words = self.journal(name)
         return f" Its last words:\n{words}" if words else ""
 
-    def stops(self, name):
+    def stops(self, name: str) -> list[dict]:
         """The last stops of a unit that the journal has, the newest first; none if the journal cannot be read."""
         unit = f"UNIT={short(name)}.service"
         rc, out, dummy = self.run(["journalctl", "--no-pager", "--quiet", "--output=json", "--output-fields=MESSAGE_ID",
@@ -132,7 +135,7 @@ class Systemd:
         return stops(out) if rc == 0 else []
 
     @staticmethod
-    def note_early(name):
+    def note_early(name: str) -> bool:
         """Note in the journal, where its stops are read from, that this one is ended before its time."""
         text = (f"MESSAGE={short(name)} has nothing in flight: its stop is ended early\nPRIORITY=6\n"
                 f"SYSLOG_IDENTIFIER=shakenfist-rolling\nMESSAGE_ID={ENDED_EARLY}\nUNIT={short(name)}.service\n")
@@ -144,9 +147,10 @@ class Systemd:
         return True
 
 
-def stops(journal):
+def stops(journal: str) -> list[dict]:
     """The stops among entries of the journal, one JSON object a line, the newest first."""
-    found, begun, itself, early = [], None, False, False
+    found: list[dict] = []
+    begun, itself, early = None, False, False
     for line in journal.splitlines():
         try:
             entry = json.loads(line)
@@ -166,29 +170,29 @@ def stops(journal):
     return found[:LAST_STOPS]
 
 
-def short(name):
+def short(name: str) -> str:
     """The name of a service unit without its suffix."""
     return name[:-len(".service")] if name.endswith(".service") else name
 
 
-def started(state, stamp="ExecMainStartTimestampMonotonic"):
+def started(state: dict[str, str], stamp: str = "ExecMainStartTimestampMonotonic") -> float | None:
     """When the main process of a unit started, in seconds since the epoch; None if it never did.
 
     systemd's monotonic stamp is used, not its wall clock: it has microseconds in every version of systemd.
     """
-    stamp = int(state.get(stamp) or 0)
-    if not stamp:
+    moment = int(state.get(stamp) or 0)
+    if not moment:
         return None
-    return time.time() - (time.monotonic() - stamp / 1e6)
+    return time.time() - (time.monotonic() - moment / 1e6)
 
 
-def lasted(state, begin, end):
+def lasted(state: dict[str, str], begin: str, end: str) -> float | None:
     """How many seconds lie between two monotonic stamps of a unit; None if one is missing or has not come yet."""
-    begin, end = (int(state.get(name) or 0) for name in (begin, end))
-    return (end - begin) / 1e6 if 0 < begin <= end else None
+    began, ended = (int(state.get(name) or 0) for name in (begin, end))
+    return (ended - began) / 1e6 if 0 < began <= ended else None
 
 
-def describe(state):
+def describe(state: dict[str, str]) -> str:
     """A unit's state in a few words: C(active (running)), C(failed, exit-code, status 1)."""
     words = f"{state.get('ActiveState', 'unknown')} ({state.get('SubState', 'unknown')})"
     if state.get("LoadState") not in (None, "loaded"):
@@ -199,15 +203,16 @@ def describe(state):
     return words
 
 
-def seconds(span):
+def seconds(span: str | None) -> float | None:
     """A time span as systemctl prints it, C(1min 10s), in seconds; None for C(infinity) and what is no time span."""
-    parts = [SPAN.match(word) for word in (span or "").split()]
-    if not parts or not all(parts):
+    words = (span or "").split()
+    parts = [part for part in map(SPAN.match, words) if part]
+    if not parts or len(parts) < len(words):
         return 0.0 if span == "0" else None
-    return float(sum(float(part.group(1)) * SECONDS[part.group(2)] for part in parts))
+    return sum((float(part.group(1)) * SECONDS[part.group(2)] for part in parts), 0.0)
 
 
-def graceful_timeout(arguments):
+def graceful_timeout(arguments: dict[str, str]) -> float | None:
     """For how many seconds gunicorn lets its workers finish, from the options of its command line.
 
     C(None) where that is not known: the option is missing, or systemd fills it in later, C(${...}).
@@ -217,13 +222,13 @@ def graceful_timeout(arguments):
     return float(given) if given.replace(".", "", 1).isdigit() else None
 
 
-def unquoted(word):
+def unquoted(word: str) -> str:
     """A word of a command line without the quotes around it, or around its value, and without the end of a command."""
     name, equals, value = word.rstrip(";").partition("=")
     return f"{name.strip(QUOTES)}{equals}{value.strip(QUOTES)}".rstrip(";")
 
 
-def command_arguments(exec_start, names):
+def command_arguments(exec_start: str | None, names: Collection[str]) -> dict[str, str]:
     """The values of the named options on a command line, as C(systemctl show --property=ExecStart) prints it.
 
     As in most programs the last one counts. An option without a value has an empty one. The words of a command that is

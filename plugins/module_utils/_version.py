@@ -6,8 +6,10 @@
 
 # Versions as PEP 440 has them, without a library: a node may have none.
 
+from __future__ import annotations
+
 import re
-from collections import namedtuple
+from typing import Any, Iterable, NamedTuple
 
 NUMBERS = r"v?(?:(\d+)!)?(\d+(?:\.\d+)*)"
 VERSION = re.compile(
@@ -15,15 +17,23 @@ VERSION = re.compile(
     r"((?:-\d+)|(?:[-_.]?(?:post|rev|r)[-_.]?\d*))?([-_.]?dev[-_.]?\d*)?(?:\+([a-z0-9]+(?:[-_.][a-z0-9]+)*))?")
 KINDS = dict(alpha="a", beta="b", c="rc", pre="rc", preview="rc")
 
-# The numbers are a list; pre is the kind and the number, post and dev are a number; what is not there is None.
-Version = namedtuple("Version", "epoch numbers pre post dev local")
+
+class Version(NamedTuple):
+    """The parts of a version; pre is the kind and the number. What is not there is None."""
+
+    epoch: int
+    numbers: list[int]
+    pre: tuple[str, int] | None
+    post: int | None
+    dev: int | None
+    local: str | None
 
 
-def _last(text):
+def _last(text: str | None) -> int | None:
     return None if text is None else int(re.findall(r"\d*$", text)[0] or 0)
 
 
-def parse(version):
+def parse(version: str | None) -> Version | None:
     """The parts of a version; None for what is none."""
     found = VERSION.fullmatch((version or "").strip().lower())
     if not found:
@@ -33,7 +43,7 @@ def parse(version):
                    (KINDS.get(kind, kind), int(number or 0)) if kind else None, _last(post), _last(dev), local)
 
 
-def version_key(version, without=()):
+def version_key(version: str | None, without: Iterable[str] = ()) -> tuple:
     """What sorts versions. What is no version sorts first.
 
     :arg without: the parts that do not count.
@@ -41,7 +51,8 @@ def version_key(version, without=()):
     parts = parse(version)
     if not parts:
         return (-1, (), (), (), (), (), version)
-    epoch, numbers, pre, post, dev, local = parts._replace(**dict.fromkeys(without))
+    nothing: dict[str, Any] = dict.fromkeys(without)
+    epoch, numbers, pre, post, dev, local = parts._replace(**nothing)
     while numbers and not numbers[-1]:
         numbers.pop()
     # A dev version of the release itself comes before its alphas.
@@ -52,13 +63,13 @@ def version_key(version, without=()):
             words, "")
 
 
-def is_older(version, than):
+def is_older(version: str, than: str) -> bool:
     """Whether a version comes before another one. Two builds of one version, as in 0.8.1+gabc, have no order."""
     without = ["local"] if "+" in version and "+" in than else []
     return version_key(version, without) < version_key(than, without)
 
 
-def brief(version):
+def brief(version: str | None) -> str:
     """The three numbers of a version, without what says which build of it that is; the word itself if it is none.
 
     Nodes report that, pbr's brief version, of whatever build of a release they run.
@@ -68,7 +79,7 @@ def brief(version):
         version or "")
 
 
-def reports(reported, version):
+def reports(reported: str | None, version: str) -> bool:
     """Whether what a node reports is what one that runs C(version) would report."""
     if not reported:
         return False

@@ -64,7 +64,9 @@ def unpack_tar(path, names, folder):
             partial = os.path.join(folder, f".{name}.partial")
             try:
                 with open(partial, "wb") as handle:
-                    shutil.copyfileobj(tar.extractfile(name), handle)
+                    member = tar.extractfile(name)
+                    assert member, "only files were accepted"
+                    shutil.copyfileobj(member, handle)
                 os.chmod(partial, 0o644)
                 os.replace(partial, os.path.join(folder, name))
             finally:

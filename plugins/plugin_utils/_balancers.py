@@ -195,7 +195,7 @@ def timing_of(nodes, detection, settle, count=0, gate=0.0):
         return slow if asked or settle > detection else [
             *slow, SETTLE.format(settle=settle, detection=detection, longer=detection + 5, other=other)]
     # The one that serves for the shortest time, for each number of checks: they rarely differ.
-    words = {}
+    words: dict[int, str] = {}
     for name, node in sorted(waiting.items(), key=lambda one: one[1]["grace"]):
         fall = node["haproxy"].get("fall") or 0
         text = INTERVAL if fall else TIMING
@@ -213,7 +213,7 @@ def _slow_to_rise(nodes, detection, gate):
             back[name] = rise * detection / fall
     if not back:
         return []
-    name = max(back, key=back.get)
+    name = max(back, key=back.__getitem__)
     fall, rise = nodes[name]["haproxy"]["fall"], nodes[name]["haproxy"]["rise"]
     return [RISE.format(name=name, rise=rise, fall=fall, detection=detection, interval=detection / fall,
                         back=back[name], gate=gate, longer=back[name] + gate)]

@@ -30,7 +30,7 @@ def is_target(release, target):
 
 def distinct(releases):
     """One release of each build; one whose build is not known goes with another of its version."""
-    found = []
+    found: list[dict] = []
     for release in sorted((one for one in releases if one.get("version")), key=lambda one: not one.get("contents")):
         if not any(same_build(release, other) for other in found):
             found.append(release)
@@ -56,7 +56,8 @@ def mixed(nodes):
     :arg nodes: by name the C(cluster_node). A build may be for one kind of node only.
     :returns: by version, by build the names of the nodes.
     """
-    kinds, found = {}, {}
+    kinds: dict[tuple, dict[str, dict]] = {}
+    found: dict[str, dict[str, list[str]]] = {}
     for name, node in nodes.items():
         release = node.get("release") or {}
         if release.get("version"):

@@ -29,11 +29,12 @@ def _listed(verdict, api):
 
 def _doubles(verdict):
     """Names of the inventory that lead to one node, and machines that pass for one node."""
-    names, places = {}, {}
+    names: dict[str, list[str]] = {}
+    places: dict[str, list[str]] = {}
     for name, node in verdict.items():
         names.setdefault(node["name"], []).append(name)
-        places.setdefault(node.get("address"), []).append(name)
-    places.pop(None, None)
+        if node.get("address") is not None:
+            places.setdefault(node["address"], []).append(name)
     found = []
     for own, same in names.items():
         who, addresses = listed(same, " and "), {verdict[name].get("address") for name in same} - {None}
@@ -117,7 +118,8 @@ def half_way(nodes, told=None):
     :arg nodes: by name the C(cluster_node) of those of the tier that were looked at.
     :arg told: by name of the others, the release that the API says they run.
     """
-    builds, on = mixed(nodes), {}
+    builds = mixed(nodes)
+    on: dict[str, list[str]] = {}
     for name, node in nodes.items():
         version = node["release"].get("version")
         on.setdefault(f"{version} build {short(node['release'])}" if version in builds else version, []).append(name)

@@ -13,7 +13,7 @@ class ControllerAction(ActionBase):
 
     _supports_check_mode = True
     _requires_connection = False
-    arguments = {}
+    arguments: dict = {}
 
     def run(self, tmp=None, task_vars=None):
         result = dict(super().run(tmp, task_vars), changed=False)

@@ -6,7 +6,10 @@
 
 # What a check has found, and the lines that an operator reads.
 
+from __future__ import annotations
+
 import dataclasses
+from collections.abc import Collection, Iterable
 
 FAIL, WARN, PASS = "fail", "warn", "pass"
 # The check that an upgrade is running. What else is found may be its doing.
@@ -28,37 +31,37 @@ class Finding:
     words: str = ""
     node: str = ""
 
-    def line(self):
+    def line(self) -> str:
         return f"{self.level}  {self.node + ': ' if self.node else ''}{self.words}"
 
 
-class Findings(list):
+class Findings(list[Finding]):
     """The findings of one node, or of the cluster."""
 
-    def __init__(self, node=""):
+    def __init__(self, node: str = "") -> None:
         super().__init__()
         self.node = node
 
-    def add(self, check, level, words=""):
+    def add(self, check: str, level: str, words: str = "") -> None:
         self.append(Finding(check, level, words, self.node))
 
-    def judge(self, check, problems, level=FAIL):
+    def judge(self, check: str, problems: Collection[str], level: str = FAIL) -> None:
         """A check passes without problems."""
         for words in problems:
             self.add(check, level, words)
         if not problems:
             self.add(check, PASS)
 
-    def failed(self):
+    def failed(self) -> list[Finding]:
         return [finding for finding in self if finding.level == FAIL]
 
 
-def warnings_of(lines):
+def warnings_of(lines: Iterable[str]) -> list[str]:
     """The warnings of a report, without what marks them as such."""
     return [line[len(WARN):].lstrip() for line in lines if line.startswith(WARN)]
 
 
-def report(cluster, nodes):
+def report(cluster: Findings, nodes: dict[str, Findings]) -> list[str]:
     """The findings as lines: first that an upgrade is running, then what fails, what passes last and in short.
 
     :arg cluster: the findings of the cluster.
@@ -67,7 +70,7 @@ def report(cluster, nodes):
     findings = [*cluster, *(finding for found in nodes.values() for finding in found)]
     told = [finding for finding in findings if finding.level != PASS]
     lines = [finding.line() for finding in sorted(told, key=lambda one: (one.check != LOCK, one.level != FAIL))]
-    passed = {}
+    passed: dict[str, list[str]] = {}
     for finding in findings:
         if finding.level == PASS:
             passed.setdefault(finding.check, []).append(finding.node)

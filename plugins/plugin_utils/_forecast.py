@@ -90,7 +90,7 @@ def _schema(looks, release, product):
     else:
         words = f"not known before {release} is staged. To stage it now, and see, add -e plan_stage=true"
     # What no build tells may come all the same.
-    tables = next((look["tables"] for look in looks if look.get("tables")), {})
+    tables: dict = next((look["tables"] for look in looks if look.get("tables")), {})
     return dict(known=False, pending=[], notes=possible(product, tables), words=words)
 
 
@@ -182,7 +182,7 @@ def _outage_words(found):
 
 def _alike(nodes, what, tell):
     """What there is to say of each node, once for all nodes of which it is the same."""
-    alike = {}
+    alike: dict[str, list[str]] = {}
     for name, node in nodes.items():
         alike.setdefault(tell(node), []).append(name)
     lines = []

@@ -97,7 +97,8 @@ def build(source, nodes, groups):
     :arg nodes: for the name of each node, as it is said, what is said of each host variable.
     :arg groups: for each group that the file knows, the names of its nodes, as they are said.
     """
-    hosts, places = {}, {}
+    hosts: dict[str, dict] = {}
+    places: dict[str | None, str] = {}
     for name, details in nodes:
         check(source, name, NAME, needed=True)
         if name.value in hosts:
@@ -140,21 +141,22 @@ ASSIGNMENT = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=(.*)")
 
 def statements(line):
     """The statements of a line, each a list of words, each word a list of its text and what is wrong with it."""
-    found, word, place = [[]], None, 0
+    found: list[list] = [[]]
+    word, place = None, 0
     while place < len(line):
         piece = PIECE.match(line, place)
-        kind = piece.lastgroup if piece else "open"
-        if kind == "end":
-            found.append([])
-        if kind in ("blank", "end"):
+        kind = str(piece.lastgroup) if piece else "open"
+        if piece and kind in ("blank", "end"):
             word = None
+            if kind == "end":
+                found.append([])
         elif word is None and line[place] == "#":
             break
         else:
             if word is None:
                 word = ["", ""]
                 found[-1].append(word)
-            if kind == "open":
+            if not piece:
                 word[1] = "a quote that is not closed" if line[place] in "'\"" else "a backslash at the end of the line"
                 break
             text = piece[kind]
@@ -265,7 +267,8 @@ def objects(text, first, source):
         raise fault(source, first, "TOPOLOGY to be a list of nodes", kind_of(found) if found else "no node")
     place, decoder = text.index("[") + 1, json.JSONDecoder()
     for one in found:
-        start = BETWEEN.match(text, place).end()
+        between = BETWEEN.match(text, place)
+        start = between.end() if between else place
         dummy, place = decoder.raw_decode(text, start)
 
         def said(key, kind, one=one, start=start, end=place):
@@ -283,13 +286,15 @@ def objects(text, first, source):
 def parse_deploy(text, source, address="egress"):
     """Read sf-deploy, the script that getsf makes of the answers: its topology, and how it connects."""
     shell = Shell(text, source)
-    nodes, groups = [], {group: [] for group, *dummy in ROLES}
-    for said in objects(*topology(shell.lines, source), source):
+    nodes = []
+    groups: dict[str, list] = {group: [] for group, *dummy in ROLES}
+    said_there, first = topology(shell.lines, source)
+    for said in objects(said_there, first, source):
         name = said("name", str)
         details = {variable: said(variable, str) for variable in DETAILS}
         details.update(shell.login(""), ansible_host=details[f"node_{address}_ip"])
         nodes.append((name, details))
-        for group, dummy, key, dummy in ROLES:
+        for group, key in ((one[0], one[2]) for one in ROLES):
             if said(key, bool).value:
                 groups[group].append(name)
     return build(source, nodes, groups)
@@ -332,7 +337,8 @@ def parse_inventory(text, source, address="egress"):
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.MarkedYAMLError as exc:
-        raise fault(source, exc.problem_mark.line + 1, "YAML", f"an error in it ({exc.problem})") from exc
+        line = exc.problem_mark.line + 1 if exc.problem_mark else 1
+        raise fault(source, line, "YAML", f"an error in it ({exc.problem})") from exc
     except yaml.reader.ReaderError as exc:
         raise fault(source, text.count("\n", 0, exc.position) + 1, "YAML", f"an error in it ({exc.reason})") from exc
     top = below(items(source, root, "the inventory"), "all", "all")

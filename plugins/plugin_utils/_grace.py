@@ -6,7 +6,11 @@
 
 # For how long a stopping sf-api keeps serving. Its configuration file may not say it, and nothing else can be asked.
 
+from __future__ import annotations
+
 import math
+from collections.abc import Iterable
+from typing import Any
 
 ASSUMED = 25.0
 # gunicorn's own, where its command line names none.
@@ -20,7 +24,7 @@ SOURCES = {"config": "from {config}", "variable": "from cluster_drain_grace",
            "journal": "from its stops in the journal", "assumed": "assumed"}
 
 
-def number(text):
+def number(text: Any) -> float | None:
     """The seconds that a setting means; None if it is none."""
     try:
         seconds = float(text)
@@ -29,7 +33,7 @@ def number(text):
     return seconds if math.isfinite(seconds) and seconds >= 0 else None
 
 
-def from_stops(stops, graceful):
+def from_stops(stops: Iterable[dict], graceful: float) -> float | None:
     """What the newest stops show that say something; None if none does.
 
     A stop takes the grace and a little more, or as long as a request or an idle worker kept it: the shortest counts.
@@ -39,7 +43,7 @@ def from_stops(stops, graceful):
     return float(math.floor(min(seconds[:RECENT]))) if seconds else None
 
 
-def drain_grace(configured=None, stated=None, unit=None):
+def drain_grace(configured: object = None, stated: object = None, unit: dict | None = None) -> dict:
     """The drain grace and its source.
 
     :arg configured: what the configuration file says.
@@ -55,7 +59,7 @@ def drain_grace(configured=None, stated=None, unit=None):
     return dict(seconds=ASSUMED, source="assumed")
 
 
-def shown(node):
+def shown(node: dict) -> str:
     """The drain grace of a node in words, with its source."""
     config = node.get("config") or "its configuration"
     source = SOURCES[node.get("drain_grace_source") or "config"].format(config=config)

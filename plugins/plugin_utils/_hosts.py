@@ -242,7 +242,7 @@ def order_lines(plan):
 
 def room_table(view, options):
     """How much each node needs elsewhere when it is emptied, and what the others have."""
-    rows = [("node", "guests", f"they need ({options.unit})", "free here", "free elsewhere", "fits")]
+    rows: list[tuple] = [("node", "guests", f"they need ({options.unit})", "free here", "free elsewhere", "fits")]
     for name, node in view.nodes.items():
         if not view.host(name):
             continue
@@ -293,7 +293,7 @@ def status_of_hosts(seen, options, lock, hidden=()):
     view = View(seen)
     problems = {name: [finding.words for finding in findings_of(name, one, view, options).failed()]
                 for name, one in seen.items()}
-    rows = [("node", "host", "state", "free", "guests", "booted", "remarks")]
+    rows: list[tuple] = [("node", "host", "state", "free", "guests", "booted", "remarks")]
     for name, node in view.nodes.items():
         host = view.host(name)
         state = flag_of(host) if host else "not in the list"

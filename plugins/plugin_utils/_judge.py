@@ -63,7 +63,7 @@ class Sight:
 
     def resolver_of(self):
         """By node, the first one of its kind: what that one resolves the others can use."""
-        first = {}
+        first: dict[str, str] = {}
         for name in self.able():
             first.setdefault(self.seen[name]["node"]["kind"], name)
         return {name: first[self.seen[name]["node"]["kind"]] for name in self.able()}

@@ -14,7 +14,7 @@ from ansible_collections.shakenfist.rolling.plugins.plugin_utils._table import l
 
 def _alike(items, found):
     """What was found, in the order of C(items), with the nodes: what is on the same ones is said together."""
-    alike = {}
+    alike: dict[tuple, list[str]] = {}
     for item in items:
         names = tuple(name for name, there in found.items() if item in there)
         if names:
@@ -24,7 +24,7 @@ def _alike(items, found):
 
 def _settings(release, names, nodes):
     """Settings in the configuration files that the release no longer reads, as they are spelt there."""
-    by_file = {}
+    by_file: dict[str, dict[str, list[str]]] = {}
     for name, node in nodes.items():
         spelt = node.get("spelt") or {}
         by_file.setdefault(node["config"], {})[name] = [found for key in names for found in spelt.get(key, ())]

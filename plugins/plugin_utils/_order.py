@@ -6,34 +6,37 @@
 
 # In which order the daemons of a node are restarted.
 
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
 from fnmatch import fnmatchcase
 
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._node import names
 
 
-def units_of(node, given=""):
+def units_of(node: dict, given: str | list[str] = "") -> list[str]:
     """The units to restart: those that are given, or all daemons and the API."""
     return names(given or []) or list(dict.fromkeys([*node["daemons"], node["api_unit"]]))
 
 
-def startable(unit):
+def startable(unit: dict) -> bool:
     """Whether systemd would start a unit; not one that is masked, or whose unit file it cannot read."""
     return unit.get("load", "loaded") == "loaded"
 
 
-def order_of(node, given=()):
+def order_of(node: dict, given: Sequence = ()) -> list[list[str]]:
     """The tiers in which units are restarted: those that are given, or those of the product."""
     return [names(tier) for tier in names(given)] or node["restart_order"]
 
 
-def _place(name, order):
+def _place(name: str, order: Sequence[Collection[str]]) -> int:
     """The number of the tier of a unit: the one that names it, else the first with a pattern for it, else the end."""
     tiers = [number for number, tier in enumerate(order) if name in tier]
     tiers += [number for number, tier in enumerate(order) if any(fnmatchcase(name, pattern) for pattern in tier)]
     return tiers[0] if tiers else len(order)
 
 
-def _with_sentinels(units, sentinels, states, alone):
+def _with_sentinels(units: Iterable[str], sentinels: list[str], states: dict[str, dict], alone: bool) -> list[str]:
     """The units, with all sentinels or none of them: one alone would leave the node in a state that nothing ends."""
     down = [name for name in sentinels if not states.get(name, {}).get("active", True)]
     wanted = [name for name in sentinels if name in units and not alone]
@@ -41,10 +44,11 @@ def _with_sentinels(units, sentinels, states, alone):
     return others + list(sentinels) if down or wanted else others
 
 
-def restart_order(units, order, gateway="", sentinels=(), states=None, alone=False):
+def restart_order(units: Iterable[str], order: Sequence[Collection[str]], gateway: str = "",
+                  sentinels: Sequence[str] = (), states: dict[str, dict] | None = None, alone: bool = False) -> dict:
     """Put units into the tiers in which they are restarted, and tell which are stopped before that."""
     chosen = _with_sentinels(dict.fromkeys(units), list(sentinels), states or {}, alone)
-    tiers = {}
+    tiers: dict[int, list[str]] = {}
     for name in sorted(chosen):
         # New daemons need a new gateway, and nothing that others start with must come before it.
         tiers.setdefault(-1 if name == gateway else _place(name, order), []).append(name)

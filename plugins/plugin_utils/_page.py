@@ -84,7 +84,8 @@ class Axis:
         """The moments that are named: round ones, and none in a pause that is shortened."""
         step = next((each for each in INTERVALS if self.length / each <= MARKS), INTERVALS[-1])
         form = "%H:%M:%S" if step < 60 else "%H:%M"
-        moment, marks = self.began - self.began % step + step, []
+        moment = self.began - self.began % step + step
+        marks: list[dict] = []
         while moment < self.ended:
             hidden = self.share < 1 and any(begin <= moment <= end for begin, end in self.cuts)
             if not hidden and (not marks or self.at(moment) - marks[-1]["x"] >= 100 / MARKS / 2):
@@ -232,7 +233,7 @@ def tiles_of(data):
                  for one in node.get("services", ()))
     times = {name: seconds for name, seconds in times.items() if seconds is not None}
     if times:
-        longest = max(times, key=times.get)
+        longest = max(times, key=times.__getitem__)
         tiles.append(tile(f"longest out of {where[3:]}", brief(times[longest]), longest))
     there = data["availability"]
     tiles.append(tile(f"fewest {where}", f"{there['least']} of {there['nodes']}", "at any time",
@@ -269,7 +270,7 @@ def rows_of(data, kinds):
     """The nodes and how long each step took; a step that was taken twice counts as one."""
     rows = []
     for node in data["nodes"]:
-        seconds = {}
+        seconds: dict[str, float] = {}
         for step in node["steps"]:
             seconds[step["step"]] = seconds.get(step["step"], 0) + step["seconds"]
         more = [release_of(node, data), "database tier" if node["database"] else "", "leader" if node["leader"] else "",

@@ -6,7 +6,11 @@
 
 # In which order nodes are rolled: waves, each a list of batches.
 
+from __future__ import annotations
+
 import dataclasses
+from collections.abc import Collection, Iterable
+from typing import Union
 
 from ansible.errors import AnsibleError
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._table import listed
@@ -14,6 +18,12 @@ from ansible_collections.shakenfist.rolling.plugins.plugin_utils._table import l
 # What the API says of a node that makes it a node of a kind.
 KINDS = {"is_hypervisor": "hypervisors", "is_network_node": "network nodes"}
 DATABASE, OTHERS = "database", "others"
+
+# What is known of each node, by its name; the names of the nodes of each kind; the items of C(rolling_serial).
+Verdict = dict[str, dict]
+Kinds = dict[str, list[str]]
+Batches = list[list[str]]
+Serial = Union[int, str, list, tuple]
 
 
 @dataclasses.dataclass
@@ -26,21 +36,21 @@ class Wave:
     """
 
     name: str
-    batches: list = dataclasses.field(default_factory=list)
-    why: dict = dataclasses.field(default_factory=dict)
+    batches: list[list[str]] = dataclasses.field(default_factory=list)
+    why: dict[str, str] = dataclasses.field(default_factory=dict)
 
-    def nodes(self):
+    def nodes(self) -> list[str]:
         return [name for batch in self.batches for name in batch]
 
 
-def items_of(serial):
+def items_of(serial: Serial) -> list:
     """The items of C(rolling_serial): -e rolling_serial=1,2 is a text."""
     if isinstance(serial, (list, tuple)):
         return list(serial) or [serial]
     return [item.strip() for item in str(serial).split(",")]
 
 
-def sizes(serial, count):
+def sizes(serial: Serial, count: int) -> list[int]:
     """How large each batch may be, in the manner of C(serial) of a play."""
     found = []
     for item in items_of(serial):
@@ -53,13 +63,13 @@ def sizes(serial, count):
     return found
 
 
-def percentages(serial, count):
+def percentages(serial: Serial, count: int) -> str:
     """What the percentages of C(rolling_serial) are of so many nodes, in words; empty where there is none."""
     return ", ".join(f"{item} of {count} is {size}" for item, size in zip(items_of(serial), sizes(serial, count))
                      if str(item).strip().endswith("%"))
 
 
-def _tier(verdict, database, leader):
+def _tier(verdict: Verdict, database: bool, leader: str) -> list[str]:
     """The nodes of one tier that are left to do: those that serve nobody first, zone by zone, the leader last.
 
     Else in the order of the inventory.
@@ -70,7 +80,7 @@ def _tier(verdict, database, leader):
                                           zones.index(verdict[name].get("zone", ""))))
 
 
-def _members(verdict, nodes):
+def _members(verdict: Verdict, nodes: list[dict]) -> Kinds:
     """By kind, the nodes that serve now. A kind with one member only has nobody to stand in for it anyway."""
     facts = {node["name"]: node for node in nodes}
     kinds = {words: [name for name, node in verdict.items()
@@ -79,7 +89,7 @@ def _members(verdict, nodes):
     return {words: members for words, members in kinds.items() if len(members) > 1}
 
 
-def _batched(names, verdict, serial, kinds, leader):
+def _batched(names: list[str], verdict: Verdict, serial: Serial, kinds: Kinds, leader: str) -> Wave:
     """The wave of these nodes, in as few batches as can be: never two zones in one batch, never all of one kind.
 
     Nodes that are down are in the first ones. The leader is in the last one, unless it is down itself.
@@ -89,7 +99,7 @@ def _batched(names, verdict, serial, kinds, leader):
     last = [name for name in names if verdict[name].get("name", name) == leader and verdict[name]["ready"]]
     names = [name for name in names if name not in last]
     # Where one of each kind comes first, no other batch can have all of it. That may save a batch.
-    ahead = []
+    ahead: list[str] = []
     for members in kinds.values():
         found = [name for name in names if name in members]
         if found and not set(found) & set(ahead):
@@ -102,9 +112,9 @@ def _batched(names, verdict, serial, kinds, leader):
     return Wave(OTHERS, batches, {name: words for name, words in why.items() if words})
 
 
-def _filled(names, last, verdict, limits, kinds):
+def _filled(names: list[str], last: list[str], verdict: Verdict, limits: list[int], kinds: Kinds) -> Batches:
     """Batches of these nodes: each joins the first one that may have it. What the last one joins comes last."""
-    def free(name):
+    def free(name: str) -> Batches:
         return [batch for batch, limit in zip(batches, limits)
                 if len(batch) < limit and not _apart(batch, name, verdict, kinds)]
 
@@ -122,13 +132,13 @@ def _filled(names, last, verdict, limits, kinds):
     return batches
 
 
-def _is_fit(batches, verdict, limits):
+def _is_fit(batches: Batches, verdict: Verdict, limits: list[int]) -> bool:
     """Whether no batch is too large for its place, and those with nodes that are down come first."""
     up = [all(verdict[name]["ready"] for name in batch) for batch in batches]
     return up == sorted(up) and all(len(batch) <= limit for batch, limit in zip(batches, limits))
 
 
-def _apart(batch, name, verdict, kinds):
+def _apart(batch: list[str], name: str, verdict: Verdict, kinds: Kinds) -> str:
     """Why a node may not be out of rotation together with those of a batch."""
     if verdict[batch[0]].get("zone", "") != verdict[name].get("zone", ""):
         return "another zone"
@@ -136,7 +146,7 @@ def _apart(batch, name, verdict, kinds):
                  if name in members and set(members) <= {*batch, name}), "")
 
 
-def _short_of(waves, serving, minimum):
+def _short_of(waves: list[Wave], serving: Iterable[str], minimum: int) -> str:
     """Why a batch could never be drained: too few others serve when its turn comes. Empty if none is."""
     ready = set(serving)
     for batch in [batch for wave in waves for batch in wave.batches] if minimum else []:
@@ -151,7 +161,9 @@ def _short_of(waves, serving, minimum):
     return ""
 
 
-def plan_of(verdict, serial=1, back=False, api=None, unseen_ready=(), seen=None, cut_short=False, min_ready=0):
+def plan_of(verdict: Verdict, serial: Serial = 1, back: bool = False, api: dict | None = None,
+            unseen_ready: Collection[str] = (), seen: Verdict | None = None, cut_short: bool = False,
+            min_ready: int = 0) -> dict:
     """The plan of a roll, as the run record keeps it.
 
     :arg verdict: what C(judge_nodes) has made of each node.
@@ -200,7 +212,7 @@ def plan_of(verdict, serial=1, back=False, api=None, unseen_ready=(), seen=None,
                  if cut_short and order and not alone else _short_of(waves, serving, min_ready)))
 
 
-def _members_of(schema, order, tier, first):
+def _members_of(schema: list[str], order: list[str], tier: list[str], first: str) -> list[dict]:
     """The groups of the playbooks, name by name: each has its nodes in the order of this list."""
     # A node that serves on the release has found the schema as it wants it.
     found = [dict(name=name, groups=["rolling_schema"]) for name in schema if order]

@@ -113,8 +113,7 @@ def said(output):
             begun = True
             if not line.startswith("PLAY"):
                 task = line.rstrip("* ")
-        elif FAILED.match(line):
-            found = FAILED.match(line)
+        elif found := FAILED.match(line):
             failed.append(f"{task}: {found.group(1)}: [{found.group(2)}]" if task else found.group(0))
         elif RECAP.fullmatch(line):
             recap.append(" ".join(line.split()))

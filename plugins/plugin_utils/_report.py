@@ -35,7 +35,8 @@ def stamp(moment):
 
 def tiers(entry):
     """The parts of one call of the module C(units), as its tiers were restarted one after the other."""
-    units, moment, parts = entry["details"].get("units", {}), entry["ended"], []
+    units, moment = entry["details"].get("units", {}), entry["ended"]
+    parts: list[dict] = []
     # What comes before the first tier is the way to the node, so they are laid out from the end.
     for names in reversed(entry["details"].get("tiers") or []):
         seconds = {name: units[name] for name in names if name in units}
@@ -52,7 +53,7 @@ def parts_of(entry):
 
 def steps_of(entries, failed):
     """The steps of a node, in order; C(failed) is the entry that its first failure ended with, if there was one."""
-    steps = []
+    steps: list[dict] = []
     for entry in sorted(entries, key=lambda each: each["began"]):
         step = entry["step"]
         if step not in OF_A_NODE:
@@ -74,7 +75,7 @@ def steps_of(entries, failed):
 
 def phases_of(timelines, failed):
     """The steps that all nodes take together, each from the first begin to the last end."""
-    phases = {}
+    phases: dict[str, dict] = {}
     for entry in sorted((entry for entries in timelines.values() for entry in entries), key=lambda each: each["began"]):
         if entry["step"] in OF_A_NODE or not entry["step"]:
             continue
@@ -203,7 +204,7 @@ class Gatherer:
 
     def failures(self):
         """What failed, one item for each message."""
-        found = {}
+        found: dict[str, dict] = {}
         for name in self.names:
             cause = self.causes[name]
             text = self.records[name].failure.get("text") or self.lost.get(name, {}).get("text")

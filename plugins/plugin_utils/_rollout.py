@@ -73,6 +73,8 @@ class Announcement(str):
     The task runs in a process of its own, from which the display takes the text to the main process, pickled.
     """
 
+    event: dict
+
     def __new__(cls, text, event):
         self = super().__new__(cls, text)
         self.event = event

@@ -320,7 +320,7 @@ def strangers_of(nodes):
     The name of a node is not enough. What ran there once has it, too, and what everything is pinned to is the record.
     """
     runs, stands = _named(nodes, lambda unit: unit and is_to_run(unit)), _named(nodes, bool)
-    node = next(iter(nodes.values()), {})
+    node: dict = next(iter(nodes.values()), {})
     limit = node.get("settings", {}).get("service_down_time", 0)
     others = [row for row in node.get("records", []) if (row["binary"], row["host"]) not in runs]
     dead = [row for row in others if is_silent(row, limit)]
@@ -349,8 +349,9 @@ def shown(row):
 
 def spoken_by(nodes, but=()):
     """By kind of service that speaks several versions of its RPC, the hosts that speak each; without some records."""
-    found = {}
-    for row in next(iter(nodes.values()), {}).get("records", []):
+    found: dict[str, dict[str, list[str]]] = {}
+    first: dict = next(iter(nodes.values()), {})
+    for row in first.get("records", []):
         if row not in but:
             found.setdefault(row["binary"], {}).setdefault(str(row["rpc"]), []).append(row["host"])
     return {binary: spoken for binary, spoken in sorted(found.items()) if len(spoken) > 1}

@@ -91,7 +91,10 @@ def files_at(source):
 
 def files_of(sources):
     """By name the path of each file, the paths that the operator has named himself, and words for what is left out."""
-    files, named, digests, left_out = {}, [], {}, []
+    files: dict[str, str] = {}
+    digests: dict[str, str] = {}
+    named: list[str] = []
+    left_out: list[str] = []
     for source in sources:
         found, is_named, odd = files_at(source)
         left_out += odd

@@ -198,10 +198,11 @@ def running(name, nodes, units=None):
     :arg nodes: as above.
     :arg units: the units that were asked for; None for all.
     """
-    on = {}
+    on: dict[str, list[str]] = {}
     for other, node in nodes.items():
-        on.setdefault((node.get("release") or {}).get("version"), []).append(other)
-    on.pop(None, None)
+        version = (node.get("release") or {}).get("version")
+        if version is not None:
+            on.setdefault(version, []).append(other)
     if len(on) > 1:
         found = "; ".join(f"{version} on {', '.join(on[version])}" for version in sorted(on))
         raise RollingError(f"the nodes run different releases ({found}): run the upgrade to its end, it restarts the "

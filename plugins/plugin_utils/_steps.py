@@ -53,7 +53,7 @@ class StepsAction(PersistentAction):
 
     def act(self, task_vars):
         self.task_vars, self.values, self.entries, self.timing = task_vars, {}, [], {}
-        self.collected = dict(changed=False)
+        self.collected: dict = dict(changed=False)
         self.step = self.aside(step_of, self._task) or "" if self.tells_modules else ""
         try:
             result = self.steps(task_vars) or {}
@@ -129,15 +129,16 @@ class StepsAction(PersistentAction):
         answer = self.persist(run, task_vars)
         if not answer.get("answers"):
             title = "; ".join(filter(None, (title for title, *dummy in calls)))
-            return [self.took(title, *calls[0][1:], answer, began)]
+            dummy, module, arguments = calls[0]
+            return [self.took(title, module, arguments, answer, began)]
         self.collect({key: answer[key] for key in COLLECTS if key in answer})
         # The start of it all belongs to the first.
         left = sum(each["seconds"] for each in answer["answers"])
         ended = time.time()
-        for call, each in zip(calls, answer["answers"]):
+        for (title, module, arguments), each in zip(calls, answer["answers"]):
             left -= each.pop("seconds")
             try:
-                answers.append(self.took(*call, each, began, ended - left))
+                answers.append(self.took(title, module, arguments, each, began, ended - left))
             except Failed as exc:
                 exc.answers = answers
                 raise
@@ -275,7 +276,7 @@ class StepsAction(PersistentAction):
 class StatesAction(StepsAction):
     """One whose argument C(state) names the method that has the steps; C(given) has all of its C(arguments)."""
 
-    arguments = {}
+    arguments: dict = {}
 
     def steps(self, task_vars):
         self.given = SimpleNamespace(**plain(self.validate_argument_spec(argument_spec=self.arguments)[1]))

@@ -7,7 +7,10 @@
 # Lines for a task's output. With their indent and quotes in the output of Ansible they stay within 100 columns. As
 # YAML, Ansible folds lines at the first single space after column 80.
 
+from __future__ import annotations
+
 import textwrap
+from collections.abc import Iterable, Sequence
 
 TABLE = 88
 TEXT = 74
@@ -15,7 +18,7 @@ GAP = "  "
 NARROWEST = 8
 
 
-def table(rows, names, width=TABLE):
+def table(rows: Iterable[Sequence], names: int, width: int = TABLE) -> list[str]:
     """Rows of cells as lines with columns, an empty cell as a dash.
 
     A line has nothing that YAML quotes, so that the columns stay below each other in every format of the output.
@@ -31,24 +34,24 @@ def table(rows, names, width=TABLE):
                      for cell, space in zip(row, widths)).rstrip() for row in rows]
 
 
-def wrap(text, width=TEXT):
+def wrap(text: str, width: int = TEXT) -> list[str]:
     """A text as lines, all but the first indented. A command line in it can be copied in one piece."""
     return textwrap.wrap(" ".join(text.split()), width, subsequent_indent="  ", break_long_words=False,
                          break_on_hyphens=False)
 
 
-def listed(names, last=", "):
+def listed(names: Iterable[str], last: str = ", ") -> str:
     """Names in one string; the last comma can be another word."""
     names = list(names)
     return last.join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
-def many(count, noun):
+def many(count: int, noun: str) -> str:
     """So many of something."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
-def span(seconds):
+def span(seconds: float) -> str:
     """A time span in words."""
     minutes, seconds = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)

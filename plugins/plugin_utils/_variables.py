@@ -50,7 +50,7 @@ def documented(roles=ROLES):
 
     None is required: what a role cannot do without, its caller gives, and not whoever sets variables for all of them.
     """
-    options = {}
+    options: dict[str, dict] = {}
     for path in sorted(glob.glob(os.path.join(roles, "*", "meta", "argument_specs.yml"))):
         try:
             with open(path, encoding="utf-8") as handle:
@@ -114,7 +114,7 @@ def unknown(names, known, product=""):
 
 def limits(limit):
     """The patterns of C(--limit), with those of a file that it names, one a line."""
-    found = []
+    found: list[str] = []
     for one in split_host_pattern(limit or ""):
         if one.startswith("@"):
             # One that is not there Ansible has refused.

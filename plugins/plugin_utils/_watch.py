@@ -35,7 +35,8 @@ def over(probe, url, budget):
     since = probe.get("since") or {}
     if int(since.get("failed") or 0) <= budget:
         return ""
-    first = next((each for each in probe.get("failures") or () if each["mark"] != START and not each["excused"]), {})
+    first: dict = next((each for each in probe.get("failures") or ()
+                        if each["mark"] != START and not each["excused"]), {})
     kinds = ", ".join(f"{count} times {kind}" for kind, count in since["kinds"].items())
     clock = time.strftime("%H:%M:%S", time.localtime(float(first.get("time") or 0)))
     step = str(first.get("mark") or "").replace(ROLL, "the roll began")

@@ -14,6 +14,7 @@ import sys
 import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
+from pages import dead_links, links, undefined
 from role_docs import OF_PLAYBOOKS, REFERENCE, ROLES, ROOT, options, reference, taken
 
 PAGES = sorted(ROOT / name for name in subprocess.run(
@@ -21,31 +22,10 @@ PAGES = sorted(ROOT / name for name in subprocess.run(
     text=True).stdout.splitlines())
 
 
-def prose(page):
-    """A page without its code, where brackets are no links and # is no heading."""
-    return re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
-
-
-def anchors(page):
-    """The anchors that code forges make of the headings of a page."""
-    headings = re.findall(r"^#+ +(.+?) *$", prose(page), flags=re.MULTILINE)
-    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
-
-
-def links(page):
-    text = re.sub(r"`[^`\n]*`", "", prose(page))
-    return re.findall(r"\]\(([^)\s]+)\)", text) + re.findall(r'\b(?:src|srcset)="([^"]+)"', text)
-
-
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links(page):
-    for link in links(page):
-        if re.match(r"[a-z]+:", link):
-            continue
-        path, dummy, anchor = link.partition("#")
-        target = (page.parent / path).resolve() if path else page
-        assert target.exists() and target.is_relative_to(ROOT), link
-        assert not anchor or anchor in anchors(target), link
+    assert dead_links(page, ROOT) == []
+    assert undefined(page) == set()
 
 
 def test_what_the_file_of_a_product_takes_is_on_its_page():

@@ -9,10 +9,12 @@ from __future__ import annotations
 import functools
 import json
 import pathlib
+import re
 import subprocess
 import sys
 
 import pytest
+import yaml
 
 ROOT = pathlib.Path(__file__).parents[2]
 ANSIBLE_DOC = pathlib.Path(sys.executable).with_name("ansible-doc")
@@ -62,6 +64,9 @@ def test_attributes(name):
     assert {"check_mode", "diff_mode", "idempotent", "platform"} <= set(attributes)
     if name.endswith("_info"):
         assert attributes["check_mode"]["support"] == "full"
+    groups = yaml.safe_load((ROOT / "meta" / "runtime.yml").read_text(encoding="utf-8"))["action_groups"]
+    assert attributes.get("action_group", {}).get("membership", []) == [
+        f"shakenfist.rolling.{group}" for group, members in groups.items() if name in members]
 
 
 def test_every_plugin_has_a_unit_test():
@@ -87,3 +92,14 @@ def test_one_place_opens_urls():
              or "fetch_url(" in path.read_text() or "import open_url" in path.read_text()
              and "module_utils._http import open_url" not in path.read_text()]
     assert found == ["_http.py"]
+
+
+def test_what_is_new_is_of_one_release():
+    """That it was added in a release, or in the one that comes next; of two that are not there yet one is wrong."""
+    record = ROOT / "changelogs" / "changelog.yaml"
+    # Nothing has been released yet; what was made first is of 0.1.0.
+    released = {"0.1.0", *(yaml.safe_load(record.read_text(encoding="utf-8"))["releases"] if record.exists() else ())}
+    paths = [*(ROOT / "plugins").rglob("*.py"), *(ROOT / "roles").glob("*/meta/argument_specs.yml")]
+    added = {version for path in paths
+             for version in re.findall(r"version_added: (?:&\w+ )?(\d\S*)", path.read_text(encoding="utf-8"))}
+    assert len(added - released) <= 1

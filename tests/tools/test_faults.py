@@ -377,8 +377,7 @@ def test_count(make, row, fault, failures, others, own):
     load.every = failures
     load.kinds['HTTP 503'] = len(failures)
     load.stopping = True
-    run.load = load
-    run.count()
+    run.count(load)
     assert (run.result.others, run.result.own, run.result.lost) == (others, own, 0)
     assert bool(run.result.problems) == bool(others)
 
@@ -386,11 +385,11 @@ def test_count(make, row, fault, failures, others, own):
 def test_lost_writes_are_a_problem(make):
     run = make()
     run.lab.balancer_log = lambda: ''
-    run.load = load = faults.Load(url='http://127.0.0.1:1/')
+    load = faults.Load(url='http://127.0.0.1:1/')
     load.began = load.ended = 0.0
     load.stopping = True
     load.lost = ['a']
-    run.count()
+    run.count(load)
     assert run.result.problems == ['1 acknowledged writes are lost']
 
 

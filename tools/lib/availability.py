@@ -142,37 +142,40 @@ class Prober:
                 self.context.verify_mode = ssl.CERT_NONE
         self.gets, self.notes, self.slow = list(gets), notes, list(slow)
         self.turns = itertools.cycle(self.gets)
-        self.volumes, self.volume_every = volumes or (None, None)
+        self.volumes: str | None
+        self.volume_every: int
+        self.volumes, self.volume_every = volumes or (None, 0)
         self.volume_limit = volume_limit
         self.rate, self.timeout = rate, timeout
         self.headers = {'User-Agent': 'shakenfist.rolling-availability'}
         self.headers.update(headers or {})
 
-        self.jobs = queue.SimpleQueue()
+        self.jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self.workers = []
         # No Event: a signal's handler sets it in the thread that looks at it, and an Event's lock would be held.
         self.stopping = False
         self.lock = threading.Lock()
-        self.idle = collections.deque()
+        self.idle: collections.deque[tuple] = collections.deque()
         self.kept = 0
         # Counted under the lock, by the threads.
         self.offered = self.answered = self.good = self.fresh = self.reopened = self.late = self.done = 0
-        self.sent = collections.Counter()
-        self.kinds = collections.Counter()
+        self.sent: collections.Counter[str] = collections.Counter()
+        self.kinds: collections.Counter[str] = collections.Counter()
         self.failures = []
         self.latencies = array.array('d')
         self.worst_late = 0.0
         self.acknowledged = []
         self.lost = []
-        self.waiting = collections.deque()  # (when, job) of the stories that go on, the first one first
+        # (when, job) of the stories that go on, the first one first
+        self.waiting: collections.deque[tuple] = collections.deque()
         self.alive = {}                     # path of a volume: its status, from its creation to its end
-        self.ends = collections.Counter()
+        self.ends: collections.Counter[str] = collections.Counter()
         self.troubles = []
         self.gap, self.gap_from = 0.0, None
-        self.last_good = None
+        self.last_good = 0.0
         # Wall clock = monotonic + offset, so that the report shows times that compare with a journal's.
         self.offset = time.time() - time.monotonic()
-        self.began = self.ended = None
+        self.began = self.ended = 0.0
         self.load = 0   # requests until then; volumes are followed longer
 
     # -- one request

@@ -71,7 +71,7 @@ def proportional(pid):
         text = pathlib.Path('/proc/%d/smaps_rollup' % pid).read_text(encoding='ascii')
     except OSError:
         return 0.0
-    return int(re.search(r'^Pss: +(\d+)', text, re.MULTILINE).group(1)) / 1024
+    return int(re.findall(r'^Pss: +(\d+)', text, re.MULTILINE)[0]) / 1024
 
 
 class Memory(threading.Thread):
@@ -155,7 +155,7 @@ def scale(args):
     run = 'again' if args.again else 'upgrade'
     busy = os.getloadavg()[0]
     print('%s of %s with modules that answer at once; %d cores, load %.2f' % (
-        'A second run' if args.again else 'An upgrade', args.tree, os.cpu_count(), busy))
+        'A second run' if args.again else 'An upgrade', args.tree, os.cpu_count() or 1, busy))
     print('%6s %8s %8s %8s %8s %6s %8s' % ('nodes', 'CPU s', 'wall s', 'MB', 'all MB', 'tasks', 'modules'))
     results = []
     for count in sorted(set(args.scale)):
@@ -347,19 +347,20 @@ class Contest:
         since = int(time.time()) - 1
         watches = [rotation.Watch(*node, draining=DRAINING) for node in self.addresses.items()]
         balancer = Balancer(self.plan)
+        watchers: list[rotation.Watch | Balancer] = [*watches, balancer]
         load = demo.Load(self.stage, 'http://%s/api' % self.plan.address('lb'), self.args.rate,
                          LOGS / ('%s-%s-load.json' % (self.weight, name)))
         try:
-            for watcher in (*watches, balancer):
+            for watcher in watchers:
                 watcher.start()
             time.sleep(demo.LEAD_IN)
             result = self.take(command, folder, name)
             time.sleep(demo.TAIL)
         finally:
-            for watcher in (*watches, balancer):
+            for watcher in watchers:
                 watcher.stopping.set()
             report = load.stop()[1]
-        for watcher in (*watches, balancer):
+        for watcher in watchers:
             watcher.stop()
         seen = {watch.node: outage(watch, demo.events(self.stage, watch.node, since))
                 for watch in watches if watch.windows}
@@ -464,13 +465,13 @@ def machine():
     model = re.search(r'^model name\s*: (.*)', pathlib.Path('/proc/cpuinfo').read_text(encoding='utf-8'), re.MULTILINE)
     memory = os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE') / 2 ** 30
     return '%d cores%s, %.0f GB of memory, %s, Linux %s' % (
-        os.cpu_count(), ' of ' + model.group(1) if model else '', memory,
+        os.cpu_count() or 1, ' of ' + model.group(1) if model else '', memory,
         platform.freedesktop_os_release().get('PRETTY_NAME', '?'),
         platform.release().partition('-')[0])
 
 
 def versions():
-    number = re.search(r'^version: (\S+)', (ROOT / 'galaxy.yml').read_text(encoding='utf-8'), re.MULTILINE).group(1)
+    number = re.findall(r'^version: (\S+)', (ROOT / 'galaxy.yml').read_text(encoding='utf-8'), re.MULTILINE)[0]
     commit = said('git', '-c', 'safe.directory=*', 'describe', '--always', '--dirty')
     core = re.search(r'core (\S+?)\]', said(*ANSIBLE[:1], '--version'))
     return 'shakenfist.rolling %s%s, ansible-core %s, Python %s, %s' % (

@@ -46,7 +46,7 @@ import untouched
 SUBJECTS = ('supply', 'database', 'release', 'nodes', 'controller', 'cluster', 'cinder', 'dragonflow', 'ganeti',
             'synnefo')
 WHOLE = 60              # seconds until all is well again after the last command
-PATIENCE = (signal.SIGINT, 10), (signal.SIGTERM, 5), (signal.SIGKILL, 5)
+PATIENCE: tuple[tuple[int, int], ...] = (signal.SIGINT, 10), (signal.SIGTERM, 5), (signal.SIGKILL, 5)
 SILENT = 'kept-alive'   # in the kind of a failure that the balancer may not note
 MATCH = 1.0             # seconds by which the prober and the balancer may differ on when a request began
 NEXT = {
@@ -256,7 +256,7 @@ class Roll:
         self.reader.start()
 
     def read(self):
-        for line in self.child.stdout:
+        for line in self.child.stdout or ():
             line = line.rstrip('\n')
             self.lines.append(line)
             self.run.log(line)
@@ -377,10 +377,12 @@ class Run:
         self.began = time.monotonic()
         self.lock = threading.Lock()
         self.result = Result(row.name, row.about)
-        self.lab = self.roll = self.load = None
-        self.rolls = []
+        self.lab: Lab                   # once it is up
+        self.roll: Roll                 # the last of the commands, once there is one
+        self.rolls: list[Roll] = []
+        self.load: Load | product.Guests | None = None
         self.notes = {}
-        self.fault = [None, None]       # from when until when there was a fault
+        self.fault: list[float | None] = [None, None]       # from when until when there was a fault
         # Connections of their own, so that none to a machine of an earlier lab is left.
         self.sockets = tempfile.mkdtemp(prefix='sfr-')
         self.environment = dict(
@@ -552,22 +554,22 @@ class Run:
             self.problem('expected that %s would be rolled, the plan has %s' % (wanted, seen))
         self.result.again = 'plan' if not code and seen == wanted else 'no'
 
-    def count(self):
+    def count(self, load):
         """Whom the failed requests failed at."""
-        if isinstance(self.load, product.Guests):
-            self.load.count()
+        if isinstance(load, product.Guests):
+            load.count()
             return
-        report = self.load.stop()
-        attribute(self.load.every, logged(self.lab.balancer_log(), self.product.backend))
+        report = load.stop()
+        attribute(load.every, logged(self.lab.balancer_log(), self.product.backend))
         others = []
-        for failure in self.load.every:
+        for failure in load.every:
             mine = failure.server in self.row.faulted or self.excused(failure)
             self.log('failed%s: %s %s' % (' (fault)' if mine else '', availability.clock(failure.at), failure))
             if mine:
                 self.result.own += 1
             else:
                 others.append(failure)
-        unknown = report['failed'] - len(self.load.every)
+        unknown = report['failed'] - len(load.every)
         self.result.others, self.result.lost = len(others) + unknown, report['lost']
         self.log(availability.summary(report))
         for text, count in collections.Counter(map(str, others)).most_common(5):
@@ -597,8 +599,8 @@ class Run:
         self.row.prepare(self)
         words.until('the lab is as the row wants it', self.lab.whole, WHOLE)
         self.product.settle(self)
-        self.load = self.product.watch(self) or Load(**self.product.load(self.lab.balancer))
-        self.load.start()
+        self.load = load = self.product.watch(self) or Load(**self.product.load(self.lab.balancer))
+        load.start()
         try:
             self.first()
         finally:
@@ -608,7 +610,7 @@ class Run:
                 self.fault[1] = time.time()
                 self.log('(mended)')
         self.second()
-        self.count()
+        self.count(load)
         for text in self.row.check(self) or []:
             self.problem(text)
 
@@ -716,7 +718,7 @@ def arguments(argv, rows):
 def work(rows, keep):
     """Carries out the rows that standard input names, and answers each with a line of JSON."""
     rows = {row.name: row for row in rows}
-    orders = queue.SimpleQueue()
+    orders: queue.SimpleQueue[str] = queue.SimpleQueue()
     answers, sys.stdout = sys.stdout, sys.stderr
 
     def listen():

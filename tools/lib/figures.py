@@ -55,7 +55,9 @@ def order(names, number):
 
 def away(samples):
     """How many seconds each node was out of rotation at the balancer, of samples (seconds, its words by node)."""
-    found, since, now = {}, {}, 0.0
+    found: dict[str, float] = {}
+    since: dict[str, float] = {}
+    now = 0.0
     for now, states in samples:
         for node, state in states.items():
             # Others, such as what an unreachable balancer gives, say nothing of the node.

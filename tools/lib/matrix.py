@@ -85,13 +85,12 @@ class Worker:
 
     def say(self, word):
         with contextlib.suppress(BrokenPipeError):
-            self.child.stdin.write(word + '\n')
-            self.child.stdin.flush()
+            print(word, file=self.child.stdin, flush=True)
 
     def carry_out(self, name):
         """The result of a row; None where the worker has ended instead."""
         self.say(name)
-        line = self.child.stdout.readline()
+        line = next(iter(self.child.stdout or ()), '')
         return json.loads(line) if line else None
 
     def end(self):

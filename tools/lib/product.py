@@ -34,6 +34,14 @@ class Product:
     compared    whether a lab that a refusal has left untouched is the next row's
     """
 
+    name: str
+    lab: tuple
+    playbook: str
+    arguments: tuple
+    limit: int
+    rate: float
+    backend: str
+    parts: tuple
     compared = True
 
     def missing(self, plan):
@@ -254,7 +262,7 @@ class Ganeti(Product):
     compared = False
 
     def __init__(self):
-        self.boots = {}
+        self.boots: set[str] = set()
 
     def settle(self, run):
         self.boots = {self.facts(node)['boot'] for node in run.lab.nodes}

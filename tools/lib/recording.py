@@ -84,7 +84,8 @@ class Recording:
     @staticmethod
     def by_turn(calls):
         """The answers by key, each with the turns of the node before it."""
-        found, turn = {}, 0
+        found: dict[str, list[tuple]] = {}
+        turn = 0
         for name, answer in calls:
             found.setdefault(name, []).append((turn, answer))
             turn += name in TURNS
@@ -98,7 +99,8 @@ class Recording:
 
     def write(self, path):
         """Equal answers once, one on each line."""
-        lines, runs = {}, {}
+        lines: dict[str, int] = {}
+        runs = {}
         for run, nodes in self.runs.items():
             runs[run] = {node: [(name, lines.setdefault(json.dumps(answer, sort_keys=True), len(lines)))
                                 for name, answer in calls] for node, calls in nodes.items()}
@@ -110,7 +112,7 @@ class Recording:
     def inventory(self, count):
         """The groups of a cluster of so many nodes: who is like the last node of the lab is where that one is."""
         nodes = ['sf-%d' % position for position in range(1, count + 1)]
-        groups = {name: dict(hosts={node: {} for node in nodes if node in hosts or (
+        groups: dict[str, dict] = {name: dict(hosts={node: {} for node in nodes if node in hosts or (
             TEMPLATE in hosts and number(node) > number(TEMPLATE))}) for name, hosts in self.groups.items()}
         variables = {node: dict(ansible_host=address(number(node))) for node in nodes}
         return dict(all=dict(hosts=variables, vars=dict(ansible_connection='local'), children=groups))

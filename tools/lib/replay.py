@@ -58,7 +58,9 @@ class Counter:
     def next(self, node, name):
         """The turn of the node, and how many such calls there were in it."""
         path = self.folder / node
-        state = json.loads(path.read_text(encoding='utf-8')) if path.exists() else dict(turn=0, calls=0, counts={})
+        state: dict = dict(turn=0, calls=0, counts={})
+        if path.exists():
+            state = json.loads(path.read_text(encoding='utf-8'))
         turn, count = state['turn'], state['counts'].get(name, 0)
         state['calls'] += 1
         state['counts'][name] = count + 1

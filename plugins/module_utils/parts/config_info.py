@@ -28,7 +28,7 @@ def resolved(host, own):
     except ValueError:
         pass
     try:
-        found = [info[4][0] for info in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)]
+        found = [str(info[4][0]) for info in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)]
     except (OSError, UnicodeError):
         return host
     if own and (own in found or any(ipaddress.ip_address(each.partition("%")[0]).is_loopback for each in found)):

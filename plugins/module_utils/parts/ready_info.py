@@ -39,14 +39,14 @@ def worker_count(pid):
                 parents[int(child.split()[0])] = int(rest.split()[1])
         except (OSError, ValueError, IndexError):
             continue  # the process ended while we looked
-    children = {}
-    for child, parent in parents.items():
-        children.setdefault(parent, []).append(child)
+    children: dict[int, list[int]] = {}
+    for own, parent in parents.items():
+        children.setdefault(parent, []).append(own)
     below, workers = list(children.get(pid, [])), 0
     while below:
-        own = children.get(below.pop(), [])
-        below += own
-        workers += not own
+        started = children.get(below.pop(), [])
+        below += started
+        workers += not started
     return workers
 
 
@@ -68,7 +68,7 @@ class Watch:
         self.guard = Guard(self.systemd, params["up_since"])
         self.connections = params["connections"]
         self.streak = dict.fromkeys(urls, 0)
-        self.answers = {url: [] for url in urls}
+        self.answers: dict[str, list] = {url: [] for url in urls}
 
     def round(self):
         """Ask every URL once; tell whether enough of them are ready."""

@@ -34,7 +34,7 @@ def watch_leader(run):
     holders = run.notes['holders'] = [run.lab.leader()]
 
     def watch():
-        while run.roll is None or run.roll.running:
+        while not run.rolls or run.roll.running:
             try:
                 holder = run.lab.leader()
             except lab.LabError:
