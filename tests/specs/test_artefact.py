@@ -18,7 +18,7 @@ from pages import dead_links
 from role_docs import ROOT
 
 ANSIBLE_GALAXY = pathlib.Path(sys.executable).with_name("ansible-galaxy")
-# What is in it at the top; folders in which everything belongs to it; what else is in it, the record of releases from the first one on.
+# What is in it at the top; folders in which everything belongs to it; what else is in it, once there is a release.
 TOP = {"CHANGELOG.rst", "CODE_OF_CONDUCT.md", "FILES.json", "LICENSE", "MANIFEST.json", "README.md", "SECURITY.md",
        "bindep.txt"}
 WHOLE = ("docs", "examples", "meta", "playbooks", "plugins", "roles")
