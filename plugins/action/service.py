@@ -282,12 +282,26 @@ class ActionModule(StatesAction):
         up = {name: dict(after=run, restarts=node["services"][name]["restarts"]) for name, run in runs.items()}
         if asked and given.info:
             ask = functools.partial(self.module, given.info, self.in_venv(node["venv"]), config=node["config"])
-            rows = ask(title="Look at the last heartbeats").get("services") or []
+            answer = ask(title="Look at the last heartbeats")
+            rows = answer.get("services") or []
+            self.tell_of_lost(rows, answer.get("work") or [])
             last = max((row["updated"] for row in rows if row["here"] and row["binary"] in asked), default=0)
             ask(title="Wait for a heartbeat since then", services=asked, beat_since=last + 1,
                 timeout=given.gate_timeout, up_since=up, **self.dead(asked))
         if runs:
             self.call("Stop if a service has not stayed up", "units_info", patterns=list(runs), up_since=up)
+
+    def tell_of_lost(self, rows, work):
+        """What was in progress when its service was restarted is resumed, or in error; else that has lost it."""
+        now = max((row["updated"] + row["age"] for row in rows if row["age"] is not None), default=0)
+        starts = {name: run["started"] for name, run in self.record.runs.items() if "started" in run}
+        lost = [f"{self.name}: {one['kind']} {one['id']} has been {one['status']} since before {one['binary']} was "
+                "restarted: if that lasts, nobody works on it any more (docs/cinder.md, What it needs)"
+                for one in work if one["binary"] in starts and now - one["age"] < starts[one["binary"]]]
+        for words in lost:
+            self.say(f"warn  {words}")
+        if lost:
+            self.add_notes(*lost)
 
     # ---- the way back
 

@@ -326,8 +326,8 @@ def test_sighup_once_for_those_that_choose_their_rpc_again(one, known, calls):
     one.given["command"] = [known, dict(changed=True), dict(changed=True)]
     one.run["plan"]["dead"] = [["cinder-volume", "c-1@off"], ["cinder-scheduler", "c-1@odd"]]
     one.known["venv"] = "/srv/cinder/current/cinder-api"
-    one.given["cinder_info"] = dict(services=[dict(binary="cinder-scheduler", here=True, updated=50.0),
-                                              dict(binary="cinder-scheduler", here=False, updated=90.0)])
+    one.given["cinder_info"] = dict(services=[dict(binary="cinder-scheduler", here=True, updated=50.0, age=4.0),
+                                              dict(binary="cinder-scheduler", here=False, updated=90.0, age=4.0)])
     result = one.act(state="reloaded", node=one.known, services=SERVICES, target=dict(name=NEW), info="cinder_info",
                      gate_timeout=60.0)
     assert [module if module != "command" else arguments["argv"][0] for module, arguments in one.calls] == [
@@ -339,6 +339,22 @@ def test_sighup_once_for_those_that_choose_their_rpc_again(one, known, calls):
         assert one.calls[4][1] == dict(patterns=["cinder-scheduler"], up_since=up)
     assert one.calls[0][1]["argv"] == ["cat", f"{ROOT}/{NEW}/.rolling-reloaded"]
     assert result["changed"] is (calls == 6) and (calls == 1 or one.calls[1][1]["argv"] == HUP)
+
+
+def test_what_a_service_has_lost_at_its_stop_is_told(one):
+    """Seen of real Cinder: a delete that it had acknowledged to the broker, and for which it then got no lock."""
+    one.known["venv"] = "/srv/cinder/current/cinder-api"
+    one.given["command"] = [dict(failed=True, rc=1), *[dict(changed=True)] * 4]
+    one.node = dict(runs={"cinder-volume": dict(after="2", started=100.0), "cinder-api": dict(after="2")})
+    work = [dict(binary=binary, kind="volume", id=name, status="deleting", age=age) for binary, name, age in (
+        ("cinder-volume", "lost", 41.0), ("cinder-volume", "new", 39.0), ("cinder-backup", "other", 99.0))]
+    one.given["cinder_info"] = dict(work=work, services=[
+        dict(binary="cinder-scheduler", here=True, updated=130.0, age=10.0),
+        dict(binary="cinder-volume", here=True, updated=0.0, age=None)])
+    result = one.act(state="reloaded", node=one.known, services=SERVICES, target=dict(name=NEW), info="cinder_info")
+    assert result["ansible_facts"]["rolling_node"]["notes"] == [
+        "sf-1: volume lost has been deleting since before cinder-volume was restarted: if that lasts, nobody works on "
+        "it any more (docs/cinder.md, What it needs)"]
 
 
 def test_check_mode_sends_no_signal(one):
