@@ -91,8 +91,8 @@ class ActionModule(ControllerAction):
             self.warn_of_misspelt(task_vars)
         nodes, database = inventory_of(kind, task_vars["groups"], **settings)
         lock = lock_node(nodes, database, {name: self.addresses(name, task_vars["hostvars"]) for name in database})
-        return {RUN_FACT: plain(vars(Run(kind=kind, nodes=nodes, database=database, lock=lock,
-                                        shape=shape_of(task_vars), **product)))}
+        run = Run(kind=kind, shape=shape_of(task_vars), nodes=nodes, database=database, lock=lock, **product)
+        return {RUN_FACT: plain(vars(run))}
 
     def addresses(self, name, hostvars):
         """The addresses that a node of the inventory has, as far as they are known here."""

@@ -8,6 +8,7 @@ import hashlib
 import os
 import shutil
 import tarfile
+from typing import IO, cast
 
 from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError
 
@@ -64,9 +65,8 @@ def unpack_tar(path, names, folder):
             partial = os.path.join(folder, f".{name}.partial")
             try:
                 with open(partial, "wb") as handle:
-                    member = tar.extractfile(name)
-                    assert member, "only files were accepted"
-                    shutil.copyfileobj(member, handle)
+                    # Only files were accepted.
+                    shutil.copyfileobj(cast(IO[bytes], tar.extractfile(name)), handle)
                 os.chmod(partial, 0o644)
                 os.replace(partial, os.path.join(folder, name))
             finally:

@@ -337,7 +337,7 @@ def quiet(run, processes, monkeypatch, clock):
     monkeypatch.setattr(_systemd.Systemd, "note_early", lambda dummy, name: seen["notes"].append(name) or seen.get(
         "noted", True))
 
-    def start(flight, then, statuses=(200, 503), state=ACTIVE, **arguments):
+    def start(flight, then, statuses=(200, 503), state=None, **arguments):
         left[:] = flight
 
         def connected(dummy):
@@ -347,7 +347,7 @@ def quiet(run, processes, monkeypatch, clock):
         monkeypatch.setattr(drain, "connected", connected)
         monkeypatch.setattr(drain, "Arrivals", Arrivals)
         monkeypatch.setattr(drain, "own_addresses", lambda: {ip_address("10.0.0.2")})
-        return run([state], list(statuses), then=then, until="quiet", **dict(
+        return run([state or ACTIVE], list(statuses), then=then, until="quiet", **dict(
             dict(timeout=30, balancers=["10.0.0.9", "10.0.9.0/24"]), **arguments)), seen
 
     return start, seen
