@@ -10,6 +10,7 @@ import sys
 
 import pytest
 from ansible_collections.shakenfist.rolling.plugins.module_utils import _packages as apt
+from ansible_collections.shakenfist.rolling.plugins.module_utils._common import wait_for
 
 
 @pytest.fixture
@@ -183,6 +184,8 @@ def test_a_script_that_goes_on_without_its_apt(root):
     made = subprocess.Popen(["sh", str(script), "configure"], env=environment, stdout=subprocess.PIPE, text=True)
     child = int(made.stdout.readline())
     try:
+        # Until its exec, the child has the command line of the script.
+        assert wait_for(lambda: apt.command_of(child) == "sleep 60", 30)
         assert apt.scripts_at_work() == [made.pid] and apt.belongs_to(child, [made.pid])
         assert apt.lock_holder()["pid"] == made.pid
         assert not {made.pid, child} & {one["pid"] for one in apt.left_by_scripts()}
