@@ -192,7 +192,7 @@ def failures(measurements):
 def origin(result):
     """Where and when it was measured."""
     return ('Measured on %(date)s: %(machine)s, load %(load_before).2f before; %(versions)s. %(nodes)d nodes, a drain '
-            'grace of %(drain_grace)g s, %(rate)g requests a second; %(rounds)d rounds, in turning order.' % result)
+            'grace of %(drain_grace)g s, %(rate)g requests a second; rounds: %(rounds)d, in turning order.' % result)
 
 
 def words(result):
@@ -218,7 +218,7 @@ def short(result):
     """The same figures with fewer columns, of one weight."""
     weight = heaviest(result)
     about = result['weights'].get(weight)
-    return '%s%s; median (least..most) of %d rounds.\n\n%s' % (
+    return '%s%s; median (least..most), rounds: %d.\n\n%s' % (
         WEIGHTS[weight], ': ' + about if about else '', result['rounds'], table(result['measurements'], weight, SHORT))
 
 
