@@ -54,9 +54,6 @@ class ActionModule(StatesAction):
             self.now = self.node["services"][given.service]
         self.settings = balancers_of(self.setting)
 
-    def begin(self, step, about=""):
-        super().begin(step, about or self.given.service)
-
     def info(self, title, **arguments):
         """Ask the product itself; by the Python of whatever release the service runs."""
         return self.module(self.given.info, self.in_venv(self.now["link"]), title=title, config=self.node["config"],

@@ -53,9 +53,6 @@ class ActionModule(StatesAction):
         self.plan = self.run_record.plan.get("tier") or {}
         self.carrier = carrier_of(self)
 
-    def begin(self, step, about=""):
-        super().begin(step, about or self.given.service)
-
     def has(self, service):
         return service in self.node.get("services", {})
 

@@ -18,7 +18,7 @@ ROUTES, ADDRESSES = "/proc/net/fib_trie", "/proc/net/if_inet6"
 # client that has said all it had to say may still wait for its answer. Of the others the server wants nothing more.
 OPEN = ("01", "03", "08")
 SO_ATTACH_FILTER = 26
-# For the kernel, as its header linux/filter.h numbers it: the begin of TCP in X; then only a SYN to the port passes.
+# For the kernel, as its header linux/filter.h numbers it: the start of TCP in X; then only a SYN to the port passes.
 BEGIN = {socket.AF_INET: (0xB1, 0, 0, 0), socket.AF_INET6: (0x01, 0, 0, 0)}
 FILTER = ((0x48, 0, 0, 2), (0x15, 0, 4, "port"), (0x50, 0, 0, 13), (0x54, 0, 0, 0x12), (0x15, 0, 1, 0x02),
           (0x06, 0, 0, 64), (0x06, 0, 0, 0))

@@ -286,6 +286,10 @@ class StatesAction(StepsAction):
     def prepare(self, task_vars):
         """What each state needs."""
 
+    def begin(self, step, about=""):
+        """Where the action has C(service), the step is about that."""
+        super().begin(step, about or getattr(self.given, "service", ""))
+
     def mark(self, moment, value=None):
         """Note of C(service) when it went out of service, or was seen to be back."""
         name, known = self.given.service, {**self.record.services, **self.values.get("services", {})}

@@ -71,7 +71,7 @@ def away(samples):
 
 
 def reached(events, steps, since):
-    """Seconds from a moment until the first begin of one of the steps on a node; None if there was none. The events
+    """Seconds from a moment until the first start of one of the steps on a node; None if there was none. The events
     are (seconds, event), in order."""
     return next((round(at - since, 2) for at, event in events
                  if at >= since and event['event'] == 'begin' and event.get('node') and event['step'] in steps), None)
