@@ -393,6 +393,11 @@ def make_network():
     raise LabError(f"no free network for the lab: {problem}\nNext: LAB_SUBNET=10.x.y.0/24 tools/lab up")
 
 
+def hardware_address(address):
+    """One that a machine keeps when it is switched off and on, as a network card does; else its neighbours lose it."""
+    return ":".join(f"{part:02x}" for part in (2, 0, *map(int, address.split("."))))
+
+
 def start(lab, image, machine):
     folder = OWN / "machines" / machine
     shutil.rmtree(folder, ignore_errors=True)
@@ -411,7 +416,8 @@ def start(lab, image, machine):
            "--cap-add", "NET_RAW",
            "--label", LABEL,
            "--name", f"{PREFIX}{machine}", "--hostname", lab.hostname(machine), "--network", NETWORK,
-           "--ip", lab.address(machine), *lab.run_options(machine),
+           "--ip", lab.address(machine), "--mac-address", hardware_address(lab.address(machine)),
+           *lab.run_options(machine),
            *[word for volume in volumes for word in ("--volume", volume)],
            image, "/bin/sh", "/lab/init", lab.kind(machine), *lab.services(machine))
 

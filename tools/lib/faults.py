@@ -22,6 +22,7 @@ import re
 import shlex
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -138,6 +139,14 @@ class Lab:
     def runs(self, machine):
         return machinery.podman('inspect', '--format', '{{.State.Running}}', machinery.PREFIX + machine,
                                 check=False).stdout.strip() == 'true'
+
+    def reached(self, machine):
+        """Whether its sshd answers on the network."""
+        try:
+            with socket.create_connection((self.address(machine), 22), timeout=1) as connection:
+                return bool(connection.recv(1))
+        except OSError:
+            return False
 
     def power_off(self, machine):
         self.log('%s: power off' % machine)

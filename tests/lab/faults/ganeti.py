@@ -74,8 +74,8 @@ def plug_in(node):
     """The power supply starts what had ended."""
     def act(run):
         (lab.UNPLUGGED / node).unlink()
-        until('%s is up' % node, lambda: run.lab.runs(node), 60)
-        until('%s is reached' % node, lambda: run.lab.processes(node, 'sshd'), 60)
+        until('%s is up' % node, lambda: run.lab.runs(node))
+        until('%s is reached' % node, lambda: run.lab.reached(node))
     return act
 
 
@@ -83,6 +83,7 @@ def back(node):
     """It is switched on again, and its instances are started by whoever does that on a real cluster: the watcher."""
     def act(run):
         run.lab.power_on(node)
+        until('%s is reached' % node, lambda: run.lab.reached(node))
 
         def whole():
             try:
