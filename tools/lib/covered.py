@@ -25,11 +25,11 @@ class File(NamedTuple):
 
 
 def measured(data, folder):
-    """The files of a data file of coverage.py, by their names in folder."""
+    """The files in folder of a data file of coverage.py, which also has the tests, by their names there."""
     of = coverage.Coverage(data_file=str(data), config_file=False)
     of.load()
     files = []
-    for path in sorted(of.get_data().measured_files()):
+    for path in sorted(path for path in of.get_data().measured_files() if folder in pathlib.Path(path).parents):
         lines, dummy, missing, where = of.analysis2(path)[1:]
         files.append(File(str(pathlib.Path(path).relative_to(folder)), len(lines), len(missing), where))
     return files
@@ -52,7 +52,7 @@ def table(files):
 def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('data', type=pathlib.Path, help='the data file of coverage.py')
-    parser.add_argument('folder', type=pathlib.Path, help='where the files are that it has measured')
+    parser.add_argument('folder', type=pathlib.Path, help='the files in this one count')
     parser.add_argument('least', type=float, help='how many of 100 lines must have run, of all files and of each')
     args = parser.parse_args(arguments)
     files = measured(args.data, args.folder)
