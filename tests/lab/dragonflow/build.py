@@ -32,6 +32,7 @@ TRAITS = {
     'first-fails': 'its first migration fails', 'middle-fails': 'its second migration fails',
     'last-fails': 'its third migration fails',
     'slow-migration': 'its last migration takes ten seconds',
+    'held-migration': 'its last migration waits on each node for as long as /lab/hold-migration is there',
 }
 SERVICES = ['publisher-service', 'local-controller', 'l3-agent', 'metadata-service']
 SCRIPTS = {
@@ -39,6 +40,8 @@ SCRIPTS = {
                    'df-db': 'db:main', 'dragonflow-status': 'status:main'},
     'neutron': {'neutron-server': 'server:main', 'neutron-db-manage': 'manage:main'},
 }
+WAITS = {'slow-migration': 'time.sleep(10)',
+         'held-migration': 'while os.path.exists("/lab/hold-migration"): time.sleep(0.1)'}
 FAILS = {'first-fails': 'lport_mtu', 'middle-fails': 'lport_binding', 'last-fails': 'secgroup_rules'}
 
 
@@ -49,9 +52,11 @@ def migration(name, traits):
     for trait, which in FAILS.items():
         if trait in traits and which == name:
             text += '\n\ndef migration(nb_api):\n    raise RuntimeError("broken for a test: this migration fails")\n'
-    if name == 'secgroup_rules' and 'slow-migration' in traits:
-        text += ('\n\ndef slowly(then):\n    def migration(nb_api):\n        import time\n        time.sleep(10)\n'
-                 '        then(nb_api)\n    return migration\n\n\nmigration = slowly(migration)\n')
+    for trait, wait in WAITS.items():
+        if trait in traits and name == 'secgroup_rules':
+            text += ('\n\ndef slowly(then):\n    def migration(nb_api):\n        import os\n        import time\n'
+                     f'        {wait}\n        then(nb_api)\n    return migration\n\n\n'
+                     'migration = slowly(migration)\n')
     return text.encode()
 
 

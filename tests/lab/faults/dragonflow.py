@@ -39,6 +39,7 @@ PLAIN = ('-e', 'rolling_release=' + NEW)
 # Where the migrations run: the module is started by the Python of the new release, and all else is down then.
 MODULE = '^/srv/dragonflow/releases/5.0.0-[0-9a-f]*/bin/python'
 OWN = 'shakenfist.rolling/migrations/%2F/'
+HOLD = '/lab/hold-migration'
 DOWN = step('activate', 'd-1')
 
 
@@ -336,7 +337,8 @@ def another_run(run):
 
 
 def another_runner(run):
-    """The runner alone, by hand and on another node: it has the lock of the store for ten seconds."""
+    """The runner alone, by hand and on another node: it keeps the lock of the store until the row lets it go on."""
+    shell('d-2', 'touch ' + HOLD)(run)
     name, = [os.path.basename(path) for path in run.lab.facts('d-2')['releases'] if '/5.0.0-' in path]
     release = '/srv/dragonflow/releases/' + name
     arguments = json.dumps(dict(directory=release + '/lib/python3.11/site-packages/dragonflow/db/migrations',
@@ -349,6 +351,7 @@ def another_runner(run):
 
 
 def other_has_ended(run):
+    shell('d-2', 'rm ' + HOLD)(run)
     code = run.notes['other'].wait()
     run.notes['wrong'] = [] if not code else ['the other runner has failed (rc %d)' % code]
 
@@ -426,7 +429,7 @@ ROWS = [
     DragonflowRow('dragonflow-two-runs', 'somebody else runs the same command', outcome=ROLLED,
                   moment=step('stop', 'd-1', 'neutron-server'), inject=another_run, check=was_as_it_should),
     DragonflowRow('dragonflow-two-runners', 'somebody else runs the migrations by hand', moment=DOWN,
-                  prepare=publish(NEW, 'slow-migration'), inject=another_runner, mend=other_has_ended, node='d-1',
+                  prepare=publish(NEW, 'held-migration'), inject=another_runner, mend=other_has_ended, node='d-1',
                   outcome=STOPPED, cause=('Migrate the north-bound database', 'd-2'), check=was_as_it_should),
 
     # ---- the controller
