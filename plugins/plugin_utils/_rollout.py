@@ -228,7 +228,8 @@ class Rollout:
             self.leave(place)
 
     def enter(self, place, step, now, about=""):
-        if place.step != step:
+        # The same step about another service of the node is another one.
+        if place.step != step or about not in ("", place.about):
             self.leave(place)
             place.enter(step, now)
             place.about = about

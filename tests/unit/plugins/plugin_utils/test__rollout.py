@@ -227,6 +227,19 @@ def test_a_step_of_one_service_says_which():
     assert run.told("done")[0]["out_of_rotation"] == 6.0, "that of the API, which the balancer has"
 
 
+def test_each_service_that_a_node_stops_is_a_step():
+    """Though the node does nothing else between them."""
+    run = Run(PLAN)
+    for service in ("neutron-server", "df-publisher-service"):
+        run.rollout.heard(dict(event="step", node="sf-1", step="stop", about=service))
+        for module in ("standstill", "kept_files"):
+            run.time += 1
+            run.rollout.heard(dict(event="module", node="sf-1", step="stop", module=module, result="ok", seconds=1,
+                                   details={}))
+    assert [event["about"] for event in run.told("begin")] == ["neutron-server", "df-publisher-service"]
+    assert run.lines()[1:] == ["sf-1 stop 2.0 s, neutron-server"]
+
+
 def test_a_node_that_was_not_drained_was_not_out_of_rotation():
     run = Run(PLAN)
     run.task("sf-1", "drain", result="skipped")
