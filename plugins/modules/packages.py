@@ -164,6 +164,9 @@ from ansible_collections.shakenfist.rolling.plugins.module_utils._systemd import
 PINS = "/etc/apt/preferences.d/shakenfist-rolling"
 CONFOLD = ["-o", "Dpkg::Options::=--force-confold"]
 STOP_WITHIN = 30.0      # seconds
+# What dpkg says of a package that failed, and when it begins with one. Between them are the words of its scripts.
+FAILED = "dpkg: error processing "
+BEGINS = ("Setting up ", "Preparing to unpack ", "Unpacking ", "Removing ", "Processing triggers ")
 
 
 def read(path):
@@ -177,6 +180,20 @@ def read(path):
 
 def write(path, text):
     replace_file(path, text.encode("utf-8", "surrogateescape"))
+
+
+def of_scripts(out):
+    """What dpkg and the scripts said of the packages that failed, which others may have followed."""
+    lines, found = [line for line in out.splitlines() if line.strip()], []
+    for number, line in enumerate(lines):
+        if line.startswith(FAILED):
+            begin, end = number, number + 1
+            while begin and number - begin < 6 and not lines[begin].startswith(BEGINS):
+                begin -= 1
+            while end < len(lines) and lines[end].startswith(" "):
+                end += 1
+            found += lines[begin:end]
+    return last_lines("\n".join(found))
 
 
 class Upgrade:
@@ -216,7 +233,7 @@ class Upgrade:
         failed = [line for line in err.splitlines() if "Failed to fetch" in line or "index files failed" in line]
         if rc == 0 and not failed:
             return out
-        said = "\n".join(filter(None, [last_lines(out, 6), last_lines(err)]))
+        said = "\n".join(filter(None, [of_scripts(out) or last_lines(out, 6), last_lines(err)]))
         if apt.is_disk_full(said):
             raise RollingError(f"{what}: {disk_full(self.home, apt.at('/var/lib/dpkg'), apt.at('/usr'))}", output=said)
         raise RollingError(f"{what} (rc {rc}):\n{said or 'it said nothing'}", output=said)

@@ -17,6 +17,7 @@ class FakeApt:
     :ivar broken: packages that dpkg has to complete.
     :ivar calls: what was run, and whether a policy of ours was there.
     :ivar fails: what a program says that fails, by a word of its command.
+    :ivar prints: what it has printed before.
     :ivar active: the units that run; each has a state as systemctl shows it.
     :ivar meanwhile: by a word of a command, what happens while it runs.
     """
@@ -31,7 +32,7 @@ class FakeApt:
         self.packages = {"snf-common": "0.18.1-1", "gunicorn": "0.14.5-3"}
         self.index = {"wheezy": dict(self.packages), "jessie": {"snf-common": "0.19-1", "gunicorn": "19.0-1"}}
         self.broken, self.held, self.removes, self.calls, self.fails, self.meanwhile = {}, [], [], [], {}, {}
-        self.units, self.warns, self.stops = {}, "", True
+        self.units, self.warns, self.prints, self.stops = {}, "", "", True
 
     def __call__(self, command, **options):
         words = [word for word in command if word != "-o"]
@@ -43,7 +44,7 @@ class FakeApt:
                 call()
         for word, said in self.fails.items():
             if word in line:
-                return 100, "", said
+                return 100, self.prints, said
         if command[0] == "systemctl":
             return self.systemctl(words)
         assert options["environ_update"]["DEBIAN_FRONTEND"] == "noninteractive"

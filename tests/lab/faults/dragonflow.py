@@ -36,8 +36,8 @@ from rows import (
 
 OLD, NEW = '4.0.0', '5.0.0'
 PLAIN = ('-e', 'rolling_release=' + NEW)
-# Where the migrations run: the module is started by the Python of the new release, and all else is down then.
-MODULE = '^/srv/dragonflow/releases/5.0.0-[0-9a-f]*/bin/python'
+# Modules that the Python of the new release runs, and what they start; its services have the same Python.
+MODULE = '^/srv/dragonflow/releases/5.0.0-[0-9a-f]*/bin/python($| .*(AnsiballZ|neutron-db-manage))'
 OWN = 'shakenfist.rolling/migrations/%2F/'
 HOLD = '/lab/hold-migration'
 DOWN = step('activate', 'd-1')

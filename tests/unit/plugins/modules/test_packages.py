@@ -128,6 +128,27 @@ def test_apt_fails(run, node, said, words):
     assert words in result["msg"]
 
 
+SCRIPT = ("Setting up snf-pithos-app (0.19-1) ...\n\nno table pithos\ndpkg: error processing package snf-pithos-app "
+          "(--configure):\n installed snf-pithos-app package post-installation script failed\n")
+LATER = "".join(f"Setting up other-{number} (1) ...\n" for number in range(9))
+MANY = "".join(f"word {number}\n" for number in range(9))
+
+
+@pytest.mark.parametrize("printed, words", [
+    (SCRIPT + LATER, SCRIPT.replace("\n\n", "\n")),
+    (LATER + SCRIPT.replace("no table", MANY + "no table"),
+     "word 4\nword 5\nword 6\nword 7\nword 8\nno table pithos\ndpkg: "),
+    ("dpkg: error processing archive x.deb (--unpack):\n it is broken\n" + LATER,
+     "dpkg: error processing archive x.deb (--unpack):\n it is broken\n"),
+    (LATER, "Setting up other-3 (1) ...\n"), ("", "")])
+def test_a_script_fails(run, node, printed, words):
+    """Other packages are configured after that, so its words are not the last ones."""
+    node.prints, node.fails["--force-confold dist-upgrade"] = printed, "E: Sub-process /usr/bin/dpkg"
+    result = run("upgraded")
+    assert result["failed"] and "(rc 100):\n" + words in result["msg"]
+    assert result["msg"].endswith("E: Sub-process /usr/bin/dpkg") and "word 3" not in result["msg"]
+
+
 def test_half_done_packages_are_in_the_way_of_no_download(run, node):
     node.broken = {"snf-common": "half-configured"}
     assert run("fetched")["changed"]
