@@ -343,7 +343,8 @@ class ActionModule(StepsAction):
 
     def undone(self):
         """Take back what migrations have left, and find out whether the prior release can work on what there is."""
-        if self.tier.get("mode") == REST or self._task.check_mode:
+        # Where nothing goes back anyway, the next run does the rest of the migrations, or begins them anew.
+        if self.tier.get("mode") == REST or self._task.check_mode or self.record.tier.get("beyond"):
             return {}
         prior = prior_of(self.node, self.target)
         try:

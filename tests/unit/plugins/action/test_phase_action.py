@@ -434,6 +434,13 @@ def test_there_is_no_way_back(tier, given, words):
     assert "file" not in tier.asked()
 
 
+def test_nothing_goes_back_anyway(tier):
+    """Packages have no way back, and that is what the operator is to read."""
+    tier.node = dict(tier=dict(beyond="packages of sf-1 are those of 0.19"))
+    result = went(tier, "undone")
+    assert tier.calls == [] and "rolling_node" not in result.get("ansible_facts", {})
+
+
 @pytest.mark.parametrize("point", ["undone", "committed", "tried", "backed_up"])
 def test_the_rest_leaves_the_store_alone(tier, point):
     tier.run["plan"]["tier"]["mode"] = "rest"
