@@ -45,7 +45,7 @@ import rows as words
 import untouched
 
 SUBJECTS = ('supply', 'database', 'release', 'nodes', 'controller', 'cluster', 'cinder', 'dragonflow', 'ganeti',
-            'synnefo')
+            'synnefo', 'canary')
 WHOLE = 60              # seconds until all is well again after the last command
 PATIENCE: tuple[tuple[int, int], ...] = (signal.SIGINT, 10), (signal.SIGTERM, 5), (signal.SIGKILL, 5)
 SILENT = 'kept-alive'   # in the kind of a failure that the balancer may not note
