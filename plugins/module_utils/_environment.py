@@ -14,8 +14,10 @@ from ansible_collections.shakenfist.rolling.plugins.module_utils._common import 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 BLANKS = " \t\n\r"
 ENDS = "\n\r"
-# What the error handler surrogateescape makes of a byte that is not UTF-8.
-FOREIGN = re.compile("[\udc80-\udcff]")
+# What systemd takes for no UTF-8: a byte as the error handler surrogateescape reads it, and the characters that Unicode
+# has set aside for no text at all.
+FOREIGN = re.compile("[\udc80-\udcff\ufdd0-\ufdef{}]".format("".join(
+    chr(plane + last) for plane in range(0, 0x110000, 0x10000) for last in (0xFFFE, 0xFFFF))))
 SECRET = re.compile(r"PASSW|SECRET|TOKEN|CREDENTIAL|(?:^|_)KEY(?:_|$)", re.IGNORECASE)
 
 
@@ -34,6 +36,9 @@ class EnvironmentFile:
         self.kept = 0
         # What follows a backslash at the end of a comment.
         self.swallowed = ""
+        if "\0" in text:
+            raise RollingError(f"line {text.count(chr(10), 0, text.index(chr(0))) + 1} of {source} has a NUL byte, so "
+                               "systemd refuses the file: correct that line")
         for sign in text:
             self.state = self.state(sign) or self.state
             self.number += sign == "\n"
@@ -52,15 +57,15 @@ class EnvironmentFile:
 
     def name(self):
         """The name of the variable; an error where it cannot be one."""
-        name = self.key.strip()
+        name = self.key.rstrip(BLANKS)
         if not NAME.match(name):
             raise self.no_assignment()
         return name
 
     def push(self):
         if FOREIGN.search(self.value):
-            raise RollingError(f"line {self.begun} of {self.source} ({self.name()}) has a byte that is not UTF-8, so "
-                               "systemd refuses the file: correct that line")
+            raise RollingError(f"line {self.begun} of {self.source} ({self.name()}) has a byte or a character that "
+                               "is not UTF-8 text, so systemd refuses the file: correct that line")
         self.variables[self.name()] = self.value[:self.kept] + self.value[self.kept:].rstrip(BLANKS)
 
     def keep(self, sign):
@@ -79,7 +84,7 @@ class EnvironmentFile:
         return self.in_key
 
     def comment(self, sign):
-        if sign == "=" and NAME.match(self.swallowed.strip()):
+        if sign == "=" and NAME.match(self.swallowed.strip(BLANKS)):
             raise RollingError(f"line {self.number} of {self.source} comes after a comment that ends in a backslash: "
                                "whether it counts depends on the version of systemd, so remove that backslash")
         self.swallowed += sign

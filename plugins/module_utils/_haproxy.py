@@ -158,7 +158,8 @@ class Haproxy:
     def _rows(self):
         """The statistics of all servers, as a dict by (backend, server); and the names of all backends."""
         text = self._get() if self.is_page else self._command("show stat")
-        if not text.startswith("# pxname,svname,"):
+        # What a socket says ends with an empty line; where that broke off, servers may be missing.
+        if not text.startswith("# pxname,svname,") or not (self.is_page or text.endswith("\n\n")):
             raise self._garbage(text)
         rows, backends = {}, []
         try:
@@ -247,7 +248,7 @@ class Haproxy:
                 elif head and line.split():
                     rows.append(dict(zip(head, line.split())))
             for row in rows:
-                if row.get("srv_name") == name and row.get("srv_admin_state", "").isdigit():
+                if row.get("srv_name") == name and row.get("srv_admin_state", "").isdecimal():
                     bits = int(row["srv_admin_state"])
                     return "maint" if bits & MAINTENANCE else "drain" if bits & DRAINING else "ready"
         for state in ("drain", "maint"):

@@ -479,7 +479,9 @@ def explain_absence(output, root, lock):
         name, python, wanted = found.groups()
         return (f"{name} needs Python {wanted}, this node has {python}: the lock was resolved on a node with another "
                 "Python")
-    found = re.search(r"No matching distribution found for (([A-Za-z0-9._-]+).*)", output)
+    # Some pips, such as 26.3, add what requires it.
+    found = re.search(r"No matching distribution found for (([A-Za-z0-9._-]+).*?)(?: \(from .*)?$", output,
+                      re.MULTILINE)
     if not found:
         return None
     wanted, name = found.group(1).strip(), found.group(2)

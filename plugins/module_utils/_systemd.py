@@ -42,7 +42,7 @@ JOURNAL = "/run/systemd/journal/socket"
 GRACEFUL_TIMEOUT = "--graceful-timeout"
 QUOTES = "'\""
 # Words of the command line may hold " ; " themselves, so this looks for what systemd prints after them.
-COMMAND_LINE = re.compile(r"argv\[\]=(.*?) ; (?:ignore_errors|flags)=")
+COMMAND_LINE = re.compile(r"argv\[\]=(.*?) ; (?:ignore_errors|flags)=", re.DOTALL)
 
 
 class Systemd:
@@ -79,11 +79,12 @@ class Systemd:
         """
         if not names:
             return {}
-        units = [f"{short(name)}.service" for name in names]
-        out = self._systemctl("show", "--no-pager", f"--property={','.join([*PROPERTIES, *more])}", *units)
-        states = {}
-        for name, block in zip(names, out.strip().split("\n\n")):
-            states[short(name)] = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
+        units, asked = [f"{short(name)}.service" for name in names], [*PROPERTIES, *more]
+        out = self._systemctl("show", "--no-pager", f"--property={','.join(asked)}", *units)
+        # A command may hold ends of lines, and empty lines, so it takes a property to begin one, and a unit.
+        begins, states = f"(?=(?:{'|'.join(asked)})=)", {}
+        for name, block in zip(names, re.split(r"\n\n" + begins, out.strip("\n"))):
+            states[short(name)] = dict(entry.split("=", 1) for entry in re.split(r"\n" + begins, block) if "=" in entry)
         return states
 
     def stop(self, *names: str) -> None:
@@ -219,7 +220,7 @@ def graceful_timeout(arguments: dict[str, str]) -> float | None:
     """
     # The last word of a shell's command line may come with its quote.
     given = str(arguments.get(GRACEFUL_TIMEOUT) or "").rstrip("\"';")
-    return float(given) if given.replace(".", "", 1).isdigit() else None
+    return float(given) if given.replace(".", "", 1).isdecimal() else None
 
 
 def unquoted(word: str) -> str:

@@ -11,10 +11,10 @@ from __future__ import annotations
 import re
 from typing import Any, Iterable, NamedTuple
 
-NUMBERS = r"v?(?:(\d+)!)?(\d+(?:\.\d+)*)"
+NUMBERS = r"v?(?:([0-9]+)!)?([0-9]+(?:\.[0-9]+)*)"
 VERSION = re.compile(
-    NUMBERS + r"(?:[-_.]?(a|b|c|rc|alpha|beta|pre|preview)[-_.]?(\d*))?"
-    r"((?:-\d+)|(?:[-_.]?(?:post|rev|r)[-_.]?\d*))?([-_.]?dev[-_.]?\d*)?(?:\+([a-z0-9]+(?:[-_.][a-z0-9]+)*))?")
+    NUMBERS + r"(?:[-_.]?(a|b|c|rc|alpha|beta|pre|preview)[-_.]?([0-9]*))?"
+    r"((?:-[0-9]+)|(?:[-_.]?(?:post|rev|r)[-_.]?[0-9]*))?([-_.]?dev[-_.]?[0-9]*)?(?:\+([a-z0-9]+(?:[-_.][a-z0-9]+)*))?")
 KINDS = dict(alpha="a", beta="b", c="rc", pre="rc", preview="rc")
 
 

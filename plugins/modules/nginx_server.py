@@ -136,9 +136,9 @@ class Configuration:
     def __init__(self, path, server):
         self.path, self.server = os.path.realpath(path), server
         try:
-            # Whatever bytes and ends of lines it has are kept.
-            with open(self.path, encoding="utf-8", errors="surrogateescape", newline="") as handle:
-                self.lines = handle.read().splitlines(keepends=True)
+            # Whatever bytes it has are kept. Only this ends a line, and a comment, to nginx.
+            with open(self.path, encoding="utf-8", errors="surrogateescape", newline="\n") as handle:
+                self.lines = list(handle)
             self.written = os.stat(self.path).st_mtime
         except OSError as exc:
             raise _unreadable(path, exc.strerror) from exc
@@ -169,21 +169,17 @@ class Configuration:
         return None
 
     def edited(self, state):
-        """The text of the file with the server as it is to be."""
+        """The lines of the file with the server as it is to be."""
         lines = list(self.lines)
         for line in self.own:
             if state == "drain" and line.state == "ready":
                 lines[line.number] = line.marked()
             elif state == "ready" and line.state == "drain":
                 lines[line.number] = line.unmarked()
-        return "".join(lines)
+        return lines
 
-    def text(self):
-        return "".join(self.lines)
-
-    def shown(self, text):
-        """What a diff shows of a text of the file: the lines of this server."""
-        lines = text.splitlines(keepends=True)
+    def shown(self, lines):
+        """What a diff shows of the lines of the file: those of this server."""
         return "".join(lines[line.number].strip() + "\n" for line in self.own)
 
 
@@ -254,7 +250,7 @@ class Nginx:
 def addresses(server):
     """A server as the kernel's table of connections writes it."""
     host, colon, port = server.rpartition(":")
-    if not (colon and port.isdigit()):
+    if not (colon and port.isdecimal()):
         host, port = server, "80"
     try:
         found = {info[4][0] for info in socket.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM)}
@@ -292,10 +288,10 @@ class Change:
         self.module, self.params = module, module.params
         self.result = dict(changed=False)
 
-    def write(self, path, text):
+    def write(self, path, lines):
         handle, name = tempfile.mkstemp(dir=self.module.tmpdir)
         with os.fdopen(handle, "w", encoding="utf-8", errors="surrogateescape", newline="") as part:
-            part.write(text)
+            part.writelines(lines)
         self.module.atomic_move(name, path)
 
     def test(self, problem):
@@ -313,7 +309,7 @@ class Change:
             nginx = Nginx(self.params["pid_file"])
             self.result["was"] = configuration.state
             self.result["sessions"] = nginx.sessions(self.look_up())
-            before, after = configuration.text(), configuration.edited(state)
+            before, after = configuration.lines, configuration.edited(state)
             self.result["diff"] = dict(before=configuration.shown(before), after=configuration.shown(after),
                                        before_header=configuration.path, after_header=configuration.path)
             last = configuration.is_last() if state == "drain" and not self.params["allow_last"] else None

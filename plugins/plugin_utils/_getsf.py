@@ -140,7 +140,10 @@ ASSIGNMENT = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=(.*)")
 
 
 def statements(line):
-    """The statements of a line, each a list of words, each word a list of its text and what is wrong with it."""
+    """The statements of a line, each a list of words.
+
+    :returns: each word as a list of its text, what is wrong with it, and how much of it comes before the first quote.
+    """
     found: list[list] = [[]]
     word, place = None, 0
     while place < len(line):
@@ -154,7 +157,7 @@ def statements(line):
             break
         else:
             if word is None:
-                word = ["", ""]
+                word = ["", "", ""]
                 found[-1].append(word)
             if not piece:
                 word[1] = "a quote that is not closed" if line[place] in "'\"" else "a backslash at the end of the line"
@@ -162,6 +165,8 @@ def statements(line):
             text = piece[kind]
             if kind in ("double", "plain") and EXPANSION.search(text):
                 word[1] = "a $ or ` for the shell to work out, and nothing is executed here"
+            if kind == "plain" and word[0] == word[2]:
+                word[2] += text
             word[0] += re.sub(r'\\([$`"\\])', r"\1", text) if kind == "double" else text
         place = piece.end()
     return found
@@ -178,11 +183,11 @@ class Shell:
             for words in statements(line):
                 exported = bool(words) and words[0][0] == "export"
                 words = words[exported:]
-                matches = [ASSIGNMENT.fullmatch(text) for text, dummy in words]
-                # Without export, A=1 in front of a command is for that command only.
-                if exported or all(matches):
+                matches = [ASSIGNMENT.fullmatch(text) for text, *dummy in words]
+                # Without export, A=1 in front of a command is for that command only, and 'A=1' is a command itself.
+                if exported or all(match and "=" in bare for match, (*dummy, bare) in zip(matches, words)):
                     self.variables.update({match[1]: (match[2], wrong, number)
-                                           for match, (dummy, wrong) in zip(matches, words) if match})
+                                           for match, (dummy, wrong, dummy) in zip(matches, words) if match})
 
     def said(self, name):
         """What the file sets a variable to. No message quotes the line: it may hold more than this value."""

@@ -56,7 +56,7 @@ def sizes(serial: Serial, count: int) -> list[int]:
     for item in items_of(serial):
         text = str(item).strip()
         digits = text[:-1] if text.endswith("%") else text
-        if not digits.isdigit() or int(digits) == 0:
+        if not digits.isdecimal() or int(digits) == 0:
             raise AnsibleError("rolling_serial must be a number of nodes above 0, a percentage, or a list of "
                                f"them, not {item!r}")
         found.append(max(1, count * int(digits) // 100) if text.endswith("%") else int(digits))
@@ -80,12 +80,13 @@ def _tier(verdict: Verdict, database: bool, leader: str) -> list[str]:
                                           zones.index(verdict[name].get("zone", ""))))
 
 
-def _members(verdict: Verdict, nodes: list[dict]) -> Kinds:
+def _members(verdict: Verdict, nodes: list[dict], serving: list[str]) -> Kinds:
     """By kind, the nodes that serve now. A kind with one member only has nobody to stand in for it anyway."""
     facts = {node["name"]: node for node in nodes}
     kinds = {words: [name for name, node in verdict.items()
                      if node["ready"] and facts.get(node.get("name", name), {}).get(kind)]
              for kind, words in KINDS.items()}
+    kinds["nodes that serve"] = serving
     return {words: members for words, members in kinds.items() if len(members) > 1}
 
 
@@ -176,15 +177,16 @@ def plan_of(verdict: Verdict, serial: Serial = 1, back: bool = False, api: dict 
     """
     api, seen = api or {}, seen or {}
     leader = api.get("leader") or ""
-    tier = Wave(DATABASE, [[name] for name in _tier(verdict, True, leader)])
-    others = _batched(_tier(verdict, False, leader), verdict, serial, _members(verdict, api.get("nodes") or []), leader)
-    # A new sf-api needs a new sf-database, so going back the tier comes last.
-    waves = [others, tier] if back else [tier, others]
     ready = [name for name, node in verdict.items() if node["ready"]]
     down = [name for name, node in verdict.items() if node["gateway_down"]]
     # Without any gateway a node stays ready for some 10 to 15 seconds more: it is not to be counted on.
     lost = down and all(node["gateway_down"] for node in verdict.values() if node["database"])
     serving = [] if lost else ready + list(unseen_ready)
+    tier = Wave(DATABASE, [[name] for name in _tier(verdict, True, leader)])
+    kinds = _members(verdict, api.get("nodes") or [], serving)
+    others = _batched(_tier(verdict, False, leader), verdict, serial, kinds, leader)
+    # A new sf-api needs a new sf-database, so going back the tier comes last.
+    waves = [others, tier] if back else [tier, others]
     schema = [name for name, node in verdict.items() if node["database"]]
     order = [name for wave in waves for name in wave.nodes()]
     alone = bool(order) and len(serving) < 2

@@ -305,6 +305,8 @@ print(json.dumps(found))
 def test_an_environment_file_means_what_the_modules_take_it_for(lab):
     sys.path.append(str(ROOT / 'tests/unit'))
     lines = {text: means for text, means in importlib.import_module('environment_files').LINES if means is not None}
+    strategies = importlib.import_module('strategies')
+    lines.update(strategies.examples_of(strategies.ENVIRONMENT_FILES))
     out = lab.ssh('sf-3', 'python3 -c ' + shlex.quote(AS_SYSTEMD_READS), data=json.dumps(list(lines))).stdout
     assert dict(zip(lines, json.loads(out))) == lines
 

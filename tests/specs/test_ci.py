@@ -34,6 +34,8 @@ def test_workflows_run_what_there_is():
     files = {name for command in commands for name in re.findall(r"(?:\.ci|tools)/\w+", command)}
     assert files == {".ci/run", ".ci/publish", "tools/test"}
     assert all((ROOT / name).stat().st_mode & 0o100 for name in files)
+    named = {name for command in commands for name in re.findall(r"[\w:]+@[\d.]+", command)}
+    assert named and named <= set(STEPS)
 
 
 def test_the_night_has_every_step_within_the_limit_of_a_runner():

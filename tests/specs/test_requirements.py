@@ -22,7 +22,7 @@ def canonical(name):
 def asked():
     lines = (TESTS / "requirements.in").read_text().splitlines()
     return {canonical(name): version for name, version in
-            (re.fullmatch(r"([\w.-]+)(?:\[\w+\])?==(\S+)", line).groups() for line in lines if line[:1] != "#")}
+            (re.fullmatch(r"([\w.-]+)(?:\[\w+\])?==(\S+)(?: +#.*)?", line).groups() for line in lines if line[0] != "#")}
 
 
 def locked(path):

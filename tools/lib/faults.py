@@ -5,12 +5,14 @@
 """Throw faults into a roll of the lab, one after the other and each under load, and show what becomes of it."""
 
 # The rows are in tests/lab/faults, one file a subject; tests/lab/faults/rows.py has the words that they are written in.
+# Those of --random are drawn by chaos.py.
 
 from __future__ import annotations
 
 import argparse
 import calendar
 import collections
+import contextlib
 import dataclasses
 import datetime
 import importlib
@@ -18,6 +20,7 @@ import json
 import os
 import pathlib
 import queue
+import random
 import re
 import shlex
 import shutil
@@ -38,6 +41,7 @@ os.environ.setdefault('LAB_NAME', 'faults')
 sys.path[:0] = [str(ROOT / 'tools' / 'lib'), str(ROWS), str(ROOT / 'tests' / 'lab')]
 
 import availability
+import chaos
 import lab as machinery
 import matrix
 import product
@@ -47,6 +51,7 @@ import untouched
 SUBJECTS = ('supply', 'database', 'release', 'nodes', 'controller', 'cluster', 'cinder', 'dragonflow', 'ganeti',
             'synnefo', 'canary')
 WHOLE = 60              # seconds until all is well again after the last command
+TRIES = 5               # how often the same command is run in a random row until it must have ended
 PATIENCE: tuple[tuple[int, int], ...] = (signal.SIGINT, 10), (signal.SIGTERM, 5), (signal.SIGKILL, 5)
 SILENT = 'kept-alive'   # in the kind of a failure that the balancer may not note
 MATCH = 1.0             # seconds by which the prober and the balancer may differ on when a request began
@@ -54,6 +59,14 @@ NEXT = {
     words.REFUSED: r'[Rr]un the (same )?command again|ansible-playbook ',
     words.STOPPED: r'Next: .*ansible-playbook .*shakenfist\.rolling\.\w+',
 }
+# What nothing but a run that is under way may have on a node: its lock, half-made releases and backups, the rule that
+# leads clients away, modules at work, and their files. And nothing of the product's has failed for good.
+BEHIND = '''for path in {home}/rolling.lock {home}/releases/.*.partial {home}/backups/.*.partial /tmp/ansible_*; do
+  [ ! -e "$path" ] || echo "$path is there"
+done
+nft list tables | grep shakenfist_rolling
+pgrep -af 'BECOME[-]SUCCESS'
+systemctl list-units --failed --plain --no-legend "sf-*" "cinder-*"'''
 
 
 class Interrupted(Exception):
@@ -118,6 +131,12 @@ class Lab:
 
     def whole(self):
         return not self.missing()
+
+    def behind(self):
+        """What runs that have ended have left on the nodes, one line for each thing."""
+        script = BEHIND.format(home=self.plan.home)
+        return ['%s: %s' % (node, line) for node in self.nodes
+                for line in self.execute(node, 'sh', '-c', script, check=False).stdout.splitlines()]
 
     def leader(self):
         return machinery.leader()
@@ -274,9 +293,11 @@ class Roll:
     def running(self):
         return self.child.poll() is None
 
-    def kill(self):
-        """SIGKILL for the controller, and for it alone: what it has started goes on, as it would."""
-        os.kill(self.child.pid, signal.SIGKILL)
+    def kill(self, number=signal.SIGKILL, everything=False):
+        """A signal for the controller, and for it alone: what it has started goes on, as it would; or for all of it."""
+        for pid in family(self.child.pid) if everything else [self.child.pid]:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
 
     def wait(self):
         try:
@@ -352,6 +373,19 @@ def signalled(child, number):
     return True
 
 
+def family(pid):
+    """A process and all that it has started, also in sessions of their own."""
+    children = collections.defaultdict(list)
+    for line in subprocess.run(['ps', '-e', '-o', 'pid=,ppid='], capture_output=True, text=True,
+                               check=True).stdout.splitlines():
+        child, parent = map(int, line.split())
+        children[parent].append(child)
+    found = [pid]
+    for one in found:
+        found += children[one]
+    return found
+
+
 # ---- one row
 
 @dataclasses.dataclass
@@ -409,6 +443,11 @@ class Run:
         self.log('PROBLEM: ' + text)
         self.result.problems.append(text)
 
+    @property
+    def compares(self):
+        """Whether the lab is looked at in every respect, to say of a refusal that it has left it as it was."""
+        return words.REFUSED in self.row.outcome and self.product.compared
+
     def bring_up(self):
         """A new lab, or that of the row before where it is as a new one: it was compared in every respect."""
         if self.fresh is not None:
@@ -423,7 +462,7 @@ class Run:
         if result.returncode:
             raise words.Trouble('the lab did not come up: ' + (result.stderr.strip().splitlines() or ['no word'])[-1])
         self.lab = Lab(self.log, self.product)
-        if words.REFUSED in self.row.outcome and self.product.compared:
+        if self.compares:
             words.until('the new lab is whole', self.lab.whole, WHOLE)
             self.fresh = self.lab.state()
 
@@ -440,7 +479,8 @@ class Run:
         if arguments is None:
             arguments = (('-e', 'rolling_release=' + self.row.release) if self.row.release else ()) + self.row.arguments
         # What a row says comes last, and holds.
-        return [*self.base(), self.product.playbook, *self.filled((*self.product.arguments, *arguments))]
+        playbook = self.row.playbook or self.product.playbook
+        return [*self.base(), playbook, *self.filled((*self.product.arguments, *arguments))]
 
     def filled(self, arguments):
         return [word.replace('{lb}', self.lab.balancer) for word in arguments]
@@ -453,7 +493,7 @@ class Run:
 
     def first(self):
         """The roll into which the fault is thrown."""
-        if words.REFUSED in self.row.outcome and self.product.compared:
+        if self.compares:
             as_fresh = self.fresh is not None and self.row.prepare is words.nothing
             self.before = self.fresh if as_fresh else self.lab.state()
         before = self.snapshot()
@@ -528,13 +568,17 @@ class Run:
             self.log('reached %s after %s s' % (steps, at))
             if at is None:
                 self.problem('the second command never reached ' + steps)
-        ends = row.ends or row.release
+        self.result.again = 'yes' if self.has_ended_well() and not code else 'no'
+
+    def has_ended_well(self):
+        """Whether all nodes are on the release, and all is as the last command should have left it."""
+        ends = self.row.ends or self.row.release
         runs = {node: self.product.version(self.lab.facts(node)) for node in self.lab.nodes}
         left = [] if set(runs.values()) == {ends} else ['expected all nodes on %s, seen %s' % (ends, runs)]
         left += self.product.left(self)
         for text in left:
             self.problem(text)
-        self.result.again = 'yes' if self.is_whole() and not code and not left else 'no'
+        return self.is_whole() and not left
 
     def is_whole(self):
         try:
@@ -616,7 +660,7 @@ class Run:
             if self.fault[0]:
                 self.log('MEND')
                 self.row.mend(self)
-                self.fault[1] = time.time()
+                self.fault[1] = self.fault[1] or time.time()
                 self.log('(mended)')
         self.second()
         self.count(load)
@@ -656,6 +700,57 @@ class Run:
         shutil.rmtree(self.sockets, ignore_errors=True)
 
 
+class RandomRun(Run):
+    """A random row: something meets the command, and the same one follows until it ends; that, too, may be killed."""
+
+    compares = False
+
+    def throw(self):
+        super().throw()
+        # It is over by itself, and explains nothing that comes much later.
+        self.fault[1] = time.time()
+
+    def meet(self, moment, act):
+        """One command, and what is done in a moment of it, if there is one; whether that moment came."""
+        self.roll, met = self.start(self.command()), False
+        limit = self.roll.began + self.product.limit
+        while moment and not met and self.roll.running and time.time() < limit:
+            time.sleep(0.02)
+            met = moment.condition(self) and self.roll.running
+        if met:
+            self.log('MET: ' + moment.words)
+            act(self)
+        self.roll.wait()
+        return met
+
+    def first(self):
+        met = self.meet(self.row.moment, RandomRun.throw)
+        self.result.became = self.roll.outcome + ('' if met else ', not met')
+        if words.KILLED not in self.row.outcome:
+            self.judge()
+        elif self.roll.child.returncode and not met:
+            self.problem('it stopped before it was killed: ' + self.roll.text[-600:])
+
+    def second(self):
+        # Nobody goes on while a node or a gateway is only coming back.
+        words.until('the fault is over', lambda: time.time() >= (self.fault[1] or 0) + self.row.recovery)
+        number, kills = 1, list(self.row.kills)
+        while self.roll.child.returncode and number < TRIES:
+            number += 1
+            moment, kill = kills.pop(0) if kills else (None, None)
+            killed = self.meet(moment, kill.act if kill else words.nothing)
+            if self.roll.child.returncode and not killed:
+                self.problem('command %d stopped, though nothing had met it (rc %d): %s' % (
+                    number, self.roll.child.returncode, self.roll.text[-600:]))
+        code = self.roll.child.returncode
+        if code:
+            self.problem('expected the same command to come to its end, it did not in %d runs of it' % number)
+        behind = words.remains(self.lab.behind)
+        for text in behind:
+            self.problem('left behind: ' + text)
+        self.result.again = 'yes (%d)' % number if self.has_ended_well() and not behind and not code else 'no'
+
+
 # ---- all of them
 
 def every_row():
@@ -667,7 +762,7 @@ def subject_rows(subject):
 
 
 def subject_of(name):
-    return next(subject for subject in SUBJECTS if name in [row.name for row in subject_rows(subject)])
+    return next((subject for subject in SUBJECTS if name in [row.name for row in subject_rows(subject)]), 'random')
 
 
 def grid(cells):
@@ -694,14 +789,28 @@ def kept_table(rows, states):
 
 
 def states_of(rows):
-    subjects = {subject: matrix.digest(ROOT, subject) for subject in SUBJECTS}
-    return {row.name: subjects[subject_of(row.name)] for row in rows}
+    of = {row.name: subject_of(row.name) for row in rows}
+    subjects = {subject: matrix.digest(ROOT, subject) for subject in set(of.values())}
+    return {name: subjects[subject] for name, subject in of.items()}
+
+
+def sums(results):
+    """What all random rows together have shown."""
+    words_ = '%d requests failed that no fault explains, %d that one does; %d acknowledged writes lost; %d met nothing'
+    return words_ % (sum(result.others or 0 for result in results), sum(result.own for result in results),
+                     sum(result.lost or 0 for result in results),
+                     sum('not met' in result.became for result in results))
 
 
 def arguments(argv, rows):
     parser = argparse.ArgumentParser(prog='tools/faults', description=__doc__)
     parser.add_argument('names', metavar='NAME', nargs='*',
                         help='only these faults, or those of a subject, such as cinder (all)')
+    parser.add_argument('--random', metavar='N', type=int,
+                        help='N random kills and small faults in random moments; NAME is a product then, %s (both)'
+                        % ' or '.join(chaos.COMMANDS))
+    parser.add_argument('--seed', metavar='S', type=int,
+                        help='what they are drawn from, so that the same ones come again (another one each time)')
     parser.add_argument('--list', action='store_true', help='list the faults')
     parser.add_argument('--ci', action='store_true', help='only the fixed set that every run of tools/test has')
     parser.add_argument('--labs', metavar='N', type=int, default=2, choices=range(1, 4),
@@ -712,6 +821,15 @@ def arguments(argv, rows):
     parser.add_argument('--keep', action='store_true', help='leave the labs of the last ones up, to look at them')
     parser.add_argument('--worker', action='store_true', help=argparse.SUPPRESS)
     args = parser.parse_args(argv)
+    if args.random is not None:
+        if args.random < 1 or (args.seed or 0) < 0 or args.ci or not set(args.names) <= set(chaos.COMMANDS):
+            parser.error('--random N takes a number above 0, --seed S, and of names %s' % ', '.join(chaos.COMMANDS))
+        args.seed = random.SystemRandom().randrange(10 ** 6) if args.seed is None else args.seed
+        args.rows = chaos.rows(args.random, args.seed, args.names)
+        return args
+    if args.seed is not None:
+        parser.error('--seed is of --random N')
+    rows = [*rows, *filter(None, map(chaos.find, dict.fromkeys(args.names)))]
     known = {row.name: [row.name] for row in rows}
     known.update((subject, [row.name for row in subject_rows(subject)]) for subject in SUBJECTS)
     for name in args.names:
@@ -745,12 +863,15 @@ def work(rows, keep):
     interrupted = False
     signal.signal(signal.SIGINT, interrupt)
     signal.signal(signal.SIGTERM, interrupt)
+    # Where it is ignored, as by nohup, the commands would ignore it as well.
+    signal.signal(signal.SIGHUP, lambda *dummy: None)
     try:
         threading.Thread(target=listen, daemon=True).start()
         options = fresh = None
         while (name := orders.get()) != 'end':
-            row, state = rows[name], matrix.digest(ROOT, subject_of(name))
-            run = Run(row, LOGS / (name + '.log'), fresh if (row.product, row.options) == options else None)
+            row, state = rows.get(name) or chaos.find(name), matrix.digest(ROOT, subject_of(name))
+            kind = RandomRun if isinstance(row, chaos.RandomRow) else Run
+            run = kind(row, LOGS / (name + '.log'), fresh if (row.product, row.options) == options else None)
             result = dataclasses.asdict(run.perform())
             options, fresh = (row.product, row.options), run.fresh
             # A tree that was changed meanwhile has no state that the result could hold for.
@@ -769,6 +890,8 @@ def work(rows, keep):
 
 def show(result):
     print('%-6s %-40s %4.0f s' % ('RED' if result.problems else 'green', result.name, result.seconds), flush=True)
+    if chaos.NAME.fullmatch(result.name):
+        print('       ' + result.about, flush=True)
     for text in result.problems:
         print('       ' + text, flush=True)
 
@@ -781,12 +904,17 @@ def main(argv=None):
     rows = every_row()
     args = arguments(argv, rows)
     if args.list:
-        width = max(len(row.name) for row in rows)
+        width = max(len(row.name) for row in args.rows)
         for row in args.rows:
             print('%-*s  %s' % (width, row.name, row.about))
         return 0
     if args.worker:
         return work(rows, args.keep)
+    same = 'tools/faults'
+    if args.random:
+        same = ' '.join([same, *args.names, '--random %d --seed %d' % (args.random, args.seed)])
+        print('faults: the same rows again: %s; one of them alone: tools/faults %s' % (same, args.rows[0].name),
+              flush=True)
     LOGS.mkdir(parents=True, exist_ok=True)
     states = states_of(args.rows)
     if args.table:
@@ -826,11 +954,13 @@ def main(argv=None):
         interrupted = True
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        print('faults: interrupted; tools/faults --continue goes on', flush=True)
+        print('faults: interrupted; %s --continue goes on' % same, flush=True)
         for lab in every.interrupt():
             subprocess.run([str(ROOT / 'tools' / 'lab'), 'down'], check=False, env=dict(os.environ, LAB_NAME=lab))
     red = [result.name for result in results.values() if result.problems]
     print('\n%s\n' % table([results[row.name] for row in args.rows if row.name in results]))
+    if args.random:
+        print('random: ' + sums(results.values()))
     print('faults: %d of %d rows green%s, in %.0f min; logs: .cache/faults' % (
         len(results) - len(red), len(args.rows), ', not: ' + ', '.join(red) if red else '',
         (time.monotonic() - began) / 60))

@@ -78,7 +78,7 @@ class Firewall:
 
 def address(server):
     host, colon, port = server.rpartition(":")
-    if not host or not port.isdigit():
+    if not host or not port.isdecimal():
         raise RollingError(f"{server!r} is no HOST:PORT")
     return host.strip("[]"), int(port)
 

@@ -47,6 +47,7 @@ class Row:
     about: str                              # the fault, as the table shows it
     product: str = 'shakenfist'             # what is rolled, one of tools/lib/product.py
     lab: tuple = ()                         # further options of tools/lab up
+    playbook: str = ''                      # what is run; '' for what upgrades the product
     prepare: Callable = nothing             # what is there before the load begins; no part of the fault
     leader: str = 'sf-3'                    # who is elected then; the others are rolled in the order of their names
     inject: Callable = nothing              # the fault
@@ -92,6 +93,21 @@ def others_restart(node):
     return Moment('sf-database of %s was restarted' % node, condition, 'restart')
 
 
+def reaches(name):
+    """When a step begins, on whichever node is the first."""
+    return Moment('step %s begins' % name, lambda run: run.roll.reached(name) is not None, name)
+
+
+def later(seconds, moment):
+    """Some seconds after another moment of the same command."""
+    def condition(run):
+        came = 'command %d: %s' % (len(run.rolls), moment.words)
+        if came not in run.notes and moment.condition(run):
+            run.notes[came] = time.monotonic()
+        return came in run.notes and time.monotonic() - run.notes[came] >= seconds
+    return Moment('%g s after %s' % (seconds, moment.words), condition, moment.step, moment.lab)
+
+
 def seen(words, condition):
     """When a condition is true of the lab."""
     return Moment(words, condition)
@@ -119,6 +135,17 @@ def both(*actions):
     def act(run):
         for action in actions:
             action(run)
+    return act
+
+
+def lasting(seconds, begin, end):
+    """A fault that is over by itself; here the time is no wait, but what is to be survived."""
+    def act(run):
+        begin(run)
+        try:
+            time.sleep(seconds)
+        finally:
+            end(run)
     return act
 
 
@@ -163,6 +190,20 @@ def reboot(machine):
     return act
 
 
+def small_disk(machine):
+    """Its releases are on a disk of their own, with room for one more."""
+    return shell(machine, 'mkdir -p /mnt/small', 'mount -t tmpfs -o size=220m small /mnt/small',
+                 'cp -a /srv/shakenfist/. /mnt/small', 'mount --bind /mnt/small /srv/shakenfist')
+
+
+def fill_disk(machine):
+    return shell(machine, 'dd if=/dev/zero of=/srv/shakenfist/filler bs=1M 2>&1 || true')
+
+
+def clear_disk(machine):
+    return shell(machine, 'rm -f /srv/shakenfist/filler')
+
+
 # A stopped sshd leaves the connections that it has accepted, and Ansible keeps one open.
 no_ssh = 'systemctl stop ssh.socket ssh.service; pkill -KILL -x sshd || true'
 
@@ -182,6 +223,14 @@ def until(words, condition, limit=60.0):
         if time.monotonic() > deadline:
             raise Trouble('not within %g s: %s' % (limit, words))
         time.sleep(0.1)
+
+
+def remains(find, limit=30.0):
+    """What is found, and does not go away by itself."""
+    deadline = time.monotonic() + limit
+    while (found := find()) and time.monotonic() < deadline:
+        time.sleep(0.5)
+    return found
 
 
 def ready(node):

@@ -7,12 +7,7 @@
 from __future__ import annotations
 
 import lab
-from rows import REFUSED, STOPPED, Row, publish, shell, step
-
-SMALL = """mkdir -p /mnt/small
-mount -t tmpfs -o size=220m small /mnt/small
-cp -a /srv/shakenfist/. /mnt/small
-mount --bind /mnt/small /srv/shakenfist"""
+from rows import REFUSED, STOPPED, Row, clear_disk, fill_disk, publish, shell, small_disk, step
 
 
 def corrupt(version):
@@ -40,9 +35,7 @@ ROWS = [
         outcome=(STOPPED, REFUSED), cause=('sf-[123]', '(?i)sha256|hash|digest')),
 
     Row('disk-full-while-staging', 'the disk of a node is full while it stages',
-        prepare=shell('sf-2', SMALL), moment=STAGING,
-        inject=shell('sf-2', 'dd if=/dev/zero of=/srv/shakenfist/filler bs=1M 2>&1 || true'),
-        mend=shell('sf-2', 'rm /srv/shakenfist/filler'),
+        prepare=small_disk('sf-2'), moment=STAGING, inject=fill_disk('sf-2'), mend=clear_disk('sf-2'),
         outcome=(STOPPED, REFUSED), node='sf-2', cause=('No space left on device',)),
 
     Row('virtualenv-read-only', 'the file system of the virtualenv is read-only',

@@ -67,7 +67,16 @@ def test_a_file_that_cannot_be_read(tmp_path):
 
 
 @pytest.mark.parametrize("content, words", [
-    (b"# f\xfcr\nA=b\n; \xff=\n", ""), (b"A=b\nB='f\xfcr'\n", r"line 2 of .* \(B\) has a byte that is not UTF-8, so"),
+    (b"# f\xfcr\nA=b\n; \xff=\n", ""), (b"A=b\nB='f\xfcr'\n", r"line 2 of .* \(B\) has a byte or a character that is "),
+    # What UTF-8 can write and no text may have, and what would end the text for systemd, even in a comment.
+    ("A='\ufffe'".encode(), r"line 1 of .* \(A\) has a byte or a character that is not UTF-8 text"),
+    ("A='\ufdd0'".encode(), r"line 1 of .* \(A\) has a byte or a character that is not UTF-8 text"),
+    ("A='\U0001ffff'".encode(), r"line 1 of .* \(A\) has a byte or a character that is not UTF-8 text"),
+    (b"A=b\n# \0", "line 2 of .* has a NUL byte, so systemd refuses the file: correct that line"),
+    # To systemd, only blanks and tabs are blank: with these it passes over the variable.
+    ("\u00a0A=b".encode(), "line 1 of .* is not of the form"),
+    ("A\u00a0=b".encode(), "line 1 of .* is not of the form"),
+    (b"\x0cA=b", "line 1 of .* is not of the form"),
     (b"\xff\xfe=", "line 1 of .* is not of the form")])
 def test_only_in_a_comment_any_byte_will_do(tmp_path, content, words):
     path = tmp_path / "config"

@@ -121,8 +121,10 @@ def test_no_servers_at_all(start):
     ("tcp", "HTTP/1.1 400 Bad request\r\n\r\n", r"That is HTTP: .*write http://127.0.0.1:\d+/PATH"),
     ("tcp", table({"sf-1": server(scur="many")}), "it said 'sf-api,sf-1,many"),
     ("tcp", table({"sf-1": server(status="")}), "it said 'sf-api,sf-1,0"),
-    ("tcp", "# pxname,svname,status\nsf-api,sf-1\nsf-api,BACKEND\n", "it said 'sf-api,sf-1'"),
-    ("tcp", "# pxname,svname,status\nsf-api," + "x" * 200000, "it said '# pxname,svname,status sf-api,x*'$"),
+    ("tcp", "# pxname,svname,status\nsf-api,sf-1\nsf-api,BACKEND\n\n", "it said 'sf-api,sf-1'"),
+    ("tcp", "# pxname,svname,status\nsf-api," + "x" * 200000 + "\n\n", "it said '# pxname,svname,status sf-api,x*'$"),
+    # It broke off before the servers that were to follow.
+    ("tcp", "# pxname,svname,scur,status\nsf-api,sf-1,1,UP\n", "it said '# pxname,.* sf-api,sf-1,1,UP'$"),
     ("http", "HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nhtml", "it said 'html'$"),
     ("http", "HTTP/1.1 200 OK\r\ncontent-length: 400\r\n\r\ncut", "it said 'HTTP/1.1 200 OK .*cut'$"),
     ("http", "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nxyz\r\n", "it said 'HTTP/1.1 200 OK"),
@@ -185,7 +187,7 @@ def test_drops_are_bounded():
 @pytest.mark.parametrize("bits, status, expected", [
     (0, "UP", "ready"), (8, "DOWN", "drain"), (16, "DRAIN", "drain"), (1, "MAINT", "maint"), (2, "MAINT", "maint"),
     (5, "MAINT", "maint"), (4, "UP", "ready"), (9, "MAINT", "maint"), (32, "MAINT (resolution)", "maint"),
-    (None, "UP", "ready"), (None, "DRAIN 1/3", "drain"), (None, "MAINT (via a/b)", "maint"),
+    ("\u00b2", "UP", "ready"), (None, "UP", "ready"), (None, "DRAIN 1/3", "drain"), (None, "MAINT (via a/b)", "maint"),
 ])
 def test_admin_state(start, bits, status, expected):
     fake = start("tcp", {"sf-2": server(status)})
@@ -260,7 +262,7 @@ def test_what_a_server_is(start, fields, up, asks, check, words):
 
 
 def test_an_older_haproxy_counts_no_errors(start):
-    haproxy = Haproxy(start("tcp", "# pxname,svname,scur,status\nsf-api,sf-2,1,UP\nsf-api,BACKEND,1,UP\n").address)
+    haproxy = Haproxy(start("tcp", "# pxname,svname,scur,status\nsf-api,sf-2,1,UP\nsf-api,BACKEND,1,UP\n\n").address)
     assert haproxy.server("sf-api", "sf-2") == dict(
         status="UP", sessions=1, check_status="", check_code="", last_check="", tracks="",
         fall=0, rise=0, errors=None, senders=["sf-api/sf-2"])

@@ -208,6 +208,8 @@ def test_explain(output, words):
      [dict(name="Flask", version="3")], "^flask 3 needs Python >=3.15, this node has another: the lock was"),
     ("ERROR: No matching distribution found for flask==3", [dict(name="Flask", version="3")], "^flask==3 was resolved"),
     ("ERROR: No matching distribution found for flask>=3", [], "^this node needs flask>=3, which the release's lock"),
+    ("ERROR: No matching distribution found for flask>=3 (from shakenfist)\nmore", [],
+     "^this node needs flask>=3, which the release's lock.* pip install 'flask>=3'$"),
     ("ERROR: Package 'flask' requires a different Python: 3.11.2 not in '>=3.15'", [],
      "^flask needs Python >=3.15, this node has 3.11.2: the lock was"),
     ("ERROR: something else", [], None),

@@ -77,6 +77,15 @@ def test_show_knows_units_by_their_short_names(fake):
     assert Systemd(fake).show([]) == {}
 
 
+def test_the_end_of_a_line_in_a_command_ends_no_property_and_no_unit(fake):
+    command = "{ path=/bin/sh ; argv[]=/bin/sh -c a=1\n\nexec gunicorn -w 5\nResults=2 ; ignore_errors=no ; pid=0 }"
+    fake.units = {"sf-api": [unit(ExecStart=command, Job="7")], "sf-net": [unit("inactive", "dead")]}
+    states = Systemd(fake).show(["sf-api", "sf-net"], ["ExecStart"])
+    assert (states["sf-api"]["ExecStart"], states["sf-api"]["Job"]) == (command, "7")
+    assert states["sf-net"]["ActiveState"] == "inactive"
+    assert command_arguments(command, ["-w"]) == {"-w": "5"}
+
+
 def test_installed_leaves_out_templates(fake):
     fake.units = {"sf-net": [], "sf-api": [], "sf-x@": []}
     assert Systemd(fake).installed(["sf-*"]) == ["sf-api", "sf-net"]
@@ -211,6 +220,7 @@ def test_command_arguments_of_no_command(exec_start):
 
 @pytest.mark.parametrize("arguments, expected", [
     ("55", 55.0), ("5.5", 5.5), ("55'", 55.0), ('55"', 55.0), ("${LIMIT}", None), ("", None), (None, None),
+    ("\u00b2", None),
 ])
 def test_graceful_timeout(arguments, expected):
     assert graceful_timeout({"--graceful-timeout": arguments}) == expected

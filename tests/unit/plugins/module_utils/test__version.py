@@ -115,3 +115,5 @@ def test_parts_that_do_not_count(one, without, other):
 def test_parts():
     assert parse(" 1!0.8.1RC2.post3.dev4+a.5\n") == (1, [0, 8, 1], ("rc", 2), 3, 4, "a.5")
     assert parse("what") is None and parse("0.8.1~odd") is None and parse(None) is None
+    # Digits of another script, which to Python are digits.
+    assert parse("0.8.\u0661") is None and brief("0.8.\u0661") == "0.8.0"

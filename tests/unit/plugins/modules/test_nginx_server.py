@@ -148,6 +148,14 @@ def test_every_byte_comes_back(nginx, run, text):
     assert run("ready")["changed"] and nginx.text() == text
 
 
+@pytest.mark.parametrize("sign", ["\u2028", "\x0c", "\x85", "\r"])
+def test_only_one_sign_ends_a_line(nginx, run, sign):
+    text = f"server 10.0.0.1:13000; # a{sign}\n# b{sign}server 10.0.0.1:13000;\nserver 10.0.0.2:13000;\n"
+    nginx.write(text)
+    assert run("drain")["changed"] and nginx.text().count(" down;") == nginx.text().count(MARK) == 1
+    assert run("ready")["was"] == "drain" and nginx.text() == text
+
+
 def test_a_link_is_followed(nginx, run, tmp_path):
     link = tmp_path / "enabled.conf"
     link.symlink_to(nginx.path)
@@ -262,7 +270,8 @@ def test_connections_are_counted(nginx, run, server, remote, table):
     assert not result["failed"] and result["changed"]
 
 
-@pytest.mark.parametrize("server", ["unix:/run/other.sock", "nowhere.invalid:13000", f"{'a' * 99}:13000"])
+@pytest.mark.parametrize("server", [
+    "unix:/run/other.sock", "nowhere.invalid:13000", "10.0.0.1:\u00b2", f"{'a' * 99}:13000"])
 @pytest.mark.parametrize("check", [False, True])
 def test_nobody_knows_whether_it_has_connections(nginx, run, server, check):
     nginx.write(f"server {server};\n")

@@ -135,7 +135,8 @@ def test_the_last_server_is_left_alone(run_module, node, servers, others, proble
     assert bool(node.done) == (not problem)
 
 
-@pytest.mark.parametrize("server, servers", [("13005", []), ("10.0.0.1:13005", ["10.0.0.2:grpc"]), ("sf-1:", [])])
+@pytest.mark.parametrize("server, servers", [("13005", []), ("10.0.0.1:13005", ["10.0.0.2:grpc"]), ("sf-1:", []),
+                                             ("sf-1:\u00b2", [])])
 def test_bad_addresses(run_module, node, server, servers):
     result = run_module(port_reject, server=server, servers=servers)
     assert result["failed"] and result["msg"].endswith("is no HOST:PORT") and node.done == []

@@ -4,8 +4,6 @@
 
 from __future__ import annotations
 
-import random
-
 import pytest
 from ansible.errors import AnsibleError
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._plan import percentages, plan_of
@@ -97,7 +95,7 @@ def test_the_leader_is_last_in_its_tier():
 @pytest.mark.parametrize("serial, sizes", [
     (1, [1] * 8), ("3", [3, 3, 2]), ("50%", [4, 4]), ("10%", [1] * 8), (["1", "50%"], [1, 4, 3]), ("1,50%", [1, 4, 3]),
     ("1, 2", [1, 2, 2, 2, 1]), ("1,", None), ([], None), (0, None),
-    ("0%", None), ("x", None), (-1, None), ("1.5", None),
+    ("0%", None), ("x", None), (-1, None), ("1.5", None), ("\u00b2", None),
 ])
 def test_batches(serial, sizes):
     verdict = {str(number): node() for number in range(8)}
@@ -151,49 +149,19 @@ def test_batches_are_few():
     assert plan_of(verdict, [1, 2], api=dict(leader="a1"))["batches"] == [["a2"], ["b1", "b2"], ["a1"]]
 
 
-def partitions(names):
-    """All ways to divide names into batches, whatever their order."""
-    if not names:
-        yield []
-    for part in partitions(names[1:]) if names else ():
-        yield [names[:1], *part]
-        for place, batch in enumerate(part):
-            yield [*part[:place], names[:1] + batch, *part[place + 1:]]
-
-
-@pytest.mark.parametrize("seed", range(400))
-def test_batches_are_as_few_as_the_rules_allow(seed):
-    chance = random.Random(seed)
-    names = list("abcdef")[:chance.randint(1, 6)]
-    zones, down = chance.choice(["-", "xy", "xyz"]), chance.choice([0, 0.3])
-    verdict = {name: dict(node(ready=chance.random() >= down), zone=chance.choice(zones)) for name in names}
-    kinds = [[name for name in names if chance.random() < share] for share in (0.7, 0.4)]
-    serial, leader = chance.choice([1, 2, 3, 4, [1, 3], [2, 1], [3, 1, 2]]), chance.choice(["", *names])
-    batches = plan_of(verdict, serial, api=dict(kinds_of(*kinds, names), leader=leader))["batches"]
-
-    def is_down(batch):
-        return not all(verdict[name]["ready"] for name in batch)
-
-    serving = [{name for name in kind if verdict[name]["ready"]} for kind in kinds]
-
-    def is_allowed(batch, limit):
-        return len(batch) <= limit and len({verdict[name]["zone"] for name in batch}) == 1 and not any(
-            len(kind) > 1 and kind <= set(batch) for kind in serving)
-
-    limits = serial if isinstance(serial, list) else [serial]
-    limits = limits + limits[-1:] * len(names)
-    assert sorted(name for batch in batches for name in batch) == names
-    assert all(is_allowed(batch, limit) for batch, limit in zip(batches, limits))
-    assert sorted(map(is_down, batches), reverse=True) == list(map(is_down, batches))
-    last = leader and verdict[leader]["ready"]
-    assert not last or leader in batches[-1]
-    if isinstance(serial, list):
-        return
-    ways = [way for way in partitions(names) if all(is_allowed(batch, serial) for batch in way)]
-    # The leader is not rolled with a node that is down before others.
-    ways = [way for way in ways if not last or all(map(is_down, way))
-            or not is_down(next(batch for batch in way if leader in batch))]
-    assert len(batches) - min(map(len, ways)) in ([0, 1] if last and down else [0])
+@pytest.mark.parametrize("verdict, batches, why", [
+    ({"a": node(), "b": node()}, [["a"], ["b"]], "a and b are all nodes that serve"),
+    ({"a": node(), "b": node(ready=False), "c": node()}, [["b", "a"], ["c"]], "a and c are all nodes that serve"),
+    ({"a": node(), "b": node(), "c": node(True, done=True)}, [["a", "b"]], ""),
+    # It has its outage anyway.
+    ({"a": node(), "b": node(ready=False)}, [["b", "a"]], ""),
+])
+def test_a_batch_is_never_all_that_serve(verdict, batches, why):
+    """Also where the API is not known, and with it which node is of which kind."""
+    plan = plan_of(verdict, "100%")
+    assert plan["batches"] == batches
+    assert list(plan["waves"][-1]["why"].values()) == [why] * bool(why)
+    assert plan_of(verdict, "100%", unseen_ready=["z"])["batches"] == [[name for batch in batches for name in batch]]
 
 
 @pytest.mark.parametrize("serial, words", [
