@@ -52,7 +52,7 @@ def test_every_file_on_a_node_has_a_mode():
 
 
 def test_what_is_written_there_from_here_has_one():
-    """By C(written) of plugin_utils, or C(write) of an action's steps, which want one; no role writes anything itself."""
+    """Actions do it by C(written) or by C(write) of their steps, which want one; no role writes anything itself."""
     text = "".join(path.read_text(encoding="utf-8") for path in [*ROOT.glob("roles/*/tasks/*.yml"),
                                                                  *ROOT.glob("playbooks/**/*.yml")])
     assert not [name for name in ("copy", "template", "lineinfile", "blockinfile", "get_url")

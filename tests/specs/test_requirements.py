@@ -20,9 +20,9 @@ def canonical(name):
 
 
 def asked():
-    lines = (TESTS / "requirements.in").read_text().splitlines()
+    lines = [line for line in (TESTS / "requirements.in").read_text().splitlines() if line[0] != "#"]
     return {canonical(name): version for name, version in
-            (re.fullmatch(r"([\w.-]+)(?:\[\w+\])?==(\S+)(?: +#.*)?", line).groups() for line in lines if line[0] != "#")}
+            (re.fullmatch(r"([\w.-]+)(?:\[\w+\])?==(\S+)(?: +#.*)?", line).groups() for line in lines)}
 
 
 def locked(path):
