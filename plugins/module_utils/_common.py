@@ -11,9 +11,10 @@ import errno
 import fcntl
 import hashlib
 import os
+import re
 import shutil
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Callable, Iterator, TypeVar
 
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
@@ -22,6 +23,10 @@ FULL = "No space left on device"
 # Of root alone, and gone with a reboot, as those are who hold a lock.
 TURNS = "/run/shakenfist-rolling"
 T = TypeVar("T")
+# The password of a URL, also where a sign in it ought to be written as %40, for example; and a token in its place. What
+# is only the port of one, before an @ in its path, is none.
+PASSWORD = re.compile(r"(\w://[^\s/:@'\"]*:)(?!\d+/)(?:(?:(?!\w://)[^\s'\"@])+@)+")
+TOKEN = re.compile(r"(https?://)[^\s/:@'\"]+@", re.IGNORECASE)
 
 
 class RollingError(Exception):
@@ -35,6 +40,13 @@ class RollingError(Exception):
         super().__init__(message)
         self.message = message
         self.details = details
+
+
+def hide_passwords(words: T) -> T:
+    """Words of others, without the passwords of the URLs that are in them; anything else as it is."""
+    if not isinstance(words, str):
+        return words
+    return TOKEN.sub(r"\1********@", PASSWORD.sub(r"\1********@", words))  # type: ignore[return-value]
 
 
 def as_part(module: Any, part: Any, given: dict) -> Any:
@@ -53,6 +65,8 @@ def as_part(module: Any, part: Any, given: dict) -> Any:
 def conclude(module: Any, act: Callable[[], dict], intent: str = "", folder: str = "") -> None:
     """End a module with what C(act) returns, or with the error that it raises.
 
+    What is a text of its own in either, such as what a program has printed, has no password of a URL in it.
+
     :arg intent: what could not be done then, in words.
     :arg folder: where it works with files; without it an OSError is a fault of the module.
     """
@@ -60,12 +74,16 @@ def conclude(module: Any, act: Callable[[], dict], intent: str = "", folder: str
     try:
         result = act()
     except RollingError as exc:
-        module.fail_json(msg=f"{begin}{exc.message}", **exc.details)
+        module.fail_json(**without_passwords(dict(exc.details, msg=f"{begin}{exc.message}")))
     except OSError as exc:
         if not folder:
             raise
         module.fail_json(msg=f"{begin}{explain_os_error(exc, folder)}")
-    module.exit_json(**{"changed": False, **result})
+    module.exit_json(**without_passwords({"changed": False, **result}))
+
+
+def without_passwords(result: dict) -> dict:
+    return {key: hide_passwords(value) for key, value in result.items()}
 
 
 def wait_for(look: Callable[[], T], timeout: float, interval: float = 0.1) -> T:
@@ -112,13 +130,20 @@ def sync_directories(*paths: str) -> None:
             os.fsync(handle)
 
 
+def new_file(path: str) -> int:
+    """A handle of a new file, for nobody else to read yet, also where a killed run has left one of that name."""
+    with suppress(FileNotFoundError):
+        os.unlink(path)
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+
+
 def replace_file(path: str, content: bytes) -> None:
     """Have a file with these bytes, at once and for good; it keeps its mode and owner, and a link to one stays."""
     path = os.path.realpath(path)
     folder, name = os.path.split(path)
     make_directory(folder)
     new = f"{folder}/.{name}.rolling-new"
-    with open(new, "wb") as stream:
+    with open(new_file(new), "wb") as stream:
         try:
             seen = os.stat(path)
             os.fchown(stream.fileno(), seen.st_uid, seen.st_gid)

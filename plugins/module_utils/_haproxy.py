@@ -16,7 +16,8 @@ from urllib.parse import unquote, urlsplit
 
 from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError
 
-HAPROXY_OPTIONS = dict(address=dict(type="str", required=True), backend=dict(type="str", required=True))
+# no_log, and C(hide_credentials) of _http.py: a module may log what it is called with before it can say what is secret.
+HAPROXY_OPTIONS = dict(address=dict(type="str", required=True, no_log=True), backend=dict(type="str", required=True))
 FORMS = "http://HOST:PORT/PATH (the statistics page), HOST:PORT (a stats socket) or /PATH (a stats socket)"
 # The statistics of a large balancer have some hundred kilobytes.
 LARGEST = 16 * 1024 * 1024
@@ -286,13 +287,6 @@ def _word(text):
     if not re.match(r"[^\s;\\]+\Z", text):
         raise RollingError(f"{text!r} cannot be a name in HAProxy")
     return text
-
-
-def hide_credentials(module, address):
-    """Keep the user and the password of an address out of the result of a module, which repeats its arguments."""
-    found = None if address.startswith("/") else re.match(r"(?:[^/]*://)?(.*)@", address)
-    if found and found.group(1):
-        module.no_log_values.add(found.group(1))
 
 
 def is_up(server):

@@ -81,9 +81,9 @@ class Target:
         try:
             parts = urlsplit(url)
             self.host, self.port = parts.hostname, parts.port
-        except ValueError as exc:
-            raise RollingError(f"{url!r} is not a URL: {exc}") from exc
-        if parts.scheme not in ("http", "https") or not self.host:
+        except ValueError:
+            self.host = None
+        if not self.host or parts.scheme not in ("http", "https"):
             raise RollingError(f"{url!r} is not a URL of the form http://HOST:PORT/PATH or https://HOST:PORT/PATH")
         if parts.username is not None:
             raise RollingError(f"the URL of {self.host} has credentials in it: give them in headers, as Authorization")

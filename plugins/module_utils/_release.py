@@ -5,13 +5,14 @@
 # This module_util is private to the collection: it may change at any time, use it only from shakenfist.rolling.
 
 import ast
+import functools
 import json
 import os
 import re
 import tempfile
 import time
-from contextlib import contextmanager
-from urllib.parse import unquote, urlsplit
+from contextlib import contextmanager, suppress
+from urllib.parse import unquote, urlsplit, urlunsplit
 from weakref import WeakKeyDictionary
 
 from ansible_collections.shakenfist.rolling.plugins.module_utils._common import (
@@ -22,6 +23,7 @@ from ansible_collections.shakenfist.rolling.plugins.module_utils._common import 
     disk_full,
     flocked,
     last_lines,
+    new_file,
     turn_of,
 )
 from ansible_collections.shakenfist.rolling.plugins.module_utils._environment import read_environment_file
@@ -79,6 +81,15 @@ for name, one in sorted(present.items()):
             found.append(f"{one.metadata['Name']} {one.version} requires {wanted.name}{wanted.specifier}, and the "
                          f"release brings {lock[needed]}.")
 print(json.dumps(found))
+"""
+# Who a file says that somebody is to a host, as this Python reads it; null where it does not.
+LOGIN = """
+import json, netrc, sys
+try:
+    found = netrc.netrc(sys.argv[1]).authenticators(sys.argv[2])
+    print(json.dumps([found[0], found[2] or ""]))
+except Exception:
+    print("null")
 """
 # With the date, which is the first that a zip file can have, the same sources are always built into the same wheel.
 PIP_ENVIRONMENT = dict(PIP_DISABLE_PIP_VERSION_CHECK="1", PIP_NO_INPUT="1", PIP_NO_COLOR="1", PIP_PROGRESS_BAR="off",
@@ -225,8 +236,9 @@ def hide_credentials(module):
     url = module.params["index_url"] or ""
     try:
         parts = urlsplit(url)
-    except ValueError as exc:
-        module.fail_json(msg=f"index_url is not a URL: {exc}")
+    except ValueError:
+        # Why, says Python with the words that are wrong, and these may be the password.
+        module.fail_json(msg="index_url is not a URL: expected one such as https://HOST/simple/")
     # Hidden as a whole it would take the index from every message, too, where it is what the operator has to see.
     module.no_log_values.discard(url)
     # A token can stand alone where a user name would; beside a password a name as long as no person's is one, too.
@@ -301,10 +313,30 @@ class Pip:
         for section in ("global", verb, ":env:"):
             found.update({f"PIP_{key.upper().replace('-', '_')}": value
                           for key, value in SETTINGS[self.module].get(section, {}).items() if key in PIP_SETTINGS})
-        if self.index_url:
-            # By the environment, not as an argument: a URL may carry a password, and arguments are public.
-            found["PIP_INDEX_URL"] = self.index_url
-        return dict(found, **PIP_ENVIRONMENT)
+        return dict(found, **self.index, **PIP_ENVIRONMENT)
+
+    @functools.cached_property
+    def index(self):
+        """The variables that name the index.
+
+        By the environment, for arguments are public. The pip that pip starts for what an sdist needs to be built is
+        told the index by an argument all the same, so its password is in a file, wherever this Python reads that as it
+        is meant: before 3.11 not that of a token without a password.
+        """
+        parts = urlsplit(self.index_url or "")
+        # The signs of an address of IPv6 are not those of the name of a machine there.
+        if not parts.username or ":" in (parts.hostname or ":"):
+            return dict(PIP_INDEX_URL=self.index_url) if self.index_url else {}
+        wanted = [unquote(parts.username), unquote(parts.password or "")]
+        path = os.path.join(self.module.tmpdir, "netrc")
+        with open(new_file(path), "wb") as handle:
+            # Other indexes may need what the operator has in his own.
+            with suppress(OSError), open(os.path.expanduser(os.environ.get("NETRC") or "~/.netrc"), "rb") as own:
+                handle.write(own.read() + b"\n\n")
+            handle.write("machine {} login {} password {}\n".format(parts.hostname, *map(quoted, wanted)).encode())
+        if ask(self.module.run_command, self.root, [LOGIN, path, parts.hostname]) != wanted:
+            return dict(PIP_INDEX_URL=self.index_url)
+        return dict(NETRC=path, PIP_INDEX_URL=urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2])))
 
     def run(self, verb, arguments):
         """Run pip.
@@ -345,6 +377,13 @@ class Pip:
         with open(requirements, "w", encoding="utf-8") as handle:
             handle.writelines(f"{one['name']}=={one['version']} --hash=sha256:{one['sha256']}\n" for one in lock)
         return ["--require-hashes", "-r", requirements]
+
+
+def quoted(word):
+    """A word in a .netrc. One without a sign of its own is left as it is: before 3.11 Python knows no quotes there."""
+    if re.fullmatch(r'[^\s"\\#]+', word):
+        return word
+    return '"' + word.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 def settings_in(output):

@@ -80,8 +80,7 @@ from urllib.parse import unquote, urlencode, urlsplit, urlunsplit
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.shakenfist.rolling.plugins.module_utils import _rotation
 from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError, wait_for
-from ansible_collections.shakenfist.rolling.plugins.module_utils._haproxy import hide_credentials
-from ansible_collections.shakenfist.rolling.plugins.module_utils._http import open_url
+from ansible_collections.shakenfist.rolling.plugins.module_utils._http import hide_credentials, open_url
 
 ANSWER_WITHIN = 5
 XML = "{http://httpd.apache.org}"
@@ -183,7 +182,8 @@ class Member(_rotation.Member):
 def main():
     module = AnsibleModule(
         argument_spec=dict(
-            url=dict(type="str", required=True),
+            # It may have a user and a password in it.
+            url=dict(type="str", required=True, no_log=True),
             balancer=dict(type="str", required=True),
             member=dict(type="str", required=True),
             allow_last=dict(type="bool", default=False),

@@ -66,7 +66,7 @@ from urllib.parse import urlencode
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError, conclude, wait_for
-from ansible_collections.shakenfist.rolling.plugins.module_utils._http import open_url
+from ansible_collections.shakenfist.rolling.plugins.module_utils._http import hide_credentials, open_url
 
 # How much of an answer that tells of a failure is passed on, in bytes.
 WORDS = 200
@@ -181,6 +181,7 @@ def main():
         ),
         supports_check_mode=True,
     )
+    hide_credentials(module, module.params["url"])
     conclude(module, lambda: switch(module))
 
 

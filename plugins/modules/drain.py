@@ -169,6 +169,7 @@ from ansible_collections.shakenfist.rolling.plugins.module_utils._connections im
     networks,
     own_addresses,
 )
+from ansible_collections.shakenfist.rolling.plugins.module_utils._http import hide_credentials
 from ansible_collections.shakenfist.rolling.plugins.module_utils._readiness import (
     SILENT,
     ask_once,
@@ -325,7 +326,7 @@ class Drain:
         self.systemd = _systemd.Systemd(module.run_command)
         self.name = _systemd.short(self.params["unit"])
         if self.params["haproxy"]:
-            _haproxy.hide_credentials(module, self.params["haproxy"]["address"])
+            hide_credentials(module, self.params["haproxy"]["address"])
         self.state = {}
         self.was_ready, self.undrained, self.unanswered = False, "", 0
         self.before = None

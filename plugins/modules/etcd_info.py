@@ -50,7 +50,7 @@ import re
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.shakenfist.rolling.plugins.module_utils._common import conclude
-from ansible_collections.shakenfist.rolling.plugins.module_utils._http import open_url
+from ansible_collections.shakenfist.rolling.plugins.module_utils._http import hide_credentials, open_url
 
 QUOTA = re.compile(r"^etcd_server_quota_backend_bytes (\S+)$", re.MULTILINE)
 
@@ -93,6 +93,7 @@ def main():
         endpoints=dict(type="list", elements="str", required=True), ca_file=dict(type="path"),
         cert_file=dict(type="path"), key_file=dict(type="path", no_log=False), timeout=dict(type="float", default=10)),
         supports_check_mode=True)
+    hide_credentials(module, *module.params["endpoints"])
     conclude(module, lambda: dict(members=[member_of(module.params, endpoint.rstrip("/"))
                                            for endpoint in module.params["endpoints"]]))
 

@@ -97,6 +97,7 @@ import time
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.shakenfist.rolling.plugins.module_utils import _haproxy
 from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError, conclude, wait_for
+from ansible_collections.shakenfist.rolling.plugins.module_utils._http import hide_credentials
 
 # Seconds between two looks, and for which one look may wait for an answer.
 INTERVAL = 0.2
@@ -218,7 +219,7 @@ def main():
         ),
         supports_check_mode=True,
     )
-    _haproxy.hide_credentials(module, module.params["address"])
+    hide_credentials(module, module.params["address"])
     conclude(module, lambda: ask(module.params))
 
 

@@ -61,6 +61,7 @@ senders:
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.shakenfist.rolling.plugins.module_utils import _haproxy, _rotation
 from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError, wait_for
+from ansible_collections.shakenfist.rolling.plugins.module_utils._http import hide_credentials
 
 # HAProxy does as it is told at once; this is for a busy one.
 SET_WITHIN = 2.0
@@ -103,7 +104,7 @@ def main():
     module = AnsibleModule(
         argument_spec=dict(**_haproxy.HAPROXY_OPTIONS, server=dict(type="str", required=True), **_rotation.OPTIONS),
         supports_check_mode=True)
-    _haproxy.hide_credentials(module, module.params["address"])
+    hide_credentials(module, module.params["address"])
     _rotation.rotate(module, lambda: Server(module.params))
 
 

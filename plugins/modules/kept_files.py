@@ -59,6 +59,7 @@ from ansible_collections.shakenfist.rolling.plugins.module_utils._common import 
     RollingError,
     conclude,
     make_directory,
+    new_file,
     sync_directories,
 )
 
@@ -72,6 +73,8 @@ def copied(source, target):
         for name in sorted(os.listdir(source)):
             copied(os.path.join(source, name), os.path.join(target, name))
     elif os.path.isfile(source):
+        # Nobody may read it before it has the mode of its source.
+        os.close(new_file(target))
         shutil.copyfile(source, target)
     else:
         raise RollingError(f"{source} is neither a file nor a directory nor a link: take it out of the configuration")

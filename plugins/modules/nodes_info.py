@@ -134,7 +134,7 @@ from urllib.error import HTTPError
 from ansible.module_utils import urls
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError, conclude, wait_for
-from ansible_collections.shakenfist.rolling.plugins.module_utils._http import open_url
+from ansible_collections.shakenfist.rolling.plugins.module_utils._http import hide_credentials, open_url
 from ansible_collections.shakenfist.rolling.plugins.module_utils._version import brief, reports
 
 KEYS = ("name", "ip", "state", "lastseen", "release", "is_hypervisor", "is_network_node", "is_etcd_master",
@@ -434,6 +434,7 @@ def main():
         ),
         supports_check_mode=True,
     )
+    hide_credentials(module, module.params["url"])
     conclude(module, lambda: ask(module.params))
 
 

@@ -187,6 +187,7 @@ from threading import Timer
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.shakenfist.rolling.plugins.module_utils import _probe
 from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError, conclude
+from ansible_collections.shakenfist.rolling.plugins.module_utils._http import hide_credentials
 
 # Seconds for a watcher to answer.
 PATIENCE = 10
@@ -576,6 +577,7 @@ def main():
         required_if=[("state", "started", ("url", "urls"), True)],
         supports_check_mode=True,
     )
+    hide_credentials(module, module.params["url"], *(module.params["urls"] or ()))
     conclude(module, lambda: act(module))
 
 

@@ -54,6 +54,7 @@ import re
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError, conclude
+from ansible_collections.shakenfist.rolling.plugins.module_utils._environment import hide_secrets
 from ansible_collections.shakenfist.rolling.plugins.module_utils._release import read_script
 
 TABLE_LINES = (
@@ -91,7 +92,7 @@ def difference(tables, widened):
 def migrate(run, release, command, config, verified):
     script, environment = read_script(release, command, config)
     rc, out, err = run(script, environ_update=environment, cwd="/")
-    output = (out + err).strip()
+    output = hide_secrets((out + err).strip(), environment)
     if rc != 0 or verified not in [line.strip() for line in output.splitlines()]:
         how = f"failed (rc {rc})" if rc else f"ended without saying {verified!r}"
         raise RollingError(f"{' '.join(command)} of {release} {how}:\n{output}", rc=rc, output=output)

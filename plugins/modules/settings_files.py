@@ -302,6 +302,8 @@ class Settings:
 
         def keep(path):
             copy = f"{place}{path}"
+            # Of all of it, whatever is below.
+            make_directory(place, 0o700)
             make_directory(os.path.dirname(copy), 0o700)
             shutil.copy2(path, copy, follow_symlinks=False)
             backups.append(copy)

@@ -250,6 +250,7 @@ output:
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.shakenfist.rolling.plugins.module_utils._common import conclude
+from ansible_collections.shakenfist.rolling.plugins.module_utils._http import hide_credentials
 from ansible_collections.shakenfist.rolling.plugins.module_utils._migrations import Runner
 from ansible_collections.shakenfist.rolling.plugins.module_utils._store_etcd import EtcdStore
 from ansible_collections.shakenfist.rolling.plugins.module_utils._store_mariadb import MariadbStore
@@ -289,6 +290,7 @@ def main():
                      ("store", "mariadb", ["config"])],
         supports_check_mode=True,
     )
+    hide_credentials(module, *module.params["endpoints"])
     conclude(module, lambda: run(module))
 
 

@@ -110,7 +110,8 @@ def test_traits_of_cinder_exist():
     assert used and used <= set(faults.machinery.cinder.RELEASES.traits)
 
 
-@pytest.mark.parametrize('subject', [subject for subject in faults.SUBJECTS if subject not in OTHERS])
+# What it does with Shaken Fist, molecule/failure does for the most part.
+@pytest.mark.parametrize('subject', [subject for subject in faults.SUBJECTS if subject not in (*OTHERS, 'canary')])
 def test_the_fixed_set_has_every_subject(subject):
     assert [row.name for row in faults.subject_rows(subject) if row.ci]
 

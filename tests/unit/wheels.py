@@ -142,16 +142,21 @@ def pip_environment(monkeypatch, folder=None):
 
 
 @contextlib.contextmanager
-def index(folder, python=None):
+def index(folder, python=None, login=None):
     """A package index of the wheels in C(folder).
 
     :arg python: by file name the Pythons that a wheel is for.
+    :arg login: who may ask it, as C(USER:PASSWORD); without it everybody.
     """
     class Handler(Quiet, SimpleHTTPRequestHandler):
         def __init__(self, *arguments):
             super().__init__(*arguments, directory=str(folder))
 
         def do_GET(self):
+            said = base64.b64decode((self.headers["Authorization"] or "").rpartition(" ")[2]).decode()
+            if login is not None and said != login:
+                self.send_error(401)
+                return
             if not self.path.startswith("/simple/"):
                 super().do_GET()
                 return

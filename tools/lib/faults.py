@@ -49,7 +49,7 @@ import rows as words
 import untouched
 
 SUBJECTS = ('supply', 'database', 'release', 'nodes', 'controller', 'cluster', 'cinder', 'dragonflow', 'ganeti',
-            'synnefo')
+            'synnefo', 'canary')
 WHOLE = 60              # seconds until all is well again after the last command
 TRIES = 5               # how often the same command is run in a random row until it must have ended
 PATIENCE: tuple[tuple[int, int], ...] = (signal.SIGINT, 10), (signal.SIGTERM, 5), (signal.SIGKILL, 5)

@@ -18,6 +18,7 @@ from ansible_collections.shakenfist.rolling.plugins.module_utils._common import 
     conclude,
     explain_os_error,
     flocked,
+    hide_passwords,
     last_lines,
     make_directory,
     replace_file,
@@ -206,3 +207,41 @@ def test_the_boot_has_an_id(monkeypatch):
         raise FileNotFoundError()
     monkeypatch.setattr(_common, "open", missing, raising=False)
     assert _common.boot_id() == ""
+
+
+def test_nobody_else_reads_a_new_file_while_it_is_written(tmp_path, monkeypatch):
+    """Nor what somebody has put in its place before."""
+    path, modes = tmp_path / "a.conf", []
+    other = tmp_path / "other"
+    other.write_text("other")
+    (tmp_path / ".a.conf.rolling-new").symlink_to(other)
+    monkeypatch.setattr(os, "fchmod", lambda handle, mode: modes.append((os.fstat(handle).st_mode & 0o777, mode)))
+    before = os.umask(0)
+    try:
+        replace_file(str(path), b"secret")
+    finally:
+        os.umask(before)
+    assert modes == [(0o600, 0o644)] and path.read_bytes() == b"secret" and other.read_text() == "other"
+
+
+@pytest.mark.parametrize("words, shown", [
+    ("no mysql+pymysql://sf:s3cret@db/sf here", "no mysql+pymysql://sf:********@db/sf here"),
+    ("'amqp://a:s3/cret@mq:1,amqp://b:s3cret@mq:2'", "'amqp://a:********@mq:1,amqp://b:********@mq:2'"),
+    ('{"url": "http://joe:s3@cr:et@lb/"}', '{"url": "http://joe:********@lb/"}'),
+    ("http://:s3cret@lb/", "http://:********@lb/"),
+    ("HTTPS://s3cret@lb/simple/", "HTTPS://********@lb/simple/"),
+    ("http://lb:8404/users/@me", None), ("ssh://git@host:22/a", None), ("mysql://root@localhost/", None),
+    ("http://[::1]:80/", None), ("by alice@admin: see http://lb:80/", None), ("", None), (None, None), (7, None)])
+def test_the_passwords_of_urls(words, shown):
+    assert hide_passwords(words) == (words if shown is None else shown)
+
+
+def test_a_module_repeats_no_password_of_a_url(run_module):
+    def main(act):
+        conclude(AnsibleModule(argument_spec={}), act)
+
+    url = "mysql://sf:s3cret@db/sf"
+    failed = RollingError(f"cannot parse {url}", output=f"at {url}", rc=1)
+    for act in (lambda: dict(output=url, rc=0), lambda: throw(failed)):
+        result = run_module(SimpleNamespace(main=lambda act=act: main(act)))
+        assert "s3cret" not in str(result) and "sf:********@db" in result["output"] and "rc" in result

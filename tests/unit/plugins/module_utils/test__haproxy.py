@@ -19,7 +19,6 @@ from ansible_collections.shakenfist.rolling.plugins.module_utils._haproxy import
     asks_http,
     check_of,
     describe_server,
-    hide_credentials,
     is_up,
 )
 from ansible_collections.shakenfist.rolling.tests.unit import fake_haproxy
@@ -64,22 +63,6 @@ def test_what_is_no_address(address):
     with pytest.raises(RollingError, match="is no address of an HAProxy; write http://HOST:PORT/PATH") as caught:
         Haproxy(address)
     assert "s3" not in caught.value.message
-
-
-@pytest.mark.parametrize("address, hidden", [
-    ("http://joe:s3cret@lb:8404/stats", {"joe:s3cret"}),
-    ("joe:s3cret@lb:1", {"joe:s3cret"}),
-    ("http://joe:s3/cret@lb/", {"joe:s3/cret"}),
-    ("http://lb/stats", set()),
-    ("/run/a@b.sock", set()),
-])
-def test_credentials_are_hidden(address, hidden):
-    class Module:
-        no_log_values = set()
-
-    Module.no_log_values = set()
-    hide_credentials(Module, address)
-    assert Module.no_log_values == hidden
 
 
 @pytest.mark.parametrize("kind", ["unix", "tcp", "http"])

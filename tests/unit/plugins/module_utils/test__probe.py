@@ -224,7 +224,7 @@ def test_a_ca_path_that_holds_none(ca_path, words):
 
 @pytest.mark.parametrize("url, words", [
     ("ftp://sf-1/", "is not a URL of the form"), ("http://", "is not a URL of the form"), ("sf-1", "of the form"),
-    ("http://sf-1:port/", "is not a URL: "), ("http://[::1/", "is not a URL: "),
+    ("http://sf-1:port/", "is not a URL of the form"), ("http://[::1/", "is not a URL of the form"),
     ("http://me:secret@sf-1/", "the URL of sf-1 has credentials in it: give them in headers"),
     ("http://sf-1/with space", "has characters that HTTP does not allow"),
     ("http://" + "x" * 70 + "/", "has characters that HTTP does not allow"),

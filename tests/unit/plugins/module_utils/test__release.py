@@ -11,11 +11,13 @@ import re
 import subprocess
 import time
 from types import SimpleNamespace
+from urllib.parse import unquote
 
 import pytest
 from ansible_collections.shakenfist.rolling.plugins.module_utils import _common, _release
 from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError
 from ansible_collections.shakenfist.rolling.plugins.module_utils._release import (
+    Pip,
     canonical,
     check_lock,
     distributions,
@@ -33,6 +35,7 @@ from ansible_collections.shakenfist.rolling.plugins.module_utils._release import
     settings_in,
     unbuilt,
 )
+from ansible_collections.shakenfist.rolling.plugins.modules import wheelhouse
 from ansible_collections.shakenfist.rolling.tests.unit.fakes import entry
 
 
@@ -316,3 +319,39 @@ def test_a_note_that_cannot_be_written(active):
     (pathlib.Path(active[0]) / f"{_release.ACTIVATED}.new").mkdir()
     _release.note_activation(*active)
     assert _release.active_since(*active)[1] > 3000
+
+
+@pytest.mark.parametrize("url, line", [
+    ("https://me:s3cret@h/simple/", "machine h login me password s3cret"),
+    ("https://a-token@h:8080/simple/", 'machine h login a-token password ""'),
+    ("https://me:s3%22%5Cc%23@h/simple/", 'machine h login me password "s3\\"\\\\c#"')])
+def test_the_password_of_an_index_is_in_a_file(url, line, tmp_path, monkeypatch):
+    """After what the operator has in his own."""
+    own, asked = tmp_path / "own", []
+    own.write_text("machine other login x password y")
+    monkeypatch.setenv("NETRC", str(own))
+    host = url.rpartition("@")[2]
+
+    def ask(run, root, code):
+        asked.append((root, code[2]))
+        return [unquote(part) for part in url.partition("//")[2].partition("@")[0].partition(":")[::2]]
+
+    monkeypatch.setattr(_release, "ask", ask)
+    module = SimpleNamespace(params=dict(index_url=url), tmpdir=str(tmp_path), run_command=None)
+    assert Pip(module, "/venv").index == dict(NETRC=str(tmp_path / "netrc"), PIP_INDEX_URL=f"https://{host}")
+    assert (tmp_path / "netrc").read_text() == f"machine other login x password y\n\n{line}\n"
+    assert (tmp_path / "netrc").stat().st_mode & 0o777 == 0o600 and asked == [("/venv", "h")]
+    # A Python that reads it in another way gets the URL as it is, and so does one of another host.
+    monkeypatch.setattr(_release, "ask", lambda *dummy: None)
+    assert Pip(module, "/venv").index == dict(PIP_INDEX_URL=url)
+
+
+@pytest.mark.parametrize("url", ["http://h/simple/", "http://me:s3cret@[::1]/simple/"])
+def test_an_index_that_stays_as_it_is(url):
+    assert Pip(SimpleNamespace(params=dict(index_url=url)), "/venv").index == dict(PIP_INDEX_URL=url)
+
+
+def test_an_index_that_is_no_url(run_module):
+    result = run_module(wheelhouse, state="packed", path="/nowhere", dest="/nowhere", lock=[],
+                        index_url="https://me:s3cret@h\u2100/")
+    assert result["failed"] and result["msg"].startswith("index_url is not a URL: ") and "s3cret" not in str(result)

@@ -134,3 +134,18 @@ def test_what_an_earlier_step_has_kept_is_set_aside(go, tree):
     assert aside.startswith(f"{tree}/place/kept-") and not (tree / "place" / "kept").exists()
     assert not go("restored")["changed"] and go("kept")["changed"]
     assert [path.read_text() for path in pathlib.Path(aside).glob("*one")] == ["one\n"]
+
+
+def test_nobody_else_reads_a_file_while_it_is_copied(go, tree, monkeypatch):
+    """It has the mode of what was new before it has what is in it."""
+    copy, modes = kept_files.shutil.copyfile, []
+
+    def slowly(source, target):
+        modes.append(os.stat(target).st_mode & 0o777)
+        return copy(source, target)
+
+    monkeypatch.setattr(kept_files.shutil, "copyfile", slowly)
+    go("kept")
+    (tree / "etc" / "neutron" / "neutron.conf").write_text("new\n")
+    go("restored")
+    assert modes == [0o600] * 4 and (tree / "etc" / "neutron" / "neutron.conf").stat().st_mode & 0o777 == 0o640

@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import platform
+import sys
 import sysconfig
 import tarfile
 
@@ -237,6 +238,40 @@ def test_an_index_with_credentials(credentials, resolve, node, wheels, tmp_path,
     text = json.dumps([result, failed])
     assert "a-secret-token" not in text and f"@{url}" in text
     assert journal and "a-secret-token" not in "".join(journal) and "distribution=shakenfist" in journal[0]
+
+
+# Writes down the command lines of all processes above the one that builds.
+ABOVE = """
+pid = os.getpid()
+with open({path!r}, "a") as commands:
+    while pid > 1:
+        with open("/proc/%d/cmdline" % pid) as words, open("/proc/%d/stat" % pid) as facts:
+            print(words.read().replace(chr(0), " "), file=commands)
+            pid = int(facts.read().rpartition(")")[2].split()[1])
+"""
+
+
+@pytest.mark.parametrize("credentials, login", [
+    ("me:s3cret", "me:s3cret"), ("me:s3%22cr%20e%5Ct", 'me:s3"cr e\\t'), ("s3cret-token", "s3cret-token:")])
+def test_an_index_with_credentials_that_an_sdist_is_built_with(credentials, login, resolve, node, wheels, tmp_path,
+                                                               monkeypatch):
+    """The pip that pip starts for what is needed to build it gets the index as an argument, which all may see."""
+    node()
+    pip_environment(monkeypatch)
+    monkeypatch.delenv("NETRC", raising=False)
+    commands = tmp_path / "commands"
+    make_sdist(wheels, "needed", "1.0", broken=f"exec({ABOVE.format(path=str(commands))!r})")
+    make_sdist(wheels, "odd", "1.0", needs=["needed"])
+    make_wheel(wheels, "shakenfist", "0.8.2", ["odd"])
+    with index(wheels, login=login) as url:
+        result = resolve(index_url=f"http://{credentials}@{url}", version="0.8.2")
+    assert not result["failed"] and result["built"] == [f"odd-1.0{ANY}"], result
+    # Before 3.11 Python reads none of the others from a file.
+    seen = sys.version_info < (3, 11) and credentials != "me:s3cret"
+    assert f"@{url}" not in commands.read_text() or seen
+    assert url in commands.read_text() and ("s3" in commands.read_text()) is seen
+    # It goes with the directory, when the process of the module ends.
+    assert {path.stat().st_mode & 0o777 for path in (tmp_path / "remote").glob("*/netrc")} == {0o600}
 
 
 def test_a_url_without_credentials_stays_readable(resolve, venv):

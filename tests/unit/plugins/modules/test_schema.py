@@ -101,3 +101,11 @@ def test_a_release_that_is_not_staged(run):
 def test_no_configuration(run, tmp_path):
     result = run(VERIFIED, config=tmp_path / "none")
     assert result["failed"] and result["msg"].startswith(f"cannot read {tmp_path}/none") and not result["called"]
+
+
+@pytest.mark.parametrize("rc", [0, 1])
+def test_secrets_stay_on_the_node(run, tmp_path, rc):
+    config = tmp_path / "secret"
+    config.write_text('SHAKENFIST_MARIADB_HOST="db"\nSHAKENFIST_MARIADB_PASSWORD="s3cret"\n')
+    result = run(f"as sf with s3cret\n{VERIFIED}", rc=rc, config=config)
+    assert "s3cret" not in str(result) and "as sf with ********" in result["output"]

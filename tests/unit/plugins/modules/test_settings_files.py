@@ -69,6 +69,8 @@ def test_gunicorn(run, tmp_path, check, apply):
     assert copy.startswith(str(tmp_path / "backup")) and copy.endswith(str(path))
     with open(copy, encoding="utf-8") as stream:
         assert stream.read() == GUNICORN
+    # Whatever has the password of the database in it: nobody else comes that far.
+    assert {path.stat().st_mode & 0o777 for path in (tmp_path / "backup").iterdir()} == {0o700}
     # A copy beside it would be one more configuration.
     assert os.listdir(tmp_path / "backup") and sorted(os.listdir(tmp_path)).count("synnefo") == 1
     again = run(*checks, apply=True)

@@ -44,8 +44,10 @@ def settings():
 def client(*options):
     """The command of a client of the database."""
     database = settings()["DATABASES"]["default"]
+    # Everybody sees arguments.
+    os.environ["MYSQL_PWD"] = database["PASSWORD"]
     return ["mariadb", "--batch", "--skip-column-names", "--connect-timeout=5", "-h", database["HOST"],
-            "-u", database["USER"], f"-p{database['PASSWORD']}", *options, database["NAME"]]
+            "-u", database["USER"], *options, database["NAME"]]
 
 
 def ask(statement):
