@@ -13,7 +13,7 @@ import hashlib
 import os
 import shutil
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Callable, Iterator, TypeVar
 
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
@@ -21,6 +21,10 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 FULL = "No space left on device"
 # Of root alone, and gone with a reboot, as those are who hold a lock.
 TURNS = "/run/shakenfist-rolling"
+# The modules that the module several runs; what each does is in parts/, by its name.
+PARTS = ("config_info", "exceptions_info", "grpc_health_info", "haproxy_info", "haproxy_server", "host_info",
+         "ready_info", "release_info", "units", "units_info")
+IONICE = ("ionice", "-c", "3", "-p")
 T = TypeVar("T")
 
 
@@ -66,6 +70,17 @@ def conclude(module: Any, act: Callable[[], dict], intent: str = "", folder: str
             raise
         module.fail_json(msg=f"{begin}{explain_os_error(exc, folder)}")
     module.exit_json(**{"changed": False, **result})
+
+
+def stand_back(module: Any) -> None:
+    """Let all else on this node come first, for a module that works hard while the node serves.
+
+    It holds for this process and all that it starts, so not for a module that starts or stops what serves. Where the
+    kernel shares the CPU between control groups or sessions first, the priority counts within that of this process.
+    """
+    os.nice(10)
+    with suppress(OSError):  # without ionice, the disk follows the priority
+        module.run_command([*IONICE, str(os.getpid())], handle_exceptions=False)
 
 
 def wait_for(look: Callable[[], T], timeout: float, interval: float = 0.1) -> T:
