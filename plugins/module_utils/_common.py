@@ -24,7 +24,6 @@ TURNS = "/run/shakenfist-rolling"
 # The modules that the module several runs; what each does is in parts/, by its name.
 PARTS = ("config_info", "exceptions_info", "grpc_health_info", "haproxy_info", "haproxy_server", "host_info",
          "ready_info", "release_info", "units", "units_info")
-IONICE = ("ionice", "-c", "3", "-p")
 T = TypeVar("T")
 
 
@@ -80,7 +79,7 @@ def stand_back(module: Any) -> None:
     """
     os.nice(10)
     with suppress(OSError):  # without ionice, the disk follows the priority
-        module.run_command([*IONICE, str(os.getpid())], handle_exceptions=False)
+        module.run_command(["ionice", "-c", "3", "-p", str(os.getpid())], handle_exceptions=False)
 
 
 def wait_for(look: Callable[[], T], timeout: float, interval: float = 0.1) -> T:
