@@ -64,14 +64,15 @@ class ActionModule(ControllerAction):
         return _failure.Again(command, self.record.changes_release(), reconfigure)
 
     def placed(self, arguments):
-        """Where the batch stands, and what is to be done with the node."""
+        """Where the batch stands, and what is to be done with the node; fails where it is not its turn."""
         before, target = arguments["node"]["release"], arguments["target"]
         activates = not is_target(before, target) or bool(before.get("rewritten"))
         batch, variables = self.batch(arguments), self.variables
         balancers = balancers_of(lambda key, default: plain(self._templar.template(variables.get(key, default))))
-        return dict(balancer_waits=waits_of(balancers),
+        early = self.too_early()
+        return dict(dict(failed=True, msg=early) if early else {}, balancer_waits=waits_of(balancers),
                     members=batch.members, done=batch.done, peers=batch.peers, gateways=batch.gateways,
-                    too_early=self.too_early(), followed=bool(batch.followers),
+                    followed=bool(batch.followers),
                     reconfigures=self.record.kind == "reconfigure",
                     activates=self.record.changes_release() and activates)
 

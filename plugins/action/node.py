@@ -68,7 +68,8 @@ class ActionModule(StatesAction):
         where, answer = self.haproxy(), {}
         try:
             answer = self.call("Tell the balancer, and wait until nobody talks to the node", "haproxy_server",
-                               state="drain", sessions_timeout=self.given.drain_timeout, **where)
+                               state="drain", sessions_timeout=self.given.drain_timeout,
+                               allow_last=not self.given.peers, **where)
         except Failed as exc:
             answer = exc.result
             raise
@@ -76,11 +77,15 @@ class ActionModule(StatesAction):
             self.note(balancers=remembered(self.record.balancers, where, was_of(answer) or "",
                                            self.record.asked.get("left", False)))
 
+    def admitting(self):
+        """The call that lets HAProxy send requests again, if it was us who stopped it."""
+        where, told = self.haproxy(), self.record.balancers.get("haproxy", {})
+        if where and told.get("was") == "ready":
+            yield "Let the balancer send requests again", "haproxy_server", dict(where, state="ready")
+
     def admitted(self):
-        """Let HAProxy send requests again, if it was us who stopped it."""
-        told = self.record.balancers.get("haproxy", {})
-        if self.haproxy() and told.get("was") == "ready":
-            self.call("Let the balancer send requests again", "haproxy_server", state="ready", **self.haproxy())
+        for title, module, arguments in self.admitting():
+            self.call(title, module, **arguments)
 
     def released(self):
         """Undo the drain of a node that HAProxy's own checks keep out, or the next run takes it for the operator's."""
@@ -165,11 +170,13 @@ class ActionModule(StatesAction):
                 urls=[node["ready_url"]], unit=node["api_unit"], connections=given.connections, rounds=given.rounds,
                 timeout=given.gate_timeout, up_since={name: run for name, run in runs.items() if name in daemons})),
             self.serving("Wait until the gateways are SERVING", given.gateways, given.gate_timeout))
-        self.admitted()
+        calls = [*self.admitting()]
         if where:
-            self.call("Wait until the balancer has the node back", "haproxy_info", address=where["address"],
-                      backend=where["backend"], servers=[where["server"]], expect="up", timeout=given.gate_timeout)
-        self.call("Stop if a daemon has not stayed up", "units_info", patterns=daemons, up_since=runs)
+            calls.append(("Wait until the balancer has the node back", "haproxy_info", dict(
+                address=where["address"], backend=where["backend"], servers=[where["server"]], expect="up",
+                timeout=given.gate_timeout)))
+        self.several(self.task_vars, *calls, ("Stop if a daemon has not stayed up", "units_info", dict(
+            patterns=daemons, up_since=runs)))
 
     def settled(self):
         """When the node serves again, so nothing here costs it time out of rotation."""

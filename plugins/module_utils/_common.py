@@ -22,6 +22,9 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 FULL = "No space left on device"
 # Of root alone, and gone with a reboot, as those are who hold a lock.
 TURNS = "/run/shakenfist-rolling"
+# The modules that the module several runs; what each does is in parts/, by its name.
+PARTS = ("config_info", "exceptions_info", "grpc_health_info", "haproxy_info", "haproxy_server", "host_info",
+         "ready_info", "release_info", "units", "units_info")
 T = TypeVar("T")
 # The password of a URL, also where a sign in it ought to be written as %40, for example; and a token in its place. What
 # is only the port of one, before an @ in its path, is none.
@@ -84,6 +87,17 @@ def conclude(module: Any, act: Callable[[], dict], intent: str = "", folder: str
 
 def without_passwords(result: dict) -> dict:
     return {key: hide_passwords(value) for key, value in result.items()}
+
+
+def stand_back(module: Any) -> None:
+    """Let all else on this node come first, for a module that works hard while the node serves.
+
+    It holds for this process and all that it starts, so not for a module that starts or stops what serves. Where the
+    kernel shares the CPU between control groups or sessions first, the priority counts within that of this process.
+    """
+    os.nice(10)
+    with suppress(OSError):  # without ionice, the disk follows the priority
+        module.run_command(["ionice", "-c", "3", "-p", str(os.getpid())], handle_exceptions=False)
 
 
 def wait_for(look: Callable[[], T], timeout: float, interval: float = 0.1) -> T:

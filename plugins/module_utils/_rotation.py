@@ -47,13 +47,13 @@ class Member:
 
 
 def rotate(module, make):
-    """Take a server out of rotation, or back, and end the module.
+    """Take a server out of rotation, or back; what a module returns of it, also where that has failed.
 
     :arg make: makes the Member.
     """
     params, state = module.params, module.params["state"]
     result: dict = dict(changed=False)
-    error, member = {}, None
+    error, member = None, None
     try:
         member = make()
         result["was"] = was = member.look().state
@@ -70,11 +70,13 @@ def rotate(module, make):
                 raise RollingError(f"expected {member.place} of {member.balancer} to {member.idle} within "
                                    f"{params['sessions_timeout']:g} s of its drain; {member.sessions} left")
     except RollingError as exc:
-        error = dict(msg=exc.message)
+        error = exc
     if member and "was" in result:
         # Also where the order was taken and the balancer could not be asked any more.
         result["changed"] = result["changed"] or member.state != result["was"]
         after = state if result["changed"] else result["was"]
         result.update(status=member.status, sessions=member.sessions, **member.more(), diff=dict(
             before=f"{member.place}: {result['was']}\n", after=f"{member.place}: {after}\n"))
-    (module.fail_json if error else module.exit_json)(**error, **result)
+    if error:
+        raise RollingError(error.message, **result) from error
+    return result

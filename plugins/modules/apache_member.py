@@ -79,7 +79,7 @@ from urllib.parse import unquote, urlencode, urlsplit, urlunsplit
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.shakenfist.rolling.plugins.module_utils import _rotation
-from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError, wait_for
+from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError, conclude, wait_for
 from ansible_collections.shakenfist.rolling.plugins.module_utils._http import hide_credentials, open_url
 
 ANSWER_WITHIN = 5
@@ -194,7 +194,7 @@ def main():
         supports_check_mode=True,
     )
     hide_credentials(module, module.params["url"])
-    _rotation.rotate(module, lambda: Member(module))
+    conclude(module, lambda: _rotation.rotate(module, lambda: Member(module)))
 
 
 if __name__ == "__main__":

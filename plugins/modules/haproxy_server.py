@@ -14,6 +14,11 @@ description:
     serves as soon as its check says so.
 options:
   server: {type: str, required: true, description: The name of the server.}
+  allow_last:
+    description: Whether the server may be drained although HAProxy sends requests to no other one of the backend, which
+      then serves nobody. A server that gets none itself, and one that is alone in its backend, always may.
+    type: bool
+    default: false
   state:
     description:
       - V(drain) sends it no new requests. In-flight requests are finished. A server in maintenance gets none anyway and
@@ -59,53 +64,13 @@ senders:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.shakenfist.rolling.plugins.module_utils import _haproxy, _rotation
-from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError, wait_for
-from ansible_collections.shakenfist.rolling.plugins.module_utils._http import hide_credentials
-
-# HAProxy does as it is told at once; this is for a busy one.
-SET_WITHIN = 2.0
-
-
-class Server(_rotation.Member):
-    """One server of one backend."""
-
-    undone = ("drain", "maint")
-
-    def __init__(self, params):
-        self.haproxy = _haproxy.Haproxy(params["address"])
-        self.names = params["backend"], params["server"]
-        self.place, self.balancer = "/".join(self.names), f"HAProxy {self.haproxy.shown}"
-        self.seen = {}
-
-    def look(self):
-        self.seen = self.haproxy.server(*self.names)
-        self.status, self.sessions = self.seen["status"], self.seen["sessions"]
-        self.state = self.haproxy.admin_state(*self.names, self.seen)
-        return self
-
-    def allow(self, state):
-        self.haproxy.require_socket()
-
-    def more(self):
-        return dict(senders=self.seen["senders"])
-
-    def set(self, state):
-        self.haproxy.set_state(*self.names, state)
-        self.state = "not known"
-        # A server in maintenance gets no requests either.
-        if not wait_for(lambda: (self.look().state == "ready") == (state == "ready"), SET_WITHIN, _rotation.INTERVAL):
-            why = f"; it tracks {self.seen['tracks']}: set that one" if self.seen["tracks"] else ""
-            raise RollingError(f"expected {self.balancer} to have {self.place} as {state}; last seen: {self.state}, "
-                               f"{_haproxy.describe_server(self.seen)}{why}")
+from ansible_collections.shakenfist.rolling.plugins.module_utils._common import conclude
+from ansible_collections.shakenfist.rolling.plugins.module_utils.parts import haproxy_server as part
 
 
 def main():
-    module = AnsibleModule(
-        argument_spec=dict(**_haproxy.HAPROXY_OPTIONS, server=dict(type="str", required=True), **_rotation.OPTIONS),
-        supports_check_mode=True)
-    hide_credentials(module, module.params["address"])
-    _rotation.rotate(module, lambda: Server(module.params))
+    module = AnsibleModule(argument_spec=part.ARGUMENTS, supports_check_mode=True)
+    conclude(module, lambda: part.run(module))
 
 
 if __name__ == "__main__":

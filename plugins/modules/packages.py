@@ -157,6 +157,7 @@ from ansible_collections.shakenfist.rolling.plugins.module_utils._common import 
     last_lines,
     make_directory,
     replace_file,
+    stand_back,
     wait_for,
 )
 from ansible_collections.shakenfist.rolling.plugins.module_utils._systemd import Systemd
@@ -502,6 +503,9 @@ def main():
         supports_check_mode=True,
     )
     home, state = apt.at(apt.HOME), module.params["state"]
+
+    if state == "fetched":
+        stand_back(module)
 
     def act():
         # Another run of ours may have been killed and have left its apt at work, or a policy.

@@ -51,7 +51,7 @@ import os
 import shutil
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError, conclude
+from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError, conclude, stand_back
 from ansible_collections.shakenfist.rolling.plugins.module_utils._identity import NAME
 from ansible_collections.shakenfist.rolling.plugins.module_utils._release import PREVIOUS, exclusively, python_of
 
@@ -151,6 +151,7 @@ def main():
         ),
         supports_check_mode=True,
     )
+    stand_back(module)
     conclude(module, lambda: prune(module), "cannot remove old releases", module.params["releases"])
 
 

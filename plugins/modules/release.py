@@ -140,6 +140,7 @@ from ansible_collections.shakenfist.rolling.plugins.module_utils._common import 
     make_directory,
     opened,
     size,
+    stand_back,
     sync_directories,
 )
 from ansible_collections.shakenfist.rolling.plugins.module_utils._identity import (
@@ -514,6 +515,7 @@ def stage(module, target):
     """Make sure that the release directory C(target) is there."""
     params = module.params
     check_request(params)
+    stand_back(module)
 
     def look():
         """What is active, what it is to be called, and whether there is nothing to build."""

@@ -160,7 +160,7 @@ from urllib.parse import urlsplit
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.shakenfist.rolling.plugins.module_utils import _identity, _release, _wheels
-from ansible_collections.shakenfist.rolling.plugins.module_utils._common import FULL, RollingError
+from ansible_collections.shakenfist.rolling.plugins.module_utils._common import FULL, RollingError, stand_back
 from ansible_collections.shakenfist.rolling.plugins.module_utils._version import is_older, version_key
 
 # What pip compares by meaning (PEP 440). Distributions of the operating system may have versions of another kind.
@@ -565,6 +565,7 @@ def main():
         supports_check_mode=True,
     )
     _release.hide_credentials(module)
+    stand_back(module)
     wanted = f"{module.params['distribution']} {module.params['version'] or '(the newest release)'}"
     _release.conclude_pip(module, f"cannot resolve {wanted}", lambda: resolve_and_tidy_up(module), module.tmpdir)
 

@@ -72,7 +72,11 @@ import tempfile
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.shakenfist.rolling.plugins.module_utils import _release, _wheels
-from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError, make_directory
+from ansible_collections.shakenfist.rolling.plugins.module_utils._common import (
+    RollingError,
+    make_directory,
+    stand_back,
+)
 
 
 def check(digests, lock, where):
@@ -158,6 +162,7 @@ def main():
         supports_check_mode=True,
     )
     _release.hide_credentials(module)
+    stand_back(module)
     packing = module.params["state"] == "packed"
     intent = f"cannot {'pack' if packing else 'unpack'} the wheels into {module.params['dest']}"
     # Of dest itself there may be nothing yet.

@@ -25,6 +25,11 @@ WRITE = ('umask 077 && cat > "$2.new" && chmod "$1" "$2.new" && sync "$2.new" &&
          'sync "$(dirname "$2")"')
 
 
+def runs_once(module, arguments):
+    """Whether a module must not be run twice. That HAProxy sends requests again is the same the second time."""
+    return module in ONCE and arguments.get("state") != "ready"
+
+
 def written(path, text, mode):
     """The arguments of the module C(command) that writes a file whole or not at all."""
     return dict(argv=["sh", "-c", WRITE, "sh", mode, path], stdin=text, stdin_add_newline=False)

@@ -18,6 +18,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..'
 
 import bench  # noqa: E402  pylint: disable=wrong-import-position
 import demo  # noqa: E402  pylint: disable=wrong-import-position
+import figures  # noqa: E402  pylint: disable=wrong-import-position
 import recording  # noqa: E402  pylint: disable=wrong-import-position
 import rotation  # noqa: E402  pylint: disable=wrong-import-position
 
@@ -290,7 +291,7 @@ def test_offer(contest, pins, files):
 
 
 @pytest.fixture
-def loaded(monkeypatch, contest):
+def loaded(monkeypatch, contest, tmp_path):
     """Its commands are done at once, and each node was out of rotation meanwhile."""
     class Watch(rotation.Watch):
         def run(self):
@@ -301,6 +302,7 @@ def loaded(monkeypatch, contest):
     contest.take = lambda command, folder, name: dict(wall=60.0, cpu=5.0)
     monkeypatch.setattr(bench.rotation, 'Watch', Watch)
     monkeypatch.setattr(bench.demo, 'Load', lambda *dummy: types.SimpleNamespace(stop=lambda: ('', report)))
+    monkeypatch.setattr(bench, 'LOGS', tmp_path)
     monkeypatch.setattr(bench.demo, 'events', lambda stage, node, since: STOP if node == 'sf-1' else [])
     monkeypatch.setattr(bench.machinery, 'balancer_states', lambda plan: {'sf-1': 'UP'})
     monkeypatch.setattr(bench.demo, 'LEAD_IN', 0)
@@ -311,7 +313,31 @@ def loaded(monkeypatch, contest):
 def test_measure(loaded, tmp_path):
     assert loaded.measure('plain', tmp_path) == dict(
         wall=60.0, cpu=5.0, out={'sf-1': 10.0, 'sf-2': 10.0}, floor={'sf-1': pytest.approx(9.6), 'sf-2': None},
-        balancer={}, gap=0.08, requests=900, failed=0, lost=0, p50=0.002, p99=0.01)
+        balancer={}, steps={}, gap=0.08, requests=900, failed=0, lost=0, p50=0.002, p99=0.01)
+
+
+def test_which_step_disturbs_clients(loaded, tmp_path):
+    def step(name, began, ended):
+        return dict(step=name, began=began, ended=ended)
+
+    loaded.weight = 'lab'
+    for name, moment in (('old', 1), ('this', 99)):
+        path = tmp_path / ('rolling-report-%s.json' % name)
+        path.write_text(json.dumps(dict(
+            phases=[step('stage', 10.0, 20.0)] if name == 'this' else [],
+            nodes=[dict(steps=[step('drain', 30.0, 31.0)]), dict(steps=[step('drain', 40.0, 41.0)])])))
+        os.utime(path, (moment, moment))
+    answers = tmp_path / 'answers.json'
+    answers.write_text(json.dumps([
+        [5.0, 0.001], [10.0, 0.2], [19.9, 0.002], [20.0, 0.003], [30.5, 0.01], [40.5, 0.06]]))
+    assert loaded.steps(answers, 100) == {}
+    found = loaded.steps(answers, 50)
+    assert found == dict(stage=dict(requests=2, slow=1, p99=0.2), drain=dict(requests=2, slow=1, p99=0.06),
+                         between=dict(requests=2, slow=0, p99=0.003))
+    measured = [dict(weight='lab', way='quiet', steps=found), dict(weight='lab', way='plain')]
+    table = figures.table_of_steps(measured, 'lab')
+    assert table.splitlines()[2].split('|')[1:5] == [' stage   ', ' 2        ', ' 1                 ', ' 200    ']
+    assert figures.table_of_steps(measured[1:], 'lab') == ''
 
 
 def test_a_node_that_was_never_out_of_rotation_was_not_upgraded(loaded, tmp_path):

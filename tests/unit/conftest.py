@@ -11,7 +11,13 @@ import pytest
 from ansible.module_utils import basic
 from ansible.module_utils.common import warnings
 from ansible_collections.shakenfist.rolling.plugins.module_utils import _common
-from ansible_collections.shakenfist.rolling.plugins.modules import release
+from ansible_collections.shakenfist.rolling.plugins.modules import (
+    packages,
+    prune,
+    release,
+    resolve_info,
+    wheelhouse,
+)
 from ansible_collections.shakenfist.rolling.tests.unit.fakes import (
     Clock,
     FakeSystemd,
@@ -50,6 +56,15 @@ def module_arguments(arguments):
 def turns(monkeypatch, tmp_path_factory):
     """The directory of the locks of modules, which is /run's."""
     monkeypatch.setattr(_common, "TURNS", str(tmp_path_factory.mktemp("turns")))
+
+
+@pytest.fixture(autouse=True)
+def eager(monkeypatch):
+    """Tests share their process, so no module stands back; it has the names of those that would have."""
+    wanted = []
+    for module in packages, prune, release, resolve_info, wheelhouse:
+        monkeypatch.setattr(module, "stand_back", lambda given: wanted.append(given._name))
+    return wanted
 
 
 @pytest.fixture

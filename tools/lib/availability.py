@@ -162,7 +162,7 @@ class Prober:
         self.sent: collections.Counter[str] = collections.Counter()
         self.kinds: collections.Counter[str] = collections.Counter()
         self.failures = []
-        self.latencies = array.array('d')
+        self.dues, self.latencies = array.array('d'), array.array('d')
         self.worst_late = 0.0
         self.acknowledged = []
         self.lost = []
@@ -292,6 +292,7 @@ class Prober:
             if failure is None:
                 self.good_at(now)
                 if not job.slow:
+                    self.dues.append(job.due)
                     self.latencies.append(now - job.due)
             else:
                 self.fail(job, failure, start, now)
@@ -469,6 +470,10 @@ class Prober:
 
     # -- the report
 
+    def answers(self):
+        """When each request was due that is in p50 and p99, since the epoch, and after how many seconds it was done."""
+        return [(round(due + self.offset, 4), round(seconds, 4)) for due, seconds in zip(self.dues, self.latencies)]
+
     def report(self):
         ordered = sorted(self.latencies)
 
@@ -624,6 +629,8 @@ def arguments(argv=None):
     parser.add_argument('--header', metavar='"NAME: VALUE"', type=header_argument, action='append', default=[],
                         help='sent with each request')
     parser.add_argument('--insecure', action='store_true', help="do not verify the server's certificate")
+    parser.add_argument('--answers', metavar='FILE', help='write there as JSON when each request was due, since the '
+                        'epoch, and its seconds')
     parser.add_argument('--json', metavar='FILE', help='write the report there as JSON, too; - is standard output')
     return parser.parse_args(argv), parser
 
@@ -666,6 +673,9 @@ def main(argv=None):
     report = prober.report()
     bad_ends = any(report['volumes'][end] for end in BAD_ENDS) if args.volumes else False
     report['verdict'] = 'failed' if report['failed'] or report['lost'] or bad_ends else 'ok'
+    if args.answers:
+        with open(args.answers, 'w', encoding='utf-8') as stream:
+            json.dump(prober.answers(), stream)
     if args.json and args.json != '-':
         with open(args.json, 'w', encoding='utf-8') as stream:
             json.dump(report, stream, indent=2)

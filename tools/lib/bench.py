@@ -342,6 +342,14 @@ class Contest:
 
     # -- the measurements
 
+    def steps(self, answers, since):
+        """How clients fared in each step, where the command has written a report; the newest is that of this run."""
+        reports = [path for path in sorted(LOGS.glob('rolling-report-*.json')) if path.stat().st_mtime >= since]
+        if not reports:
+            return {}
+        return figures.by_step(json.loads(answers.read_text(encoding='utf-8')),
+                               figures.spans(json.loads(reports[-1].read_text(encoding='utf-8'))))
+
     def under_load(self, command, folder, name):
         """What a command takes, and what clients and nodes have of it meanwhile."""
         since = int(time.time()) - 1
@@ -349,7 +357,7 @@ class Contest:
         balancer = Balancer(self.plan)
         watchers: list[rotation.Watch | Balancer] = [*watches, balancer]
         load = demo.Load(self.stage, 'http://%s/api' % self.plan.address('lb'), self.args.rate,
-                         LOGS / ('%s-%s-load.json' % (self.weight, name)))
+                         LOGS / ('%s-%s-load.json' % (self.weight, name)), '--answers', folder / 'answers.json')
         try:
             for watcher in watchers:
                 watcher.start()
@@ -367,6 +375,7 @@ class Contest:
         return dict(
             result, out={node: out for node, (out, dummy) in seen.items()},
             floor={node: floor for node, (dummy, floor) in seen.items()}, balancer=figures.away(balancer.samples),
+            steps=self.steps(folder / 'answers.json', since),
             gap=report['longest_gap'], **{key: report[key] for key in ('requests', 'failed', 'lost', 'p50', 'p99')})
 
     def measure(self, way, folder):

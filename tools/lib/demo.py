@@ -128,12 +128,12 @@ def lab(*command):
 class Load:
     """The prober in a process of its own, so that nothing here slows it down."""
 
-    def __init__(self, stage, url, rate, target):
+    def __init__(self, stage, url, rate, target, *more):
         self.stage, self.target = stage, target
         self.child = stage.start(
             sys.executable, availability.__file__, url, '--rate', rate, '--duration', LIMIT,
             '--get', '/', '--get', '/auth/namespaces=401', '--notes', '/lab/notes', '--slow', '/lab/slow?seconds=3:5',
-            '--json', target, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            '--json', target, *more, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         line = self.child.stderr.readline()
         stage.write(line)
         if 'requests a second' not in line:

@@ -41,6 +41,8 @@ COLUMNS = {                 # the header: what it is of a measurement, the digit
     'CPU s': ('cpu', 1, 1),
     'memory MB': ('memory_of_all', 0, 1),
 }
+SLOW = 0.05             # seconds from which a request counts as slow
+BETWEEN = 'between'     # before, after and between the steps
 SHORT = 'wall s', 'out of rotation s', 'failed', 'p99 ms', 'CPU s'
 
 
@@ -75,6 +77,28 @@ def reached(events, steps, since):
     are (seconds, event), in order."""
     return next((round(at - since, 2) for at, event in events
                  if at >= since and event['event'] == 'begin' and event.get('node') and event['step'] in steps), None)
+
+
+# ---- of the report and the prober
+
+def spans(report):
+    """The steps of a run in its report, as (step, began, ended): of all nodes together, and of each node."""
+    found = [*report['phases'], *(step for node in report['nodes'] for step in node['steps'])]
+    return [(step['step'], step['began'], step['ended']) for step in found]
+
+
+def by_step(answers, times):
+    """Of the requests that were due in each step: how many, how many were slow, and their p99. The rest is between.
+
+    :arg answers: pairs of when a request was due and its seconds.
+    """
+    found: dict[str, list[float]] = {step: [] for step, dummy, dummy in times}
+    for due, seconds in answers:
+        steps = {step for step, began, ended in times if began <= due < ended}
+        for step in steps or {BETWEEN}:
+            found.setdefault(step, []).append(seconds)
+    return {step: dict(requests=len(each), slow=sum(seconds > SLOW for seconds in each),
+                       p99=sorted(each)[int(0.99 * len(each))]) for step, each in found.items() if each}
 
 
 # ---- statistics
@@ -134,6 +158,19 @@ def table(measurements, weight, columns=tuple(COLUMNS)):
     rows = [[name] + [cell(of(measurements, weight, way, COLUMNS[column][0]), *COLUMNS[column][1:])
                       for column in columns] for way, name in WAYS.items() if way in there]
     return markdown([['', *columns], *rows])
+
+
+def table_of_steps(measurements, weight):
+    """Which step of this collection's way disturbs clients; empty where none was measured."""
+    found: dict[str, list[dict]] = {}
+    for one in measurements:
+        if (one['weight'], one['way']) == (weight, 'quiet'):
+            for step, seen in one.get('steps', {}).items():
+                found.setdefault(step, []).append(seen)
+    rows = [[step, *(cell(spread([seen[what] for seen in each]), 0, factor)
+                     for what, factor in (('requests', 1), ('slow', 1), ('p99', 1000)))]
+            for step, each in found.items()]
+    return markdown([['step', 'requests', 'slower than %d ms' % (SLOW * 1000), 'p99 ms'], *rows]) if rows else ''
 
 
 # ---- the targets
@@ -203,6 +240,8 @@ def words(result):
             about = result['weights'].get(weight)
             lines += ['', '### %s%s' % (title, ': ' + about if about else ''), '', table(measurements, weight), '',
                       table_of_targets(targets(measurements, weight))]
+            steps = table_of_steps(measurements, weight)
+            lines += ['', 'Requests that were due in each step of `quiet`:', '', steps] if steps else []
     bad = failures(measurements)
     lines += ['', 'Not measured, because it failed:', '', *['* ' + text for text in bad]] if bad else []
     return '\n'.join(lines)

@@ -20,6 +20,8 @@ TEMPLATE = 'sf-3'
 TURNS = ('release active', 'units')
 # Of the run that was recorded.
 PERSONAL = dict(user='operator', host='controller', boot='', pid=1, started='1', run='00000000')
+# A Python that is named is not searched, which would run something.
+VARIABLES = dict(ansible_connection='local', ansible_python_interpreter='/usr/bin/python3')
 LEFT_OUT = ('invocation', 'warnings', 'deprecations', 'diff')
 
 
@@ -115,7 +117,7 @@ class Recording:
         groups: dict[str, dict] = {name: dict(hosts={node: {} for node in nodes if node in hosts or (
             TEMPLATE in hosts and number(node) > number(TEMPLATE))}) for name, hosts in self.groups.items()}
         variables = {node: dict(ansible_host=address(number(node))) for node in nodes}
-        return dict(all=dict(hosts=variables, vars=dict(ansible_connection='local'), children=groups))
+        return dict(all=dict(hosts=variables, vars=VARIABLES, children=groups))
 
     def answer(self, run, node, name, turn, count):
         """The answer to the call number COUNT (from 0) of a module in this turn of the node, None if there is none.

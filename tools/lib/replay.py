@@ -77,11 +77,15 @@ def replay(folder, path, run, count):
 
     def execute(self, module_name=None, module_args=None, tmp=None, task_vars=None, **dummy):
         name, arguments = called(self, module_name, module_args)
-        if name == SEVERAL:
-            return dict(answers=[
-                dict(execute(self, call['module'], call['arguments'], task_vars=task_vars), seconds=0.0)
-                for call in arguments['calls']])
+        # It is packed as ever, for that is most of what the controller has to do for it.
+        self._configure_module(module_name or self._task.action, arguments, task_vars)
         node = task_vars['inventory_hostname']
+        if name == SEVERAL:
+            return dict(answers=[dict(asked(node, key(call['module'], call['arguments']), call['arguments']),
+                                      seconds=0.0) for call in arguments['calls']])
+        return asked(node, name, arguments)
+
+    def asked(node, name, arguments):
         answer = recording.answer(run, node, name, *counter.next(node, name))
         if answer is None:
             raise AnsibleError('the recording has no answer of %s; make a new one: tools/bench --record' % name)

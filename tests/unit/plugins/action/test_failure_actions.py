@@ -84,11 +84,12 @@ def test_whether_another_release_is_activated(cluster, kind, version, rewritten,
 def test_the_tier_comes_before_the_others(cluster):
     plan = cluster.run()["plan"]
     plan["database"] = ["sf-1", "sf-2"]
-    words = cluster.fail("placed", "sf-3", node=NODE, target=dict(version="0.8.1"), members=["sf-3"])["too_early"]
-    assert "tier to be rolled before sf-3" in words and "sf-2 was not" in words
+    found = cluster.fail("placed", "sf-3", node=NODE, target=dict(version="0.8.1"), members=["sf-3"])
+    assert found["failed"] and "tier to be rolled before sf-3" in found["msg"] and "sf-2 was not" in found["msg"]
+    assert found["members"] == ["sf-3"], "what the way back needs is there"
     # Going back it comes after them.
     plan["order"] = ["sf-3", "sf-1", "sf-2"]
-    assert cluster.fail("placed", "sf-3", node=NODE, target=dict(version="0.8.1"), members=["sf-3"])["too_early"] == ""
+    assert not cluster.fail("placed", "sf-3", node=NODE, target=dict(version="0.8.1"), members=["sf-3"]).get("failed")
 
 
 def test_without_a_plan(cluster):

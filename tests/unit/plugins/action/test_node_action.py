@@ -133,11 +133,12 @@ def test_haproxy_is_told(one):
     assert one.asked() == ["haproxy_server", "drain"] and one.calls[1][1]["told"] is True
     assert one.calls[1][1]["until"] == "quiet" and one.calls[1][1]["balancers"] == ["10.0.0.9"]
     where = dict(address=SOCKET, backend="sf-api", server="x")
-    assert one.calls[0][1] == dict(where, state="drain", sessions_timeout=70.0)
+    assert one.calls[0][1] == dict(where, state="drain", sessions_timeout=70.0, allow_last=True)
     assert one.record()["balancers"] == dict(haproxy=dict(backend="sf-api", server="x", was="ready"))
     # Before a second drain it says drain; what it said before the first one counts.
     one.given["haproxy_server"] = dict(was="drain")
-    one.drain()
+    one.drain(peers=["http://a"])
+    assert one.calls[1][1]["allow_last"] is False
     assert one.record()["balancers"]["haproxy"]["was"] == "ready"
 
 

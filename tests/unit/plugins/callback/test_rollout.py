@@ -250,7 +250,7 @@ def test_live_view(tmp_path, terminal):
     (tmp_path / "go").touch()
     assert shown.read() == 0
     drawn = shown.output.replace("\r", "").splitlines()
-    with_eta = [line for line in drawn if re.search(r"1 of 3 nodes done, ETA \d\d:\d\d:\d\d, \d s to go", line)]
+    with_eta = [line for line in drawn if re.search(r"1 of 3 nodes done, ETA \d\d:\d\d:\d\d, .+ to go", line)]
     assert drawn.index("upgrade to 0.8.1: 0 of 3 nodes done, no ETA yet") < drawn.index(with_eta[0])
     assert max(int(height) for height in re.findall(r"\033\[(\d+)A", shown.output)) <= 4
     # In the end there are only the lines that stay, each once.

@@ -34,6 +34,20 @@ def test_an_error_carries_words_and_details():
     assert (str(error), error.message, error.details) == ("it broke", "it broke", {"pip_output": "x"})
 
 
+@pytest.mark.parametrize("known", [True, False])
+def test_a_module_that_stands_back(monkeypatch, known):
+    """A machine without ionice is no hindrance."""
+    def run_command(command, handle_exceptions):
+        asked.append(command)
+        if not known:
+            raise FileNotFoundError(2, "No such file or directory", "ionice")
+
+    asked: list = []
+    monkeypatch.setattr(_common.os, "nice", asked.append)
+    _common.stand_back(SimpleNamespace(run_command=run_command))
+    assert asked == [10, ["ionice", "-c", "3", "-p", str(os.getpid())]]
+
+
 def test_wait_returns_what_was_seen(clock):
     answers = [None, 0, "there"]
     assert wait_for(lambda: answers.pop(0), timeout=5, interval=0.5) == "there"

@@ -20,6 +20,7 @@ from ansible_collections.shakenfist.rolling.plugins.modules import (
     nodes_info,
     probe,
     release,
+    several,
     store_migrations,
 )
 from ansible_collections.shakenfist.rolling.tests.unit.fakes import Quiet, Server
@@ -86,6 +87,7 @@ def test_credentials_are_hidden(address, hidden):
     (probe, dict(id="x", url="http://joe:s3cret@lb/")),
     (probe, dict(id="x", urls=["htp://joe:s3cret@lb/"])),
     (probe, dict(id="x", urls=["http://joe:s3cret@[lb/"])),
+    (several, dict(calls=[dict(module="haproxy_info", arguments=dict(address="joe:s3cret@lb:1", backend="b"))])),
     (store_migrations, dict(directory="/nowhere", store="etcd", endpoints=["http://joe:s3cret@lb:1"])),
     (release, dict(state="staged", path="/nowhere", releases="/nowhere", distribution="d", version="1", name="1-a",
                    lock=[], index_url="https://joe:s3cret@l\u2100b/")),

@@ -7,6 +7,7 @@ from __future__ import annotations
 import re
 
 import pytest
+from ansible_collections.shakenfist.rolling.plugins.module_utils.parts import haproxy_info as part
 from ansible_collections.shakenfist.rolling.plugins.modules import haproxy_info
 from ansible_collections.shakenfist.rolling.tests.unit.fake_haproxy import (
     DOWN,
@@ -26,7 +27,7 @@ from ansible_collections.shakenfist.rolling.tests.unit.fake_haproxy import (
 def run(run_module, monkeypatch, clock):
     """Look at a HAProxy of these looks."""
     fakes = []
-    monkeypatch.setattr(haproxy_info, "time", clock)
+    monkeypatch.setattr(part, "time", clock)
 
     def start(*looks, kind="tcp", **arguments):
         fakes.append(FakeHaproxy(kind, looks))
@@ -132,7 +133,7 @@ def test_a_backend_without_servers(run):
     ("tcp", "admin", "nonsense", False), ("tcp", None, {"sf-1": UP}, False),
 ])
 def test_whether_the_state_of_a_server_can_be_set(run_module, monkeypatch, kind, level, looks, may):
-    monkeypatch.setattr(haproxy_info, "ANSWER_WITHIN", 5.0 if level else 0.5)
+    monkeypatch.setattr(part, "ANSWER_WITHIN", 5.0 if level else 0.5)
     fake = FakeHaproxy(kind, [looks])
     fake.level, fake.says = level, {} if level else {"show cli level": None}
     result = run_module(haproxy_info, address=fake.address, backend="sf-api")

@@ -7,6 +7,7 @@ from __future__ import annotations
 import re
 
 import pytest
+from ansible_collections.shakenfist.rolling.plugins.module_utils.parts import haproxy_server as part
 from ansible_collections.shakenfist.rolling.plugins.modules import haproxy_server
 from ansible_collections.shakenfist.rolling.tests.unit.fake_haproxy import (
     DOWN,
@@ -97,6 +98,31 @@ def test_sessions_are_left(haproxy, run):
                     result["msg"])
 
 
+def table_of(own, **others):
+    return table({"sf-2": own, **{name.replace("_", "-"): look for name, look in others.items()}})
+
+
+@pytest.mark.parametrize("own, others, arguments, words", [
+    (UP, dict(sf_1=UP, sf_3=DOWN), {}, None),
+    (UP, dict(sf_1=server("no check")), {}, None),
+    (UP, dict(sf_1=DOWN, sf_3=MAINT), dict(allow_last=True), None),
+    (DOWN, dict(sf_1=DOWN), {}, None),
+    (UP, {}, {}, None),
+    (UP, dict(sf_1=DOWN, sf_3=MAINT), {}, r"sf-1 is DOWN \(L7STS 503\), sf-3 is MAINT: let one of them in first$"),
+    (UP, dict(sf_1=DRAINED), {}, r"sf-1 is DRAIN \(L7OK 200\): let one of them in first$"),
+])
+@pytest.mark.parametrize("check", [True, False])
+def test_the_last_one_that_gets_requests(haproxy, run, own, others, arguments, words, check):
+    before, after = table_of(own, **others), table_of(DRAINED, **others)
+    # The second look is the one at all servers.
+    fake = haproxy(before, before, after)
+    result = run(fake, "drain", check, **arguments)
+    assert result["failed"] == bool(words) and result["was"] == "ready" and result["changed"] == (not words)
+    if words:
+        assert fake.orders == [] and re.match(
+            rf"sf-2 is the only server of sf-api that HAProxy 127\S* sends requests to; {words}", result["msg"])
+
+
 def test_another_backend_sends_to_it(haproxy, run):
     here = dict(addr="10.0.0.2:13000")
     look = {"sf-2": dict(DRAINED, **here), ("admin", "n2"): dict(UP, **here)}
@@ -113,7 +139,7 @@ def test_nobody_waits_for_sessions_unasked(haproxy, run):
 @pytest.mark.parametrize("fields, hint", [({}, r"DRAIN \(L7OK 200\)$"),
                                           (dict(tracked="a/b"), "it tracks a/b: set that one$")])
 def test_the_order_had_no_effect(haproxy, run, monkeypatch, fields, hint):
-    monkeypatch.setattr(haproxy_server, "SET_WITHIN", 0.1)
+    monkeypatch.setattr(part, "SET_WITHIN", 0.1)
     fake = haproxy(server("DRAIN", **fields), bits=16)
     fake.obeys = False
     result = run(fake, "ready")
@@ -122,7 +148,7 @@ def test_the_order_had_no_effect(haproxy, run, monkeypatch, fields, hint):
 
 
 def test_haproxy_ends_after_the_order(haproxy, run):
-    result = run(haproxy(UP, ""), "drain")
+    result = run(haproxy(UP, UP, ""), "drain")
     assert result["failed"] and result["changed"] and result["was"] == "ready" and "it said nothing" in result["msg"]
 
 

@@ -158,11 +158,12 @@ def test_half_done_packages_are_in_the_way_of_no_download(run, node):
 
 # ---- upgraded
 
-def test_upgraded_from_what_was_fetched(run, node):
+def test_upgraded_from_what_was_fetched(run, node, eager):
     run("fetched")
+    assert len(eager) == 1
     node.sources.chmod(0o640)
     result = run("upgraded", expect={"snf-common": "0.19"}, pins=PINS)
-    assert not result["failed"]
+    assert not result["failed"] and len(eager) == 1, "only what does not stop anything stands back"
     assert result["changed"]
     assert node.packages == {"snf-common": "0.19-1", "gunicorn": "19.0-1"}
     assert node.sources.read_text() == f"# ours\n{NEW}\n" and node.sources.stat().st_mode & 0o777 == 0o640

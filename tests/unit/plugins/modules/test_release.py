@@ -43,6 +43,13 @@ def releases(tmp_path):
 
 # ---- staging
 
+def test_only_who_stages_stands_back(run, venv, eager):
+    """In the other states nobody is served before the module ends."""
+    venv("venv", offers=OFFERS, becomes="0.8.1")
+    for state, count in (("staged", 1), ("active", 1), ("in_place", 1), ("staged", 2)):
+        assert not run(state)["failed"] and len(eager) == count
+
+
 def test_stage(run, venv, releases, tmp_path):
     active = venv("venv", offers=OFFERS, becomes="0.8.1")
     (active / "plugin").write_text("an operator's own")
