@@ -14,7 +14,7 @@ import dataclasses
 
 import lab
 from products import synnefo_services as services
-from rows import KILLED, REFUSED, ROLLED, Row, both, publish, seen, shell, step
+from rows import KILLED, REFUSED, ROLLED, Row, both, publish, reaches, seen, shell
 
 OLD, NEW = '0.18.1', '0.19'
 NODES = 'snf-1', 'snf-2'
@@ -109,7 +109,7 @@ ROWS = [
                           '/var/lib/dpkg/status'),
                cause=('it has snf-common 0.18, and 0.19 is reached from 0.18.1 only',), check=as_it_was),
     *(SynnefoRow('synnefo-killed-in-' + name, 'the controller is killed when the step %s begins' % name, prepare=policy,
-                 moment=step(name), inject=kill, outcome=KILLED, check=as_it_was)
+                 moment=reaches(name), inject=kill, outcome=KILLED, check=as_it_was)
       for name in ('stage', 'stop', 'activate', 'schema', 'start', 'restart', 'verify')),
     SynnefoRow('synnefo-killed-in-upgrade', 'the controller is killed while a maintainer script is at work',
                prepare=both(policy, SLOW), moment=upgrades('snf-1'), inject=kill, outcome=KILLED, check=as_it_was),
