@@ -22,7 +22,7 @@ class Member:
     :ivar state: C(ready), C(drain), or what others have made of it. :ivar status: the balancer's own word.
     """
 
-    undone = ("drain",)
+    undone: tuple[str, ...] = ("drain",)
     idle = "have no session"
     place = balancer = state = status = ""
     sessions = 0
