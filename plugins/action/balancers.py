@@ -46,7 +46,7 @@ class ActionModule(StatesAction):
         """Without the address of HAProxy, which may have a password in it."""
         settings, decided = self.settings, drain_balancers(self.settings, self.record.asked)
         haproxy = {key: self.haproxy[key] for key in ("backend", "server") if self.haproxy}
-        return dict(haproxy=haproxy, haproxy_told=decided["haproxy"],
+        return dict(haproxy=haproxy, haproxy_told=decided["haproxy"], haproxy_last=not self.setting("drain_peers"),
                     elsewhere=bool(settings["haproxy_host"]) and is_asked(settings, self.record.asked),
                     haproxy_was=self.record.balancers.get("haproxy", {}).get("was", ""), nginx=settings["nginx"],
                     apache=(settings["apache_hosts"] or [self.name]) if settings["apache"] else [])

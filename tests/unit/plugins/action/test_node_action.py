@@ -354,13 +354,15 @@ def loop(*answers):
 
 def test_which_are_told(one):
     assert one.act(balancers, state="found") == dict(
-        changed=False, haproxy={}, haproxy_told=False, haproxy_was="", elsewhere=False, nginx=[], apache=[])
+        changed=False, haproxy={}, haproxy_told=False, haproxy_was="", haproxy_last=True, elsewhere=False, nginx=[],
+        apache=[])
     one.variables = dict(drain_haproxy_address=SOCKET, drain_haproxy_set=True, drain_haproxy_host="lb",
-                         balancer_nginx_hosts="lb-1,lb-2", balancer_apache_url="http://lb/", cluster_node=NODE)
+                         balancer_nginx_hosts="lb-1,lb-2", balancer_apache_url="http://lb/", cluster_node=NODE,
+                         drain_peers=["http://sf-1/readyz"])
     one.note(balancers=dict(haproxy=dict(was="ready")))
     assert one.act(balancers, state="found") == dict(
         changed=False, haproxy=dict(backend="sf-api", server="one"), haproxy_told=True,
-        haproxy_was="ready", elsewhere=True, nginx=["lb-1", "lb-2"], apache=["sf-2"])
+        haproxy_was="ready", haproxy_last=False, elsewhere=True, nginx=["lb-1", "lb-2"], apache=["sf-2"])
     one.variables["balancer_apache_hosts"] = ["a", "b"]
     assert one.act(balancers, state="found")["apache"] == ["a", "b"]
 
