@@ -78,8 +78,8 @@ def test_credentials_are_hidden(address, hidden):
 @pytest.mark.parametrize("module, arguments", [
     (apache_member, dict(url="htp://joe:s3cret@lb/", balancer="b", member="m", state="ready")),
     (cinder_service, dict(url="htp://joe:s3cret@lb/v3", binary="b", host="h", state="seen", timeout=0)),
-    (drain, dict(unit="sf-api", url="http://127.0.0.1:1/", haproxy=dict(address="joe:s3cret@lb:1", backend="b",
-                                                                         server="s"))),
+    (drain, dict(unit="sf-api", url="http://127.0.0.1:1/",
+                 haproxy=dict(address="joe:s3cret@lb:1", backend="b", server="s"))),
     (etcd_info, dict(endpoints=["http://joe:s3cret@127.0.0.1:1"])),
     (haproxy_info, dict(address="joe:s3cret@lb:1", backend="b")),
     (haproxy_server, dict(address="joe:s3cret@lb:1", backend="b", server="s", state="ready")),
