@@ -311,7 +311,7 @@ def test_the_password_is_not_shown(node, monkeypatch):
         cinder, "place", cinder_info.sqlalchemy.engine.url.make_url("mysql://c:hunter2@db/cinder")) or cinder.rows("x"))
     result = node.look()
     assert result["failed"] and "hunter2" not in str(result)
-    assert result["msg"].startswith("cannot ask the database mysql://c:***@db/cinder: ")
+    assert result["msg"].startswith("cannot ask the database mysql://c:********@db/cinder: ")
 
 
 # ---- waiting
