@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import errno
 import fcntl
-import contextlib
 import json
 import os
 import pathlib
@@ -156,7 +155,7 @@ def test_a_whole_life(start, ask, run, service):
 def open_files(pid):
     """What a process has open, but for what it closes meanwhile."""
     for path in pathlib.Path(f"/proc/{pid}/fd").iterdir():
-        with contextlib.suppress(FileNotFoundError):
+        with suppress(FileNotFoundError):
             yield os.readlink(path)
 
 
