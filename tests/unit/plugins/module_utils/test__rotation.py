@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.shakenfist.rolling.plugins.module_utils import _rotation
-from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError
+from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError, conclude
 
 pytestmark = pytest.mark.usefixtures("clock")
 
@@ -50,9 +50,11 @@ def rotate(run_module):
                 raise member
             return member
 
-        main = SimpleNamespace(main=lambda: _rotation.rotate(
-            AnsibleModule(dict(_rotation.OPTIONS), supports_check_mode=True), make))
-        return run_module(main, check, state=state, sessions_timeout=timeout)
+        def main():
+            module = AnsibleModule(dict(_rotation.OPTIONS), supports_check_mode=True)
+            conclude(module, lambda: _rotation.rotate(module, make))
+
+        return run_module(SimpleNamespace(main=main), check, state=state, sessions_timeout=timeout)
 
     return start
 
