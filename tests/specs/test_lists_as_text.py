@@ -203,9 +203,9 @@ READERS = {
 }
 
 
-# A node has something of the same name; a run asks only whether there is any.
+# A node has something of the same name; a run, and who drains a server, ask only whether there is any.
 OTHERS = {*((f"plugin_utils/{name}.py", "restart_order") for name in ("_node", "_order")),
-          ("plugin_utils/_run.py", "cluster_hosts")}
+          ("plugin_utils/_run.py", "cluster_hosts"), ("action/balancers.py", "drain_peers")}
 
 
 def test_every_option_is_read():
