@@ -8,7 +8,7 @@ from ansible_collections.shakenfist.rolling.plugins.module_utils import _haproxy
 from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError, wait_for
 from ansible_collections.shakenfist.rolling.plugins.module_utils._http import hide_credentials
 
-# HAProxy does as it is told at once; this is for a busy one.
+# Seconds. HAProxy sets the state at once; this is for a busy one.
 SET_WITHIN = 2.0
 ARGUMENTS = dict(
     **_haproxy.HAPROXY_OPTIONS,
