@@ -137,7 +137,7 @@ def run(etcd, migrations, tmp_path):
     """Start the module for the store; small batches, so that there are many."""
     def start(**options):
         return Run(tmp_path, **dict(dict(directory=str(migrations.path), store="etcd", endpoints=[etcd.url], batch=16,
-                                         lock_lease=5, timeout=5), **options))
+                                         lock_lease=30, timeout=30), **options))
     return start
 
 
@@ -388,7 +388,7 @@ def test_two_runs_at_once(etcd, proxy, run, migrations):
             go.wait(60)
 
     proxy.act = act
-    first = run(endpoints=[proxy.url], timeout=60)
+    first = run(endpoints=[proxy.url], timeout=60, lock_lease=5)
     assert reached.wait(60)
     for second in (answer(run()), answer(run(state="restored", directory=None))):
         assert second["failed"] and "another run of store_migrations is under way" in second["msg"]
@@ -501,7 +501,7 @@ def test_somebody_has_written_what_is_to_be_undone(interrupted, run):
 def test_etcd_is_restarted_while_it_is_written(etcd, proxy, run, migrations):
     migrations.three()
     done = meanwhile(proxy, lambda: (etcd.kill(), etcd.start()), b'"done": 2')
-    found = answer(run(endpoints=[proxy.url], timeout=30))
+    found = answer(run(endpoints=[proxy.url]))
     assert done and not found["failed"] and without_log(etcd.all()) == migrated(objects()) and is_clean(etcd)
 
 
@@ -666,8 +666,9 @@ def test_ten_thousand_ports(etcd, run, migrations, capsys):
     etcd.fill({f"/lport/p{number:05}": json.dumps(lport(number, **dict(more, id=f"p{number:05}")))
                for number in range(10000)})
     migrations.add("a-topic", TOPIC)
-    found = answer(run(batch=120, timeout=30))
-    assert not found["failed"] and found["changes"]["lport"]["updated"] == 10060
+    found = answer(run(batch=120))
+    assert not found["failed"], found["msg"]
+    assert found["changes"]["lport"]["updated"] == 10060
     check = answer(run(check=True, diff=True, directory=str(again(migrations))))
     assert len(check["diff"]) == 101 and "more objects change" in check["diff"][-1]["prepared"]
     with capsys.disabled():
@@ -716,7 +717,7 @@ def sql_proxy(mariadb):
 def sql(mariadb, migrations, tmp_path):
     def start(port=0, **options):
         return Run(tmp_path, **dict(dict(directory=str(migrations.path), store="mariadb", config=mariadb.config(port),
-                                         connection="database/connection", lock_lease=5, timeout=5), **options))
+                                         connection="database/connection", lock_lease=30, timeout=30), **options))
     return start
 
 
@@ -904,7 +905,8 @@ def reset(mariadb):
 def test_mariadb_ten_thousand_rows(mariadb, sql, migrations, capsys):
     mariadb.query("INSERT INTO lport (id, name) SELECT CONCAT('q', seq), REPEAT('n', 300) FROM seq_1_to_10000")
     migrations.add("a-topic", TOPIC)
-    found = answer(sql(timeout=30))
-    assert not found["failed"] and found["changes"]["lport"]["updated"] == 10010
+    found = answer(sql())
+    assert not found["failed"], found["msg"]
+    assert found["changes"]["lport"]["updated"] == 10010
     with capsys.disabled():
         print(f"\nMariaDB: 10,000 rows: {found['seconds']} s, {found['peak']} MiB at most")

@@ -245,7 +245,9 @@ def test_a_service_that_hangs(start, ask, service):
     # The last good answer may have come after the first request that hung.
     assert wait_for(lambda: ask()["probe"]["longest_gap"] >= 1, PATIENCE)
     report = ask("stopped")["probe"]
-    assert report["under_way"] == 0 and set(report["kinds"]) == {"timeout"} and report["longest_gap"] >= 1
+    # On a machine that stood still some are excused beside it.
+    assert report["under_way"] == 0 and set(report["kinds"]) - {"timeout (excused)"} == {"timeout"}
+    assert report["longest_gap"] >= 1
 
 
 # ---- it does not run any more
