@@ -54,6 +54,8 @@ class View:
 
     def __init__(self, seen):
         self.nodes = {name: one["node"] for name, one in seen.items() if one["node"]}
+        # What the cluster calls a node is known only of those that were reached.
+        self.where = "in this run" if len(self.nodes) == len(seen) else "among those of this run that were reached"
         self.leaders = [name for name, node in self.nodes.items() if node["leads"]]
         self.leader = self.leaders[0] if len(self.leaders) == 1 else ""
         lead = self.nodes.get(self.leader) or dict(hosts=[], guests=[])
@@ -163,14 +165,14 @@ def cluster_findings(view, options, verified, hidden):
     stray = [guest for guest in view.guests if guest.home and guest.home != guest.host]
     findings.judge("given back", [
         f"{guest.name} is on {guest.host}, an earlier run has moved it away from {guest.home}"
-        + (": it is given back" if guest.home in view.name_of else ", which is not in this run: it stays")
+        + (": it is given back" if guest.home in view.name_of else f", which is not {view.where}: it stays")
         for guest in stray], "warn")
     stay = [guest.name for guest in view.guests if guest.state == "stopped"]
     findings.judge("shut down", [f"{', '.join(stay)}: shut down, and left where they are"]
                    if stay and not options.stopped else [], "warn")
     unknown = [one.name + (f" (left {flag_of(one)} by an earlier run)" if one.note else "")
                for one in view.hosts if one.name not in view.name_of]
-    findings.judge("inventory", [f"{', '.join(unknown)} of the cluster: not in this run, it is not rolled"]
+    findings.judge("inventory", [f"{', '.join(unknown)} of the cluster: not {view.where}, it is not rolled"]
                    if unknown else [], "warn")
     return findings
 

@@ -13,7 +13,7 @@ import dataclasses
 
 import lab
 from products import synnefo as product
-from rows import KILLED, REFUSED, Row, both, power_off, seen, step, until
+from rows import KILLED, REFUSED, Row, both, nothing, power_off, seen, step, until
 
 # The first one that is rolled; gnt-1 is the master.
 FIRST = 'gnt-2'
@@ -97,9 +97,17 @@ def back(node):
     return act
 
 
-def killed(name, about):
-    return GanetiRow('ganeti-killed-in-%s' % name, 'the controller is killed while ' + about, node='',
-                     moment=step(name, FIRST), inject=lambda run: run.roll.kill(), outcome=KILLED)
+def killed(name, about, moment=None, mend=nothing):
+    return GanetiRow('ganeti-killed-in-%s' % name, 'the controller is killed while ' + about, node='', mend=mend,
+                     moment=moment or step(name, FIRST), inject=lambda run: run.roll.kill(), outcome=KILLED)
+
+
+REBOOTS = seen('sshd of %s does not answer' % FIRST, lambda run: not run.lab.reached(FIRST))
+
+
+def booted(run):
+    """Until then the same command is refused: the node cannot be reached."""
+    until('sshd of %s answers' % FIRST, lambda: run.lab.reached(FIRST))
 
 
 IMPATIENT = ('-e', 'roll_reconnect_timeout=10')
@@ -134,7 +142,7 @@ ROWS = [
     killed('quorum', 'it looks for room'),
     killed('drain', 'instances move'),
     killed('activate', 'the node is marked offline'),
-    killed('restart', 'the node reboots'),
+    killed('restart', 'the node reboots', REBOOTS, booted),
     killed('gate', 'the node is looked at'),
     killed('settle', 'instances are given back'),
 ]

@@ -118,6 +118,17 @@ def test_what_a_killed_run_has_left_on_a_host_that_is_not_in_this_one():
                for line in lines)
 
 
+def test_what_a_killed_run_has_left_on_a_host_that_still_reboots():
+    seen = cluster([guest("a", "n1", home="n3")], n3=dict(note="undrained", offline=True, free=None))
+    seen["n3"] = dict(seen["n3"], failure="it cannot be reached: refused", node={})
+    refusal, dummy, lines, dummy = judged(seen)
+    assert "fail  n3: it cannot be reached: refused" in refusal
+    for words in ("moved it away from n3.lab, which is not among those of this run that were reached: it stays",
+                  "n3.lab (left offline by an earlier run) of the cluster: not among those of this run that were "
+                  "reached, it is not rolled"):
+        assert any(line.endswith(words) for line in lines)
+
+
 def test_room_counts_as_if_everything_were_at_home():
     """What an earlier run has moved away is given back before the others are emptied."""
     stray = guest("a", "n1", 800, home="n2")
