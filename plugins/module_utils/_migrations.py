@@ -139,6 +139,8 @@ def execute(path, source):
     name = "shakenfist_rolling_migration_" + re.sub(r"\W", "_", os.path.basename(path)[:-3])
     module = importlib.util.module_from_spec(importlib.machinery.ModuleSpec(name, None, origin=path))
     module.__file__ = path
+    # Where dataclasses and the like look for what is in it.
+    sys.modules[name] = module
     # The bytes that the digest is of, and no byte code is left in the product's directory.
     exec(compile(source, path, "exec", dont_inherit=True), module.__dict__)
     return module
@@ -212,6 +214,10 @@ def statements_of_ddl(one):
 
 # ---- the copy
 
+def as_text(value):
+    return json.dumps(value, sort_keys=True, default=repr)
+
+
 class Copy:
     """A copy of the store in memory, and what was changed in it.
 
@@ -254,7 +260,8 @@ class Copy:
         """What differs from the store, in the order in which it was changed."""
         for table, key in self.order:
             before, after = self.source.load(table, key), self.changed[table][key]
-            if before != after:
+            # To Python, 1 and True are equal, and 1.0; to who reads the store they are not.
+            if before != after or as_text(before) != as_text(after):
                 yield Change(table, key, before, after)
 
 

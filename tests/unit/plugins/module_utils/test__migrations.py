@@ -168,6 +168,11 @@ def test_a_migration_imports_from_beside_it(directory):
     assert load(str(directory))[0].id == "a" and not (directory / "__pycache__").exists()
 
 
+def test_a_migration_may_have_data_classes(directory):
+    add(directory, "a", "from dataclasses import dataclass\n\n\n@dataclass\nclass Port:\n    mtu: 'int'\n" + BODY)
+    assert load(str(directory))[0].id == "a"
+
+
 @pytest.mark.parametrize("text, said", [
     ("id = 'x'\n", "0.py: it has no release, no description, no proposed_at, no migration"),
     (HEAD.format(id="x", at="soon") + BODY, "0.py: its proposed_at is no point in time such as '2026-11-30 08:00:00'"),
@@ -275,6 +280,12 @@ def test_what_is_as_before_is_no_change(api):
     api.create("t", "c", {})
     api.delete("t", "c")
     assert list(api._copy.changes()) == []
+
+
+@pytest.mark.parametrize("value", [True, 1.0])
+def test_what_only_python_takes_for_the_same_is_a_change(api, value):
+    api.update("t", "a", dict(id="a", n=value))
+    assert [json.dumps(one.after["n"]) for one in api._copy.changes()] == [json.dumps(value)]
 
 
 def test_objects_are_changed_while_they_are_read(api):
