@@ -8,6 +8,7 @@
 # No exit code is believed: a command of a cluster may end with 0 where half of it has failed, and with 1 in silence.
 
 import dataclasses
+import math
 import re
 import typing
 
@@ -163,7 +164,7 @@ def places(moving, hosts, host, reserve=0.0):
 
 
 def amount(number):
-    return f"{number:.0f}" if number is not None else "unknown"
+    return f"{number:.0f}" if number is not None and math.isfinite(number) else "unknown"
 
 
 def room_words(left, hosts, host, unit="MiB", reserve=0.0):

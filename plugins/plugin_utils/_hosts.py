@@ -7,6 +7,7 @@
 # Products that are rolled host by host, each emptied of its guests first: what refuses a roll, the plan, and the words.
 
 import dataclasses
+import math
 
 from ansible_collections.shakenfist.rolling.plugins.module_utils._evacuation import (
     Guest,
@@ -25,6 +26,8 @@ from ansible_collections.shakenfist.rolling.plugins.plugin_utils._runbook import
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._table import listed, many, span, table, wrap
 
 WAVE = "hosts"
+# What a run has noted on a host that is online and gets guests again when it is done; else an operator has drained it.
+UNDRAINED = "undrained"
 # Seconds: what a move takes whatever the guest, what each 100 MiB of it add, and a reboot with what is waited for.
 MOVE, HUNDRED, REBOOT = 2.0, 1.0, 120.0
 
@@ -115,10 +118,21 @@ def room_of(view, name, options):
     host = view.nodes[name]["host"]
     # What an earlier run has moved away comes back first.
     guests = [dataclasses.replace(guest, host=guest.home) if guest.home else guest for guest in view.guests]
-    hosts = [dataclasses.replace(one, free=one.free and freed(one, view.guests)) for one in view.hosts]
+    hosts = [in_turn(one, view) for one in view.hosts]
     moving = to_move(guests, host, options.stopped)
     found, left = places(moving, hosts, host, options.reserve)
     return moving, found, room_words(left, hosts, host, options.unit, options.reserve)
+
+
+def in_turn(host, view):
+    """A host as it is when the turn of another one comes: one of this run that an earlier one has begun is done by then.
+
+    How much memory it has then is not known while it is offline; it is looked at again before anything moves.
+    """
+    free = None if host.free is None else freed(host, view.guests)
+    if host.note != UNDRAINED or host.name not in view.name_of:
+        return dataclasses.replace(host, free=free)
+    return dataclasses.replace(host, free=math.inf if free is None else free, drained=False, offline=False)
 
 
 def freed(host, guests):
@@ -151,12 +165,12 @@ def cluster_findings(view, options, verified, hidden):
     findings.judge("leader", words)
     if not view.leader:
         return findings
-    others = [one for one in view.hosts if one.able and not one.offline and not one.drained
-              and view.name_of.get(one.name, view.leader) != view.leader]
     findings.judge("successor", [
         f"{view.leader} leads the cluster, and no other node of this run can: make one fit for it"]
-        if view.leader in order and not others else [])
-    wrong = [guest for guest in view.guests if guest.state not in ("running", "stopped")]
+        if view.leader in order and not successor_of(view, order) else [])
+    # Where those that are shut down are left, only they are on a host that a run has marked offline, which hides that.
+    unseen = {one.name for one in view.hosts if one.offline and one.note and not options.stopped}
+    wrong = [guest for guest in view.guests if guest.state not in ("running", "stopped") and guest.host not in unseen]
     findings.judge("guests", [f"{guest.name} on {guest.host} is {guest.state}, neither running nor shut down: start "
                               "it, or shut it down" for guest in wrong])
     findings.judge("room", [words for name in order if view.to_reboot(name, options)
@@ -184,10 +198,10 @@ def order_of(view, options):
 
 
 def successor_of(view, order):
-    """Who takes the lead when that of its turn comes: one that is done by then."""
-    able = {one.name for one in view.hosts if one.able or one.note}
-    names = [name for name, node in view.nodes.items() if name != view.leader and node["host"] in able
-             and view.host(name) and (not view.host(name).offline or view.host(name).note)]
+    """Who takes the lead when that of its turn comes: one that is done by then. Empty where nobody can."""
+    able = {one.name for one in view.hosts if one.note == UNDRAINED
+            or one.able and not (one.offline or one.drained or one.note)}
+    names = [name for name, node in view.nodes.items() if name != view.leader and node["host"] in able]
     return next((name for name in names if name in order), next(iter(names), ""))
 
 
@@ -249,7 +263,8 @@ def room_table(view, options):
         if not view.host(name):
             continue
         moving, dummy, words = room_of(view, name, options)
-        elsewhere = sum(one.free for one in beside(view.hosts, node["host"]) if one.takes())
+        others = [in_turn(one, view) for one in beside(view.hosts, node["host"])]
+        elsewhere = sum(one.free for one in others if one.takes())
         rows.append((name, len(moving), amount(sum(guest.needs() for guest in moving)), amount(view.host(name).free),
                      amount(elsewhere), "no" if words else "yes"))
     return table(rows, 0)

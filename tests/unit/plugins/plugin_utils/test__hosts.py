@@ -139,6 +139,36 @@ def test_room_counts_as_if_everything_were_at_home():
     assert "there is none for a (800 MiB)" in hosts.room_of(view, "n2", Options(reserve=300))[2]
 
 
+LEFT = dict(note="undrained", offline=True, free=None, able=False)
+
+
+@pytest.mark.parametrize("left", [LEFT, dict(LEFT, offline=False, drained=True, free=1000)])
+def test_what_an_earlier_run_has_left_in_hand_counts_as_done_in_the_turn_of_the_others(left):
+    """The others can have mirrors there, and the one that leads may have no other to follow it."""
+    seen = cluster([dataclasses.replace(guest("a", "n1", 900), to="n2.lab"), guest("b", "n3", 900)], n2=left,
+                   n3=dict(able=False))
+    refusal, plan, dummy, dummy = judged(seen)
+    assert not refusal and plan["order"] == ["n2", "n3", "n1"] and plan["hosts"]["n1"]["where"] == "n2"
+    # Not, if it is not in this run, or an operator had drained it.
+    del seen["n2"]
+    assert refused(seen, "none for a (900 MiB, only to n2.lab)")
+    refusal = judged(cluster(n2=dict(left, note="drained"), n3=dict(able=False)))[0]
+    assert "n1 leads the cluster, and no other node of this run can" in refusal
+
+
+def test_memory_that_is_not_known_yet():
+    seen = cluster([guest("a", "n1", 900)], n2=LEFT)
+    assert judged(seen)[1]["rooms"][1].split() == ["n1", "1", "900", "1000", "unknown", "yes"]
+
+
+def test_guests_that_were_left_on_a_host_that_is_offline():
+    seen = cluster([guest("a", "n2", state="ERROR_nodeoffline")], n2=LEFT)
+    assert not judged(seen, Options(since=200, stopped=False))[0]
+    assert refused(seen, "a on n2.lab is ERROR_nodeoffline")
+    seen = cluster([guest("a", "n2", state="ERROR_nodedown")], n2=dict(LEFT, offline=False, free=1))
+    assert refused(seen, "a on n2.lab is ERROR_nodedown", Options(since=200, stopped=False))
+
+
 @pytest.mark.parametrize("changed, words", [
     (dict(n2=dict(offline=True)), "n2: n2.lab is marked offline, and not by a run"),
     (dict(n2=dict(free=None)), "n2: the cluster does not know the memory of n2.lab"),
