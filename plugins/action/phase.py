@@ -361,14 +361,21 @@ class ActionModule(StepsAction):
         return {}
 
     def undo_store(self, title, store, prior):
-        seen = self.ask_store(f"{title}: undo what is half done", store, self.staged, state="restored", gone="warn")
-        if seen.get("changed"):
-            self.undid("What the migrations had written into the store was undone.")
-        seen = self.ask_store(f"{title}: check whether the prior release knows what is in it", store, prior,
-                              state="reported", gone="warn")
+        seen = self.ask_prior(title, store, prior)
+        # What the release before knows was there before this run: an earlier upgrade may have kept what would undo it.
+        if seen["interrupted"] or seen["gone"]:
+            undone = self.ask_store(f"{title}: undo what is half done", store, self.staged, state="restored",
+                                    gone="warn")
+            if undone.get("changed"):
+                self.undid("What the migrations had written into the store was undone.")
+            seen = self.ask_prior(title, store, prior)
         if seen["gone"]:
             self.remember(beyond=f"the store was migrated ({', '.join(seen['gone'])}), and the release before cannot "
                                  "read it")
+
+    def ask_prior(self, title, store, prior):
+        return self.ask_store(f"{title}: check whether the prior release knows what is in it", store, prior,
+                              state="reported", gone="warn")
 
     def undo_database(self):
         """Nobody has written since the backup was made, for all has been down since."""
@@ -404,8 +411,9 @@ class ActionModule(StepsAction):
         return {}
 
     def committed(self):
-        """All nodes have agreed to start, and nothing goes back any more: forget what would undo the migrations."""
-        if self._task.check_mode or self.tier.get("mode") == REST:
+        """All nodes have agreed to start, and nothing goes back any more: forget what would undo the migrations. Where
+        some of it runs the release already, that may have been left by a run that was killed."""
+        if self._task.check_mode:
             return {}
         for phase in self.phases(store=True):
             self.ask_store("Forget what would undo the migrations", phase["store"], self.staged, state="migrated")

@@ -401,10 +401,11 @@ class Runner:
         return dict(self.facts, **dict(self.result, output=self.output(), peak=peak()), **result)
 
     def load(self):
-        if not self.params["directory"]:
+        directory = self.params["directory"]
+        if not directory or self.params["state"] == "reported" and not os.path.lexists(directory):
             return []
         with self.quiet():
-            return load(self.params["directory"])
+            return load(directory)
 
     def act(self):
         state = self.params["state"]

@@ -460,10 +460,8 @@ class EtcdStore:
         intent = dict(self.me(), batches=count, direction="forward", log=entries[-late:], log_prefix=self.log_prefix,
                       revision=source.revision,
                       count=source.keys_in_all + added, migrations=[entry["id"] for entry in entries])
-        unwritten = dict(key=encode(self.prefix), range_end=end_of(self.prefix), target="MOD", result="LESS",
-                         mod_revision=str(source.revision + 1))
         self.halfway = True
-        switched = self.commit([is_mod(self.intent_key, 0), unwritten], [put(self.intent_key, json.dumps(intent))],
+        switched = self.commit([is_mod(self.intent_key, 0), self.unwritten(source.revision)], [put(self.intent_key, json.dumps(intent))],
                                lambda: (self.one(self.intent_key)[0] or {}).get("run") == self.run)
         if not switched:
             self.halfway = False
@@ -488,10 +486,21 @@ class EtcdStore:
                 found.append(decode(kv["key"]) or kv["key"])
         return found, count - seen, revision
 
-    def refuse_strangers(self, since, own, count):
+    def strange(self, since, own, count):
+        """What somebody else has done since a revision, in words, unless that does not matter; and the revision now."""
         found, removed, revision = self.strangers(since, own, count)
-        if (found or removed) and not self.params["overwrite"]:
-            what = f"has written {named(found)}" if found else f"has removed {removed} keys"
+        if self.params["overwrite"] or not (found or removed):
+            return "", revision
+        return (f"has written {named(found)}" if found else f"has removed {removed} keys"), revision
+
+    def unwritten(self, revision):
+        """That no key of the product was written after a revision."""
+        return dict(key=encode(self.prefix), range_end=end_of(self.prefix), target="MOD", result="LESS",
+                    mod_revision=str(revision + 1))
+
+    def refuse_strangers(self, since, own, count):
+        what, revision = self.strange(since, own, count)
+        if what:
             state = "The store is interrupted" if own else NOTHING
             ways = "give overwrite=true, or undo it with state=restored and " if own else ""
             raise RollingError(f"somebody {what} in etcd since the store was read. {state}. Stop what writes there, "
@@ -514,11 +523,18 @@ class EtcdStore:
     def reopen(self):
         """Have the run of which something is kept count as interrupted, on its way back. The log is the first to go."""
         intent, revision = self.one(self.kept_key)
+        # What the new release has written is of the new kind, also where no migration has changed it.
+        what, until = self.strange(revision, [], intent["count"] + len(intent["log"]))
+        if what:
+            raise RollingError(f"somebody {what} in etcd since {named(intent['migrations'])} was written, so it is not "
+                               f"undone. {NOTHING}. To lose that, give overwrite=true; to keep it, run "
+                               "store_migrations without keep")
         progress = json.dumps(dict(done=intent["batches"], revisions=[]))
         operations = [remove(self.kept_key), put(self.intent_key, json.dumps(intent)), put(self.progress_key, progress)]
         operations += [remove(intent["log_prefix"] + entry["id"]) for entry in intent["log"]]
-        if not self.commit([is_mod(self.kept_key, revision), is_mod(self.intent_key, 0)], operations,
-                           lambda: self.one(self.intent_key)[0] == intent):
+        compare = [is_mod(self.kept_key, revision), is_mod(self.intent_key, 0)]
+        compare += [] if self.params["overwrite"] else [self.unwritten(until)]
+        if not self.commit(compare, operations, lambda: self.one(self.intent_key)[0] == intent):
             raise self.moved()
 
     # ---- an interrupted write
@@ -617,8 +633,7 @@ class EtcdStore:
         if not back:
             until = self.refuse_strangers(intent["revision"], self.progress()[1], intent["count"])
             if not self.params["overwrite"]:
-                compare.append(dict(key=encode(self.prefix), range_end=end_of(self.prefix), target="MOD", result="LESS",
-                                    mod_revision=str(until + 1)))
+                compare.append(self.unwritten(until))
             operations = [put(intent["log_prefix"] + entry["id"], json.dumps(entry)) for entry in intent["log"]]
         if self.params["keep"] and not back:
             operations.append(put(self.kept_key, json.dumps(dict(intent, direction="back"))))

@@ -41,10 +41,12 @@ options:
     description:
       - V(migrated) completes what a killed run has left, then runs what is pending.
       - V(restored) undoes what a killed run has left, so that the store is as it was before that run. Where nothing was
-        interrupted it undoes the last run that was complete, if that had O(keep). It runs no migration.
+        interrupted it undoes the last run that was complete, if that had O(keep) and nobody has written since. It runs
+        no migration.
       - V(whole) changes nothing, and fails where the store is interrupted, or somebody holds the lock. Ask it before
         anything that reads the store is started.
-      - V(reported) changes nothing, and only returns what it sees.
+      - V(reported) changes nothing, and only returns what it sees. For it, a directory that does not exist has no
+        migrations, as in a release from before the first one.
     type: str
     choices: [migrated, restored, whole, reported]
     default: migrated
@@ -106,7 +108,7 @@ options:
     type: bool
     default: false
   overwrite:
-    description: Complete, or undo, an interrupted write although somebody else has written to the store since. What
+    description: Complete an interrupted write, or undo one, although somebody else has written to the store since. What
       they have written to the keys that the run changes is lost. With O(store=etcd) only.
     type: bool
     default: false

@@ -316,10 +316,14 @@ def test_a_complete_run_is_undone(etcd, run, migrations):
 def test_a_complete_run_is_not_undone_over_what_others_wrote(etcd, run, migrations):
     migrations.three()
     answer(run(keep=True))
-    etcd.put("/lport/p030", STRANGER)
+    etcd.put("/lport/new", STRANGER)
+    before = etcd.all()
     found = answer(run(state="restored", directory=None))
-    assert found["failed"] and "somebody has written /lport/p030" in found["msg"] and not found["whole"]
-    assert not answer(run(state="restored", directory=None, overwrite=True))["failed"] and etcd.all() == objects()
+    assert found["failed"] and "somebody has written /lport/new" in found["msg"] and found["whole"]
+    assert etcd.all() == before
+    etcd.put("/lport/p030", STRANGER)
+    assert not answer(run(state="restored", directory=None, overwrite=True))["failed"]
+    assert etcd.all() == {**objects(), "/lport/new": STRANGER}
 
 
 def test_a_kill_while_a_complete_run_is_undone(etcd, proxy, run, migrations):

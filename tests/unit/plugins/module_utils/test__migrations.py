@@ -462,6 +462,13 @@ def test_what_is_reported(store, directory):
     assert "process 7 on c-2" in warnings[0]
 
 
+def test_a_release_from_before_the_first_migration_has_none(store, tmp_path):
+    store.entries = [dict(id="a")]
+    assert start(store, tmp_path / "none", state="reported", gone="warn")["gone"] == ["a"]
+    with pytest.raises(RollingError, match="cannot read the migrations in"):
+        start(store, tmp_path / "none")
+
+
 def test_ddl_of_mariadb(store, directory):
     add(directory, "a", '\ndef migration(nb_api):\n    nb_api.execute("DROP TABLE t")\n')
     with pytest.raises(RollingError, match=r"these migrations have such statements: a \(a.py\): DROP TABLE in line 7"):

@@ -192,5 +192,30 @@ def test_an_alarm(answers):
             pass
 
 
+@pytest.mark.parametrize("found, removed, said", [(["/lport/new"], 0, "written /lport/new"), ([], 2, "removed 2 keys")])
+def test_a_complete_run_is_not_undone_over_what_others_wrote(monkeypatch, found, removed, said):
+    store, written = EtcdStore(dict(PARAMS)), []
+    kept = dict(migrations=["mtu"], count=3, log=[dict(id="mtu")], batches=1, log_prefix="/log/")
+    monkeypatch.setattr(store, "one", lambda key: (kept, 7))
+    monkeypatch.setattr(store, "strangers", lambda since, own, count: (found, removed, 9) if (since, own, count) == (
+        7, [], 4) else None)
+    monkeypatch.setattr(store, "commit", lambda compare, operations, done: written.append(compare) or True)
+    with pytest.raises(RollingError, match=f"somebody has {said} in etcd since mtu was written, so it is not undone"):
+        store.reopen()
+    assert not written
+    store.params["overwrite"] = True
+    store.reopen()
+    assert [len(compare) for compare in written] == [2]
+
+
+def test_a_complete_run_is_undone_while_nobody_writes(monkeypatch):
+    store, written = EtcdStore(dict(PARAMS)), []
+    monkeypatch.setattr(store, "one", lambda key: (dict(migrations=[], count=3, log=[], batches=1, log_prefix="/l/"), 7))
+    monkeypatch.setattr(store, "strangers", lambda since, own, count: ([], 0, 9))
+    monkeypatch.setattr(store, "commit", lambda compare, operations, done: written.append(compare[-1]) or True)
+    store.reopen()
+    assert written == [store.unwritten(9)]
+
+
 def test_what_was_staged_is_changed():
     assert "what was staged in etcd has changed meanwhile" in EtcdStore.moved().message
