@@ -262,7 +262,8 @@ class ActionModule(StepsAction):
                        f"{names} any more, so the database may have been written to since, and is not restored by "
                        f"itself. Stop {names} on all nodes, and restore it: {how}. Where it is whole already, that is "
                        f"not needed. Then, on {self.name}: rm {self.staged}/{MIGRATING}", "Check for half a migration")
-        self.finish(RESTORING, MIGRATING, BACKUP[0])
+        # What has the new release by now was migrated, and that remains to be known.
+        self.finish(RESTORING, BACKUP[0], *([] if self.has_begun() else [MIGRATING]))
 
     def torn(self):
         """The migration of the database that a run has begun and not ended: MariaDB cannot roll that back."""
@@ -332,9 +333,11 @@ class ActionModule(StepsAction):
         Gives whether the database is whole now.
         """
         restoring = self.exists(f"{self.staged}/{RESTORING}", "Check whether a restore was interrupted")
-        torn = "" if restoring else self.torn()
-        if torn and not self.has_backup():
+        begun = not restoring and self.exists(f"{self.staged}/{MIGRATING}",
+                                              "Check whether the database was being migrated")
+        if begun and not self.has_backup():
             return False
+        torn = self.torn() if begun else ""
         if restoring or torn:
             why = f"for a killed run has begun this, and not ended it: {torn}" if torn else (
                 "which a killed run had begun")
@@ -380,8 +383,8 @@ class ActionModule(StepsAction):
     def undo_database(self):
         """Nobody has written since the backup was made, for all has been down since."""
         if not self.has_backup():
-            self.remember(beyond="the schema of the database may be migrated in part, and there is no backup "
-                                 "(schema_backup)")
+            self.remember(beyond="the schema of the database may be migrated, in part or all of it, and there is no "
+                                 "backup from before (schema_backup)")
             return
         self.write("Record that the database is being restored", f"{self.staged}/{RESTORING}", "", "600")
         self.undid(f"The database was restored from {self.restore()}.")

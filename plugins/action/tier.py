@@ -18,7 +18,6 @@ from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import nod
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._services import is_to_run, services_of, url_of
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._steps import NOTED, Failed, StatesAction
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._tier import (
-    MIGRATING,
     REST,
     RESTORING,
     Left,
@@ -165,8 +164,8 @@ class ActionModule(StatesAction):
                       paths=self.given.configuration, dest=self.carrier.place(BEFORE))
         if self.name not in self.plan.get("places", {}).values() or self._task.check_mode:
             return
-        # Which of them is there tells whether the backup is to be restored.
-        self.remove("Forget the restore point", *map(self.carrier.place, (RESTORING, MIGRATING, BACKUP[0])))
+        # Which of them is there tells whether the backup is to be restored. That the database was migrated stays known.
+        self.remove("Forget the restore point", *map(self.carrier.place, (RESTORING, BACKUP[0])))
 
     def bring_up(self, release):
         given, one = self.given, next(one for one in services_of(self.given.services)
@@ -247,7 +246,15 @@ class ActionModule(StatesAction):
         priors = {name: prior_of(node, self.given.target) for name, node in nodes.items()}
         lost = [name for name in self.everybody if name not in there]
         return Left(self.everybody, records, priors, self.plan.get("mode", ""),
-                    [name for name in lost if node_of(hostvars, name, self.run_record).tier.get("migrates")])
+                    [name for name in lost if self.may_have_migrated(name)])
+
+    def may_have_migrated(self, name):
+        """Whether a node that was lost may have begun to migrate, in this run or in one that was killed before it: that
+        has left its services held."""
+        node = plain(self.hostvars[name].get("cluster_node") or {})
+        return node_of(self.hostvars, name, self.run_record).tier.get("migrates") or (
+            name in self.plan.get("places", {}).values()
+            and any(one.get("held") for one in node.get("services", {}).values()))
 
     def returned(self):
         """Take code and configuration back, unless what was written has no way back."""

@@ -21,8 +21,8 @@ from ansible_collections.shakenfist.rolling.plugins.plugin_utils._table import l
 # All is stopped; or some of it runs the release, which nothing does before all migrations are complete: then the others
 # follow, and the store is left alone.
 WHOLE, REST = "whole", "rest"
-# What a release directory has from before the first command that writes to the database until a service is started. It
-# has the title of the migration that is under way, and nothing in it between two of them.
+# What a release directory has from before the first command that writes to the database: without a backup nothing leads
+# back then. It has the title of the migration that is under way, and nothing in it between two of them and afterwards.
 MIGRATING = ".rolling-migrating"
 # And for as long as the database is being restored from its backup.
 RESTORING = ".rolling-restoring"

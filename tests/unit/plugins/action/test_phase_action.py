@@ -324,10 +324,10 @@ def there(*names):
 
 
 @pytest.mark.parametrize("begun, backup, restored", [
-    (HALF, True, True), (HALF, False, False), (NONE, True, False), (None, True, False)])
+    (HALF, True, True), (HALF, False, False), (NONE, True, False), (NONE, False, False), (None, True, False)])
 def test_half_a_migration_is_restored_before_it_begins_anew(tier, begun, backup, restored):
     """MariaDB cannot roll DDL back, so the same statement would fail in each further run."""
-    tier.given["stat"] = there(False, begun is not None, *[backup] * bool(begun), backup)
+    tier.given["stat"] = there(False, *([True, backup, True] if begun is not None else [False]), backup)
     tier.given["slurp"] = [dict(content=begun), dict(content=WAS)][begun is None:]
     went(tier, "backed_up")
     # Nor is a backup made of what is half migrated.
@@ -368,16 +368,26 @@ def test_the_backup_is_of_the_time_in_which_all_is_down(tier, stopped, backup, d
     (dict(active=False, held="inactive"), False, False)])
 def test_a_backup_of_an_earlier_run_is_forgotten_unless_what_writes_was_held_since(tier, writer, other, forgotten):
     """Killed between the stop and its own backup, a run would else leave the next one that of a week ago."""
-    services = dict(server=writer, agent=dict(active=other))
+    services = dict(server=dict(writer, release="4.0.0"), agent=dict(active=other, release="4.0.0"))
     tier.run["plan"]["serving"] = ["sf-2"]
     tier.others["sf-2"] = dict(cluster_node=dict(services=services))
     went(tier, "rehearsed")
     paths = [arguments["path"] for module, arguments in tier.calls if module == "file"]
-    names = [".rolling-restoring", ".rolling-migrating", ".rolling-backup.json"]
+    names = [".rolling-restoring", ".rolling-backup.json", ".rolling-migrating"]
     assert paths == ([f"/r/{NEW}/{name}" for name in names] if forgotten else [])
     tier.check = True
     went(tier, "rehearsed")
     assert "file" not in tier.asked()
+
+
+def test_that_the_database_was_migrated_stays_known_while_the_new_release_is_there(tier):
+    """Where it has not come up, and the next run fails before it migrates, the release before is not to start on it."""
+    services = dict(server=dict(active=False, held="", release=NEW), agent=dict(active=False, release=NEW))
+    tier.run["plan"]["serving"] = ["sf-2"]
+    tier.others["sf-2"] = dict(cluster_node=dict(services=services))
+    went(tier, "rehearsed")
+    assert [arguments["path"] for module, arguments in tier.calls if module == "file"] == [
+        f"/r/{NEW}/.rolling-restoring", f"/r/{NEW}/.rolling-backup.json"]
 
 
 @pytest.mark.parametrize("begun, backup, words", [
@@ -385,7 +395,7 @@ def test_a_backup_of_an_earlier_run_is_forgotten_unless_what_writes_was_held_sin
 def test_half_a_migration_that_may_have_been_written_to_is_the_operators(tier, begun, backup, words):
     """Somebody has removed what held the server."""
     tier.run["plan"]["serving"] = ["sf-1"]
-    tier.others["sf-1"] = dict(cluster_node=dict(services=dict(server=dict(active=False, held=""))))
+    tier.others["sf-1"] = dict(cluster_node=dict(services=dict(server=dict(active=False, held="", release="4.0.0"))))
     tier.given.update(stat=there(True, backup), slurp=[dict(content=begun), dict(content=WAS)])
     result = went(tier, "rehearsed")
     assert bool(result.get("failed")) == bool(words) and ("file" in tier.asked()) == (not words)
@@ -430,7 +440,7 @@ def test_nothing_was_written(tier):
 @pytest.mark.parametrize("given, words", [
     (dict(store_migrations=[dict(SEEN, gone=["mtu"]), SEEN, dict(SEEN, gone=["mtu"])]), "the store was migrated (mtu), and the release before"),
     (dict(store_migrations=dict(failed=True, msg="no answer")), "it is not known what the migrations have left (North"),
-    (dict(stat=[dict(stat=dict(exists=True)), dict(stat=dict(exists=False))]), "there is no backup")])
+    (dict(stat=[dict(stat=dict(exists=True)), dict(stat=dict(exists=False))]), "there is no backup from before")])
 def test_there_is_no_way_back(tier, given, words):
     tier.given.update(given)
     result = went(tier, "undone")
