@@ -461,7 +461,8 @@ class EtcdStore:
                       revision=source.revision,
                       count=source.keys_in_all + added, migrations=[entry["id"] for entry in entries])
         self.halfway = True
-        switched = self.commit([is_mod(self.intent_key, 0), self.unwritten(source.revision)], [put(self.intent_key, json.dumps(intent))],
+        switched = self.commit([is_mod(self.intent_key, 0), self.unwritten(source.revision)],
+                               [put(self.intent_key, json.dumps(intent))],
                                lambda: (self.one(self.intent_key)[0] or {}).get("run") == self.run)
         if not switched:
             self.halfway = False

@@ -125,7 +125,7 @@ def room_of(view, name, options):
 
 
 def in_turn(host, view):
-    """A host as it is when the turn of another one comes: one of this run that an earlier one has begun is done by then.
+    """A host as it is when the turn of another one comes: what an earlier run has begun is done by then in this run.
 
     How much memory it has then is not known while it is offline; it is looked at again before anything moves.
     """

@@ -438,7 +438,8 @@ def test_nothing_was_written(tier):
 
 
 @pytest.mark.parametrize("given, words", [
-    (dict(store_migrations=[dict(SEEN, gone=["mtu"]), SEEN, dict(SEEN, gone=["mtu"])]), "the store was migrated (mtu), and the release before"),
+    (dict(store_migrations=[dict(SEEN, gone=["mtu"]), SEEN, dict(SEEN, gone=["mtu"])]),
+     "the store was migrated (mtu), and the release before"),
     (dict(store_migrations=dict(failed=True, msg="no answer")), "it is not known what the migrations have left (North"),
     (dict(stat=[dict(stat=dict(exists=True)), dict(stat=dict(exists=False))]), "there is no backup from before")])
 def test_there_is_no_way_back(tier, given, words):

@@ -210,7 +210,8 @@ def test_a_complete_run_is_not_undone_over_what_others_wrote(monkeypatch, found,
 
 def test_a_complete_run_is_undone_while_nobody_writes(monkeypatch):
     store, written = EtcdStore(dict(PARAMS)), []
-    monkeypatch.setattr(store, "one", lambda key: (dict(migrations=[], count=3, log=[], batches=1, log_prefix="/l/"), 7))
+    kept = dict(migrations=[], count=3, log=[], batches=1, log_prefix="/l/")
+    monkeypatch.setattr(store, "one", lambda key: (kept, 7))
     monkeypatch.setattr(store, "strangers", lambda since, own, count: ([], 0, 9))
     monkeypatch.setattr(store, "commit", lambda compare, operations, done: written.append(compare[-1]) or True)
     store.reopen()
