@@ -12,7 +12,7 @@ import json
 import os
 import time
 
-from ansible.errors import AnsibleConnectionFailure
+from ansible.errors import AnsibleConnectionFailure, AnsibleError
 from ansible_collections.shakenfist.rolling.plugins.module_utils._packages import upstream
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils import _failure
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._failure import words_of
@@ -213,7 +213,8 @@ class ActionModule(LookingAction):
                     self.entries.append(entry_of(self.step, wall, time.time(), "boot_info", {}, dict(changed=True)))
                     return
                 last = f"it runs, and has not rebooted{said}"
-            except AnsibleConnectionFailure as exc:
+            # A transfer that a shutdown cuts is no failure of the connection to Ansible.
+            except AnsibleError as exc:
                 last = f"it cannot be reached: {str(exc).strip()}"
             if time.monotonic() >= news:
                 news = time.monotonic() + NEWS
@@ -233,10 +234,13 @@ class ActionModule(LookingAction):
     def up(self):
         """Wait until the units run that must, and those that were stopped."""
         self.begin("gate")
-        wanted = [*self.given.needed, *self.record.stopped]
-        if self._task.check_mode or not wanted:
+        if self._task.check_mode:
             return
-        self.start_stopped()
+        stopped = self.stopped_before()
+        wanted = [*self.given.needed, *stopped]
+        if not wanted:
+            return
+        self.start_stopped(stopped)
         deadline = time.monotonic() + self.given.gate_timeout
         while True:
             units = self.units_of("Wait until its units run", wanted)
@@ -249,9 +253,17 @@ class ActionModule(LookingAction):
                        f"{'; '.join(left)}" if time.monotonic() > deadline else "", "Wait until its units run")
             time.sleep(INTERVAL)
 
-    def start_stopped(self):
+    def stopped_before(self):
+        """The units that this run has stopped; those that an earlier one has are known by that they are to run."""
+        stopped, plan = list(self.record.stopped), self.run_record.plan.get("hosts", {}).get(self.name) or {}
+        if plan.get("in_hand"):
+            units = self.units_of("Check its units", self.given.units)
+            stopped += [name for name, unit in units.items() if unit["managed"] and name not in stopped]
+        return stopped
+
+    def start_stopped(self, stopped):
         """What ran before, and is not started by a boot."""
-        units = self.units_of("Check its units", self.record.stopped)
+        units = self.units_of("Check its units", stopped)
         for name in [name for name, unit in units.items() if not unit["active"]]:
             self.kept(lambda name=name: self.execute(["systemctl", "start", name]), f"Start {name}")
 

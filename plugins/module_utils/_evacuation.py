@@ -122,6 +122,11 @@ def find(items, name):
     return next((one for one in items if one.name == name), None)
 
 
+def names(words, name):
+    """Whether some words name a host or a guest, and not just one whose name is longer."""
+    return bool(re.search(rf"(?<![\w.-]){re.escape(name)}(?![\w.-])", words))
+
+
 def to_move(guests, host, stopped):
     """The guests of a host that have to move, the biggest first; what is neither running nor shut down is none.
 

@@ -75,7 +75,11 @@ class Gateway:
     def __init__(self, endpoints, timeout, ca_file=None, cert_file=None, key_file=None):
         self.places = [urlsplit(one) for one in endpoints]
         for url, place in zip(endpoints, self.places):
-            if place.scheme not in ("http", "https") or not place.hostname or place.username:
+            try:
+                good = place.scheme in ("http", "https") and place.hostname and not place.username and place.port != 0
+            except ValueError:  # of a port that is none
+                good = False
+            if not good:
                 raise RollingError(f"the endpoint {url} is none such as http://192.0.2.1:2379")
         self.names = [place.netloc for place in self.places]
         self.timeout, self.tls, self.at, self.connection = timeout, (ca_file, cert_file, key_file), 0, None

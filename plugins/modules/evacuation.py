@@ -320,8 +320,8 @@ class Evacuation:
 
     def is_busy(self, name):
         """Whether the cluster still does something with a guest, or a host; it goes on where a run was killed."""
-        asked, whole = self.cluster["busy"], re.compile(rf"(?<![\w.-]){re.escape(name)}(?![\w.-])")
-        return bool(asked) and any(row["status"] in asked["words"] and whole.search(row["what"])
+        asked = self.cluster["busy"]
+        return bool(asked) and any(row["status"] in asked["words"] and _evacuation.names(row["what"], name)
                                    for row in self.listed("busy"))
 
     def result(self, **more):

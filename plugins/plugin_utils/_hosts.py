@@ -15,6 +15,7 @@ from ansible_collections.shakenfist.rolling.plugins.module_utils._evacuation imp
     amount,
     beside,
     find,
+    names,
     places,
     room_words,
     to_move,
@@ -175,7 +176,13 @@ def cluster_findings(view, options, verified, hidden):
                               "it, or shut it down" for guest in wrong])
     findings.judge("room", [words for name in order if view.to_reboot(name, options)
                             for words in [room_of(view, name, options)[2]] if words])
-    findings.judge("cluster", [f"the cluster complains of itself: {words}" for words in verified])
+    # Mirrors on a host that an earlier run has left offline are broken until this one is done with it.
+    left = [one.name for one in view.hosts if one.offline and one.note and one.name in view.name_of]
+    passing = [words for words in verified if any(names(words, name) for name in left)]
+    findings.judge("cluster", [f"the cluster complains of itself: {words}" for words in verified
+                               if words not in passing])
+    findings.judge("left offline", [f"the cluster complains of itself, and of what an earlier run has left offline: "
+                                    f"{words}" for words in passing], "warn")
     stray = [guest for guest in view.guests if guest.home and guest.home != guest.host]
     findings.judge("given back", [
         f"{guest.name} is on {guest.host}, an earlier run has moved it away from {guest.home}"
@@ -201,8 +208,8 @@ def successor_of(view, order):
     """Who takes the lead when that of its turn comes: one that is done by then. Empty where nobody can."""
     able = {one.name for one in view.hosts if one.note == UNDRAINED
             or one.able and not (one.offline or one.drained or one.note)}
-    names = [name for name, node in view.nodes.items() if name != view.leader and node["host"] in able]
-    return next((name for name in names if name in order), next(iter(names), ""))
+    found = [name for name, node in view.nodes.items() if name != view.leader and node["host"] in able]
+    return next((name for name in found if name in order), next(iter(found), ""))
 
 
 def plan_of_hosts(view, options, command, lines):

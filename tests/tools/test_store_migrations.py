@@ -316,14 +316,14 @@ def test_a_complete_run_is_undone(etcd, run, migrations):
 def test_a_complete_run_is_not_undone_over_what_others_wrote(etcd, run, migrations):
     migrations.three()
     answer(run(keep=True))
-    etcd.put("/lport/new", STRANGER)
+    etcd.put("/lport/other", STRANGER)
     before = etcd.all()
     found = answer(run(state="restored", directory=None))
-    assert found["failed"] and "somebody has written /lport/new" in found["msg"] and found["whole"]
+    assert found["failed"] and "somebody has written /lport/other" in found["msg"] and found["whole"]
     assert etcd.all() == before
     etcd.put("/lport/p030", STRANGER)
     assert not answer(run(state="restored", directory=None, overwrite=True))["failed"]
-    assert etcd.all() == {**objects(), "/lport/new": STRANGER}
+    assert etcd.all() == {**objects(), "/lport/other": STRANGER}
 
 
 def test_a_kill_while_a_complete_run_is_undone(etcd, proxy, run, migrations):

@@ -231,7 +231,7 @@ AWAY = AnsibleConnectionFailure("refused")
 
 
 def test_a_reboot(one):
-    one.given["boot_info"] = boots("1", "1", AWAY, AWAY, "2")
+    one.given["boot_info"] = boots("1", "1", AWAY, AnsibleError("failed to transfer file to /tmp/x"), "2")
     result = one.act(state="rebooted", reboot_timeout=100)
     assert result["changed"] and one.asked() == ["boot_info", "command"] + ["boot_info"] * 4
     assert one.calls[1][1] == dict(argv=["systemctl", "reboot"])
@@ -284,6 +284,18 @@ def test_what_was_stopped_is_started_where_the_boot_did_not(one):
     one.given["units_info"] = [dict(units=dict(a=unit(False))), dict(units=dict(a=unit()))]
     one.act(state="up")
     assert one.calls[1][1] == dict(argv=["systemctl", "start", "a"])
+
+
+def test_what_an_earlier_run_has_stopped_is_waited_for_too(one):
+    one.run["plan"] = dict(hosts={"sf-1": dict(in_hand=True)})
+    down, up = dict(unit(False), managed=True), dict(unit(), managed=True)
+    one.given["units_info"] = [dict(units=dict(a=down, b=dict(unit(False), managed=False))), dict(units=dict(a=down)),
+                               dict(units=dict(a=down)), dict(units=dict(a=up))]
+    one.act(state="up", units=["a", "b"])
+    assert one.calls[2][1] == dict(argv=["systemctl", "start", "a"]) and len(one.clock.naps) == 1
+    one.run["plan"]["hosts"]["sf-1"]["in_hand"] = False
+    one.act(state="up", units=["a", "b"])
+    assert one.asked() == []
 
 
 def test_units_that_do_not_come_up(one):

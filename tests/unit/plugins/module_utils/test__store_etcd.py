@@ -100,6 +100,7 @@ def test_tls(tmp_path):
     (dict(endpoints=[]), "store=etcd needs endpoints"),
     (dict(endpoints=["c-1:2379"]), "the endpoint c-1:2379 is none such as"),
     (dict(endpoints=["http://u:p@c-1:2379"]), "is none such as"),
+    (dict(endpoints=["http://c-1:237x"]), "is none such as"),
     (dict(key_prefix=""), "it must not be empty"),
     (dict(key_prefix="shakenfist"), "it must not be empty, nor have shakenfist.rolling/"),
     (dict(key_prefix="shakenfist.rolling/migrations/x"), "nor have"),

@@ -161,6 +161,17 @@ def test_memory_that_is_not_known_yet():
     assert judged(seen)[1]["rooms"][1].split() == ["n1", "1", "900", "1000", "unknown", "yes"]
 
 
+def test_the_cluster_complains_of_mirrors_on_a_host_that_an_earlier_run_has_left_offline():
+    words = "ERROR:EINSTANCEBADNODE:instance:a:instance has offline secondary node(s) n2.lab"
+    seen = cluster(n2=LEFT)
+    refusal, dummy, lines, dummy = judged(seen, verified=[words])
+    assert not refusal and any(line.startswith("warn  the cluster complains of itself, and of what an earlier run has "
+                                               "left offline: ERROR:EINSTANCEBADNODE") for line in lines)
+    assert refused(seen, "fail  the cluster complains of itself: ERROR", verified=[words.replace("n2.lab", "n2.lab.x")])
+    del seen["n2"]
+    assert refused(seen, "fail  the cluster complains of itself: ERROR", verified=[words])
+
+
 def test_guests_that_were_left_on_a_host_that_is_offline():
     seen = cluster([guest("a", "n2", state="ERROR_nodeoffline")], n2=LEFT)
     assert not judged(seen, Options(since=200, stopped=False))[0]
