@@ -108,7 +108,9 @@ class ActionModule(LookingAction):
         apt = {key: info[key] for key in ("broken", "interrupted", "locked", "policy")}
         findings = package_findings(self.name, dict(step=step, release=dict(version=release), apt=apt,
                                                     settings_found=[]), target_of_step(step))
-        return dict(release=dict(version=release), behind=release != step["to"], due=not info["rebooted"],
+        # A loss of power amid the upgrade leaves a node that has the release, has rebooted, and lacks the rest of it.
+        return dict(release=dict(version=release), behind=release != step["to"] or info["unfinished"],
+                    due=not info["rebooted"],
                     problems=[one.words for one in findings.failed()],
                     concerns=[one.words for one in findings if one.level == "warn"])
 

@@ -10,6 +10,7 @@ import errno
 import fcntl
 import fnmatch
 import glob
+import json
 import os
 import re
 import struct
@@ -21,6 +22,8 @@ from ansible_collections.shakenfist.rolling.plugins.module_utils._systemd import
 ROOT = ""
 # What is fetched, and the restore point.
 HOME = "/var/lib/shakenfist-rolling/apt"
+# The restore point there, until the upgrade is complete.
+BEFORE = "before.json"
 POLICY = "/usr/sbin/policy-rc.d"
 # An operator's own policy, as long as ours is in its place.
 KEPT = f"{POLICY}.rolling-kept"
@@ -84,6 +87,20 @@ def packages_of(run):
         if state not in GONE:
             found[name] = dict(version=version, state=state, held=want == "hold")
     return found
+
+
+def versions_of(packages):
+    return {name: one["version"] for name, one in packages.items()}
+
+
+def is_unfinished(packages):
+    """Whether an upgrade of ours was ended after it had begun to change packages, whatever has become of the node."""
+    try:
+        with open(f"{at(HOME)}/{BEFORE}", encoding="utf-8") as stream:
+            before = json.load(stream)["versions"]
+    except FileNotFoundError:
+        return False
+    return before != versions_of(packages) or bool(half_done(packages))
 
 
 def unpacked(name):

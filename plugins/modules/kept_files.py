@@ -9,8 +9,9 @@ short_description: Keep what files and directories are, and take them back to th
 version_added: 0.2.0
 description:
   - For a step that changes the configuration of a node, and that may have to be undone.
-  - V(kept) copies the paths to O(dest), with owners, modes, times and links. Where a copy is there already, it stays,
-    for the step that has failed or was killed may have changed the files since.
+  - V(kept) copies the paths to O(dest), with owners, modes, times and links. Of a path that is itself a link, also what
+    it leads to. Where a copy is there already, it stays, for the step that has failed or was killed may have changed
+    the files since.
   - V(restored) makes the paths what the copy says, and then removes it. A path that was not there is removed. Files
     that are as the copy are not touched. Without a copy there is nothing to be done.
   - V(dropped) only removes the copy, when nothing is to be taken back any more. V(aside) gives it another name, where
@@ -143,6 +144,12 @@ def place_of(dest, path):
     return os.path.join(dest, path.strip("/").replace("_", "__").replace("/", "_"))
 
 
+def targets(paths):
+    """What those of the paths lead to that are links: who changes the configuration changes that."""
+    found = [os.path.realpath(path) for path in paths if os.path.islink(path)]
+    return [path for path in dict.fromkeys(found) if os.path.exists(path) and path not in paths]
+
+
 def keep(params, check_mode):
     dest, there = params["dest"], [path for path in params["paths"] if os.path.lexists(path)]
     if os.path.isdir(dest):
@@ -151,7 +158,7 @@ def keep(params, check_mode):
         part = f"{dest}.part"
         removed(part)
         make_directory(part, 0o700)
-        for path in there:
+        for path in [*there, *targets(there)]:
             copied(path, place_of(part, path))
         os.sync()
         os.rename(part, dest)
@@ -165,6 +172,10 @@ def restore(params, check_mode):
         return dict(changed=False, files=[])
     for path in params["paths"]:
         found += taken_back(path, place_of(dest, path), check_mode)
+    # Where the links lead to is known again only now; what has no copy was none of it.
+    for path in targets(params["paths"]):
+        if os.path.lexists(place_of(dest, path)):
+            found += taken_back(path, place_of(dest, path), check_mode)
     if not check_mode:
         os.sync()
     return dict(drop(params, check_mode), files=found)

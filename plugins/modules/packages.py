@@ -254,7 +254,7 @@ class Upgrade:
         for folder in (self.home, f"{self.home}/sources.list.d", f"{self.home}/preferences.d"):
             for name in os.listdir(folder):
                 path = f"{folder}/{name}"
-                if os.path.isfile(path) and path not in files and name not in ("fetched", "before.json", "boot"):
+                if os.path.isfile(path) and path not in files and name not in ("fetched", apt.BEFORE, "boot"):
                     os.unlink(path)
                     changed = True
         for path, text in files.items():
@@ -418,7 +418,7 @@ class Upgrade:
 
         :arg anew: whether the sources are still to be changed, before which no run has changed a package.
         """
-        path, versions = f"{self.home}/before.json", versions_of(packages)
+        path, versions = f"{self.home}/{apt.BEFORE}", apt.versions_of(packages)
         kept = json.loads(read(path) or "{}")
         if not kept or anew and kept["versions"] != versions:
             kept = dict(versions=versions, files={})
@@ -428,8 +428,8 @@ class Upgrade:
 
     def complete(self, packages):
         """Nothing leads back from here, and to the upgrade after this one the restore point would tell of changes."""
-        path = f"{self.home}/before.json"
-        if json.loads(read(path) or "{}").get("versions", versions_of(packages)) != versions_of(packages):
+        path = f"{self.home}/{apt.BEFORE}"
+        if json.loads(read(path) or "{}").get("versions", apt.versions_of(packages)) != apt.versions_of(packages):
             os.unlink(path)
 
     def write_sources(self):
@@ -444,11 +444,11 @@ class Upgrade:
         recovered = not self.check and apt.allow_starts()
         result = dict(changed=bool(recovered), reverted=False, moved=[], sources=[], unmapped=[],
                       policy="recovered" if recovered else "")
-        kept = json.loads(read(f"{self.home}/before.json") or "{}")
+        kept = json.loads(read(f"{self.home}/{apt.BEFORE}") or "{}")
         if not kept:
             return result
         packages = apt.packages_of(self.run)
-        now = versions_of(packages)
+        now = apt.versions_of(packages)
         moved = sorted({name for name in {*now, *kept["versions"]} if now.get(name) != kept["versions"].get(name)}
                        | set(apt.half_done(packages)))
         if moved:
@@ -463,12 +463,8 @@ class Upgrade:
                     os.unlink(path)
                 else:
                     write(path, text)
-            os.unlink(f"{self.home}/before.json")
+            os.unlink(f"{self.home}/{apt.BEFORE}")
         return result
-
-
-def versions_of(packages):
-    return {name: one["version"] for name, one in packages.items()}
 
 
 def end(pid):

@@ -58,6 +58,11 @@ started:
   returned: success
   type: list
 reboot: {returned: success, type: bool, description: Whether a package has asked for a reboot.}
+unfinished:
+  description: Whether M(shakenfist.rolling.packages) has begun to change packages, and was ended before it had done
+    all.
+  returned: success
+  type: bool
 rebooted:
   description: Whether the node has rebooted since M(shakenfist.rolling.packages) has upgraded it, if it has.
   returned: success
@@ -86,7 +91,8 @@ def look(run, names):
         packages=mine, broken=broken, interrupted=bool(broken or apt.journal_left()), sources=sources,
         suites=sorted({one["suite"] for one in sources}), locked=locked, policy=apt.policy_of(),
         conffiles=apt.kept_conffiles(), started=[] if locked else apt.left_by_scripts(),
-        reboot=os.path.exists(apt.at(apt.REBOOT)), rebooted=booted_in() != boot_id())
+        reboot=os.path.exists(apt.at(apt.REBOOT)), rebooted=booted_in() != boot_id(),
+        unfinished=apt.is_unfinished(packages))
 
 
 def booted_in():

@@ -116,12 +116,14 @@ STEP = {"package": "snf-common", "to": "0.19", "from": ["0.18.1"], "suites": dic
 
 def packages(version, **more):
     found = {"snf-common": dict(version=version)} if version else {}
-    return dict(dict(packages=found, rebooted=True, broken=[], interrupted=False, locked={}, policy=""), **more)
+    return dict(dict(packages=found, rebooted=True, unfinished=False, broken=[], interrupted=False, locked={},
+                     policy=""), **more)
 
 
 @pytest.mark.parametrize("info, facts", [
     (packages("0.18.1-1"), dict(behind=True, due=False)),
     (packages("0.19-1", rebooted=False), dict(behind=False, due=True)),
+    (packages("0.19-1", unfinished=True), dict(behind=True, due=False)),
     (packages("0.17-1"), dict(problems=[
         "it has snf-common 0.17, and 0.19 is reached from 0.18.1 only: upgrade it to 0.18.1 first, by the page of that "
         "release"])),

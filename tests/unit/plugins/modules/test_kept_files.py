@@ -59,6 +59,26 @@ def test_all_of_it_comes_back(go, tree):
     assert list((tree / "place").iterdir()) == []
 
 
+@pytest.mark.parametrize("moved", [False, True])
+def test_a_path_that_is_a_link(run_module, tree, moved):
+    """It may lead elsewhere meanwhile, and what is there was none of it."""
+    link, real, other = tree / "c", tree / "etc" / "neutron", tree / "other"
+    link.symlink_to(real)
+    other.mkdir()
+    before = seen(tree)
+
+    def go(state):
+        return run_module(kept_files, state=state, paths=[str(link)], dest=str(tree / "place" / "kept"))
+    go("kept")
+    (link / "neutron.conf").write_text("new\n")
+    if moved:
+        link.unlink()
+        link.symlink_to(other)
+    assert str(real / "neutron.conf") in go("restored")["files"]
+    (tree / "place").rmdir()
+    assert seen(tree) == before
+
+
 def test_a_directory_takes_the_place_of_a_file(go, tree):
     before = seen(tree / "etc")
     go("kept")

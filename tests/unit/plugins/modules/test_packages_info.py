@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 
 import pytest
@@ -56,6 +57,24 @@ def test_one_that_was_interrupted(run_module, node, monkeypatch):
     assert result["packages"]["gunicorn"]["state"] == "half-configured" and result["packages"]["snf-common"]["held"]
     # Scripts that are at work have started nothing that will stay.
     assert result["started"] == [] and result["reboot"] and result["policy"] == "other"
+
+
+def test_an_upgrade_that_was_ended_amid_its_packages(run_module, node):
+    """Also after a reboot, and where dpkg was between two of them."""
+    assert run_module(packages_info)["unfinished"] is False
+    before = node.root / "var/lib/shakenfist-rolling/apt/before.json"
+    before.parent.mkdir(parents=True)
+    before.write_text(json.dumps(dict(files={}, versions=run_versions(node))))
+    assert run_module(packages_info)["unfinished"] is False
+    node.broken = {"gunicorn": "half-configured"}
+    assert run_module(packages_info)["unfinished"] is True
+    node.broken = {}
+    before.write_text(json.dumps(dict(files={}, versions={"snf-common": "0.18"})))
+    assert run_module(packages_info)["unfinished"] is True
+
+
+def run_versions(node):
+    return apt.versions_of(apt.packages_of(node))
 
 
 @pytest.mark.parametrize("word, words", [
