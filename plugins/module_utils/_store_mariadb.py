@@ -203,17 +203,22 @@ class MariadbStore:
 
     # ---- the lock, which is that of a connection of its own
 
+    def lock_of(self, connection):
+        """The id of the connection that has the lock; None if none has."""
+        return connection.rows("SELECT IS_USED_LOCK(%s)", self.lock_name)[0][0]
+
     def holder_of(self, connection):
         """Who has the lock, with the id of the connection; None if nobody has."""
-        number = connection.rows("SELECT IS_USED_LOCK(%s)", self.lock_name)[0][0]
+        number = self.lock_of(connection)
         if number is None:
             return None
-        found = dict(host="", pid=None, since=None)
+        found = dict(host=f"session {number}, of another user of MariaDB", pid=None, since=None)
         # Between two of its statements it says nothing.
         for dummy in range(10):
             seen = connection.rows("SELECT host, info FROM information_schema.processlist WHERE id = %s", number)
             if not seen:
-                return None
+                # It has ended, or is another user's, whose sessions only who has PROCESS may see.
+                return dict(found, connection=number) if self.lock_of(connection) == number else None
             found["host"] = seen[0][0]
             told_by = re.search(r"/\*(\{.*?\})\*/", seen[0][1] or "")
             if told_by:
@@ -367,7 +372,7 @@ class MariadbStore:
             self.put(tables[change.table], change)
         for entry in entries:
             self.note(entry)
-        if self.connection.rows("SELECT IS_USED_LOCK(%s)", self.lock_name)[0][0] != self.lock_id:
+        if self.lock_of(self.connection) != self.lock_id:
             raise RollingError(f"the lock was lost, because its connection to MariaDB was. {NOTHING}. Start again")
 
     def put(self, table, change):

@@ -174,8 +174,14 @@ def test_who_has_the_lock(server, store):
         with store.locked(who()):
             pass
     assert caught.value.details["holder"] == dict(host="c-2", pid=9, since="then")
+    # The sessions of other users are hidden from one without PROCESS: it would wait, and call the store whole.
     server.answers["processlist"] = ()
-    assert store.holder() is None
+    assert store.holder()["host"] == "session 7, of another user of MariaDB"
+    with pytest.raises(RollingError, match="of another user of MariaDB since None. Nothing was written by this one"):
+        with store.locked(who()):
+            pass
+    answers = iter([((7,),), (), ((None,),)])
+    assert store.holder_of(SimpleNamespace(rows=lambda *dummy: next(answers))) is None
 
 
 def changed(**more):
