@@ -12,6 +12,7 @@ import contextlib
 import hashlib
 import importlib.machinery
 import importlib.util
+import inspect
 import io
 import json
 import os
@@ -164,6 +165,9 @@ def migration_of(path):
         raise ValueError("its id is to have 1 to 200 signs, no blanks and no /")
     if not callable(module.migration):
         raise ValueError("its migration is no function")
+    if any(kind(module.migration) for kind in (inspect.isgeneratorfunction, inspect.iscoroutinefunction,
+                                               inspect.isasyncgenfunction)):
+        raise ValueError("its migration has a yield, or is async: a call would run nothing of it")
     try:
         moment = moment_of(module.proposed_at)
     except ValueError as exc:

@@ -180,6 +180,8 @@ def test_a_migration_may_have_data_classes(directory):
     (HEAD.format(id="a/b", at="2018-01-01") + BODY, "0.py: its id is to have"),
     (HEAD.format(id="a", at="2018-01-01") + "id = 7\n" + BODY, "0.py: its id is no text"),
     (HEAD.format(id="a", at="2018-01-01") + "migration = 7\n", "0.py: its migration is no function"),
+    (HEAD.format(id="a", at="2018-01-01") + "def migration(nb_api):\n    yield\n", "0.py: its migration has a yield"),
+    (HEAD.format(id="a", at="2018-01-01") + "async def migration(nb_api):\n    pass\n", "0.py: its migration has a"),
     ("a = 1\nb = (\n", "0.py: line 2: SyntaxError: '(' was never closed"),
     ("\nimport none_such\n", "0.py: line 2: ModuleNotFoundError: No module named 'none_such'"),
     ("raise SystemExit(3)\n", "0.py: line 1: SystemExit: 3"),
