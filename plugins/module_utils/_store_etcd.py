@@ -491,21 +491,15 @@ class EtcdStore:
                 found.append(decode(kv["key"]) or kv["key"])
         return found, count - seen, revision
 
-    def strange(self, since, own, count):
-        """What somebody else has done since a revision, in words, unless that does not matter; and the revision now."""
-        found, removed, revision = self.strangers(since, own, count)
-        if self.params["overwrite"] or not (found or removed):
-            return "", revision
-        return (f"has written {named(found)}" if found else f"has removed {removed} keys"), revision
-
     def unwritten(self, revision):
         """That no key of the product was written after a revision."""
         return dict(key=encode(self.prefix), range_end=end_of(self.prefix), target="MOD", result="LESS",
                     mod_revision=str(revision + 1))
 
     def refuse_strangers(self, since, own, count):
-        what, revision = self.strange(since, own, count)
-        if what:
+        found, removed, revision = self.strangers(since, own, count)
+        if (found or removed) and not self.params["overwrite"]:
+            what = f"has written {named(found)}" if found else f"has removed {removed} keys"
             state = "The store is interrupted" if own else NOTHING
             ways = "give overwrite=true, or undo it with state=restored and " if own else ""
             raise RollingError(f"somebody {what} in etcd since the store was read. {state}. Stop what writes there, "
@@ -528,12 +522,13 @@ class EtcdStore:
     def reopen(self):
         """Have the run of which something is kept count as interrupted, on its way back. The log is the first to go."""
         intent, revision = self.one(self.kept_key)
-        # What the new release has written is of the new kind, also where no migration has changed it.
-        what, until = self.strange(revision, [], intent["count"] + len(intent["log"]))
-        if what:
-            raise RollingError(f"somebody {what} in etcd since {named(intent['migrations'])} was written, so it is not "
-                               f"undone. {NOTHING}. To lose that, give overwrite=true; to keep it, run "
-                               "store_migrations without keep")
+        # What the new release has written is of the new kind, also where no migration has changed it. What is gone,
+        # such as a key whose lease has ended, is nobody's trouble.
+        found, dummy, until = self.strangers(revision, [], 0)
+        if found and not self.params["overwrite"]:
+            raise RollingError(f"somebody has written {named(found)} in etcd since {named(intent['migrations'])} was "
+                               f"written, so it is not undone. {NOTHING}. To lose that, give overwrite=true; to keep "
+                               "it, run store_migrations without keep")
         progress = json.dumps(dict(done=intent["batches"], revisions=[]))
         operations = [remove(self.kept_key), put(self.intent_key, json.dumps(intent)), put(self.progress_key, progress)]
         operations += [remove(intent["log_prefix"] + entry["id"]) for entry in intent["log"]]
