@@ -47,6 +47,7 @@ import matrix
 import product
 import rows as words
 import untouched
+from demo import signalled
 
 SUBJECTS = ('supply', 'database', 'release', 'nodes', 'controller', 'cluster', 'cinder', 'dragonflow', 'ganeti',
             'synnefo', 'canary')
@@ -361,16 +362,6 @@ class Roll:
                 if time.monotonic() > deadline:
                     break
                 time.sleep(0.1)
-
-
-def signalled(child, number):
-    """Signals the processes of a child's session, which we made; False where none of it is left."""
-    child.poll()
-    try:
-        os.killpg(child.pid, number)
-    except ProcessLookupError:
-        return False
-    return True
 
 
 def family(pid):

@@ -25,10 +25,6 @@ def say(text):
     print(text, flush=True)
 
 
-class Ended(Exception):
-    """SIGTERM."""
-
-
 def run(name, look):
     """Look at the store until SIGTERM. One that fails at the start ends, as oslo.service does; later it tries again."""
     if name == 'publisher' and 'publisher-never-starts' in _release.TRAITS:
