@@ -2,8 +2,8 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-# What is told of the variables, from the argument specs: the table in each role's README, and docs/variables.md. Run
-# tools/variables after a change of the specs.
+# What is told of the variables, from the argument specs: docs/variables.md. Run tools/variables after a
+# change of the specs.
 
 from __future__ import annotations
 
