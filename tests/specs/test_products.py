@@ -123,3 +123,15 @@ def test_the_steps_of_synnefo(release, given):
         assert nodes[key] == hosts[key]
     assert nodes["to"] == release and nodes["upgrade"] and nodes["reboot"] is (release == "0.19")
     assert nodes["arguments"]["expect"]["snf-common"] == hosts["arguments"]["expect"]["snf-common"] == release
+
+
+@pytest.mark.parametrize("given, gevent, greenlet", [
+    ({}, "1.1.1*", "0.4.10*"), (dict(synnefo_greenlet="0.4.9*"), "1.1.1*", "0.4.9*"),
+    (dict(synnefo_gevent="1.2*"), "1.2*", "0.4.10*")])
+def test_what_is_pinned_is_what_is_expected(given, gevent, greenlet):
+    """By default what the newest revision of the guide names; the one before named another greenlet."""
+    found = packages_of(yaml.safe_load((PLAYBOOKS / "vars/synnefo.yml").read_text()), "cluster_packages", **given)
+    pinned = {name: one["pin"] for one in found["arguments"]["pins"] for name in one["packages"]}
+    assert pinned == {"python-gevent": f"version {gevent}", "python-greenlet": f"version {greenlet}"}
+    assert {name: found["arguments"]["expect"][name] for name in pinned} == {
+        "python-gevent": gevent, "python-greenlet": greenlet}

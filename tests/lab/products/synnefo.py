@@ -13,7 +13,7 @@ from products import synnefo_services
 SOURCES = machinery.LAB / "synnefo"
 IMAGE = "sfr-synnefo"
 PACKAGES = ["ganeti", "iputils-ping"]
-OFFERED = list(synnefo_services.builder().SUITES.values())
+OFFERED = list(dict.fromkeys(synnefo_services.builder().SUITES.values()))
 DOMAIN = "gnt.lab"
 CLUSTER = f"cluster.{DOMAIN}"
 # By node, what the others must be able to take in when it is emptied: name, MiB, and whether it runs.

@@ -64,7 +64,7 @@ def fill(context):
     builder().publish(context / "product" / REPOSITORY, "wheezy", {})
 
 
-def publish(folder, traits=(), suites=("wheezy", "jessie")):
+def publish(folder, traits, suites):
     """The repository in the directory that the lab serves.
 
     :arg traits: for jessie, each as C(NAME:PACKAGE).
@@ -94,8 +94,9 @@ def files(lab, machine, kind):
     """The files of a machine, C(kind) is ganeti or service; what it installs is one of them."""
     packages = GANETI if kind == "ganeti" else PARTS.get(machine, MORE)
     found = {"lab/packages": " ".join(packages) + "\n",
-             "etc/apt/sources.list.d/synnefo.list":
-                 f"deb [trusted=yes] http://{lab.address('db')}:8080/{REPOSITORY} wheezy main\n"}
+             "etc/apt/sources.list.d/synnefo.list": "".join(
+                 f"deb [trusted=yes] http://{lab.address('db')}:8080/{REPOSITORY} {suite} main\n"
+                 for suite in ("wheezy", "wheezy-backports"))}
     if kind == "service":
         found.update({"etc/synnefo/00-database.conf": database(lab), "etc/gunicorn.d/synnefo": GUNICORN,
                       "etc/apache2/sites-available/synnefo": SITE})

@@ -8,7 +8,7 @@
 Their maintainer scripts start services as those of Debian do, through invoke-rc.d, so that a policy is really tried.
 What they hold are stand-ins that do what the upgrade pages say: 0.18.1 for Debian wheezy, 0.19 for jessie, so the
 suites of the repository are called that. What is named python-gevent, gunicorn and so on is none of today's Debian: the
-machines of the lab have no other source of packages.
+machines of the lab have no other source of packages. As of Debian's backports, apt takes nothing from theirs by itself.
 
     build.py DESTINATION [--suite jessie] [--trait NAME:PACKAGE ...]
 
@@ -33,7 +33,8 @@ import tempfile
 
 HERE = pathlib.Path(__file__).resolve().parent
 FILES = HERE / "files"
-SUITES = {"wheezy": "0.18.1", "jessie": "0.19"}
+SUITES = {"wheezy": "0.18.1", "wheezy-backports": "0.18.1", "jessie": "0.19", "jessie-backports": "0.19"}
+BACKPORTS = "-backports"
 EPOCH = "1420070400"
 # Of each package: what it needs, what it brings (path: file here), and its services, as SysV scripts.
 COMMON = ["snf-common", "python-astakosclient", "snf-django-lib", "snf-webproject", "snf-branding"]
@@ -62,17 +63,20 @@ PACKAGES = {
     "python-gevent": dict(needs=["python-greenlet"]),
     "python-greenlet": dict(needs=[]),
 }
-# What has versions of its own. jessie's own gevent has two bugs with SSL; Synnefo's repository has a later one.
+# What has versions of its own. jessie's own gevent has two bugs with SSL; Synnefo's repository has a later one, and so have
+# the backports, which Synnefo's guide names in its later revision.
 VERSIONS = {
     "archipelago": {"wheezy": ["0.4.4-1"], "jessie": ["0.5.0-1"]},
     "gunicorn": {"wheezy": ["0.14.5-3"], "jessie": ["19.0-1"]},
-    "python-gevent": {"wheezy": ["0.13.6-1"], "jessie": ["1.0.1-2", "1.1.1-2"]},
-    "python-greenlet": {"wheezy": ["0.3.1-2"], "jessie": ["0.4.2-2", "0.4.9-2"]},
+    "python-gevent": {"wheezy": ["0.13.6-1"], "jessie": ["1.0.1-2", "1.1.1-2"],
+                      "jessie-backports": ["1.1.1-2~bpo8+1"]},
+    "python-greenlet": {"wheezy": ["0.3.1-2"], "jessie": ["0.4.2-2", "0.4.9-2"],
+                        "jessie-backports": ["0.4.10-1~bpo8+1"]},
 }
 
 
 def versions(package, suite):
-    return VERSIONS.get(package, {}).get(suite) or [f"{SUITES[suite]}-1"]
+    return VERSIONS.get(package, {}).get(suite, [] if suite.endswith(BACKPORTS) else [f"{SUITES[suite]}-1"])
 
 
 def script(path, text, values):
@@ -151,9 +155,10 @@ def publish(destination, suite, traits):
     release = destination / "dists" / suite / "Release"
     release.unlink(missing_ok=True)
     content = packages.encode()
+    behind = "NotAutomatic: yes\nButAutomaticUpgrades: yes\n" if suite.endswith(BACKPORTS) else ""
     release.write_text(
         f"Origin: Lab\nLabel: Lab\nSuite: {suite}\nCodename: {suite}\nArchitectures: amd64\nComponents: main\n"
-        f"Date: {email.utils.formatdate(usegmt=True)}\n"
+        f"{behind}Date: {email.utils.formatdate(usegmt=True)}\n"
         f"SHA256:\n {hashlib.sha256(content).hexdigest()} {len(content)} main/binary-amd64/Packages\n")
 
 
