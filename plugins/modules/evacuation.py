@@ -210,6 +210,8 @@ SETTLE = 10
 LATE = 60
 # How timeout(1) tells that it has ended a command, by SIGTERM and by SIGKILL.
 ENDED = (124, 137)
+# And that there is no such command, or none that may be run; a shell that lacks one ends so, too.
+NOT_RUN = (126, 127)
 COMMAND = dict(type="list", elements="str", required=True)
 FURTHER = dict(type="list", elements="str", default=[])
 LIST = dict(command=COMMAND, separator=dict(type="str", default=""), columns=COMMAND)
@@ -268,8 +270,10 @@ class Evacuation:
         """What a command says that only looks."""
         code, out, words, line = self.run(command, **values)
         if code:
-            raise RollingError(f"{line}: expected an answer within {ASK} s, it ended with {code}: "
-                               f"{words or 'without a word'}")
+            how = f"{code} after {ASK} s" if code in ENDED else code
+            further = (". Install that command where it is run, or name its whole path in the product's file"
+                       if code in NOT_RUN else "")
+            raise RollingError(f"{line}: expected an answer, it ended with {how}: {words or 'without a word'}{further}")
         return out
 
     def act(self, command, timeout=None, **values):

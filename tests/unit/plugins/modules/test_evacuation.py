@@ -125,6 +125,16 @@ def test_a_look_where_the_commands_are_not_run(toy):
     assert "it ended with 1: b|200|C|N|N|; c|1000|C|N|N|; This is not the master node" in found["problem"]
 
 
+@pytest.mark.parametrize("code, words", [
+    (1, "it ended with 1: "), (124, "it ended with 124 after 120 s: "), (137, "it ended with 137 after 120 s: "),
+    (126, "whole path in the product's file"), (127, "whole path in the product's file")])
+def test_how_a_question_has_ended(toy, code, words):
+    toy.fault("list_hosts", code=code)
+    found = toy.run("room")
+    assert found["failed"] and ": expected an answer, it ended with" in found["msg"] and words in found["msg"]
+    assert found["msg"].endswith("in the product's file") is (code in evacuation.NOT_RUN)
+
+
 def test_a_list_of_another_form(toy):
     found = toy.run("room", cluster=dict(hosts=dict(command=["echo", "a|b"], separator="|", columns=["name"])))
     assert found["failed"] and found["msg"] == "expected 1 columns (name), seen 2: a|b"

@@ -2,7 +2,8 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-# The example of the docs, as it is: its data, its script, and a virsh that keeps its guests in directories.
+# The example of the docs, as it is: its data, its script, and a virsh that keeps its guests in directories. The script is
+# found beside the playbook, and not in the PATH.
 
 from __future__ import annotations
 
@@ -43,12 +44,17 @@ def run(tmp_path, run_module, monkeypatch):
     programs.mkdir()
     (programs / "virsh").write_text(VIRSH)
     (programs / "virsh").chmod(0o755)
-    (programs / "kvm").symlink_to(EXAMPLE / "kvm")
     for name, value in dict(PATH=f"{programs}:{os.environ['PATH']}", STATE=str(tmp_path),
                             KVM_HOSTS=str(tmp_path / "hosts"), KVM_NOTES=str(tmp_path / "notes")).items():
         monkeypatch.setenv(name, value)
-    cluster = yaml.safe_load((EXAMPLE / "product.yml").read_text())["cluster_hosts"]
-    return lambda state, **more: run_module(evacuation, state=state, host="kvm-2", cluster=cluster, **more)
+    return lambda state, **more: run_module(evacuation, state=state, host="kvm-2", **{"cluster": product(EXAMPLE), **more})
+
+
+def product(folder):
+    """The data of the example, as a playbook in that folder has it."""
+    text = (EXAMPLE / "product.yml").read_text()
+    script = yaml.safe_load(text)["kvm"].replace("{{ playbook_dir }}", str(folder))
+    return yaml.safe_load(text.replace("{{ kvm }}", script))["cluster_hosts"]
 
 
 def guests(tmp_path):
@@ -72,5 +78,12 @@ def test_away_and_back(run, tmp_path):
 def test_a_host_that_does_not_answer(run, tmp_path):
     (tmp_path / "kvm-3").rmdir()
     found = run("room")
-    assert found["failed"] and "kvm guests: expected an answer within 120 s" in found["msg"]
+    assert found["failed"] and "kvm guests: expected an answer, it ended with 1: " in found["msg"]
     assert "error: cannot connect to qemu+ssh://kvm-3/system" in found["msg"]
+
+
+def test_the_script_is_not_there(run, tmp_path):
+    found = run("room", cluster=product(tmp_path))
+    assert found["failed"] and found["msg"].startswith(f"{tmp_path}/kvm hosts: expected an answer, it ended with 127: ")
+    assert found["msg"].endswith("No such file or directory. Install that command where it is run, or name its whole "
+                                 "path in the product's file")
