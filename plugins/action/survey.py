@@ -118,6 +118,7 @@ class ActionModule(LookingAction):
         address = self._templar.template(self.task_vars.get("ansible_host") or self.name)
         node = node_of_packages(self.services, self.name, address, step, info, units)
         node["settings"] = dict(self.product["settings"])
+        node["rehearsed"] = self._task.check_mode or self.run_record.kind == "plan"
         seen["node"] = node
         names = ", ".join(one.name for one in self.services)
         self.check("" if node["services"] else f"it has none of the units {names}: take it out of the inventory, or "

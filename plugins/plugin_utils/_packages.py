@@ -99,7 +99,9 @@ def package_findings(name, node, target, configured=False):
     :arg configured: whether the operator has tasks that make the configuration.
     """
     findings, step, release = Findings(name), node["step"], node["release"]["version"]
-    findings.judge("release", _start(step, release, target))
+    # What only rehearses has not upgraded it: that another playbook does so first is no refusal then.
+    findings.judge("release", _start(step, release, target),
+                   "warn" if node.get("rehearsed") and release and not step["upgrade"] else "fail")
     apt = node["apt"]
     findings.judge("dpkg", [
         f"an apt or dpkg was interrupted, {listed(apt['broken'], ' and ') or 'its journal'} is half done: the run "

@@ -135,3 +135,21 @@ def test_what_is_pinned_is_what_is_expected(given, gevent, greenlet):
     assert pinned == {"python-gevent": f"version {gevent}", "python-greenlet": f"version {greenlet}"}
     assert {name: found["arguments"]["expect"][name] for name in pinned} == {
         "python-gevent": gevent, "python-greenlet": greenlet}
+
+
+def test_the_ganeti_half_of_synnefo_says_whose_it_is():
+    """And has the command that upgrades it: the playbook ganeti alone would only reboot its nodes."""
+    half = yaml.safe_load((PLAYBOOKS / "synnefo.yml").read_text())[0]["vars"]
+    values = trusted({name: variables_of("ganeti")[name] for name in ("rolling_title", "rolling_playbook")})
+    for given, expected in (({}, ["Ganeti", "shakenfist.rolling.ganeti"]),
+                            (half, ["Synnefo's Ganeti nodes", "shakenfist.rolling.synnefo"])):
+        found = Templar(loader=DataLoader(), variables=dict(given)).template(values)
+        assert list(found.values()) == expected
+
+
+@pytest.mark.parametrize("port, expected", [({}, 9696), ("9697", 9697), (0, None), ("0", None)])
+def test_a_neutron_that_only_speaks_tls_is_not_asked(port, expected):
+    values = variables_of("dragonflow")
+    known = {**trusted(values), **({} if port == {} else {"dragonflow_neutron_port": port})}
+    answers = Templar(loader=DataLoader(), variables=known).template(trusted(values["cluster_services"][-1]["answers"]))
+    assert answers == (dict(port=expected, path="/", status=200) if expected else {})

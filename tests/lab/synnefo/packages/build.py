@@ -63,8 +63,8 @@ PACKAGES = {
     "python-gevent": dict(needs=["python-greenlet"]),
     "python-greenlet": dict(needs=[]),
 }
-# What has versions of its own. jessie's own gevent has two bugs with SSL; Synnefo's repository has a later one, and so have
-# the backports, which Synnefo's guide names in its later revision.
+# What has versions of its own. jessie's own gevent has two bugs with SSL; Synnefo's repository has a later one, and so
+# have the backports, which Synnefo's guide names in its later revision.
 VERSIONS = {
     "archipelago": {"wheezy": ["0.4.4-1"], "jessie": ["0.5.0-1"]},
     "gunicorn": {"wheezy": ["0.14.5-3"], "jessie": ["19.0-1"]},

@@ -2,8 +2,8 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-# The example of the docs, as it is: its data, its script, and a virsh that keeps its guests in directories. The script is
-# found beside the playbook, and not in the PATH.
+# The example of the docs, as it is: its data, its script, and a virsh that keeps its guests in directories. The script
+# is found beside the playbook, and not in the PATH.
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def run(tmp_path, run_module, monkeypatch):
     for name, value in dict(PATH=f"{programs}:{os.environ['PATH']}", STATE=str(tmp_path),
                             KVM_HOSTS=str(tmp_path / "hosts"), KVM_NOTES=str(tmp_path / "notes")).items():
         monkeypatch.setenv(name, value)
-    return lambda state, **more: run_module(evacuation, state=state, host="kvm-2", **{"cluster": product(EXAMPLE), **more})
+    return lambda state, folder=EXAMPLE: run_module(evacuation, state=state, host="kvm-2", cluster=product(folder))
 
 
 def product(folder):
@@ -83,7 +83,7 @@ def test_a_host_that_does_not_answer(run, tmp_path):
 
 
 def test_the_script_is_not_there(run, tmp_path):
-    found = run("room", cluster=product(tmp_path))
+    found = run("room", folder=tmp_path)
     assert found["failed"] and found["msg"].startswith(f"{tmp_path}/kvm hosts: expected an answer, it ended with 127: ")
     assert found["msg"].endswith("No such file or directory. Install that command where it is run, or name its whole "
                                  "path in the product's file")

@@ -103,6 +103,15 @@ def test_where_a_node_may_start(version, step, words):
     assert words in " ".join(_packages._start(made["step"], made["release"]["version"], TARGET))
 
 
+@pytest.mark.parametrize("step, packages, fails", [
+    (dict(upgrade=False), dict(snf_common=package()), False), (dict(upgrade=False), {}, True),
+    ({}, dict(snf_common=package("0.18-1")), True)])
+def test_what_only_rehearses_has_not_upgraded_a_node_whose_turn_is_first(step, packages, fails):
+    found = _packages.package_findings("snf-1", dict(node(step, **packages), rehearsed=True), TARGET)
+    assert bool(found.failed()) is fails
+    assert [one.check for one in found if one.level != "pass"] == ["release"]
+
+
 @pytest.mark.parametrize("apply, configured, problem, fails", [
     (False, False, "", True), (True, False, "", False), (False, True, "", False), (True, False, "do it", True)])
 def test_settings_that_are_needed(apply, configured, problem, fails):
