@@ -266,6 +266,14 @@ def test_a_look_at_packages(one):
     assert "settings_files" not in one.asked()
 
 
+@pytest.mark.parametrize("kind, check, rehearsed", [
+    ("tier", False, False), ("tier", True, True), ("plan", False, True)])
+def test_whether_packages_are_only_looked_at(one, kind, check, rehearsed):
+    with_packages(one, "snf-common", "snf-astakos-app")
+    one.run["kind"], one.check = kind, check
+    assert look(one, product=PACKAGES)["seen"]["node"]["rehearsed"] is rehearsed
+
+
 @pytest.mark.parametrize("product, words", [
     (dict(PACKAGES, packages=dict(to="0.19")), "cluster_packages has no package: correct the product's file"),
     (PACKAGES, "it has none of the units gunicorn: take it out of the inventory")])
