@@ -24,6 +24,7 @@ from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import (
     Run,
     addresses_of,
     changed,
+    foreign,
     inventory_of,
     lock_node,
     node_of,
@@ -31,15 +32,16 @@ from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import (
     run_of,
     shape_of,
     variables_of,
+    way_of,
 )
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._variables import (
     FACTS,
     REASONS,
     TOLD,
     documented,
-    of_product,
     ours,
     prefixes,
+    products_of,
     unknown,
 )
 
@@ -87,6 +89,11 @@ class ActionModule(ControllerAction):
                                "rolling_title. Correct rolling_product; a path begins where you stand.")
         settings, product = ({key: self._templar.template(task_vars[name]) for key, name in names.items()
                               if name in task_vars} for names in (SETTINGS, PRODUCT))
+        set_by_operator = variables_of(task_vars["hostvars"], task_vars["inventory_hostname"]).get("rolling_product")
+        problem = foreign(kind, way_of(task_vars), asked, self._templar.template(set_by_operator),
+                          task_vars.get("rolling_made_for", ""), **product)
+        if problem:
+            raise AnsibleError(problem)
         if kind in REQUESTS:
             self.warn_of_misspelt(task_vars)
         nodes, database = inventory_of(kind, task_vars["groups"], **settings)
@@ -105,9 +112,11 @@ class ActionModule(ControllerAction):
     def warn_of_misspelt(self, task_vars):
         """Nothing else checks the variables of a request, and a word too many is no reason to do without the brake."""
         options = documented()
-        product, own = of_product(str(self._templar.template(task_vars.get("rolling_product") or "")))
-        meant = filter(ours([*prefixes(options), *REQUESTS], product).match, task_vars)
-        found = unknown(meant, [*options, *FACTS, *REASONS, *TOLD, *own], product)
+        products = products_of(str(self._templar.template(task_vars.get("rolling_product") or "")))
+        own = [product.prefix for product in products if product.prefix]
+        meant = filter(ours([*prefixes(options), *REQUESTS], own).match, task_vars)
+        known = [*options, *FACTS, *REASONS, *TOLD, *(name for product in products for name in product.names)]
+        found = unknown(meant, known, own)
         if found:
             self._display.warning(f"These variables are unknown, and do nothing: {', '.join(found)}")
 

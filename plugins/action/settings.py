@@ -3,8 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 # Private to the roles of this collection: check what the operator has set.
-# Fails if a variable looks like one of this collection and is none, if a value is not of the type that its role
-# documents, or if it cannot be met, such as a hook whose file is not there.
+# Fails if a variable looks like one of this collection and is none, if a value is not of the type that its role or the
+# file of its product documents, if it cannot be met, such as a hook whose file is not there, or if it is a hook that
+# the roll never includes.
 # Looks at the variables of all nodes of the play, so the task runs once.
 
 
@@ -12,15 +13,16 @@ from ansible import context
 from ansible.errors import AnsibleError
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._balancers import balancers_of
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._controller import ControllerAction
-from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import SAME, plain, run_of
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import SAME, plain, run_of, way_of
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._variables import (
     FACTS,
     documented,
     impossible,
-    of_product,
     ours,
     prefixes,
+    products_of,
     since,
+    unheard,
     unknown,
     unknown_hosts,
     wrong_types,
@@ -46,9 +48,11 @@ class ActionModule(ControllerAction):
 
     def answer(self, arguments, task_vars):
         hostvars, play = task_vars["hostvars"], list(task_vars["ansible_play_hosts_all"])
-        options = documented()
-        product, own = of_product(str(self._templar.template(task_vars.get("rolling_product") or "")))
-        is_ours = ours(prefixes(options), product).match
+        products = products_of(str(self._templar.template(task_vars.get("rolling_product") or "")),
+                               task_vars.get("rolling_made_for", ""))
+        roles, own = documented(), [product.prefix for product in products if product.prefix]
+        options = {**roles, **{name: option for product in products for name, option in product.options.items()}}
+        is_ours = ours(prefixes(roles), own).match
         names = {name for host in play for name in hostvars[host] if is_ours(name)}
         values = [self.values_of(hostvars[host], names, options) for host in play]
         kind = run_of(hostvars).kind
@@ -56,9 +60,12 @@ class ActionModule(ControllerAction):
         given = str(values[0].get("rolling_since", "")) if kind in ("restart", "hosts") and values else ""
         known = {*task_vars["groups"], *hostvars, *(name for group in task_vars["groups"].values() for name in group)}
         problem = (unknown_hosts(context.CLIARGS.get("subset"), sorted(known))
-                   or self.misspelt(names, [*options, *FACTS, *own, *arguments["extra"]], product)
+                   or self.misspelt(names, [*options, *FACTS, *(name for product in products for name in product.names),
+                                            *arguments["extra"]], own)
                    or self.mistyped(options, values)
                    or self.unmet(values, len(arguments["nodes"]), given)
+                   # What only looks includes none, and what is set may be for the run that comes.
+                   or ("" if kind == "status" else self.unheard(values, products, way_of(task_vars)))
                    or (NO_TIER if not set(arguments["database"]) & set(arguments["nodes"]) else ""))
         if problem:
             return dict(failed=True, msg=f"Nothing was touched. {problem}")
@@ -78,8 +85,8 @@ class ActionModule(ControllerAction):
         return found
 
     @staticmethod
-    def misspelt(names, known, product):
-        found = unknown(names, known, product)
+    def misspelt(names, known, products):
+        found = unknown(names, known, products)
         return f"These variables are unknown, correct or remove them: {', '.join(found)}." if found else ""
 
     @staticmethod
@@ -91,3 +98,8 @@ class ActionModule(ControllerAction):
     def unmet(values, nodes, given):
         found = list(dict.fromkeys(words for each in values for words in impossible(each, nodes, given)))
         return f"Correct this: {'; '.join(found)}." if found else ""
+
+    @staticmethod
+    def unheard(values, products, way):
+        ways = {way, *(product.way for product in products[1:])}
+        return next(filter(None, (unheard(each, ways) for each in values)), "")

@@ -28,6 +28,12 @@ OTHER_GROUPS = "-e rolling_database_groups=NAME"
 REQUESTS = ("pause", "resume", "stop")
 # The products that are known, each in a file.
 PRODUCTS = pathlib.Path(__file__).resolve().parents[2] / "playbooks" / "vars"
+# What is rolled, by the kind of the run that does it, where that is not of Shaken Fist.
+WAYS = {"services": "service by service", "hosts": "host by host", "tier": "as a whole"}
+# The playbooks that are of Shaken Fist alone.
+OWN = ("upgrade", "rollback", "restart", "reconfigure")
+# Those that take every product.
+ANY = ("plan", "status", *REQUESTS)
 # Those that leave the release as it is.
 SAME = ("restart", "reconfigure")
 HOME = "localhost"
@@ -95,6 +101,36 @@ def shape_of(variables):
     if "rolling_product" not in variables:
         return "main"
     return "hosts" if variables.get("cluster_hosts") else "services"
+
+
+def way_of(variables):
+    """How what is rolled is rolled, by the variables of a task or of a product's file: C(nodes), or one of WAYS."""
+    shape = shape_of(variables)
+    return {"main": "nodes", "services": "tier" if variables.get("cluster_tier") else "services"}.get(shape, shape)
+
+
+def foreign(kind, way, asked, given="", made_for="", product="", playbook=""):
+    """What is said where a playbook would roll a product that it is not made for; empty if it is made for it.
+
+    :arg way: how the product is rolled, see way_of.
+    :arg asked: C(rolling_product), as it counts.
+    :arg given: the same as the operator has set it; with C(-e) it is stronger than what the playbook says.
+    :arg made_for: C(rolling_made_for), the product whose upgrade the playbook is.
+    :arg product, playbook: what the product's file says of itself.
+    """
+    if not asked or kind in ANY:
+        return ""
+    if kind in OWN:
+        made = f"the playbook {kind} is made for Shaken Fist alone"
+    elif made_for and made_for != given == asked:
+        made = f"this playbook is made for {made_for}"
+    elif kind != way:
+        made = f"this playbook is made for what is rolled {WAYS[kind]}"
+    else:
+        return ""
+    back = f" What leads back from an upgrade of {product}, its own page says." if kind == "rollback" else ""
+    return (f"Nothing was touched. rolling_product is {asked}, and {made}. {product} has, for an upgrade, "
+            f"{playbook or 'a playbook of its own'}, and with -e rolling_product={asked} {listed(ANY, ' and ')}.{back}")
 
 
 @dataclasses.dataclass
@@ -173,7 +209,7 @@ def _other_product(kind, groups, rolling_group):
     names = [path.stem for path in sorted(PRODUCTS.glob("*.yml")) if groups.get(path.stem)]
     if not names or rolling_group != SHAKENFIST:
         return ""
-    how = [f"-e rolling_product={name}" if kind in ("plan", "status", *REQUESTS) else f"shakenfist.rolling.{name}"
+    how = [f"-e rolling_product={name}" if kind in ANY else f"shakenfist.rolling.{name}"
            for name in names]
     return f" The inventory has a group {listed(names, ' and ')}: if that is to be done for it, {listed(how, ' or ')}."
 

@@ -14,6 +14,7 @@ import os
 import pathlib
 import re
 import time
+from collections import namedtuple
 from contextlib import suppress
 
 import yaml
@@ -22,7 +23,8 @@ from ansible.inventory.manager import split_host_pattern
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._balancers import balancers_of, drain_balancers
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._plan import items_of
-from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import PRODUCTS
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import PRODUCTS, way_of
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._table import listed
 
 ROLES = os.path.join(os.path.dirname(__file__), "..", "..", "roles")
 # How alike two names must be to be taken for the same one misspelt; difflib's ratio, found with the names of the roles.
@@ -35,11 +37,15 @@ RENAMED = {**dict.fromkeys(("preflight_credentials", "status_credentials", "veri
 # What the roles publish, so that nobody has misspelt it.
 FACTS = ("cluster_node", "plan_seen", "reconfigure_left", "reconfigure_runs", "rolling_node",
          "rolling_run", "stage_resolved")
-# What the playbooks tell their plays.
-TOLD = ("rolling_kind",)
+# What the playbooks, and the files of products, tell their plays.
+TOLD = ("rolling_kind", "rolling_made_for", "rolling_parts", "rolling_variables")
 # Of the playbooks that ask a run for something, which have no role of their own.
 REASONS = ("pause_reason", "stop_reason")
-HOOKS = ("hook_before_roll", "hook_before_drain", "hook_configure", "hook_after_gate", "hook_after_roll")
+# Those that a roll includes, by how it goes about, see way_of.
+HOOKS = {**dict.fromkeys(("nodes", "services", "hosts"), (
+    "hook_before_roll", "hook_before_drain", "hook_after_gate", "hook_after_roll")),
+         "tier": ("hook_before_roll", "hook_configure", "hook_after_roll")}
+ALL_HOOKS = tuple(dict.fromkeys(name for names in HOOKS.values() for name in names))
 # Seconds that the clocks of two machines may be apart, see the check of them.
 APART = 5
 TIME = "%Y-%m-%dT%H:%M:%SZ"
@@ -70,42 +76,64 @@ def prefixes(options):
     return list(dict.fromkeys([OWN.rstrip("_"), *sorted(name.partition("_")[0] for name in options)]))
 
 
-def of_product(product):
-    """What the variables begin with that are of a product alone, and those that its file sets or reads.
+class _Loader(yaml.SafeLoader):
+    """What has a tag of Ansible's own, such as !vault, is no matter here."""
 
-    :arg product: C(rolling_product), the name or the path of its file.
-    """
+
+_Loader.add_multi_constructor("!", lambda *dummy: None)
+
+# What is true of the variables of a product, from its file.
+# prefix: what those begin with that are of the product alone. names: those that its file sets or reads. options: what
+# it documents of them, as an argument spec. way: how it is rolled. parts: the products that its upgrade rolls, if that
+# are several.
+Product = namedtuple("Product", "prefix names options way parts")
+
+
+def of_product(product):
+    """The Product that C(rolling_product) names, by its name or the path of its file; of Shaken Fist an empty one."""
     path = PRODUCTS / f"{product}.yml"
     path = path if path.is_file() else pathlib.Path(product)
     if not product or not path.is_file():
-        return "", []
+        return Product("", [], {}, "nodes", [])
     text = path.read_text(encoding="utf-8")
-    named = re.search(r"^cluster_distribution: *([\w-]+) *$", text, re.MULTILINE)
-    prefix = (named[1] if named else path.stem).replace("-", "_") + "_"
-    return prefix, sorted(set(re.findall(rf"\b{re.escape(prefix)}\w+", text)))
+    told = yaml.load(text, Loader=_Loader)
+    told = told if isinstance(told, dict) else {}
+    named = str(told.get("cluster_distribution", ""))
+    prefix = (named if re.fullmatch(r"[\w-]+", named) else path.stem).replace("-", "_") + "_"
+    return Product(prefix, sorted(set(re.findall(rf"\b{re.escape(prefix)}\w+", text))),
+                   told.get("rolling_variables") or {}, way_of(dict(told, rolling_product=product)),
+                   told.get("rolling_parts") or [])
 
 
-def ours(words, product):
+def products_of(product, made_for=""):
+    """All that an upgrade rolls, so that what is set for a later part of it is looked at before the first.
+
+    :arg made_for: C(rolling_made_for), the product whose upgrade the playbook is.
+    """
+    return [of_product(name) for name in dict.fromkeys([product, *of_product(made_for or product).parts])]
+
+
+def ours(words, products=()):
     """What the names of variables match that are meant for this collection, or for a product.
 
-    :arg words: the first word of each; of C(product) all that its variables begin with.
+    :arg words: the first word of each; of C(products) all that their variables begin with.
     """
-    return re.compile("|".join([*(f"{word}_" for word in words), *filter(None, [product])]))
+    return re.compile("|".join([*(f"{word}_" for word in words), *products]))
 
 
-def unknown(names, known, product=""):
+def unknown(names, known, products=()):
     """What is said of names that are meant for this collection, but that it does not know.
 
     A name that begins with C(rolling_) belongs to nobody else. Others, such as C(drain_...), are only reported when
     they are close to a known one, or were one, for an operator's inventory may have its own use for them.
 
-    :arg product: what the variables of a product begin with; C(cinder_drain_timeout) may be meant for one of a role.
+    :arg products: what the variables of products begin with; C(cinder_drain_timeout) may be meant for one of a role.
     """
     found = []
     for name in sorted(set(names) - set(known)):
         near = difflib.get_close_matches(name, known, n=1, cutoff=0.6 if name.startswith(OWN) else ALIKE)
-        if not near and product and name.startswith(product):
-            near = difflib.get_close_matches(name[len(product):], known, n=1, cutoff=ALIKE)
+        for product in filter(name.startswith, products):
+            near = near or difflib.get_close_matches(name[len(product):], known, n=1, cutoff=ALIKE)
         near = [RENAMED[name]] if name in RENAMED else near
         if near or name.startswith(OWN):
             found.append(f"{name} (did you mean {near[0]}?)" if near else name)
@@ -180,7 +208,8 @@ def moment(text):
 
 # The least value of each, and what it is a number of.
 LEAST = {"prune_keep": (1, " or more"), "verify_bake": (0, " or more seconds"), "roll_settle": (0, " or more seconds"),
-         "roll_error_budget": (0, " or more"), "preflight_balancer_detection": (0, " or more seconds"),
+         "roll_error_budget": (0, " or more"), "dragonflow_batch": (16, " or more operations"),
+         "preflight_balancer_detection": (0, " or more seconds"),
          # With 0 each of them would only be a look whose answer does not count.
          **dict.fromkeys(("gate_timeout", "restart_timeout", "roll_quorum_timeout"), (1, " or more seconds"))}
 
@@ -224,11 +253,19 @@ def impossible(values, nodes, since="", now=None):
                          "(date -u +%FT%TZ)")
         elif when > now:
             found.append(f"rolling_since is {since}, which is in the future")
-    files = [os.path.expanduser(str(values[name])) for name in HOOKS if values.get(name)]
+    files = [os.path.expanduser(str(values[name])) for name in ALL_HOOKS if values.get(name)]
     found += [f"no file on this machine, but named by a variable hook_...: {path}"
               for path in dict.fromkeys(files) if not os.path.isfile(path)]
     problem = drain_balancers(balancers_of(values.get))["problem"]
     return found + ([problem] if problem else [])
+
+
+def unheard(values, ways):
+    """What is said of hooks that are set, and that no roll of these ways includes."""
+    runs = [name for name in ALL_HOOKS if any(name in HOOKS[way] for way in ways)]
+    found = [name for name in ALL_HOOKS if values.get(name) and name not in runs]
+    return (f"This roll never includes {listed(found, ' and ')}. It has {listed(runs, ' and ')}: set one of these, or "
+            f"leave {'it' if len(found) == 1 else 'them'} out.") if found else ""
 
 
 def since(restart, given, now=None):

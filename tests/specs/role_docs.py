@@ -2,8 +2,8 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-# What is told of the variables, from the argument specs: docs/variables.md. Run tools/variables after a
-# change of the specs.
+# What is told of the variables, from the argument specs and the files of products: docs/variables.md. Run
+# tools/variables after a change of them.
 
 from __future__ import annotations
 
@@ -11,11 +11,14 @@ import json
 import pathlib
 import re
 
+import jinja2
 import yaml
+from jinja2.nodes import Filter, Impossible, Name
 
 ROOT = pathlib.Path(__file__).parents[2]
 ROLES = sorted(path for path in (ROOT / "roles").iterdir() if path.is_dir())
 PLAYBOOKS = sorted((ROOT / "playbooks").glob("*.yml"))
+PRODUCTS = sorted((ROOT / "playbooks" / "vars").glob("*.yml"))
 REFERENCE = ROOT / "docs" / "variables.md"
 SHARED = "rolling_"  # the playbooks' own, which role preflight documents
 
@@ -50,10 +53,6 @@ def options(role):
 # Those that a playbook takes, but no role.
 OF_PLAYBOOKS = {
     "pause_reason": {"type": "str", "default": "", "description": "Of `pause`: why the roll is to wait, for people."},
-    "synnefo_expect": {"type": "dict", "default": {}, "description":
-                       "Of `synnefo`: more packages that must have a version afterwards, or stay (`*`), on all nodes."},
-    "synnefo_suites": {"type": "dict", "default": {"wheezy": "jessie"}, "description":
-                       "Of `synnefo`: which suite in the sources of apt becomes which, on all nodes."},
     "stop_reason": {"type": "str", "default": "", "description": "Of `stop`: why the roll is to end, for people."},
 }
 # Roles that were made of several parts, whose variables have the names of these.
@@ -61,6 +60,33 @@ PARTS = {"run": ("run", "lock", "watch", "hook", "report", "tell", "roll_reconne
          "release": ("release", "stage", "activate", "prune", "rollback")}
 # The roles in the order in which a roll comes to them; others follow.
 ORDER = "status plan preflight run release schema roll drain balancer restart gate verify reconfigure".split()
+
+
+def of_product(path):
+    """The variables of a product, as its file documents them."""
+    return load(path)["rolling_variables"]
+
+
+def taken_by(path):
+    """What a product's file takes for each variable of its own where that is not set; the first one, if several."""
+    found = {}
+    for text in texts({key: value for key, value in load(path).items() if key != "rolling_variables"}):
+        for node in jinja2.Environment().parse(text).find_all(Filter):
+            if node.name == "default" and isinstance(node.node, Name) and node.node.name.startswith(f"{path.stem}_"):
+                try:
+                    found.setdefault(node.node.name, node.args[0].as_const())
+                except Impossible:
+                    found.setdefault(node.node.name, None)
+    return found
+
+
+def texts(value):
+    """Every text in what a file of YAML has."""
+    if isinstance(value, (dict, list)):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from texts(item)
+    elif isinstance(value, str):
+        yield value
 
 
 def plain(text):
@@ -87,7 +113,8 @@ def rows(named, values, kind, describe):
     """Options by name as a Markdown table, with the defaults that they have in values."""
     lines = ["| Variable | Type | Default | What it is |", "|---|---|---|---|"]
     for name, option in named.items():
-        default = "required" if option.get("required") else cell(values[name]) if name in values else "not set"
+        default = ("required" if option.get("required") else cell(values[name]) if values.get(name) is not None
+                   else "not set")
         lines.append(f"| `{name}` | {kind(option)} | {default} | {describe(name, option)} |")
     return "\n".join(lines) + "\n"
 
@@ -140,6 +167,9 @@ def reference():
     everything = {name: option for role in roles for name, option in options(role).items()}
     shared = {name: option for name, option in everything.items() if name.startswith(SHARED)}
     contents = "".join(f"| [{role.name}](#{role.name}) | {short(role)} |\n" for role in roles)
+    products = {path: load(path)["rolling_title"] for path in PRODUCTS}
+    contents += "".join(f"| [{title}](#{title.lower()}) | what is of this product alone |\n"
+                        for title in products.values())
     text = INTRODUCTION.format(contents=contents) + "\n## The whole roll\n\n" + rows(
         {**shared, **OF_PLAYBOOKS}, {name: option["default"] for name, option in OF_PLAYBOOKS.items()},
         full_kind, full_description)
@@ -147,12 +177,17 @@ def reference():
         own = {name: option for name, option in options(role).items() if not name.startswith(SHARED)}
         text += (f"\n## {role.name}\n\n{short(role)}. [Its README](../roles/{role.name}/README.md) has an example, and "
                  "the facts that it publishes.\n\n" + rows(own, defaults(role), full_kind, full_description))
+    for path, title in products.items():
+        text += (f"\n## {title}\n\nOf the playbook [{path.stem}]({path.stem}.md), and, with "
+                 f"`-e rolling_product={path.stem}`, of `plan`, `status`, `pause`, `resume` and `stop`.\n\n"
+                 + rows(of_product(path), {**load(path), **taken_by(path)}, full_kind, full_description))
     return text
 
 
 INTRODUCTION = """# Variables
 
-<!-- Written by tools/variables from roles/*/meta/argument_specs.yml and roles/*/defaults/main.yml: change those. -->
+<!-- Written by tools/variables from roles/*/meta/argument_specs.yml, roles/*/defaults/main.yml and
+playbooks/vars/*.yml: change those. -->
 
 All variables, with the defaults that they have. The [README](../README.md#variables) lists the few that most people
 need.

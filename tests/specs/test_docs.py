@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import pathlib
-import re
 import subprocess
 import sys
 
@@ -15,7 +14,19 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 from pages import dead_links, links, undefined
-from role_docs import OF_PLAYBOOKS, REFERENCE, ROLES, ROOT, options, reference, taken
+from role_docs import (
+    OF_PLAYBOOKS,
+    PRODUCTS,
+    REFERENCE,
+    ROLES,
+    ROOT,
+    load,
+    of_product,
+    options,
+    reference,
+    taken,
+    taken_by,
+)
 
 PAGES = sorted(ROOT / name for name in subprocess.run(
     ["git", "ls-files", "-co", "--exclude-standard", "*.md"], cwd=ROOT, check=True, capture_output=True,
@@ -28,11 +39,16 @@ def test_links(page):
     assert undefined(page) == set()
 
 
-def test_what_the_file_of_a_product_takes_is_on_its_page():
-    for path in (ROOT / "playbooks" / "vars").glob("*.yml"):
-        page = (ROOT / "docs" / f"{path.stem}.md").read_text(encoding="utf-8")
-        taken = set(re.findall(rf"\b{path.stem}_[a-z_]+(?= *\|| default)", path.read_text(encoding="utf-8")))
-        assert taken and [name for name in sorted(taken) if f"`{name}`" not in page] == []
+@pytest.mark.parametrize("path", PRODUCTS, ids=lambda path: path.stem)
+def test_what_the_file_of_a_product_takes_is_documented(path):
+    """In the file itself, from which it is checked, and on the page of the product."""
+    documented, page = of_product(path), (ROOT / "docs" / f"{path.stem}.md").read_text(encoding="utf-8")
+    # Its own may be set with -e.
+    assert documented and set(taken_by(path)) <= set(documented) <= {*taken_by(path), *load(path), *taken()}
+    assert [name for name in documented if f"`{name}`" not in page] == []
+    for name, option in documented.items():
+        assert set(option) <= {"type", "elements", "choices", "description"} and option["type"], name
+        assert option["description"].endswith(".") and (option["type"] != "list" or option["elements"]), name
 
 
 def test_every_page_is_in_the_index():
@@ -46,6 +62,7 @@ def test_the_reference_is_up_to_date():
 
 
 def test_what_playbooks_take_is_documented():
-    """A variable that no role has must be in OF_PLAYBOOKS, and one that is there must be in use."""
-    documented = {name for role in ROLES for name in options(role)}
+    """A variable that no role and no product has must be in OF_PLAYBOOKS, and one that is there must be in use."""
+    documented = {*(name for role in ROLES for name in options(role)),
+                  *(name for path in PRODUCTS for name in of_product(path))}
     assert taken() - documented == set(OF_PLAYBOOKS)

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import pathlib
+import re
 import sys
 
 import pytest
@@ -19,6 +20,11 @@ sys.path.insert(0, str(ROOT / ".ansible/collections"))
 
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._packages import step_of  # noqa: E402
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import inventory_of, shape_of  # noqa: E402
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._variables import (  # noqa: E402
+    ALL_HOOKS,
+    HOOKS,
+    products_of,
+)
 
 PLAYBOOKS = ROOT / "playbooks"
 POINTS = {"cinder": "services", "dragonflow": "services", "synnefo": "services", "ganeti": "hosts"}
@@ -42,6 +48,29 @@ def test_the_entry_point_follows_from_the_products_file(product):
 @pytest.mark.parametrize("name", ["status.yml", "plan.yml", "shared/services_check.yml"])
 def test_the_entry_point_is_in_the_record_of_the_run(name):
     assert entry_points(PLAYBOOKS / name) == ["{{ hostvars.localhost.ansible_facts.rolling_run.shape }}"]
+
+
+@pytest.mark.parametrize("way, tasks", [
+    ("nodes", "main"), ("services", "service"), ("hosts", "host"), ("tier", "tier*")])
+def test_the_hooks_of_a_roll_are_those_that_its_tasks_include(way, tasks):
+    points = {point for path in (ROOT / "roles/roll/tasks").glob(f"{tasks}.yml")
+              for point in re.findall(r"hook_point: (\w+)", path.read_text())}
+    assert HOOKS[way] == ("hook_before_roll", *(name for name in ALL_HOOKS if name[5:] in points), "hook_after_roll")
+
+
+@pytest.mark.parametrize("path", sorted(PLAYBOOKS.glob("*.yml")), ids=lambda path: path.stem)
+def test_a_playbook_says_for_which_product_it_is(path):
+    """Wherever it says which one is rolled; the one that has several parts says it for all of them."""
+    said = [play.get("vars", {}) for play in yaml.safe_load(path.read_text())]
+    told = next((one for one in said if "rolling_product" in one), {})
+    assert told.get("rolling_made_for") == told.get("rolling_product")
+
+
+def test_what_is_set_for_a_part_is_checked_before_the_first():
+    first = yaml.safe_load((PLAYBOOKS / "synnefo.yml").read_text())[0]
+    assert first["vars"]["rolling_made_for"] == "synnefo"
+    assert [f"{name}_" for name in variables_of("synnefo")["rolling_parts"]] == [
+        product.prefix for product in products_of("ganeti", "synnefo")]
 
 
 def variables_of(product):

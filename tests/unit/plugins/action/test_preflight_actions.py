@@ -179,6 +179,39 @@ def test_a_variable_of_the_product_that_is_misspelt(cluster, tmp_path, monkeypat
     assert result["failed"] and f"remove them: {name}_usr (did you mean {name}_user?)." in result["msg"]
 
 
+@pytest.mark.parametrize("product, made_for, values, words", [
+    ("dragonflow", "dragonflow", dict(dragonflow_edited="warm"), "Correct this variable: value of dragonflow_edited"),
+    ("dragonflow", "", dict(dragonflow_batch="many"), "'dragonflow_batch' is of type"),
+    ("dragonflow", "", dict(dragonflow_batch="8"), "Correct this: dragonflow_batch is 8"),
+    ("dragonflow", "", dict(dragonflow_batch="16", dragonflow_edited="fail", dragonflow_neutron_first="no"), ""),
+    ("synnefo", "synnefo", dict(synnefo_apply_settings="perhaps"), "'synnefo_apply_settings' is of type"),
+    ("ganeti", "synnefo", dict(synnefo_apply_settings="perhaps"), "'synnefo_apply_settings' is of type"),
+    ("ganeti", "ganeti", dict(synnefo_apply_settings="perhaps"), ""),
+    ("cinder", "", dict(cinder_config="/a, /b"), "cinder_config is split at its commas"),
+])
+def test_a_variable_of_the_product_that_is_of_the_wrong_type(cluster, product, made_for, values, words):
+    cluster.set = dict(rolling_product=product, rolling_title="X", rolling_made_for=made_for)
+    result = check(cluster, "plan", **values)
+    assert words in result.get("msg", "") and bool(result.get("failed")) == bool(words)
+
+
+@pytest.mark.parametrize("kind, told, hook, refused", [
+    ("upgrade", {}, "configure", True), ("upgrade", {}, "after_gate", False), ("status", {}, "configure", False),
+    ("plan", {}, "configure", True),
+    ("plan", dict(rolling_product="synnefo", cluster_tier=True), "before_drain", False),
+    ("tier", dict(rolling_product="dragonflow", cluster_tier=True), "before_drain", True),
+    ("tier", dict(rolling_product="dragonflow", cluster_tier=True), "configure", False),
+    ("hosts", dict(rolling_product="ganeti", cluster_hosts=dict(a=1)), "configure", True),
+    ("hosts", dict(rolling_product="ganeti", cluster_hosts=dict(a=1), rolling_made_for="synnefo"), "configure", False),
+])
+def test_a_hook_that_the_roll_never_includes(cluster, tmp_path, kind, told, hook, refused):
+    (tmp_path / "x.yml").write_text("")
+    cluster.set = dict(told, rolling_title="X", rolling_playbook="x.y")
+    result = check(cluster, kind, **{f"hook_{hook}": str(tmp_path / "x.yml")})
+    assert bool(result.get("failed")) is refused
+    assert not refused or f"Nothing was touched. This roll never includes hook_{hook}. It has" in result["msg"]
+
+
 def test_since(cluster):
     given = "2026-01-01T00:00:00Z"
     assert check(cluster, "restart", rolling_since=given)["given"] == given
@@ -290,10 +323,27 @@ def test_the_product(cluster, variables, words):
             variables.get("rolling_title", ""), variables.get("rolling_playbook", "")]
 
 
+@pytest.mark.parametrize("kind, given, told, refused", [
+    ("rollback", dict(rolling_product="dragonflow"), dict(cluster_tier=True), True),
+    ("stop", dict(rolling_product="dragonflow"), dict(cluster_tier=True), False),
+    ("tier", dict(rolling_product="dragonflow"), dict(cluster_tier=True, rolling_made_for="dragonflow"), False),
+    ("tier", dict(rolling_product="synnefo"), dict(cluster_tier=True, rolling_made_for="dragonflow"), True),
+    # What is only in the inventory is weaker than what the playbook says.
+    ("tier", dict(rolling_product="cinder"), dict(rolling_product="dragonflow", cluster_tier=True,
+                                                  rolling_made_for="dragonflow"), False),
+])
+def test_a_playbook_of_another_product(cluster, kind, given, told, refused):
+    cluster.hostvars["localhost"].update(given)
+    cluster.set = dict(told, rolling_title="Title", rolling_playbook="x.y")
+    result = cluster.begin(kind)
+    assert bool(result.get("failed")) is refused
+    assert not refused or result["msg"].startswith("Nothing was touched. rolling_product is ")
+
+
 @pytest.mark.parametrize("kind, name, said", [
     ("pause", "pause_reson", "pause_reson (did you mean pause_reason?)"), ("pause", "pause_reason", ""),
     ("stop", "stop_resaon", "stop_resaon (did you mean stop_reason?)"), ("resume", "pause_at", ""),
-    ("stop", "rolling_grup", "rolling_grup (did you mean rolling_group?)"), ("upgrade", "pause_reson", ""),
+    ("stop", "rolling_grup", "rolling_grup (did you mean rolling_group?)"), ("status", "pause_reson", ""),
     ("pause", "rolling_kind", ""), ("pause", "cinder_usr", "cinder_usr (did you mean cinder_user?)"),
     ("pause", "cinder_user", ""),
 ])

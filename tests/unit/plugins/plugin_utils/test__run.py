@@ -14,6 +14,7 @@ from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import (
     Run,
     addresses_of,
     changed,
+    foreign,
     inventory_of,
     lock_node,
     node_of,
@@ -21,6 +22,7 @@ from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import (
     playbook_command,
     run_of,
     shape_of,
+    way_of,
 )
 
 
@@ -213,3 +215,52 @@ def test_the_command():
     (dict(rolling_product="ganeti", cluster_hosts=dict(leads=["M"])), "hosts")])
 def test_how_a_product_is_looked_at(variables, shape):
     assert shape_of(variables) == shape
+
+
+@pytest.mark.parametrize("variables, way", [
+    ({}, "nodes"), (dict(cluster_tier=True), "nodes"), (dict(rolling_product="x"), "services"),
+    (dict(rolling_product="x", cluster_tier=True), "tier"),
+    (dict(rolling_product="x", cluster_hosts={"a": 1}), "hosts"),
+])
+def test_how_a_product_is_rolled(variables, way):
+    assert way_of(variables) == way
+
+
+SAYS = dict(product="Dragonflow", playbook="x.dragonflow")
+
+
+@pytest.mark.parametrize("kind, way, asked, given, made_for, words", [
+    *((kind, "tier", "dragonflow", "dragonflow", "", f"the playbook {kind} is made for Shaken Fist alone")
+      for kind in ("upgrade", "rollback", "restart", "reconfigure")),
+    # The playbook cinder with -e rolling_product=dragonflow, and with a product that is rolled as Cinder is.
+    ("services", "tier", "dragonflow", "dragonflow", "cinder", "this playbook is made for cinder"),
+    ("services", "services", "k.yml", "k.yml", "cinder", "this playbook is made for cinder"),
+    # The first part of the playbook synnefo.
+    ("hosts", "hosts", "ganeti", "ganeti", "synnefo", "this playbook is made for synnefo"),
+    ("hosts", "tier", "synnefo", "synnefo", "synnefo", "this playbook is made for what is rolled host by host"),
+    # A playbook of your own.
+    ("services", "hosts", "k.yml", "", "", "this playbook is made for what is rolled service by service"),
+    ("tier", "services", "k.yml", "k.yml", "", "this playbook is made for what is rolled as a whole"),
+])
+def test_a_playbook_for_another_product(kind, way, asked, given, made_for, words):
+    found = foreign(kind, way, asked, given, made_for, **SAYS)
+    back = " What leads back from an upgrade of Dragonflow, its own page says." * (kind == "rollback")
+    assert found == (
+        f"Nothing was touched. rolling_product is {asked}, and {words}. Dragonflow has, for an upgrade, x.dragonflow, "
+        f"and with -e rolling_product={asked} plan, status, pause, resume and stop.{back}")
+
+
+def test_a_product_that_does_not_say_by_which_playbook_it_is_upgraded():
+    assert "X has, for an upgrade, a playbook of its own, and" in foreign("restart", "services", "x.yml", product="X")
+
+
+@pytest.mark.parametrize("kind, way, asked, given, made_for", [
+    ("upgrade", "nodes", None, None, ""), ("rollback", "nodes", "", "", ""),
+    *((kind, "tier", "dragonflow", "dragonflow", "") for kind in ("plan", "status", "pause", "resume", "stop")),
+    ("tier", "tier", "dragonflow", None, "dragonflow"), ("tier", "tier", "dragonflow", "dragonflow", "dragonflow"),
+    ("hosts", "hosts", "ganeti", None, "synnefo"), ("services", "services", "k.yml", "k.yml", ""),
+    # In the inventory; what the playbook says is stronger.
+    ("services", "services", "cinder", "dragonflow", "cinder"),
+])
+def test_a_playbook_for_this_product(kind, way, asked, given, made_for):
+    assert foreign(kind, way, asked, given, made_for, **SAYS) == ""

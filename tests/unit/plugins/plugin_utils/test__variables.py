@@ -8,11 +8,14 @@ import pytest
 import yaml
 from ansible.errors import AnsibleError
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._variables import (
+    ALL_HOOKS,
     documented,
     impossible,
     of_product,
     prefixes,
+    products_of,
     since,
+    unheard,
     unknown,
     unknown_hosts,
     wrong_types,
@@ -36,21 +39,40 @@ def test_unknown(names, expected):
     assert unknown(names, KNOWN) == expected
 
 
-@pytest.mark.parametrize("product, prefix, has, lacks", [
-    ("cinder", "cinder_", ["cinder_batch", "cinder_api_headers"], ["cinder_"]),
-    ("dragonflow", "dragonflow_", ["dragonflow_etcd"], ["dragonflow_steps"]),
-    ("ganeti", "ganeti_", ["ganeti_lock"], []), ("synnefo", "synnefo_", ["synnefo_reboot", "synnefo_steps"], []),
-    ("", "", [], []), ("no such file", "", [], []),
+@pytest.mark.parametrize("product, prefix, has, lacks, way", [
+    ("cinder", "cinder_", ["cinder_batch", "cinder_api_headers"], ["cinder_"], "services"),
+    ("dragonflow", "dragonflow_", ["dragonflow_etcd"], ["dragonflow_steps"], "tier"),
+    ("ganeti", "ganeti_", ["ganeti_lock"], [], "hosts"),
+    ("synnefo", "synnefo_", ["synnefo_reboot", "synnefo_steps"], [], "tier"),
+    ("", "", [], [], "nodes"), ("no such file", "", [], [], "nodes"),
 ])
-def test_the_variables_of_a_product(product, prefix, has, lacks):
-    found, names = of_product(product)
-    assert found == prefix and set(has) <= set(names) and not set(lacks) & set(names)
+def test_the_variables_of_a_product(product, prefix, has, lacks, way):
+    found = of_product(product)
+    assert (found.prefix, found.way) == (prefix, way)
+    assert set(has) <= set(found.names) and not set(lacks) & set(found.names)
+    assert set(found.options) <= set(found.names) and bool(found.options) == bool(prefix)
 
 
-def test_the_variables_of_a_product_of_your_own(tmp_path):
+@pytest.mark.parametrize("text, prefix, names, options", [
+    ("cluster_distribution: key-stone\ncluster_user: \"{{ key_stone_user | default('x') }}\"\n",
+     "key_stone_", ["key_stone_user"], {}),
+    ("cluster_distribution: \"{{ x }}\"\nx: !vault y\n", "product_", [], {}),
+    ("rolling_variables: {product_a: {type: int}}\n", "product_", ["product_a"], {"product_a": {"type": "int"}}),
+    ("$ANSIBLE_VAULT;1.1;AES256\n6633\n", "product_", [], {}),
+])
+def test_the_variables_of_a_product_of_your_own(tmp_path, text, prefix, names, options):
     path = tmp_path / "product.yml"
-    path.write_text("cluster_distribution: key-stone\ncluster_user: \"{{ key_stone_user | default('x') }}\"\n")
-    assert of_product(str(path)) == ("key_stone_", ["key_stone_user"])
+    path.write_text(text)
+    assert of_product(str(path)) == (prefix, names, options, "services", [])
+
+
+@pytest.mark.parametrize("product, made_for, prefixes", [
+    ("", "", [""]), ("cinder", "cinder", ["cinder_"]), ("ganeti", "ganeti", ["ganeti_"]),
+    ("ganeti", "synnefo", ["ganeti_", "synnefo_"]), ("synnefo", "synnefo", ["synnefo_", "ganeti_"]),
+    ("synnefo", "", ["synnefo_", "ganeti_"]),
+])
+def test_the_products_of_an_upgrade(product, made_for, prefixes):
+    assert [found.prefix for found in products_of(product, made_for)] == prefixes
 
 
 @pytest.mark.parametrize("name, expected", [
@@ -59,7 +81,7 @@ def test_the_variables_of_a_product_of_your_own(tmp_path):
 ])
 def test_a_misspelt_variable_of_a_product(name, expected):
     known = [*KNOWN, "cinder_batch"]
-    assert unknown([name], known, "cinder_") == ([name + expected] if expected else [])
+    assert unknown([name], known, ["glance_", "cinder_"]) == ([name + expected] if expected else [])
 
 
 @pytest.mark.parametrize("name", ["preflight_credentials", "status_credentials", "verify_credentials"])
@@ -175,6 +197,7 @@ def test_a_limit_in_a_file(tmp_path):
     ({"hook_before_roll": "/not/there.yml"},
      "no file on this machine, but named by a variable hook_...: /not/there.yml"),
     ({"drain_tell_first": "true"}, "drain_tell_first is true, but no balancer"),
+    ({"dragonflow_batch": 8}, "dragonflow_batch is 8, it must be 16 or more operations"),
     ({"_raw_params": "is full"}, '-e ends a value at its first blank, so that "is full" belongs to no variable'),
 ])
 def test_impossible(values, words):
@@ -188,6 +211,22 @@ def test_impossible(values, words):
 def test_a_moment(given, words):
     found = impossible({}, 3, since=given, now=NOON)
     assert len(found) == bool(words) and all(words in each for each in found)
+
+
+@pytest.mark.parametrize("ways, refused", [
+    (["nodes"], ["hook_configure"]), (["services"], ["hook_configure"]), (["hosts"], ["hook_configure"]),
+    (["tier"], ["hook_before_drain", "hook_after_gate"]), (["hosts", "tier"], []),
+])
+def test_a_hook_that_the_roll_has_not(ways, refused):
+    assert [name for name in ALL_HOOKS if unheard({name: "x.yml"}, ways)] == refused
+    assert unheard({}, ways) == unheard(dict.fromkeys(ALL_HOOKS, ""), ways) == ""
+
+
+def test_what_is_said_of_hooks_that_the_roll_has_not():
+    assert unheard({"hook_configure": "x.yml"}, ["nodes"]) == (
+        "This roll never includes hook_configure. It has hook_before_roll, hook_before_drain, hook_after_gate and "
+        "hook_after_roll: set one of these, or leave it out.")
+    assert unheard(dict.fromkeys(ALL_HOOKS, "x.yml"), ["tier"]).endswith("or leave them out.")
 
 
 def test_since():
