@@ -125,7 +125,8 @@ class ActionModule(StepsAction):
         if store:
             return self.migrate_store(title, store)
         if module:
-            return self.call_module(title, module, arguments)
+            self.call_module(title, module, arguments)
+            return self.migrated(title)
         done = f"{self.staged}/.rolling-done-{re.sub('[^A-Za-z0-9_.]+', '-', ' '.join(command))}"
         if once and self.exists(done, "Check whether it was done"):
             return
@@ -134,7 +135,7 @@ class ActionModule(StepsAction):
         if self.node.get("step") and self.given["point"] == "migrate":
             # A node with several parts of the product migrates all of them at once.
             if command in self.record.tier.get("ran", []):
-                return
+                return self.migrated(title, "by the same command as before it")
             self.remember(ran=[*self.record.tier.get("ran", []), command])
         migrates = self.tier and self.given["point"] == "migrate" and not self._task.check_mode and (
             self.tier.get("mode") != REST)
@@ -142,6 +143,8 @@ class ActionModule(StepsAction):
             self.write("Record that the database is being migrated", f"{self.staged}/{MIGRATING}", title, "600")
             self.remember(wrote=True)
         answer = self.command(title, command, release, **options)
+        if not options.get("looks"):
+            self.migrated(title)
         if migrates:
             self.write("Record that this migration has ended", f"{self.staged}/{MIGRATING}", "", "600")
         if answer.get("warned"):
@@ -156,6 +159,15 @@ class ActionModule(StepsAction):
             self.say(f"{' '.join(command)}: {outcome(answer['runs'], **options)}")
         if once and not self._task.check_mode:
             self.write("Record that it was done", done, "", "600")
+
+    def migrated(self, title, words="done", store="", ran=()):
+        """Have the report tell what was done to what the product keeps."""
+        if not self._task.check_mode:
+            known = self.values.get("schema", self.record.schema).get("migrations", [])
+            self.note_schema(migrations=[*known, dict(title=title, words=words, store=store, ran=list(ran))])
+
+    def note_schema(self, **values):
+        self.note(schema={**self.values.get("schema", self.record.schema), **values})
 
     def call_module(self, title, module, arguments):
         """What is no command: a module of the collection, which says itself what it has done."""
@@ -179,7 +191,7 @@ class ActionModule(StepsAction):
         self.say(f"{where}: {dump['verified']}", "To restore it:", dump["restore"])
         backup = {key: dump[key] for key in ("path", "restore")}
         self.write("Record the restore point", path, json.dumps(backup, indent=4, sort_keys=True) + "\n", mode)
-        self.note(schema=dict(self.record.schema, backup=backup))
+        self.note_schema(backup=backup)
 
     # ---- a product that is stopped as a whole
 
@@ -293,8 +305,10 @@ class ActionModule(StepsAction):
                    f"{', '.join(each['id'] for each in seen['pending'])}: stop them on all nodes, then everything is "
                    "done in its order" if pending and self.tier.get("mode") == REST else "")
         edited = f"; edited since they were applied: {', '.join(seen['edited'])}" if seen.get("edited") else ""
-        self.say(f"{title}: {len(pending)} pending{', in this order:' if pending else ''}", *pending,
-                 f"  tried on a copy of {seen['objects']} objects: {counted(seen['changes'])}{edited}")
+        # Without one the store is not read, and its objects are not counted.
+        tried = [f"  tried on a copy of {seen['objects']} objects: {counted(seen['changes'])}"] if pending else []
+        self.say(f"{title}: {len(pending)} pending{', in this order:' if pending else ''}{'' if pending else edited}",
+                 *pending, *(f"{line}{edited}" for line in tried))
         if edited:
             self.add_notes(f"{title}{edited}")
 
@@ -306,8 +320,10 @@ class ActionModule(StepsAction):
             dict(keep=True) if store["store"] == "etcd" else {}))
         if seen["ran"] or seen.get("resumed"):
             self.remember(wrote=True)
-        self.say(f"{title}: {', '.join(seen['ran']) or 'none was pending'}; {counted(seen['changes'])}"
-                 + (f"; what a killed run had left was {seen['resumed']}" if seen.get("resumed") else ""))
+        done = [f"{', '.join(seen['ran'])}; {counted(seen['changes'])}" if seen["ran"] else "none was pending"]
+        words = "; ".join(done + ([f"what a killed run had left was {seen['resumed']}"] if seen.get("resumed") else []))
+        self.say(f"{title}: {words}")
+        self.migrated(title, words, store["store"], seen["ran"])
 
     def backed_up(self):
         """Dump the database while nobody writes; once for the time in which all is down."""

@@ -5,7 +5,8 @@
 # Private to the roles of this collection: one node's part of an upgrade for which all of a product is stopped.
 # What fails is noted, not failed on, so that no node goes on alone: C(agreed) then fails on all of them.
 # state: stopped stops and holds one service, switched gives the node the release once all is down, started starts one
-# service. blamed takes the failure of another task; agreed and completed fail for all if one has failed or was lost.
+# service. configured records how long the operator's tasks took, blamed takes the failure of another task; agreed and
+# completed fail for all if one has failed or was lost.
 # state: On the way back, examined tells whether there may be one, returned takes code and configuration back, unless
 # the action phase has found that what a migration has written forbids it. told makes the message.
 
@@ -26,12 +27,13 @@ from ansible_collections.shakenfist.rolling.plugins.plugin_utils._tier import (
     trouble_words,
     troubles,
 )
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._timeline import entry_of
 
 TEXT, DATA, SECONDS = dict(type="str", default=""), dict(type="dict", default={}), dict(type="float", default=120)
 LIST = dict(type="list", elements="dict", default=[])
 ARGUMENTS = dict(
-    state=dict(type="str", required=True, choices=["stopped", "switched", "started", "blamed", "agreed", "completed",
-                                                   "served", "examined", "returned", "told"]),
+    state=dict(type="str", required=True, choices=["stopped", "switched", "configured", "started", "blamed", "agreed",
+                                                   "completed", "served", "examined", "returned", "told"]),
     node=DATA, target=DATA, services=LIST, service=TEXT, packages=DATA,
     configuration=dict(type="list", elements="str", default=[]),
     stop_timeout=SECONDS, start_timeout=SECONDS, gate_timeout=SECONDS, stays=dict(type="float", default=3),
@@ -139,6 +141,16 @@ class ActionModule(StatesAction):
         self.remember(switched=prior_of(self.node, self.given.target))
         self.carrier.switch(left)
 
+    def configured(self):
+        self.entries.append(self.hook())
+        return {}
+
+    def hook(self):
+        """When the operator's tasks ran. They leave no time behind: from the end of our last module, on any node."""
+        ended = [entry["ended"] for name in self.everybody
+                 for entry in node_of(self.hostvars, name, self.run_record).timeline]
+        return entry_of(self.step, max(ended, default=time.time()), time.time(), "hook", {}, {})
+
     def started(self):
         """Start the service, on whatever release its node has now. What fails keeps no other from its start."""
         back = bool(self.record.tier.get("back"))
@@ -201,6 +213,7 @@ class ActionModule(StatesAction):
         self.begin("restore")
         try:
             self.bring_up(self.record.tier["back"])
+            self.mark("ended")
         except Failed as exc:
             words = f"{self.name}: {_failure.told_of(exc.title or 'start', exc.result)}"
             self.say(f"fail  {words}")
@@ -211,7 +224,7 @@ class ActionModule(StatesAction):
         """Take the failure of a task that is no state of this one."""
         if not self.record.cause:
             result = self.given.result
-            self.blame(self.given.task, result)
+            self.blame(self.given.task, dict(timing=self.hook(), **result) if self.step == "reconfigure" else result)
             noted = result.get(NOTED) or {}
             tier = {**noted.get("tier", {}), **self.values.get("tier", {})}
             self.note(**{**{key: value for key, value in noted.items() if key not in ("timeline", "tier")},

@@ -197,7 +197,7 @@ class CallbackModule(DefaultCallback if IS_OUTPUT else CallbackBase):
         super().__init__()
         self.rollout = self.log = self.ear = self.live = self._play = None
         self.awake = self.complained = self.postponed = False
-        self.playbook = self.path = self.run = ""
+        self.playbook = self.path = self.run = self.differs = ""
 
     # ---- the view
 
@@ -360,6 +360,15 @@ class CallbackModule(DefaultCallback if IS_OUTPUT else CallbackBase):
             self._play = play
         else:
             super().v2_playbook_on_play_start(play)
+
+    def v2_on_file_diff(self, result):
+        # Only by the line that is left out after it the default output says of which host a difference is.
+        self.differs = parts(result)[0] if self.is_silent(result) else ""
+        super().v2_on_file_diff(result)
+
+    def _get_diff(self, difflist):
+        found = super()._get_diff(difflist)
+        return f"{self.differs}:\n{found}" if found and self.differs else found
 
     def v2_playbook_on_no_hosts_matched(self):
         if not self.is_ours_and_quiet(self._play):

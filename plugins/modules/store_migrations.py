@@ -235,7 +235,7 @@ changes:
   type: dict
   sample: {"lport": {"created": 0, "updated": 10000, "deleted": 0}}
 objects:
-  description: How many objects were read.
+  description: How many objects were read; V(0) where no migration was pending, for then none is.
   returned: success
   type: int
 seconds:

@@ -12,7 +12,14 @@ import re
 import time
 
 from ansible.errors import AnsibleError
-from ansible_collections.shakenfist.rolling.plugins.plugin_utils._report import SAME, SERVICES, progress
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._report import (
+    BY_SERVICE,
+    HOSTS,
+    SAME,
+    SERVICES,
+    TIER,
+    progress,
+)
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._rollout import OF_A_NODE, printable, spell
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._table import many
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -32,6 +39,17 @@ BAR = 14
 # A pause takes at most this many percent of the time that the rest takes.
 PAUSE = 5.0
 WORDS = {"quorum": "wait for the others", "restore": "return to service", "stage": "staging"}
+# How a product is upgraded, and what its times are from and to. Shaken Fist itself is none of these.
+WAYS = {SERVICES: "service by service", HOSTS: "host by host", TIER: "stopped as a whole"}
+OUT = {
+    SERVICES: "A service counts as out of service from the start of its drain until it was seen to serve again.",
+    HOSTS: "The number beside a lane is the time out of service, from the start of the drain, which empties the host, "
+           "to the end of the gate: it has rebooted, is whole, and may get guests again. In settle its guests return.",
+    TIER: "A service counts as down from when it is told to stop until it was seen to serve again."}
+OF_NODES = ("The number beside a lane is the time out of rotation, from the start of the drain to the end of the gate. "
+            "In a restart, the inner bars are its tiers, one after the other.")
+GATED = (" A node that was restarted passes the gate once it is ready and all its daemons run; then, in settle, it "
+         "must stay so while the balancer marks it up.")
 # What all nodes do together, in colours of its own.
 OF_ALL = ("preflight", "stage", "schema", "verify")
 
@@ -141,8 +159,29 @@ def failed_of(axis, series, top):
 
 
 def where_of(data):
-    """Where those are that are counted while they serve."""
-    return "in service" if data["kind"] == SERVICES else "in rotation"
+    """Where those are that are counted while they serve. Only nodes are behind a balancer all of which is theirs."""
+    return "in service" if data["kind"] in WAYS else "in rotation"
+
+
+def footnote_of(data, kinds):
+    """What the times are from and to."""
+    return OUT.get(data["kind"]) or OF_NODES + (GATED if "gate" in kinds else "")
+
+
+def down_words(data):
+    """From when to when all of a product was down, as sentences; none if it was not."""
+    down = data.get("down")
+    if not down:
+        return []
+    words = [f"Everything was down from {utc(down['from'])} UTC on, and still was when the run ended."
+             if down["to"] is None else
+             f"Everything was down from {utc(down['from'])} to {utc(down['to'])} UTC, for {spell(down['seconds'])}.",
+             "It was down already when this run began." if down["began"] == data["began"] else
+             f"The first service was stopped at {utc(down['began'])} UTC."]
+    if down["ended"] is not None:
+        return [*words, f"All of them served again at {utc(down['ended'])} UTC, "
+                        f"{spell(down['ended'] - down['began'])} later."]
+    return words if down["to"] is None else [*words, "Not all of them serve again."]
 
 
 def out_of(node):
@@ -169,7 +208,8 @@ def picture(data):
         if bars:
             ends = max(part["x"] + part["width"] for part in bars)
             right = ends < 78
-            words = ", ".join(filter(None, ["failed" if node["result"] == "failed" else "", out_of(node)]))
+            words = ", ".join(filter(None, [
+                node["result"] if node["result"] in ("failed", "went back", "down") else "", out_of(node)]))
             note = dict(x=ends if right else bars[0]["x"], right=right, y=top + LANE / 2 + 4, words=words)
         elif node["result"] != "rolled":
             note = dict(x=0, right=True, y=top + LANE / 2 + 4, words=node["result"])
@@ -225,7 +265,8 @@ def tiles_of(data):
     before, to = ", ".join(data["releases"]["from"]), data["releases"]["to"]
     tiles = [tile(f"{unit}s done", f"{rolled} of {due}", f"{over} passed over" if passed else "",
                   "" if rolled == due else "hint" if data["result"] == "stopped" else "bad"),
-             tile("release", to or "-", f"from {before}" if before not in ("", to) else ""),
+             *([tile("release", to or "-", f"from {before}" if before not in ("", to) else "")]
+               if to or data["kind"] != HOSTS else []),
              tile("took", brief(data["seconds"]),
                   f"{utc(data['began'], '%H:%M')} to {utc(data['ended'], '%H:%M')} UTC")]
     times = {node["name"]: node["out"]["seconds"] for node in data["nodes"] if node["out"]}
@@ -234,10 +275,15 @@ def tiles_of(data):
     times = {name: seconds for name, seconds in times.items() if seconds is not None}
     if times:
         longest = max(times, key=times.__getitem__)
-        tiles.append(tile(f"longest out of {where[3:]}", brief(times[longest]), longest))
-    there = data["availability"]
-    tiles.append(tile(f"fewest {where}", f"{there['least']} of {there['nodes']}", "at any time",
-                      "" if there["least"] else "bad"))
+        tiles.append(tile(f"longest {out_words(data)}", brief(times[longest]), longest))
+    there, down = data["availability"], data.get("down")
+    if down:
+        tiles.append(tile("everything down", "still" if down["to"] is None else brief(down["seconds"]),
+                          f"from {utc(down['from'])}" + (f" to {utc(down['to'])} UTC" if down["to"] else " UTC on"),
+                          "bad" if down["to"] is None else ""))
+    else:
+        tiles.append(tile(f"fewest {where}", f"{there['least']} of {there['nodes']}", "at any time",
+                          "" if there["least"] else "bad"))
     seen = (data["probe"] or {}).get("since") or data["probe"]
     if seen:
         excused = seen.get("excused")
@@ -246,9 +292,14 @@ def tiles_of(data):
                           "bad" if seen["failed"] else "good"))
     elif data.get("watched"):
         tiles.append(tile("requests", "not known", "the watcher was gone"))
-    else:
+    elif data["kind"] != TIER:
+        # Where all of it is down, nobody wants requests to count.
         tiles.append(tile("requests", "not watched", "watch_url makes the roll count them"))
     return tiles
+
+
+def out_words(data):
+    return "down" if data["kind"] == TIER else f"out of {where_of(data)[3:]}"
 
 
 def release_of(node, data):
@@ -259,25 +310,25 @@ def release_of(node, data):
     return f"from {node['from']}" if changes and node["from"] and node["result"] == "failed" else node["from"]
 
 
-def service_words(one):
+def service_words(one, out="out"):
     """How a service of a node was rolled."""
-    out = "" if one["seconds"] is None else f"out for {brief(one['seconds'])}"
+    out = "" if one["seconds"] is None else f"{out} for {brief(one['seconds'])}"
     result = one.get("result", "rolled")
     return f"{one['name']} {', '.join(filter(None, ['' if out and result == 'rolled' else result, out]))}"
 
 
 def rows_of(data, kinds):
     """The nodes and how long each step took; a step that was taken twice counts as one."""
-    rows = []
+    rows, out = [], "down" if data["kind"] == TIER else "out"
     for node in data["nodes"]:
         seconds: dict[str, float] = {}
         for step in node["steps"]:
             seconds[step["step"]] = seconds.get(step["step"], 0) + step["seconds"]
         more = [release_of(node, data), "database tier" if node["database"] else "", "leader" if node["leader"] else "",
-                *map(service_words, node.get("services", ()))]
+                *(service_words(one, out) for one in node.get("services", ()))]
         rows.append(dict(
             name=node["name"], more=", ".join(filter(None, more)), result=node["result"],
-            kind={"failed": "bad", "rolled": "good"}.get(node["result"], ""),
+            kind={"failed": "bad", "down": "bad", "rolled": "good"}.get(node["result"], ""),
             out=out_of(node), cells=[dict(name="wait" if kind == "quorum" else WORDS.get(kind, kind),
                                           seconds=brief(seconds.get(kind))) for kind in kinds]))
     return rows
@@ -309,9 +360,13 @@ def html_of(data):
         drawn = picture(data)
         failures = [dict(item, rest=rest_of(item, data["command"]), title=title_of(item), asked=asked_of(item))
                     for item in data["failures"]]
+        by_service, where = data["kind"] in BY_SERVICE, where_of(data)
         return environment.get_template("report.html.j2").render(
-            {"file": "", **data}, picture=drawn, failures=failures, lane=LANE, words=WORDS, steps=[*OF_A_NODE, *OF_ALL],
-            tiles=tiles_of(data), rows=rows_of(data, drawn["kinds"]), probed=probed_of(data["probe"] or {}))
+            {"file": "", **data}, way=WAYS.get(data["kind"], f"rolling {data['kind']}"), down_words=down_words(data),
+            counted=f"{'services' if by_service else 'nodes'} {where}", out="" if by_service else f"out of {where[3:]}",
+            footnote=footnote_of(data, drawn["kinds"]), picture=drawn, failures=failures, lane=LANE, words=WORDS,
+            steps=[*OF_A_NODE, *OF_ALL], tiles=tiles_of(data), rows=rows_of(data, drawn["kinds"]),
+            probed=probed_of(data["probe"] or {}))
     except (KeyError, TypeError, IndexError, AttributeError) as exc:
         raise AnsibleError("this is not the data of a report (docs/report.md): "
                            f"{type(exc).__name__}: {exc}") from exc

@@ -19,8 +19,10 @@ from ansible_collections.shakenfist.rolling.plugins.plugin_utils._table import m
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._watch import excused
 
 FORMAT = 1
-# The kind of run whose nodes are rolled service by service.
-SERVICES = "services"
+# The kinds of run of a product that is rolled service by service, host by host, or stopped as a whole.
+SERVICES, HOSTS, TIER = "services", "hosts", "tier"
+# Those of which each service is known, when it was out.
+BY_SERVICE = (SERVICES, TIER)
 # In words: what is done, to what it was done.
 KINDS = {"upgrade": ("upgrade", "upgraded"), "services": ("upgrade", "upgraded"),
          "hosts": ("upgrade", "upgraded"), "tier": ("upgrade", "upgraded"),
@@ -73,14 +75,19 @@ def steps_of(entries, failed):
     return steps
 
 
-def phases_of(timelines, failed):
-    """The steps that all nodes take together, each from the first begin to the last end."""
+def phases_of(timelines, failed, tier=False):
+    """The steps that all nodes take together, each from the first begin to the last end.
+
+    :arg tier: whether all is stopped for the migrations, which are tried before that.
+    """
     phases: dict[str, dict] = {}
+    stopped = False
     for entry in sorted((entry for entries in timelines.values() for entry in entries), key=lambda each: each["began"]):
+        stopped = stopped or entry["step"] == "stop"
         if entry["step"] in OF_A_NODE or not entry["step"]:
             continue
-        phase = phases.setdefault(entry["step"], dict(step=entry["step"], began=entry["began"], ended=entry["ended"],
-                                                      result="ok"))
+        step = "rehearsal" if tier and not stopped and entry["step"] == "schema" else entry["step"]
+        phase = phases.setdefault(step, dict(step=step, began=entry["began"], ended=entry["ended"], result="ok"))
         phase["ended"] = max(phase["ended"], entry["ended"])
         if entry in failed:
             phase["result"] = "failed"
@@ -98,16 +105,19 @@ def out_of_rotation(steps, rolled, serves):
     return dict(began=begins[0], ended=ended, seconds=None if ended is None else round(ended - begins[0], 3))
 
 
-def services_of(services, due=()):
+def services_of(services, due, tier=None):
     """The services of a node, each with its result, and with the time in which nobody was served by it.
 
-    :arg due: the names of those that were to be rolled; without them those that were.
+    :arg due: the names of those that were to be rolled.
+    :arg tier: what was done with the node of a product that is stopped as a whole.
     """
     found = []
-    for name in due or [name for name, one in services.items() if "began" in one and "ended" in one]:
+    for name in due:
         one = services.get(name, {})
         began, ended = one.get("began"), one.get("ended")
         result = "failed" if one.get("failed") else "rolled" if name in services else "not touched"
+        if tier and result == "rolled":
+            result = "down" if ended is None else "went back" if tier.get("back") else "rolled"
         found.append(dict(name=name, result=result, began=began, ended=ended,
                           seconds=None if began is None or ended is None else round(ended - began, 3)))
     return found
@@ -186,15 +196,22 @@ class Gatherer:
     def node(self, name):
         cause, record = self.causes[name], self.records[name]
         steps = steps_of(self.timelines[name], self.ends[name])
-        due = self.plan.get("services", {}).get(name, ()) if self.run.kind == SERVICES else ()
-        services = services_of(record.services, due)
+        known = self.seen(name).get("services") or {}
+        # One that is not to run, the passive one of a pair, is not down.
+        due = [each for each in self.plan.get("services", {}).get(name, ()) if self.run.kind == SERVICES
+               or each not in known or is_to_run(known[each])]
+        services = services_of(record.services, due, record.tier)
+        results = {one["result"] for one in services}
         if record.rolled:
             result = "rolled"
         elif name in self.plan.get("done", []):
             result = "passed over"
+        elif cause and cause.step and not cause.stopped:
+            result = "failed"
+        elif record.tier:
+            result = next((each for each in ("down", "went back") if each in results), "rolled")
         else:
-            result = "failed" if cause and cause.step and not cause.stopped else (
-                "in part" if any(one["result"] == "rolled" for one in services) else "not touched")
+            result = "in part" if "rolled" in results else "not touched"
         return {"name": name, "from": self.came_from(name), "result": result,
                 "database": name in self.plan.get("schema", []), "leader": name == self.plan.get("leader"),
                 "served": name in self.plan.get("serving", []), "restored": record.restored,
@@ -216,7 +233,7 @@ class Gatherer:
 
     def availability(self, nodes):
         """How many nodes were in rotation, from moment to moment, and how many had to be."""
-        if self.run.kind == SERVICES:
+        if self.run.kind in BY_SERVICE:
             return self.availability_of_services(nodes)
         moves = []
         for node in nodes:
@@ -244,14 +261,43 @@ class Gatherer:
         moves, known = [], {name: self.seen(name).get("services") or {} for name in self.names}
         for node in nodes:
             for one in node["services"]:
-                # One that did not run is started.
-                if one["began"] is not None and known[node["name"]].get(one["name"], {}).get("active"):
+                ran = known[node["name"]].get(one["name"], {}).get("active")
+                if one["began"] is not None and ran:
                     moves.append((one["began"], -1))
-                if one["ended"] is not None:
+                # One that did not run is started.
+                if one["ended"] is not None and (one["began"] is not None or not ran):
                     moves.append((one["ended"], 1))
+            moves += self.reboot_of(node)
         units = [unit for services in known.values() for unit in services.values() if is_to_run(unit)]
         curve = self.curve(sum(bool(unit["active"]) for unit in units), moves)
         return dict(nodes=len(units), least=min(point[1] for point in curve), curve=curve, min_ready=None)
+
+    def reboot_of(self, node):
+        """What a reboot at the end takes out: all of the node, until its services were seen to run again."""
+        if self.run.kind != TIER:
+            return []
+        count = sum(one["result"] == "rolled" for one in node["services"])
+        reboots = [step for step in node["steps"] if step["step"] == "restart"]
+        back = [step for step in node["steps"][-1:] if step["step"] == "gate" and step["result"] != "failed"]
+        return [(step["began"], -count) for step in reboots] + [(step["ended"], count) for step in back if reboots]
+
+    def down(self, availability):
+        """From when to when all services were down: a product that is stopped as a whole.
+
+        C(began) and C(ended) are when the first one went down, and the last one was back; what is not known is None.
+        """
+        if self.run.kind != TIER:
+            return None
+        curve, full = availability["curve"], availability["nodes"]
+        nothing = next((index for index, point in enumerate(curve) if not point[1]), None)
+        if nothing is None or not full:
+            return None
+        later = curve[nothing + 1:]
+        # Before all of it is down, nothing is started.
+        began = curve[1][0] if nothing else self.began
+        since, until = curve[nothing][0], next((moment for moment, count in later if count), None)
+        return dict({"from": since, "to": until}, seconds=None if until is None else round(until - since, 3),
+                    began=began, ended=next((moment for moment, count in later if count >= full), None))
 
     def schema(self):
         """The result of the migration, and the restore point."""
@@ -268,7 +314,15 @@ class Gatherer:
         after = {name: self.fact(name, "cluster_node", {}).get("schema") for name in self.names}
         moved = any(self.records[name].schema.get("moved") or after[name] and after[name] != self.seen(name).get(
             "schema", after[name]) for name in self.names)
-        return dict(looked=bool(done), moved=moved,
+        found = [dict(one, node=name) for name in self.names
+                 for one in self.records[name].schema.get("migrations", [])]
+        undone, beyond = [], ""
+        for name in self.names:
+            undone += self.records[name].tier.get("undone", [])
+            beyond = beyond or self.records[name].tier.get("beyond", "")
+        moved = moved or bool(beyond) or bool(any(self.records[name].tier.get("wrote") for name in self.names)
+                                              and not undone)
+        return dict(looked=bool(done or found), moved=moved, migrations=found, undone=undone, beyond=beyond,
                     tables=tables, notes=migrations(self.product(), tables), widened=details.get("widened", []),
                     backup=backup)
 
@@ -305,6 +359,7 @@ class Gatherer:
     def report(self, who):
         """All of it."""
         nodes, failures = [self.node(name) for name in self.names], self.failures()
+        availability = self.availability(nodes)
         rolled = [node for node in nodes if node["result"] == "rolled"]
         broken = list(filter(None, self.ends.values()))
         left = {node["from"] for node in nodes if node["result"] != "passed over"}
@@ -316,9 +371,9 @@ class Gatherer:
                     began=self.began, ended=self.now, seconds=round(self.now - self.began, 3), who=who,
                     command=self.plan.get("command", ""),
                     releases={"from": sorted(left - {""}), "to": self.target()},
-                    failures=failures, phases=phases_of(self.timelines, broken), nodes=nodes,
-                    availability=self.availability(nodes), pauses=self.pauses(), schema=self.schema(),
-                    warnings=self.warnings(), probe=self.probe(),
+                    failures=failures, phases=phases_of(self.timelines, broken, self.run.kind == TIER),
+                    nodes=nodes, availability=availability, down=self.down(availability), pauses=self.pauses(),
+                    schema=self.schema(), warnings=self.warnings(), probe=self.probe(),
                     watched=bool(self.run.watch.get("started")))
         data["verdict"] = verdict(data)
         return data
@@ -336,7 +391,9 @@ def verdict(data):
 
 
 def outcome(data):
-    noun, participle = KINDS.get(data["kind"], KINDS["upgrade"])
+    # Hosts that only reboot come to no other release.
+    same = data["kind"] == HOSTS and not data["releases"]["to"]
+    noun, participle = ("reboot", "rebooted") if same else KINDS.get(data["kind"], KINDS["upgrade"])
     noun += f" of {data['product']}" if data["product"] else ""
     unit, rolled, count = progress(data["kind"], data["nodes"])
     before, to = " and ".join(data["releases"]["from"]), data["releases"]["to"]

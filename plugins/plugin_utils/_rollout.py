@@ -32,6 +32,11 @@ OF_A_PRODUCT = ("services", "hosts", "tier")
 # These are taken by each node for itself, the others by all nodes at once.
 OF_A_NODE = ("quorum", "drain", "stop", "activate", "reconfigure", "restart", "start", "gate", "settle", "restore")
 
+# What check mode says of a step that would change something; a step that does nothing but look is what it always is.
+LOOKS = ("preflight", "quorum", "verify")
+WOULD = {"schema": "would migrate", "lock": "would take the lock",
+         **{step: f"{step} would change something" for step in (*LOOKS, "gate")}}
+
 # What of a module's result is told. Nothing else is: neither what a module was given nor what it found on the node.
 DETAILS = {
     "apache_member": ("was", "status", "sessions"),
@@ -452,7 +457,8 @@ class Rollout:
         """How many nodes are done, and when they will be."""
         if self.plan and not self.order():
             return "no node to roll"
-        words = f"{len(self.rolled())}{f' of {len(self.order())}' if self.plan else ''} nodes done"
+        words = (f"{len(self.rolled())}{f' of {len(self.order())}' if self.plan else ''} nodes "
+                 f"{'checked' if self.check else 'done'}")
         left = self.left()
         return words if left is None else f"{words}, ETA {clock(self.now() + left)}"
 
@@ -510,14 +516,21 @@ def words(event, rollout):
         return f"{step} ..."
     if kind == "end" and event["result"] not in ("ok", "changed", "skipped"):
         return f"{node} {step} {event['result']} after {spell(event['seconds'])}".lstrip()
+    if kind == "end" and rollout.check and event["result"] == "changed":
+        return f"{node} {WOULD.get(step, f'would {step}')}{message}".lstrip()
+    if kind == "end" and rollout.check and event["result"] == "ok" and step not in LOOKS:
+        return f"{node} {step} only checked{message}".lstrip()
     if kind == "end" and event["result"] != "skipped":
         return f"{node} {step} {spell(event['seconds'])}{message}".lstrip()
+    if kind == "done" and rollout.check:
+        return f"{node} checked"
     if kind == "done":
         out = f", {spell(event['out_of_rotation'])} out of rotation" if "out_of_rotation" in event else ""
         return f"{node} done {spell(event['seconds'])}{out}; {rollout.progress()}"
     if kind == "finish":
         where = (f" in {step}" if step else "") + (f" on {', '.join(event['failed'])}" if step in OF_A_NODE else "")
         nodes = f"{rollout.progress()}, " if rollout.plan and rollout.name != "plan" else ""
+        nodes = "check mode: nothing was changed, " if rollout.check else nodes
         result = "stopped as asked" if event["result"] == "stopped" else event["result"]
         line = f"{rollout.title()} {result}{where}: {nodes}{spell(event['seconds'])}"
         return line if rollout.explained or not event.get("runbook") else f"{line}\n{' ' * 9}{MEANS}{event['runbook']}"

@@ -167,6 +167,68 @@ class Facts:
                 self.nodes[name]["rolled"] = True
         return self
 
+    def as_a_whole(self, back=False, held=False):
+        """A product that is stopped as a whole: two services on each of two nodes; the third has the passive one of a
+        pair, too.
+
+        :arg back: whether its migration fails, so that all go back.
+        :arg held: whether a run that was killed has left all of it down.
+        """
+        unit = dict(active=not held, managed=True, held="active" if held else "")
+        for name in self.names:
+            self.nodes[name]["seen"]["node"]["services"] = {
+                "agent": unit, "server": dict(unit, active=False, managed=False, held="") if name == "sf-3" else unit}
+        self.run.update(kind="tier", product="Dragonflow")
+        self.plan.update(services={name: ["agent", "server"] for name in self.names}, schema=[], leader="")
+        self.all("preflight", 2.0)
+        self.note("sf-1", "schema", self.now, 0.8, module="store_migrations", changed=False)
+        self.now += 1.0
+        for number, service in enumerate(("server", "agent")):
+            for place, name in enumerate(self.names):
+                at = self.now + number * 4 + place / 10
+                self.note(name, "stop", at, 2.0, module="standstill", stopped=[service])
+                self.nodes[name].setdefault("services", {})[service] = dict(began=at)
+        self.now += 8
+        for name in self.names:
+            self.note(name, "activate", self.now, 1.0, module="release")
+            self.note(name, "reconfigure", self.now + 1.2, 1.8, module="hook", changed=False)
+            self.nodes[name]["tier"] = dict(stopped=["server", "agent"])
+        self.note("sf-1", "schema", self.now + 3.2, 6.0, module="store_migrations")
+        self.nodes["sf-1"]["schema"] = dict(
+            backup=dict(path="/srv/dragonflow/backups/before-5.0.0.sql", restore=RESTORE),
+            migrations=[dict(title="Migrate Neutron's database", words="done", store="", ran=[]),
+                        dict(title="Migrate the north-bound database", store="etcd", ran=["mtu", "qos"],
+                             words="mtu, qos; lport 328 updated")])
+        self.nodes["sf-1"]["tier"]["wrote"] = True
+        self.now += 10
+        if back:
+            self.fail("sf-1", "Migrate", "no such column", "sf-1: Migrate: no such column", serves=True,
+                      timing=dict(step="schema", began=self.now - 1.5, ended=self.now - 0.5))
+            self.nodes["sf-1"]["tier"]["undone"] = ["The database was restored from /srv/x.sql."]
+        for number, service in enumerate(("agent", "server")):
+            for name in self.names:
+                at = self.now + number * 5
+                self.note(name, "restore" if back else "start", at, 3.0, module="standstill", started=[service])
+                self.nodes[name]["services"][service]["ended"] = at + 4.0
+        for name in self.names:
+            self.nodes[name].update(dict(restored="went back to 0.8.0") if back else dict(rolled=True))
+            self.nodes[name]["tier"].update(dict(back="0.8.0") if back else dict(started=True))
+        self.now += 10
+        return self if back else self.finish()
+
+    def host_by_host(self):
+        """Hosts that are emptied and rebooted, without another release."""
+        self.run.update(kind="hosts", product="Ganeti")
+        self.plan.update(schema=[], leader="")
+        for name in self.names:
+            self.hosts[name].pop("stage_resolved")
+            self.nodes[name]["seen"]["node"].pop("release")
+            for step in ("quorum", "drain", "restart", "gate", "settle"):
+                self.note(name, step, self.now, 4.0, module="evacuation")
+                self.now += 4.5
+            self.nodes[name]["rolled"] = True
+        return self.finish()
+
     def probed(self, failed=()):
         """A watcher that saw requests fail in these seconds from the begin on."""
         seconds = int(self.now - NIGHT) + 20

@@ -215,12 +215,20 @@ def stores(tier):
             if module == "store_migrations"]
 
 
+NEUTRON = dict(title="Neutron", words="done", store="", ran=[])
+
+
 def test_one_migration_after_the_other(tier):
     result = went(tier, "migrate", number=0)
     assert tier.asked() == ["command", "release_command", "command"] and noted(result)["tier"] == dict(wrote=True)
     tier.given["store_migrations"] = dict(SEEN, ran=["mtu"], changes=dict(lport=dict(updated=3)), resumed="completed")
+    assert noted(result)["schema"]["migrations"] == [NEUTRON]
+    tier.node = dict(schema=dict(migrations=[NEUTRON]))
     result = went(tier, "migrate", number=1)
     assert stores(tier) == [("migrated", f"/r/{NEW}/lib/python3.11/migrations")] and tier.calls[0][1]["keep"]
+    assert noted(result)["schema"]["migrations"] == [NEUTRON, dict(
+        title="North", words="mtu; lport 3 updated; what a killed run had left was completed", store="etcd",
+        ran=["mtu"])]
     assert tier.words() == ["North: mtu; lport 3 updated; what a killed run had left was completed"]
     assert noted(result)["tier"] == dict(wrote=True)
 
@@ -228,7 +236,7 @@ def test_one_migration_after_the_other(tier):
 def test_a_store_in_mariadb_keeps_nothing(tier):
     phases = dict(migrate=[dict(MIGRATE[2], store=dict(STORE, store="mariadb"))])
     assert not noted(went(tier, "migrate", phases=phases))["tier"] and "keep" not in tier.calls[0][1]
-    assert tier.words() == ["North: none was pending; no object changes"]
+    assert tier.words() == ["North: none was pending"]
 
 
 @pytest.mark.parametrize("point", ["migrate", "rehearsed", "tried", "backed_up", "whole", "committed"])
@@ -280,6 +288,30 @@ def test_the_rehearsal(tier):
     tier.check = True
     went(tier, "rehearsed", node=dict(TIER, staged=[]))
     assert tier.calls == []
+
+
+def test_a_store_that_lacks_nothing_was_not_tried(tier):
+    """Nothing of it is read then, so nothing is known of its objects."""
+    tier.given["store_migrations"] = dict(SEEN, objects=0)
+    went(tier, "rehearsed")
+    assert tier.words() == ["North: 0 pending"]
+
+
+@pytest.mark.parametrize("check", [False, True])
+def test_what_was_done_to_what_the_product_keeps_is_in_the_report(one, check):
+    """Also by a module, and where the node had it done by the same command; no command that only looks."""
+    one.check, one.given["synnefo_component"] = check, dict(changed=True)
+    one.node = dict(tier=dict(ran=[["snf-manage", "migrate"]]), schema=dict(backup=dict(path="/b")))
+    known = dict(release="staged", once=False, wanted=True)
+    phases = [dict(known, title="Pithos", command=["snf-manage", "migrate"]),
+              dict(known, title="Ask", command=["ask"], looks=True),
+              dict(known, title="Register", command=[], module="synnefo_component", arguments=dict(name="cyclades"))]
+    result = one.act(point="migrate", node=dict(NODE, step=dict(to="0.19")), target=dict(name=NEW, version="0.19"),
+                     backup={}, phases=dict(migrate=phases))
+    found = noted(result)["schema"]
+    assert [(each["title"], each["words"]) for each in found.get("migrations", [])] == ([] if check else [
+        ("Pithos", "by the same command as before it"), ("Register", "done")])
+    assert found["backup"] == dict(path="/b")
 
 
 def test_the_rehearsal_is_in_check_mode(tier, monkeypatch):

@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 from ansible_collections.shakenfist.rolling.plugins.action import tier
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._steps import NOTED
@@ -199,6 +201,22 @@ def test_a_failure_of_another_task(one):
     assert "ansible_facts" not in go(one, "blamed", task="Migrate", result=FAILS)
 
 
+@pytest.mark.parametrize("state", ["configured", "blamed"])
+def test_the_tasks_of_the_operator_are_a_step(one, monkeypatch, state):
+    """They began when the last module of ours had ended, on whatever node."""
+    monkeypatch.setattr(one.plugin, "time", SimpleNamespace(time=lambda: 109.5))
+    one.step = "reconfigure"
+    entries = [dict(step="activate", began=100.0, ended=ended) for ended in (104.0, 107.0)]
+    one.node = dict(timeline=entries[:1], tier=dict(stopped=["server"]))
+    one.others["sf-2"] = dict(one.others["sf-2"], ansible_facts=dict(rolling_node=dict(run="x", timeline=entries)))
+    result = noted(go(one, state, task="Fetch it", result=dict(failed=True, msg="no such file")))
+    took = dict(step="reconfigure", began=107.0, ended=109.5)
+    if state == "configured":
+        assert result["timeline"][-1] == dict(took, module="hook", changed=False, details={})
+    else:
+        assert result["cause"]["step"] == "Fetch it" and result["cause"]["timing"].items() >= took.items()
+
+
 @pytest.mark.parametrize("state, mode, fails", [("agreed", "whole", True), ("agreed", "rest", False),
                                                 ("completed", "whole", True), ("completed", "rest", True)])
 def test_all_of_them_fail_together(one, state, mode, fails):
@@ -277,7 +295,7 @@ def test_nothing_goes_back_where_the_lost_node_may_have_migrated_in_a_run_that_w
 def test_it_starts_again_on_what_it_came_from(one):
     one.node = dict(tier=dict(stopped=["server"], back=OLD), cause=dict(step="a", words="b"))
     one.given.update(standstill=UP, units_info=dict(units=dict(server=dict(program=f"/r/{OLD}/bin/python"))))
-    assert "ansible_facts" in go(one, "started") and one.asked()[-1] == "units_info"
+    assert noted(go(one, "started"))["services"]["server"]["ended"] and one.asked()[-1] == "units_info"
     one.given["standstill"] = FAILS
     assert noted(go(one, "started"))["tier"]["down"] == "sf-1: Start server: it hangs"
 

@@ -365,7 +365,9 @@ def test_a_killed_run_leaves_whole_events_and_the_next_one_goes_on_below(fake):
     assert killed[0]["event"] == "start" and "finish" not in {event["event"] for event in killed}
     fake.answer(drain=dict(ANSWERS["drain"], diff=dict(before="sf-api: active\n", after="sf-api: inactive\n")))
     run = fake.run("--check", "--diff")
-    assert run.returncode == 0 and "+sf-api: inactive" in run.stdout and "check mode: nothing is changed" in run.stdout
+    assert run.returncode == 0 and "check mode: nothing is changed" in run.stdout
+    assert "\nsf-1:\n--- before\n+++ after\n@@ -1 +1 @@\n-sf-api: active\n+sf-api: inactive" in run.stdout
+    assert " sf-1 would drain\n" in run.stdout and " ok: check mode: nothing was changed, " in run.stdout
     runs = [event["run"] for event in fake.events("start", "finish")]
     assert fake.events()[:len(killed)] == killed and runs[0] != runs[1] == runs[2]
     assert [event["check"] for event in fake.events("start")] == [False, True]

@@ -36,7 +36,8 @@ def attribute(element, name):
 
 ROLLS = {"one": lambda: Facts(1).rolled(), "three": lambda: Facts(3).rolled().probed(),
          "thirty": lambda: Facts(30).rolled().probed([90, 90, 91]), "broken": lambda: Facts().broken().probed([47]),
-         "stopped": lambda: Facts().stopped()}
+         "stopped": lambda: Facts().stopped(), "tier": lambda: Facts().as_a_whole(),
+         "back": lambda: Facts().as_a_whole(back=True), "hosts": lambda: Facts().host_by_host()}
 
 
 @pytest.fixture(params=ROLLS)
@@ -130,10 +131,13 @@ def test_the_product_is_named(product, title):
 
 
 def test_an_older_report():
-    """It does not tell whether the service was watched, or who has asked for a stop."""
+    """It does not tell whether the service was watched, who has asked for a stop, or when all was down."""
     data = data_of(ROLLS["stopped"]())
     del data["watched"], data["failures"][0]["request"]
     assert "the roll was asked to stop" in html_of(data)
+    data = data_of(ROLLS["tier"]())
+    del data["down"], data["schema"]["migrations"], data["schema"]["undone"], data["schema"]["beyond"]
+    assert "The schema was migrated." in html_of(data)
 
 
 @pytest.mark.parametrize("kind, result, words", [
@@ -367,6 +371,65 @@ def test_services_are_counted_where_they_are_rolled():
                  "scheduler out for 6.0 s, volume failed, out for 12.0 s",
                  "scheduler out for 6.0 s, volume not touched"):
         assert part in words, part
+
+
+def test_a_product_that_is_stopped_as_a_whole():
+    words = text_of(page_of(ROLLS["tier"]()).find("body"))
+    for part in ("ok Dragonflow, stopped as a whole", "everything down 17.8 s from 03:53:09 to 03:53:27 UTC",
+                 "longest down 27.0 s server on sf-1", "services in service", "reconfigure", "1.8 s",
+                 "Everything was down from 03:53:09 to 03:53:27 UTC, for 17.8 s. The first service was stopped at "
+                 "03:53:05 UTC. All of them served again at 03:53:32 UTC, 27.0 s later.",
+                 "A service counts as down from when it is told to", "agent down for 18.0 s, server down for 27.0 s",
+                 "Migrate Neutron's database, on sf-1: done",
+                 "Migrate the north-bound database, on sf-1: mtu, qos; lport 328 updated",
+                 "It has the database alone, not what “Migrate the north-bound database” has changed in etcd."):
+        assert part in words, part
+    for part in ("rotation", "balancer", "drain", "not touched", "Schema", "not watched", "tier, rolling"):
+        assert part not in words, part
+
+
+def test_a_product_that_went_back_as_a_whole():
+    words = text_of(page_of(ROLLS["back"]()))
+    for part in ("went back", "agent went back, down for 18.0 s", "The database was restored from /srv/x.sql.",
+                 "return to service"):
+        assert part in words, part
+    assert "not touched" not in words
+
+
+DOWN = {"from": NIGHT + 5, "to": None, "seconds": None, "began": NIGHT + 2, "ended": None}
+
+
+@pytest.mark.parametrize("down, words", [
+    (None, ""),
+    (DOWN, "Everything was down from 03:53:07 UTC on, and still was when the run ended. The first service was stopped "
+           "at 03:53:04 UTC."),
+    ({**DOWN, "to": NIGHT + 9, "seconds": 4, "began": NIGHT},
+     "Everything was down from 03:53:07 to 03:53:11 UTC, for 4.0 s. It was down already when this run began. Not all "
+     "of them serve again.")])
+def test_how_long_everything_was_down(down, words):
+    data = dict(data_of(ROLLS["tier"]()), down=down)
+    assert " ".join(module.down_words(data)) == words
+    page = text_of(ET.fromstring(html_of(data)))
+    assert words in page and ("everything down" in page) is bool(down)
+
+
+@pytest.mark.parametrize("moved, beyond, words", [
+    (False, "", "Migrations None was completed in this run. Backup"),
+    (True, "", "Migrations The schema was migrated. Backup"),
+    (True, "no backup", "There is no way back: no backup.")])
+def test_migrations_of_a_product(moved, beyond, words):
+    data = data_of(ROLLS["tier"]())
+    data["schema"].update(migrations=[], moved=moved, beyond=beyond)
+    assert words in text_of(ET.fromstring(html_of(data)))
+
+
+def test_hosts_have_nothing_of_other_products():
+    words = text_of(page_of(ROLLS["hosts"]()).find("body"))
+    for part in ("ok Ganeti, host by host", "3 nodes rebooted", "nodes in service", "out of service 13.0 s",
+                 "from the start of the drain, which empties the host"):
+        assert part in words, part
+    for part in ("Schema", "Migrations", "rotation", "balancer", "release -"):
+        assert part not in words, part
 
 
 def test_no_node_serves():

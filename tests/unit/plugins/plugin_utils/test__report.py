@@ -208,6 +208,101 @@ def test_services_that_were_all_rolled():
     assert {node["result"] for node in data["nodes"]} == {"rolled", "passed over"}
 
 
+def services(data, name):
+    return [(one["name"], one["result"], one["seconds"]) for one in node_of(data, name)["services"]]
+
+
+def test_a_product_that_is_stopped_as_a_whole():
+    data = report(Facts().as_a_whole())
+    assert data["kind"] == "tier" and data["verdict"].startswith("3 nodes upgraded from 0.8.0 to 0.8.1 in ")
+    assert {(node["result"], node["out"]) for node in data["nodes"]} == {("rolled", None)}
+    # From the stop of the last one to the first that is back; the passive one of a pair counts in nothing.
+    zero = NIGHT + 3.2
+    assert data["availability"] == dict(nodes=5, least=0, min_ready=None, curve=data["availability"]["curve"])
+    assert data["down"] == {"from": pytest.approx(zero + 4.2), "to": pytest.approx(zero + 22), "seconds": 17.8,
+                            "began": zero, "ended": zero + 27}
+    assert services(data, "sf-1") == [("agent", "rolled", 18.0), ("server", "rolled", 27.0)]
+    assert services(data, "sf-3") == [("agent", "rolled", 17.8)]
+    assert steps(data, "sf-2") == ["stop", "activate", "reconfigure", "start"]
+    assert [(phase["step"], phase["seconds"]) for phase in data["phases"]] == [
+        ("preflight", 2.0), ("rehearsal", 0.8), ("schema", 6.0), ("verify", 11.0)]
+    schema = data["schema"]
+    assert schema["looked"] and schema["moved"] and schema["undone"] == [] and schema["beyond"] == ""
+    assert [(one["node"], one["store"], one["ran"]) for one in schema["migrations"]] == [
+        ("sf-1", "", []), ("sf-1", "etcd", ["mtu", "qos"])]
+    assert json.loads(json.dumps(data)) == data
+
+
+def test_a_product_that_went_back_as_a_whole():
+    data = report(Facts().as_a_whole(back=True))
+    assert [node["result"] for node in data["nodes"]] == ["failed", "went back", "went back"]
+    assert services(data, "sf-2")[0] == ("agent", "went back", 17.9)
+    assert not data["schema"]["moved"] and data["schema"]["undone"] == ["The database was restored from /srv/x.sql."]
+    assert data["phases"][-1]["step"] == "schema" and data["phases"][-1]["result"] == "failed"
+    assert "failed" not in [step["result"] for step in data["nodes"][0]["steps"]]
+    assert data["down"]["ended"] and data["verdict"] == (
+        "The upgrade of Dragonflow to 0.8.1 failed on sf-1: 0 of 3 nodes done")
+
+
+def test_a_product_that_stays_down():
+    facts = Facts().as_a_whole(back=True)
+    facts.nodes["sf-1"]["tier"].update(beyond="there is no backup", undone=[])
+    for name in facts.names:
+        facts.nodes[name]["tier"].pop("back")
+        for one in facts.nodes[name]["services"].values():
+            del one["ended"]
+    data = report(facts)
+    assert [node["result"] for node in data["nodes"]] == ["failed", "down", "down"]
+    assert services(data, "sf-2") == [("agent", "down", None), ("server", "down", None)]
+    assert data["down"]["to"] is data["down"]["seconds"] is data["down"]["ended"] is None
+    assert data["schema"]["moved"] and data["schema"]["beyond"] == "there is no backup"
+
+
+def test_nodes_that_run_the_release_where_another_one_has_failed_are_done():
+    facts = Facts().as_a_whole()
+    facts.fail("sf-1", "Start server", "it hangs", "it hangs")
+    for name in facts.names:
+        facts.nodes[name]["rolled"] = False
+    del facts.nodes["sf-1"]["services"]["server"]["ended"]
+    data = report(facts)
+    assert [node["result"] for node in data["nodes"]] == ["failed", "rolled", "rolled"]
+    assert data["down"]["to"] and data["down"]["ended"] is None and data["verdict"].endswith("2 of 3 nodes done")
+
+
+def test_a_product_that_a_killed_run_has_left_down():
+    data = report(Facts().as_a_whole(held=True))
+    assert data["availability"]["curve"][0] == [NIGHT, 0] and data["availability"]["curve"][-1][1] == 5
+    assert data["down"]["began"] == data["down"]["from"] == NIGHT and data["down"]["ended"] == NIGHT + 30.2
+
+
+def test_what_runs_the_release_already_is_not_down():
+    """A run that does the rest stops nothing of it, and sees it run."""
+    facts = Facts().as_a_whole()
+    for name in facts.names:
+        for one in facts.nodes[name]["services"].values():
+            del one["began"]
+    data = report(facts)
+    assert data["availability"]["curve"] == [[NIGHT, 5]] and data["down"] is None
+    assert services(data, "sf-1")[0] == ("agent", "rolled", None)
+
+
+@pytest.mark.parametrize("up", [True, False])
+def test_a_reboot_at_the_end_takes_its_node_out(up):
+    facts = Facts().as_a_whole()
+    facts.note("sf-1", "restart", facts.now, 4.0, module="boot_info")
+    if up:
+        facts.note("sf-1", "gate", facts.now + 5, 1.0, module="units_info")
+    data = report(facts)
+    assert [count for moment, count in data["availability"]["curve"] if moment >= facts.now] == [3, 5][:1 + up]
+    assert data["down"]["ended"] == NIGHT + 30.2
+
+
+def test_hosts_that_only_reboot():
+    data = report(Facts().host_by_host())
+    assert data["verdict"].startswith("3 nodes rebooted in ") and data["down"] is None
+    assert data["availability"]["least"] == 2 and node_of(data, "sf-1")["out"]["seconds"] == 13.0
+
+
 @pytest.mark.parametrize("fails", [True, False])
 def test_a_command_of_the_operator_is_a_step(fails):
     """It may need a second drain, for what it has left to restart."""

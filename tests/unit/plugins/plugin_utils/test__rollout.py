@@ -258,6 +258,30 @@ def test_in_check_mode_no_node_was_out_of_rotation():
     assert "out_of_rotation" not in run.told("done")[0]
 
 
+@pytest.mark.parametrize("step, result, line", [
+    ("stop", "changed", "sf-1 would stop"), ("stop", "ok", "sf-1 stop only checked"),
+    ("schema", "changed", "would migrate"), ("lock", "changed", "would take the lock"),
+    ("stage", "changed", "would stage"), ("gate", "changed", "sf-1 gate would change something"),
+    ("verify", "ok", "verify 1.0 s"), ("quorum", "ok", "sf-1 quorum 1.0 s"), ("stop", "skipped", "")])
+def test_in_check_mode_no_line_reads_as_if_something_was_done(step, result, line):
+    run = Run(PLAN)
+    run.rollout.event("start", user="alice", host="admin", run="1a2b3c4d", check=True)
+    run.task("sf-1", step, result=result)
+    run.rollout.rest("ok")
+    run.rollout.finish("ok")
+    lines = [one for one in run.lines()[2:] if not one.endswith("...")]
+    assert lines[:-1] == ([line] if line else []), lines
+    assert lines[-1] == "upgrade to 0.8.1 ok: check mode: nothing was changed, 1.0 s"
+
+
+def test_in_check_mode_no_node_is_done():
+    run = Run(PLAN)
+    run.rollout.event("start", user="alice", host="admin", run="1a2b3c4d", check=True)
+    run.task("sf-1", "drain", result="changed")
+    run.note("sf-1", rolled=True)
+    assert run.lines()[-1] == "sf-1 checked" and "1 of 4 nodes checked" in run.rollout.lines()[0]
+
+
 def test_a_step_of_all_nodes():
     run = Run()
     for host in ("sf-1", "sf-2"):
