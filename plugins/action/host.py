@@ -132,7 +132,7 @@ class ActionModule(LookingAction):
         refusal, plan, lines, order = judge_hosts(self.all_seen(), self.options(), complaints_of(given.verified),
                                                   self.hidden(), command)
         if refusal:
-            return dict(failed=True, msg=refusal, report=lines)
+            return dict(failed=True, msg=refusal)
         return dict(report=[*lines, *plan["rooms"]], order=order,
                     ansible_facts={RUN_FACT: changed(run, plan=dict(plan, began=run.began))})
 

@@ -146,7 +146,7 @@ class ActionModule(ControllerAction):
                       command=playbook_command(task_vars, f"shakenfist.rolling.{kind}"),
                       unseen_ready=[name for name, node in unseen.items() if node["ready_url"] in ready])
         if found.refusal:
-            return dict(failed=True, msg=found.refusal, report=found.report)
+            return dict(failed=True, msg=found.refusal)
         plan = dict(found.plan, began=run.began)
         return dict(report=found.report, order=found.order, hard_cut=plan["order"][0] if plan["alone"] else "",
                     ansible_facts={RUN_FACT: changed(run, plan=plan)})

@@ -86,7 +86,7 @@ class ActionModule(ControllerAction):
             known = sorted(path.stem for path in PRODUCTS.glob("*.yml"))
             raise AnsibleError(f"Nothing was touched. There is no product {asked}: it is neither one of those that are "
                                f"known ({', '.join(known)}), nor does a file {os.path.realpath(asked)} set "
-                               "rolling_title. Correct rolling_product; a path begins where you stand.")
+                               "rolling_title. Correct rolling_product; a path is relative to the current directory.")
         settings, product = ({key: self._templar.template(task_vars[name]) for key, name in names.items()
                               if name in task_vars} for names in (SETTINGS, PRODUCT))
         set_by_operator = variables_of(task_vars["hostvars"], task_vars["inventory_hostname"]).get("rolling_product")

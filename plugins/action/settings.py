@@ -13,7 +13,13 @@ from ansible import context
 from ansible.errors import AnsibleError
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._balancers import balancers_of
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._controller import ControllerAction
-from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import SAME, plain, run_of, way_of
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import (
+    SAME,
+    TIER_GROUPS,
+    plain,
+    run_of,
+    way_of,
+)
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._variables import (
     FACTS,
     documented,
@@ -34,8 +40,8 @@ ARGUMENTS = dict(
     extra=dict(type="list", elements="str", default=[]),
 )
 
-NO_TIER = ("No node is in the database tier: the inventory needs a group database (or database_node, or etcd_master) "
-           "with the nodes that run sf-database. If yours has another name, pass "
+NO_TIER = (f"No node is in the database tier: the inventory needs a group {TIER_GROUPS} with the nodes that run "
+           "sf-database. If yours has another name, pass "
            "-e '{\"rolling_database_groups\": [\"NAME\"]}'.")
 
 BALANCERS = ("haproxy_address", "nginx", "apache")

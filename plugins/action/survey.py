@@ -193,9 +193,9 @@ class ActionModule(LookingAction):
                 waits=bool(detection or balancers_of(self.setting)["haproxy_address"]),
                 planner=Tier(self.given.phases) if tier else None, **given)
         except AnsibleError as exc:
-            refusal, lines = str(exc), []
+            refusal = str(exc)
         if refusal:
-            return dict(failed=True, msg=refusal, report=lines)
+            return dict(failed=True, msg=refusal)
         return dict(report=lines, order=order, ansible_facts={RUN_FACT: changed(run, plan=dict(plan, began=run.began))})
 
     def shown(self):

@@ -291,15 +291,22 @@ class ActionModule(StatesAction):
         return {}
 
     def told(self):
-        text = told_of_tier(self.troubles, self.left(), self.run_record.plan.get("command") or "")
+        """The message; of a stop that was asked for only the first node has one, and it ends the run for all."""
+        left = self.left()
+        text = told_of_tier(self.troubles, left, self.run_record.plan.get("command") or "")
         self.note(failure=dict(text=text, state=text.partition("\nNext: ")[0].rpartition("\n")[2],
                                serves=bool(self.record.tier.get("back"))))
-        return dict(message=self.in_short(text))
+        quiet = not left.touched() and all(cause.stopped for cause in self.troubles.values())
+        return dict(message="" if quiet and self.name != self.speaker() else self.in_short(text))
+
+    def speaker(self):
+        """A node that has failed and that Ansible still has, or the first one."""
+        there = [name for name in self.everybody if name in self.task_vars["ansible_play_hosts"]]
+        return next((name for name in there if name in self.troubles), there[0])
 
     def in_short(self, words):
-        """All of it is reported once, by a node that has failed and that Ansible still has, or the first one."""
-        there = [name for name in self.everybody if name in self.task_vars["ansible_play_hosts"]]
-        speaker = next((name for name in there if name in self.troubles), there[0])
+        """All of it is reported once."""
+        speaker = self.speaker()
         if not words or self.name == speaker:
             return words
         return f"{self.name} {self.record.restored or 'goes no further'}, for the run has failed: see {speaker}"

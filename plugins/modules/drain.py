@@ -517,10 +517,10 @@ class Drain:
                     f"{self.stopped_after:.1f} s: {_systemd.describe(self.state)}. In-flight requests were cut")
         if self.undrained and self.was_ready and not self.was_told():
             if self.params["told"]:
-                return (f"{self.undrained}. The balancer had been told before, but requests of its were still in "
-                        "flight, and may have failed")
-            return (f"{self.undrained}. The balancer was not told, so requests may have failed. Tell it first: "
-                    "-e drain_tell_first=true (docs/balancers.md)")
+                return (f"{self.undrained}. The node had been drained through the balancer first, but requests from it "
+                        "were still in flight, and may have failed")
+            return (f"{self.undrained}. The node was not drained through the balancer first, so requests may have "
+                    "failed: pass -e drain_tell_first=true (docs/balancers.md)")
         return self.of_balancer()
 
     def of_balancer(self):
@@ -536,8 +536,8 @@ class Drain:
         found = []
         sessions = f" ({self.balancer.sessions()})" if self.balancer else ""
         if self.undrained and self.was_told():
-            found.append(f"{self.undrained}. The balancer had been told before, and no request of its was in flight, "
-                         "so none was cut")
+            found.append(f"{self.undrained}. The node had been drained through the balancer first, and no request from "
+                         "it was in flight, so none was cut")
         elif self.undrained and not self.was_ready:
             found.append(f"{self.undrained}. Nothing tells whether it served, so requests may have been cut: look at "
                          f"journalctl -u {self.name}, and at what the balancer has written at that time")

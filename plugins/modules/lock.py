@@ -137,6 +137,14 @@ from ansible_collections.shakenfist.rolling.plugins.module_utils._common import 
 
 # What the lock says of a run that waits, before what it will do then.
 PAUSED = "paused, next: "
+# By kind of run, before what it heeds a request, and what becomes of one that is past that.
+NODES = ("its next node", "One that has no node left to do ends as usual")
+HEEDED = {
+    "services": ("its next service", "One that has no service left to do is to {want} before its last migrations, if "
+                                     "it has not begun them"),
+    "tier": ("anything is stopped", "One that has begun to stop its services starts all of them first, and is to "
+                                    "{want} before its next reboot, or before it verifies"),
+}
 # For how many seconds others may read and write the lock before us; each of them takes milliseconds.
 TURN_WITHIN = 30
 
@@ -309,7 +317,8 @@ def outcome(module, lock, before, gone, now):
     if want == "resume":
         return f"{asked} {run} to go on. It was to {before['want']}: {said['words']}"
     instead = f" It was to {before['want']}: {said['words']}" if before else ""
-    return f"{asked} {run} to {want} before its next node.\nOne that has no node left to do ends as usual.{instead}"
+    when, later = HEEDED.get(lock["kind"], NODES)
+    return f"{asked} {run} to {want} before {when}.\n{later.format(want=want)}.{instead}"
 
 
 def act(module):

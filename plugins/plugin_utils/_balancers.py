@@ -16,11 +16,12 @@ SOCKET = "set it to a stats socket of level admin, HOST:PORT or a path"
 NO_ADDRESS = f"drain_haproxy_set is true, but drain_haproxy_address is empty: {SOCKET}"
 TIMING = ("nothing is known of the balancer's timing: {name} serves for its drain grace ({grace:g} s) after its stop, "
           "and requests fail if the balancer takes longer to mark it down. Say how long it takes, fall times the "
-          "interval of its checks: -e preflight_balancer_detection=SECONDS, or have it told first (docs/balancers.md)")
+          "interval of its checks: -e preflight_balancer_detection=SECONDS, or have the node drained through the "
+          "balancer first (docs/balancers.md)")
 INTERVAL = ("HAProxy marks {name} down after {fall} failed checks, and does not say how often it checks: if that is "
             "every {limit:.1f} s or less often, requests fail, for the drain grace is {grace:g} s. Say what fall times "
-            "inter in haproxy.cfg is: -e preflight_balancer_detection=SECONDS, or have it told first "
-            "(docs/balancers.md)")
+            "inter in haproxy.cfg is: -e preflight_balancer_detection=SECONDS, or have the node drained through "
+            "HAProxy first (docs/balancers.md)")
 SETTLE = ("roll_settle ({settle:g} s) is not more than the balancer takes to mark a node down ({detection:g} s), and "
           "to mark it up it may take as long: the next node would be drained before this one gets requests again. Pass "
           "-e roll_settle={longer:g}, or {other}")

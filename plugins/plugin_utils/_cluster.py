@@ -14,6 +14,7 @@ from ansible_collections.shakenfist.rolling.plugins.module_utils._version import
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._build import mixed, short
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._findings import FAIL, LOCK, Findings
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._node import netloc
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import TIER_GROUPS
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._table import listed
 
 # A daemon that nobody can name.
@@ -104,8 +105,7 @@ def _foreign_tier(verdict, unseen, theirs, database):
         told = any(finding.check == "tier" and finding.level == FAIL for finding in node.get("findings") or ())
         if said is True and name not in database and not told:
             wrong.append(f"the API says that {node['name']} is a database node, but the inventory does not have it in "
-                         "the database tier: add it to the group database there (or to database_node or etcd_master, "
-                         "whichever yours has)")
+                         f"the database tier: add it to the group {TIER_GROUPS} there, whichever yours has")
         if said is False and name in database:
             odd.append(f"the API says that {node['name']} is no database node, but the inventory has it in the "
                        "database tier: take it out of that group if it does not run sf-database")

@@ -240,15 +240,15 @@ def with_the_schema(restore):
 
 
 def still_out(balancers, hooks, problem):
-    """What a balancer may have been told that was not taken back; C(problem) is that of the last hook."""
+    """Where the node may still be drained; C(problem) is that of the last hook."""
     lines = []
     haproxy = balancers.get("haproxy") or {}
     others = [name for name in ("nginx", "Apache") if balancers.get(name.lower())]
     if haproxy.get("was") == "ready":
-        lines.append("HAProxy was told to send it nothing. Once it is ready, type on the stats socket: set server "
+        lines.append("It is still drained in HAProxy. Once it is ready, type on the stats socket: set server "
                      f"{haproxy['backend']}/{haproxy['server']} state ready")
     if others:
-        lines.append(f"{' and '.join(others)} may have been told to send it nothing. The next run lets it in again; "
+        lines.append(f"It may still be marked down in {' and '.join(others)}. The next run marks it up; "
                      "docs/balancers.md says how to do it by hand.")
     if problem:
         lines.append(f"{hooks.get('after_gate')} failed for it ({problem}), so what "

@@ -45,11 +45,11 @@ class Findings(list[Finding]):
     def add(self, check: str, level: str, words: str = "") -> None:
         self.append(Finding(check, level, words, self.node))
 
-    def judge(self, check: str, problems: Collection[str], level: str = FAIL) -> None:
-        """A check passes without problems."""
+    def judge(self, check: str, problems: Collection[str], level: str = FAIL, made: bool = True) -> None:
+        """A check passes without problems, unless there was nothing to check, so that it was not C(made)."""
         for words in problems:
             self.add(check, level, words)
-        if not problems:
+        if not problems and made:
             self.add(check, PASS)
 
     def failed(self) -> list[Finding]:

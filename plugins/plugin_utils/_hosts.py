@@ -24,7 +24,7 @@ from ansible_collections.shakenfist.rolling.plugins.plugin_utils._failure import
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._findings import Findings, report, warnings_of
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._plan import Wave
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._runbook import PREFLIGHT, explained, section
-from ansible_collections.shakenfist.rolling.plugins.plugin_utils._table import listed, many, span, table, wrap
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._table import filled, listed, many, span, table, wrap
 
 WAVE = "hosts"
 # What a run has noted on a host that is online and gets guests again when it is done; else an operator has drained it.
@@ -106,9 +106,10 @@ def findings_of(name, seen, view, options):
         words = [f"the cluster does not know the memory of {host.name}: see that its daemons run"]
     findings.judge("host", words)
     findings.judge("units", [f"{unit} is to run there and does not: see journalctl -u {unit}"
-                             for unit in options.units if not (node["units"].get(unit) or {}).get("active")])
-    findings.judge("packages", list(node.get("problems") or []))
-    findings.judge("apt", list(node.get("concerns") or []), "warn")
+                             for unit in options.units if not (node["units"].get(unit) or {}).get("active")],
+                   made=bool(options.units))
+    findings.judge("packages", list(node.get("problems") or []), made="problems" in node)
+    findings.judge("apt", list(node.get("concerns") or []), "warn", made="concerns" in node)
     if host and host.drained and not host.note:
         findings.add("drained", "warn", f"{host.name} is drained, and not by a run: it is so again afterwards")
     return findings
@@ -168,7 +169,7 @@ def cluster_findings(view, options, verified, hidden):
         return findings
     findings.judge("successor", [
         f"{view.leader} leads the cluster, and no other node of this run can: make one fit for it"]
-        if view.leader in order and not successor_of(view, order) else [])
+        if view.leader in order and not successor_of(view, order) else [], made=view.leader in order)
     # Where those that are shut down are left, only they are on a host that a run has marked offline, which hides that.
     unseen = {one.name for one in view.hosts if one.offline and one.note and not options.stopped}
     wrong = [guest for guest in view.guests if guest.state not in ("running", "stopped") and guest.host not in unseen]
@@ -182,15 +183,15 @@ def cluster_findings(view, options, verified, hidden):
     findings.judge("cluster", [f"the cluster complains of itself: {words}" for words in verified
                                if words not in passing])
     findings.judge("left offline", [f"the cluster complains of itself, and of what an earlier run has left offline: "
-                                    f"{words}" for words in passing], "warn")
+                                    f"{words}" for words in passing], "warn", made=False)
     stray = [guest for guest in view.guests if guest.home and guest.home != guest.host]
     findings.judge("given back", [
         f"{guest.name} is on {guest.host}, an earlier run has moved it away from {guest.home}"
         + (": it is given back" if guest.home in view.name_of else f", which is not {view.where}: it stays")
-        for guest in stray], "warn")
+        for guest in stray], "warn", made=False)
     stay = [guest.name for guest in view.guests if guest.state == "stopped"]
     findings.judge("shut down", [f"{', '.join(stay)}: shut down, and left where they are"]
-                   if stay and not options.stopped else [], "warn")
+                   if stay and not options.stopped else [], "warn", made=False)
     unknown = [one.name + (f" (left {flag_of(one)} by an earlier run)" if one.note else "")
                for one in view.hosts if one.name not in view.name_of]
     findings.judge("inventory", [f"{', '.join(unknown)} of the cluster: not {view.where}, it is not rolled"]
@@ -331,7 +332,7 @@ def status_of_hosts(seen, options, lock, hidden=()):
     words += [finding.words for finding in cluster_findings(view, options, (), hidden)
               if finding.level != "pass" and finding.check in ("leader", "guests")]
     ill = [name for name, found in problems.items() if found]
-    return [*table(rows, 1), *(line for text in [*words, f"lock: {lock}"] for line in wrap(text))], ill
+    return [*table(filled(rows), 1), *(line for text in [*words, f"lock: {lock}"] for line in wrap(text))], ill
 
 
 # ---- what is told of a failure

@@ -253,7 +253,7 @@ def _order(plan, nodes, options, targets):
         words = [f"{number}. {name}: {way}",
                  "database tier" if name in plan["database"] else "",
                  "" if name in plan["serving"] else "does not serve now",
-                 "holds the lease of the leader" if name == plan["leader"] else "",
+                 "cluster leader" if name == plan["leader"] else "",
                  "together with the one before" if name in together else "",
                  f"not together with the one before: {why[name]}" if name in why else ""]
         lines.append(", ".join(filter(None, words)))

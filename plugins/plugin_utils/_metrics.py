@@ -45,7 +45,7 @@ def measured(message):
             ({}, watched["excused"])] if watched else []
         yield "longest_gap_seconds", "The longest time between two good answers.", [
             ({}, watched["longest_gap"])] if watched else []
-        yield "out_of_rotation_seconds", "From the begin of a node's drain to the end of its gate.", [
+        yield "out_of_rotation_seconds", "From the start of a node's drain to the end of its gate.", [
             (dict(node=name), value) for name, value in message["out_of_rotation"].items()]
 
 

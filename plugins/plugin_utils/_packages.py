@@ -109,15 +109,15 @@ def package_findings(name, node, target, configured=False):
     findings.judge("apt", [f"{apt['locked']['command']} (pid {apt['locked']['pid']}) is at work with apt: it is waited "
                            "for"] if apt["locked"] else [], "warn")
     findings.judge("policy", ["a run that was killed has left its policy-rc.d: the run removes it"]
-                   if apt["policy"] == "ours" else [], "warn")
+                   if apt["policy"] == "ours" else [], "warn", made=False)
     open_ones = [one for one in node["settings_found"] if release != target.get("version") or one["needed"]]
     needed = [one for one in open_ones if one["needed"] and not configured and (not step["apply"] or one["problem"])]
     findings.judge("needed settings", [
         f"{setting_words(one)}: {target.get('version')} does not work so. Have it changed with {APPLY}, or by a "
-        "hook_configure of yours" for one in needed])
+        "hook_configure of yours" for one in needed], made=bool(step["checks"]))
     findings.judge("settings", [
         f"{setting_words(one)}{': it is changed' if step['apply'] and not one['problem'] else ''}"
-        for one in open_ones if one not in needed], "warn")
+        for one in open_ones if one not in needed], "warn", made=bool(step["checks"]))
     return findings
 
 

@@ -21,6 +21,7 @@ from ansible.errors import AnsibleError
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._table import listed
 
 DATABASE_GROUPS = ("database", "database_node", "database_nodes", "etcd_master", "etcd")
+TIER_GROUPS = listed(DATABASE_GROUPS, " or ")
 # The group of all nodes of Shaken Fist.
 SHAKENFIST = "allsf"
 OTHER_GROUPS = "-e rolling_database_groups=NAME"
@@ -256,7 +257,7 @@ def _unfit(groups, nodes, database, rolling_group):
     """What is wrong with the groups of an inventory, all at once; empty if nothing is."""
     lacking = [] if nodes else [f"in the group {rolling_group} (-e rolling_group=NAME names another one)"]
     if not database:
-        lacking.append(f"in the database tier, a group {' or '.join(DATABASE_GROUPS)} ({OTHER_GROUPS} names another)")
+        lacking.append(f"in the database tier, a group {TIER_GROUPS} ({OTHER_GROUPS} names another)")
     there = [name for name in groups if name not in ("all", "ungrouped") and not name.startswith("rolling_")]
     whole = _whole(groups, there)
     if lacking:

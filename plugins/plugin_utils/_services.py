@@ -20,7 +20,7 @@ from ansible_collections.shakenfist.rolling.plugins.plugin_utils._notes import s
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._packages import package_findings
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._plan import Wave
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._runbook import PREFLIGHT, explained, section
-from ansible_collections.shakenfist.rolling.plugins.plugin_utils._table import listed, span, table, wrap
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._table import filled, listed, span, table, wrap
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._verdict import pip_problems, room_problems
 
 # Seconds from the start of a service to its first heartbeat, as measured in the lab.
@@ -282,7 +282,7 @@ def findings_of(name, seen, services, target, allow_degraded=False, every=False,
         findings.extend(package_findings(name, node, target, configured))
         findings.judge("daemons", _daemons(node), "warn" if allow_degraded or any(
             is_done(one, target) for one in node["services"].values()) else "fail")
-        findings.judge("held", held_words(node), "warn")
+        findings.judge("held", held_words(node), "warn", made=False)
         return findings
     findings.judge("virtualenv", [node["problem"]] if node["problem"] else [])
     findings.judge("release", _release(node, target or dict(version=wanted if series(wanted) else ""), every))
@@ -291,17 +291,19 @@ def findings_of(name, seen, services, target, allow_degraded=False, every=False,
     begun = any(one["release"] == target.get("name") for one in node["services"].values())
     mild = "warn" if allow_degraded or begun else "fail"
     findings.judge("daemons", _daemons(node), mild)
-    findings.judge("held", held_words(node), "warn")
-    findings.judge("heartbeats", silent_words(node, services), mild)
+    findings.judge("held", held_words(node), "warn", made=False)
+    findings.judge("heartbeats", silent_words(node, services), mild, made=any(one.beats for one in services))
     findings.judge("away", _away(node, [one for one in services if not is_done(
-        node["services"].get(one.name) or dict(release="", managed=False), target)]))
-    findings.judge("drain", _drain(node, services))
-    findings.judge("disabled", [] if api else _disabled(node, services))
+        node["services"].get(one.name) or dict(release="", managed=False), target)]),
+        made=any(one.away or one.disable for one in services))
+    findings.judge("drain", _drain(node, services), made=any(one.drain for one in services))
+    findings.judge("disabled", [] if api else _disabled(node, services), made=False)
     findings.judge("api", [words for service, words in seen.get("api", {}).items()
                            if words and is_to_run(node["services"][service])
-                           and not is_done(node["services"][service], target)])
+                           and not is_done(node["services"][service], target)], made=bool(seen.get("api")))
     findings.judge("rotation", [words for service, found in seen.get("rotation", {}).items() for words in found
-                                if not is_done(node["services"][service], target)], mild)
+                                if not is_done(node["services"][service], target)], mild,
+                   made=bool(seen.get("rotation")))
     findings.judge("room", room_problems(seen, target))
     findings.judge("pip", pip_problems(node, target))
     findings.judge("owner", (seen.get("host") or {}).get("unsafe", []))
@@ -399,19 +401,20 @@ def cluster_findings(nodes, services, target, hidden, remove, offsets=None, wait
     :arg whole: whether every node was seen.
     """
     findings = Findings()
+    records, drained = any(node["records"] for node in nodes.values()), any(one.drain for one in services)
     dead, alive = strangers_of(nodes) if whole else ([], [])
     orphans = [f"{shown(row)} {_whose(row, nodes)}, and everything would stay pinned to what it speaks: "
                + ("it is removed before the roll" if remove else
                   "have it removed with -e cluster_remove_orphans=true, if it is gone for good") for row in dead]
-    findings.judge("orphans", orphans, "warn" if remove else "fail")
+    findings.judge("orphans", orphans, "warn" if remove else "fail", made=records)
     findings.judge("services", [f"{shown(row)} lives, and the inventory lacks its node, or that its unit: add it, it "
-                                "would be left on its old release" for row in alive])
+                                "would be left on its old release" for row in alive], made=records)
     findings.judge("limit", [f"--limit hides {', '.join(hidden)}, and services are rolled over all nodes: run without "
-                             "--limit, what is done is passed over"] if hidden else [])
-    findings.judge("pins", [_mixed(*one) for one in spoken_by(nodes, but=dead).items()], "warn")
-    findings.judge("unseen", _unseen(nodes, services) if whole else [], "warn")
-    findings.judge("alone", list(_alone(nodes, services, target)), "warn")
-    findings.judge("balancer", [] if waits else list(_blind(nodes, services, target)), "warn")
+                             "--limit, what is done is passed over"] if hidden else [], made=False)
+    findings.judge("pins", [_mixed(*one) for one in spoken_by(nodes, but=dead).items()], "warn", made=records)
+    findings.judge("unseen", _unseen(nodes, services) if whole else [], "warn", made=drained)
+    findings.judge("alone", list(_alone(nodes, services, target)), "warn", made=drained)
+    findings.judge("balancer", [] if waits else list(_blind(nodes, services, target)), "warn", made=drained)
     findings.judge("clocks", clock_problems(offsets or {}))
     return findings
 
@@ -584,7 +587,7 @@ def status_of_services(seen, services, lock, hidden=()):
             *(f"{service} was left out of rotation: the next roll takes it back"
               for service, unit in node["services"].items() if unit["shut"])] if node else [])]))
     rows = [row for name, node in nodes.items() for row in _rows(name, node, kinds)]
-    lines = table([HEAD, *rows], 0) if rows else []
+    lines = table(filled([HEAD, *rows]), 0) if rows else []
     dead, alive = strangers_of(nodes) if is_whole(seen, hidden) else ([], [])
     told = [*(f"{name}: {words}" for name, found in problems.items() for words in found),
             *(f"{shown(row)} {_whose(row, nodes)}" for row in [*dead, *alive]),

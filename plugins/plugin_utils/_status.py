@@ -11,7 +11,7 @@ from collections import Counter
 
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._build import mixed, mixed_words, short
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._cluster import half_way, known_as
-from ansible_collections.shakenfist.rolling.plugins.plugin_utils._table import listed, table, wrap
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._table import filled, listed, table, wrap
 
 
 def _said(node):
@@ -160,7 +160,7 @@ def lines_of(verdict, api=None, lock=None, limited=False, cluster=()):
     :arg cluster: what there is to say of it as a whole, sentences as C(builds_of) returns them.
     """
     api = api or {}
-    lines = [_summary(verdict), *table([HEAD, *(_row(name, node) for name, node in verdict.items())], 0)]
+    lines = [_summary(verdict), *table(filled([HEAD, *(_row(name, node) for name, node in verdict.items())]), 0)]
     for name, node in verdict.items():
         for words in node["problems"] + node["notes"]:
             lines += wrap(f"{name}: {words}")

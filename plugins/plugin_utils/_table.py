@@ -34,6 +34,12 @@ def table(rows: Iterable[Sequence], names: int, width: int = TABLE) -> list[str]
                      for cell, space in zip(row, widths)).rstrip() for row in rows]
 
 
+def filled(rows: Sequence[Sequence]) -> list[Sequence]:
+    """Rows without the columns in which no row but the first, the head, has anything."""
+    kept = [len(rows) < 2 or any(str(cell) for cell in column[1:]) for column in zip(*rows)]
+    return [[cell for cell, keep in zip(row, kept) if keep] for row in rows]
+
+
 def wrap(text: str, width: int = TEXT) -> list[str]:
     """A text as lines, all but the first indented. A command line in it can be copied in one piece."""
     return textwrap.wrap(" ".join(text.split()), width, subsequent_indent="  ", break_long_words=False,

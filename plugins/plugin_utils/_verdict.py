@@ -17,6 +17,7 @@ from ansible_collections.shakenfist.rolling.plugins.plugin_utils._grace import s
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._node import names
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._notes import rebuilt_release, rebuilt_shape, series
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._order import restart_order, startable, units_of
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import TIER_GROUPS
 
 # What may differ between two looks at a disk that nobody fills on purpose, and what a release grows.
 ROOM = 1.2
@@ -108,7 +109,7 @@ def _tier(node, in_tier, serving, named):
     words = (f", and its gateway {node['gateway']} is SERVING" if serves else
              f", and MARIADB_GATEWAY_HOSTS names its gateway {node['gateway']}, which is down" if down else "")
     return [f"it runs {node['database_unit']}{words}, but the inventory does not have it in the database tier: add it "
-            "to the group database there (or to database_node or etcd_master, whichever yours has)"]
+            f"to the group {TIER_GROUPS} there, whichever yours has"]
 
 
 def _credentials(node, in_tier, serving, named):
@@ -221,7 +222,7 @@ def _slow_drain(node, told, options):
     if not grace and not told:
         problems.append(f"its drain grace is 0 s ({shown(node).partition(', ')[2]}): it serves nobody from its stop "
                         "on, and what a balancer sends until it has noticed fails: raise API_DRAIN_GRACE, or have the "
-                        "balancer told first (drain_tell_first)")
+                        "node drained through the balancer first (drain_tell_first)")
     if timeout and grace < timeout <= limit:
         problems.append(f"drain_timeout ({timeout:g} s) is not more than the "
                         f"{'TimeoutStopSec' if stop else 'graceful timeout'} of {node['api_unit']} ({limit:g} s): a "
@@ -246,7 +247,7 @@ def _drain(node, told, options):
         problems.append(f"TimeoutStopSec of {node['api_unit']} ({stop:g} s) is not more than its graceful timeout and "
                         f"drain grace ({max(graceful, grace):g} s), systemd would kill it: raise TimeoutStopSec")
     if detection and detection >= grace:
-        problems.append(f"the balancer takes {detection:g} s to let go of a node, the drain grace is {grace:g} s "
+        problems.append(f"the balancer takes {detection:g} s to mark a node down, the drain grace is {grace:g} s "
                         f"({shown(node).partition(', ')[2]}), requests would fail: raise API_DRAIN_GRACE, or let the "
                         "balancer probe more often")
     return problems

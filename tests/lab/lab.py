@@ -682,7 +682,7 @@ def main():
     command.add_argument("--no-probes", dest="probes", action="store_false",
                          help="the balancer asks no node for its readiness")
     command.add_argument("--balancer-inter", type=float, default=1, help="seconds between the balancer's checks (1)")
-    command.add_argument("--balancer-fall", type=int, default=2, help="failed checks until it lets go of a node (2)")
+    command.add_argument("--balancer-fall", type=int, default=2, help="failed checks until it marks a server down (2)")
     command.add_argument("--balancer-rise", type=int, default=2, help="good checks until it takes a node back (2)")
     command.set_defaults(do=up)
     commands.add_parser("down", help="remove the lab").set_defaults(do=down)

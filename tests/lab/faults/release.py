@@ -93,7 +93,7 @@ def undrained(node):
 
 def named_as_a_warning(run):
     said = ' '.join(run.rolls[0].text.split())
-    return [] if re.search('the drain did not happen.*The balancer had been told before', said) else [
+    return [] if re.search('the drain did not happen.*had been drained through the balancer first', said) else [
         'the roll did not warn of the drain that did not happen']
 
 

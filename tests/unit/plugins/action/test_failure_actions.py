@@ -38,7 +38,7 @@ class Cluster:
         defaults = {option: value.get("default") for option, value in plugin.ARGUMENTS.items()}
         action.validate_argument_spec = lambda argument_spec: (None, dict(defaults, **arguments))
         result = action.run(task_vars=dict(self.variables, hostvars=self.hostvars, inventory_hostname=name,
-                                           ansible_play_hosts_all=ORDER))
+                                           ansible_play_hosts_all=ORDER, ansible_play_hosts=ORDER))
         for key, value in result.get("ansible_facts", {}).items():
             self.hostvars["localhost" if key == "rolling_run" else name]["ansible_facts"][key] = value
         return result
@@ -122,7 +122,7 @@ def test_a_node_that_does_not_come_back(cluster):
     message = cluster.fail("told", node=NODE, left=dict(ready=False), members=["sf-2"], hooks=dict(
         after_gate="/a", before_drain="/b"))["message"]
     for part in ("sf-2 could not be returned to service (Start: nor that). It is OUT OF ROTATION", "on sf-3, and fix",
-                 "nginx may have been told", "/a failed for it (Ask: no)", "restored with mariadb < /b."):
+                 "marked down in nginx.", "/a failed for it (Ask: no)", "restored with mariadb < /b."):
         assert part in message
     assert cluster.node()["failure"]["serves"] is False
 
@@ -179,8 +179,11 @@ def test_a_step_of_all_nodes(cluster, result, phase, words, state):
 
 @pytest.mark.parametrize("asked, stopped", [(dict(want="stop"), True), (None, False)])
 def test_a_stop_of_all_nodes_is_one_that_was_asked_for(cluster, asked, stopped):
-    cluster.fail("given_up", result=dict(msg="x", stopped=True, request=asked))
-    assert cluster.node()["cause"]["stopped"] is stopped
+    result = dict(msg="x", stopped=True, request=asked)
+    others = cluster.fail("given_up", result=result)["message"]
+    assert cluster.node()["cause"]["stopped"] is stopped and cluster.node()["failure"]["text"].startswith("x")
+    # It is told once.
+    assert bool(others) is not stopped and cluster.fail("given_up", "sf-1", result=result)["message"].startswith("x")
 
 
 # ---- the record

@@ -321,6 +321,19 @@ def test_it_is_told_once(one):
     assert noted(result)["failure"]["text"].startswith("sf-2: Stop agent: it hangs\n")
 
 
+@pytest.mark.parametrize("tier, cause, words", [
+    ({}, dict(words="asked to stop", stopped=True), ""),
+    (dict(stopped=["server"]), dict(words="asked to stop", stopped=True), "sf-1 goes no further, for the run has"),
+    ({}, dict(words="it hangs"), "sf-1 goes no further, for the run has failed: see sf-2")])
+def test_a_stop_is_told_once(one, tier, cause, words):
+    one.variables = dict(ansible_play_hosts_all=["sf-2", "sf-1"], ansible_play_hosts=["sf-2", "sf-1"])
+    one.node = dict(tier=tier, cause=cause)
+    one.others["sf-2"] = dict(one.others["sf-2"], ansible_facts=dict(rolling_node=dict(run="x", cause=cause)))
+    result = go(one, "told")
+    assert result["message"].startswith(words) and bool(result["message"]) == bool(words)
+    assert cause["words"] in noted(result)["failure"]["text"]
+
+
 def test_a_hold_of_packages_is_quiet(one):
     """A maintainer script that wants to start what is held is not to fail."""
     go(one, "stopped", stop_timeout=7, packages=dict(to="0.19"), node=dict(node(), step=dict(upgrade=True)))

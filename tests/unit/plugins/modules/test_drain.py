@@ -134,7 +134,7 @@ def test_a_503_that_a_busy_unit_did_not_get_to_say(run, answers):
     answers(200, drain.SILENT)
     result = run([ACTIVE], [], then=[STOPPING, STOPPING, DEAD], timeout=60)
     assert result["failed"] and "it ended after 6.0 s, and 3 looks until then got no answer within 2 s" in result["msg"]
-    assert result["msg"].endswith("Tell it first: -e drain_tell_first=true (docs/balancers.md)")
+    assert result["msg"].endswith("failed: pass -e drain_tell_first=true (docs/balancers.md)")
 
 
 def test_a_drain_that_is_cut_short_waits_for_no_answer(run, answers, clock, processes):
@@ -146,7 +146,7 @@ def test_a_drain_that_is_cut_short_waits_for_no_answer(run, answers, clock, proc
 @pytest.mark.parametrize("then, statuses, message", [
     ([DEAD], [200], r"expected 503 from http://.* while sf-api was still serving; it went from 200 to 200 at once, and "
      r"sf-api ended after \d.\d s: the drain did not happen. That is a known fault of Shaken Fist, or its drain grace "
-     r"is 0. The balancer was not told, so requests may have failed. Tell it first: -e drain_tell_first=true"),
+     r"is 0. The node was not drained through the balancer first, so requests may have failed: pass -e drain_tell"),
     ([STOPPING, KILLED], [200, 503],
      "expected sf-api to end by itself; .* result timeout, signal 9. In-flight requests were cut"),
     ([STOPPING], [200, 503], r"expected sf-api to end within 0.2 s .*deactivating \(stop-sigterm\)"),
@@ -181,7 +181,7 @@ def test_an_end_without_503_costs_nothing_if_the_balancer_was_told(run, warnings
     result = run([ACTIVE], [200], then=[DEAD], told=True)
     assert not result["failed"] and result["changed"] and result["concerns"] == warnings
     assert len(warnings) == 1 and "the drain did not happen. That is a known fault" in warnings[0]
-    assert warnings[0].endswith("balancer had been told before, and no request of its was in flight, so none was cut")
+    assert warnings[0].endswith("balancer first, and no request from it was in flight, so none was cut")
 
 
 class UntilEnded:
@@ -584,7 +584,7 @@ def test_an_end_without_503_that_haproxy_was_spared(balanced, warnings, before, 
     # What is UP and was told is another balancer's: HAProxy has the last word on its own sessions.
     result = balanced([before, DRAINED], [STOPPING, DEAD], statuses=[200], told=told)
     assert result["failed"] is failed, result
-    assert ("no request of its was in flight" in str(warnings)) is not failed
+    assert ("no request from it was in flight" in str(warnings)) is not failed
     # Advice is never what was already done.
     assert ("drain_tell_first" in result.get("msg", "")) is (failed and not told)
 

@@ -251,6 +251,17 @@ def test_a_request_is_kept_with_the_lock_and_ends_with_it(ask, ask_for, path, wa
     assert ask(state="renewed")["request"] is None
 
 
+@pytest.mark.parametrize("kind, when, later", [
+    ("upgrade", "its next node", "One that has no node left to do ends as usual."),
+    ("hosts", "its next node", "One that has no node left to do ends as usual."),
+    ("services", "its next service", "One that has no service left to do is to stop before its last migrations, if "),
+    ("tier", "anything is stopped", "One that has begun to stop its services starts all of them first, and is to "),
+])
+def test_when_it_is_heeded_depends_on_the_kind_of_run(ask_for, path, kind, when, later):
+    put(path, kind=kind)
+    assert f" to stop before {when}.\n{later}" in ask_for("stop")["msg"]
+
+
 def test_without_a_reason(ask, ask_for):
     ask()
     assert timeless(ask_for("pause")["request"]["words"]).endswith(" UTC (N s ago)")

@@ -150,7 +150,7 @@ def test_a_stop():
     assert stopped(cause, ["sf-2", "sf-3"], ["sf-1"], ["sf-2", "sf-3", "sf-4"], "Careful.", Again("CMD")) == (
         "Before sf-2, sf-3: the roll was asked to stop: amy\n"
         "Done by this run: sf-1. Not touched: sf-2, sf-3, sf-4.\nCareful.\n"
-        "What it means: docs/runbook.md#roll-quorum\n"
+        "What it means: docs/runbook.md#stopped-as-requested\n"
         "Next: when it may go on, run the command again, with the options that you gave it and this release:\nCMD\n"
         "It passes over finished nodes.")
     cause = Cause(words="nobody knows why")
@@ -205,8 +205,8 @@ def test_when_it_ran(timing, at, began):
 
 SAID = "the backup is restored with "
 HAPROXY = dict(haproxy=dict(was="ready", backend="sf-api", server="one"))
-SET = "HAProxy was told to send it nothing. Once it is ready, type on the stats socket: set server sf-api/"
-OTHERS = "may have been told to send it nothing. The next run lets it in again; docs/balancers.md says how"
+SET = "It is still drained in HAProxy. Once it is ready, type on the stats socket: set server sf-api/"
+OTHERS = "The next run marks it up; docs/balancers.md says how"
 
 
 @pytest.mark.parametrize("values, has, lacks", [
@@ -240,8 +240,8 @@ OTHERS = "may have been told to send it nothing. The next run lets it in again; 
     (dict(balancers=dict(haproxy=dict(was="ready", backend="sf-api", server="web")), left=OUT),
      [f"{SET}web state ready\n"], []),
     (dict(balancers=dict(haproxy=dict(was="", backend="b", server="")), left=OUT), [], ["HAProxy"]),
-    (dict(balancers=dict(nginx=True, apache=True), left=OUT), [f"nginx and Apache {OTHERS}"], []),
-    (dict(balancers=dict(nginx=False, apache=True), shut=True), [f"\nApache {OTHERS}"], ["nginx"]),
+    (dict(balancers=dict(nginx=True, apache=True), left=OUT), [f"marked down in nginx and Apache. {OTHERS}"], []),
+    (dict(balancers=dict(nginx=False, apache=True), shut=True), [f"marked down in Apache. {OTHERS}"], ["nginx"]),
     (dict(balancers=dict(nginx=True)), [], [OTHERS]),
     # Hooks
     (dict(hook="Ask: no", hooks=dict(after_gate="/a.yml", before_drain="/b.yml")),

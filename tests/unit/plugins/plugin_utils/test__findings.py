@@ -37,7 +37,8 @@ def test_warnings():
 def test_findings():
     found = Findings("sf-1")
     found.judge("room", [])
-    found.judge("drain", ["too long", "too short"])
+    found.judge("drain", ["too long", "too short"], made=False)
+    found.judge("heartbeats", [], made=False)
     assert found == [Finding("room", PASS, "", "sf-1"), Finding("drain", FAIL, "too long", "sf-1"),
                      Finding("drain", FAIL, "too short", "sf-1")]
     assert [finding.words for finding in found.failed()] == ["too long", "too short"]

@@ -48,7 +48,7 @@ def test_a_fit_cluster():
     found = judge(sight(), OPTIONS, ALL, command="again")
     assert found.refusal == "" and found.order == [
         "1. sf-1: 0.8.0 -> 0.8.1, database tier", "2. sf-2: 0.8.0 -> 0.8.1",
-        "3. sf-3: 0.8.0 -> 0.8.1, holds the lease of the leader"]
+        "3. sf-3: 0.8.0 -> 0.8.1, cluster leader"]
     plan = found.plan
     assert [(wave["name"], wave["batches"]) for wave in plan["waves"]] == [
         ("database", [["sf-1"]]), ("others", [["sf-2"], ["sf-3"]])]
@@ -132,7 +132,7 @@ def test_batches_and_why_they_are_small():
         "3. sf-5: 0.8.0 -> 0.8.1, together with the one before",
         # The leader is last all the same.
         "4. sf-2: 0.8.0 -> 0.8.1, not together with the one before: another zone",
-        "5. sf-3: 0.8.0 -> 0.8.1, holds the lease of the leader, together with the one before"]
+        "5. sf-3: 0.8.0 -> 0.8.1, cluster leader, together with the one before"]
 
 
 def test_never_all_of_a_kind():
@@ -209,7 +209,7 @@ def test_a_restart():
         cluster.seen[name]["node"]["behind"] = ["sf-net"]
     options = Options(kind="restart", database=["sf-1"], given="T", since=7, since_words="T")
     found = judge(cluster, options, ALL, command="again")
-    assert found.order == ["1. sf-2: 0.8.0", "2. sf-3: 0.8.0, holds the lease of the leader",
+    assert found.order == ["1. sf-2: 0.8.0", "2. sf-3: 0.8.0, cluster leader",
                            "sf-1: restarted since T already, passed over",
                            "Should it stop, this continues it, with the options that you gave:",
                            "again -e rolling_since=T"]

@@ -118,7 +118,7 @@ def test_groups_of_other_names_are_refused_at_once():
     with pytest.raises(AnsibleError) as refused:
         inventory_of("upgrade", groups)
     words = str(refused.value)
-    assert "no node in the group allsf (" in words and ", and none in the database tier, a group database or " in words
+    assert "no node in the group allsf (" in words and ", and none in the database tier, a group database, " in words
     assert words.endswith("Its groups are hypervisors, network: name yours (-e rolling_group=all if every host is a "
                           "node), or check -i.")
     assert inventory_of("status", dict(allsf=["a"])) == (["a"], [])

@@ -91,17 +91,17 @@ def test_a_section_that_is_there(page):
     assert section(PREFLIGHT) == f"What it means: docs/runbook.md#{PREFLIGHT}"
 
 
-QUORUM = "What it means: docs/runbook.md#roll-quorum"
+STOPPED = "What it means: docs/runbook.md#stopped-as-requested"
 ASKED = "the roll was asked to stop: bob"
 
 
 @pytest.mark.parametrize("text, cause, found", [
-    (f"{ASKED}\nNext: run\nCMD", "", f"{ASKED}\n{QUORUM}\nNext: run\nCMD"),
-    (f"{ASKED}\nNext: not this\nNext: run", "", f"{ASKED}\nNext: not this\n{QUORUM}\nNext: run"),
-    (ASKED, "", f"{ASKED}\n{QUORUM}"),
-    ("short\nNext: run", ASKED, f"short\n{QUORUM}\nNext: run"),
+    (f"{ASKED}\nNext: run\nCMD", "", f"{ASKED}\n{STOPPED}\nNext: run\nCMD"),
+    (f"{ASKED}\nNext: not this\nNext: run", "", f"{ASKED}\nNext: not this\n{STOPPED}\nNext: run"),
+    (ASKED, "", f"{ASKED}\n{STOPPED}"),
+    ("short\nNext: run", ASKED, f"short\n{STOPPED}\nNext: run"),
     ("nobody has a row for this\nNext: run", "", "nobody has a row for this\nNext: run"),
-    (f"{ASKED}\n{QUORUM}\nNext: run", "", f"{ASKED}\n{QUORUM}\nNext: run"),
+    (f"{ASKED}\n{STOPPED}\nNext: run", "", f"{ASKED}\n{STOPPED}\nNext: run"),
 ])
 def test_the_line_is_above_what_comes_next(text, cause, found):
     assert explained(text, cause) == found

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils import _services
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._failure import Cause
@@ -121,6 +123,15 @@ def test_a_sound_cloud_is_planned():
     words, plan, lines, order = judge({"c-1": seen()})
     assert words == "" and plan["order"] == ["c-1"] and lines[1].startswith("pass")
     assert order == [f"{number}. {one.name} on c-1: {OLD} -> 24.5.0" for number, one in enumerate(SERVICES, start=1)]
+
+
+def test_a_check_that_was_not_made_does_not_pass():
+    asks = [line[6:] for line in judge({"c-1": seen(), "c-2": seen()})[2] if line.startswith("pass")]
+    plain = [dataclasses.replace(one, beats=False, idle=False, disable=False, away=False, drain=False)
+             for one in SERVICES]
+    lines = _services.judge_services({name: seen(records=[]) for name in ("c-1", "c-2")}, plain, TARGET, [])[2]
+    left_out = {"heartbeats", "away", "drain", "orphans", "services", "pins", "unseen", "alone", "balancer"}
+    assert left_out <= set(asks) and lines == [f"pass  {one}" for one in asks if one not in left_out]
 
 
 @pytest.mark.parametrize("facts, words", [
@@ -427,7 +438,7 @@ def status(**nodes):
 def test_the_status_has_a_line_for_each_service():
     lines, ill = status(c_1=seen())
     assert ill == [] and len(lines) == 1 + len(SERVICES) + 1 and lines[-1] == "lock: free"
-    assert lines[2].split() == f"c-1 cinder-volume {OLD} same active (running) 1 s ago 3.18 -".split()
+    assert lines[2].split() == f"c-1 cinder-volume {OLD} same active (running) 1 s ago 3.18".split()
 
 
 @pytest.mark.parametrize("facts, words", [

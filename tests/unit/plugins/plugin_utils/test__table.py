@@ -18,6 +18,14 @@ def test_a_table():
     assert _table.table([], 0) == []
 
 
+@pytest.mark.parametrize("rows, found", [
+    ([["node", "RPC", "guests"], ["a", "", 0], ["b", "", ""]], [["node", "guests"], ["a", 0], ["b", ""]]),
+    ([["node", "RPC"]], [["node", "RPC"]]),
+])
+def test_a_column_that_nobody_has(rows, found):
+    assert _table.filled(rows) == found
+
+
 @pytest.mark.parametrize("width, line", [
     (30, "sf-1.example.com  0.8.0  yes"),
     (24, "sf-1.exampl~  0.8.0  yes"),

@@ -298,7 +298,7 @@ def test_balancers_that_are_told(told, level, words):
 @pytest.mark.parametrize("detection, problems", [(0, 0), (24.9, 0), (25, 1)])
 def test_the_balancer_must_be_faster_than_the_drain(detection, problems):
     result = verdict(seen(), balancer_detection=detection)["problems"]
-    assert len(result) == problems and all("takes 25 s to let go" in problem for problem in result)
+    assert len(result) == problems and all("takes 25 s to mark a node down" in problem for problem in result)
 
 
 @pytest.mark.parametrize("source, words", [("config", "25 s (from /etc/sf/config)"), ("assumed", "25 s (assumed)")])
