@@ -136,6 +136,13 @@ def test_the_commands_of_cinder_read_the_configuration_that_is_named(given, told
     assert commands[1][1 + len(told):] == ["db", "version"] and commands[4][-2:] == ["db", "sync"]
 
 
+@pytest.mark.parametrize("given, hosts", [({}, None), ({"synnefo_allowed_hosts": "a,b"}, ["a", "b"]),
+                                          ({"synnefo_allowed_hosts": ["a", "b"]}, ["a", "b"])])
+def test_the_hosts_of_the_command_line_are_a_list(given, hosts):
+    check, = [one for one in variables_of("synnefo")["synnefo_checks"] if one.get("name") == "ALLOWED_HOSTS"]
+    assert Templar(loader=DataLoader(), variables=given).template(trusted(check["value"])) == hosts
+
+
 def packages_of(variables, name, **given):
     known = {**trusted(variables), **given, "inventory_hostname": "snf-1", "groups": {"ganeti": ["gnt-1"]}}
     return step_of(Templar(loader=DataLoader(), variables=known).template(trusted(variables[name])))
