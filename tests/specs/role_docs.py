@@ -167,7 +167,7 @@ def reference():
     everything = {name: option for role in roles for name, option in options(role).items()}
     shared = {name: option for name, option in everything.items() if name.startswith(SHARED)}
     contents = "".join(f"| [{role.name}](#{role.name}) | {short(role)} |\n" for role in roles)
-    products = {path: load(path)["rolling_title"] for path in PRODUCTS}
+    products = {path: path.stem.capitalize() for path in PRODUCTS}
     contents += "".join(f"| [{title}](#{title.lower()}) | what is of this product alone |\n"
                         for title in products.values())
     text = INTRODUCTION.format(contents=contents) + "\n## The whole roll\n\n" + rows(
