@@ -42,8 +42,8 @@ TOLD = ("rolling_kind", "rolling_made_for", "rolling_parts", "rolling_variables"
 # Of the playbooks that ask a run for something, which have no role of their own.
 REASONS = ("pause_reason", "stop_reason")
 # Those that a roll includes, by how it goes about, see way_of.
-HOOKS = {**dict.fromkeys(("nodes", "services", "hosts"), (
-    "hook_before_roll", "hook_before_drain", "hook_after_gate", "hook_after_roll")),
+NODE_BY_NODE = ("hook_before_roll", "hook_before_drain", "hook_after_gate", "hook_after_roll")
+HOOKS = {"nodes": NODE_BY_NODE, "services": NODE_BY_NODE, "hosts": NODE_BY_NODE,
          "tier": ("hook_before_roll", "hook_configure", "hook_after_roll")}
 ALL_HOOKS = tuple(dict.fromkeys(name for names in HOOKS.values() for name in names))
 # Seconds that the clocks of two machines may be apart, see the check of them.

@@ -382,7 +382,7 @@ def test_a_product_that_is_stopped_as_a_whole():
                  "A service counts as down from when it is told to", "agent down for 18.0 s, server down for 27.0 s",
                  "Migrate Neutron's database, on sf-1: done",
                  "Migrate the north-bound database, on sf-1: mtu, qos; lport 328 updated",
-                 "It has the database alone, not what “Migrate the north-bound database” has changed in etcd."):
+                 "It has the database alone, not what was changed in etcd: Migrate the north-bound database."):
         assert part in words, part
     for part in ("rotation", "balancer", "drain", "not touched", "Schema", "not watched", "tier, rolling"):
         assert part not in words, part
