@@ -92,7 +92,7 @@ from ansible_collections.shakenfist.rolling.plugins.module_utils._common import 
     wait_for,
 )
 from ansible_collections.shakenfist.rolling.plugins.module_utils._systemd import Systemd, describe, short
-from ansible_collections.shakenfist.rolling.plugins.module_utils.parts.units import Restart, Stop, overdue
+from ansible_collections.shakenfist.rolling.plugins.module_utils.parts.units import Restart, is_stopped, overdue
 from ansible_collections.shakenfist.rolling.plugins.module_utils.parts.units_info import fallen, look
 
 INTERVAL = 0.1
@@ -128,7 +128,7 @@ class Standstill:
 
     def running(self):
         """The units that are not at rest, in the states as they were seen last."""
-        return [name for name, state in self.states.items() if not Stop.is_stopped(state)]
+        return [name for name, state in self.states.items() if not is_stopped(state)]
 
     def reload(self):
         self.systemd._systemctl("daemon-reload")

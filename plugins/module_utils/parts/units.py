@@ -38,6 +38,10 @@ def difference(runs):
                 after="".join(f"{name}: run {run.get('after', '(new)')}\n" for name, run in runs.items()))
 
 
+def is_stopped(state):
+    return state["ActiveState"] in ("inactive", "failed") and not state.get("Job")
+
+
 class Restart:
     """The restart of one tier of units."""
 
@@ -73,9 +77,19 @@ class Restart:
                 run.update(after=state["InvocationID"], active_after=round(time.monotonic() - self.begin, 3))
         return all("after" in run for run in self.runs.values())
 
+    def end_crashing(self, states):
+        """Stop what systemd is about to start by itself: our order and its own would be one, and count as a crash."""
+        crashing = [name for name, state in states.items() if state["ActiveState"] == "activating"]
+        if not crashing:
+            return states
+        self.systemd.stop(*crashing)
+        wait_for(lambda: all(is_stopped(state) for state in self.systemd.show(crashing).values()),
+                 self.params["timeout"], INTERVAL)
+        return self.systemd.show(self.names)
+
     def restart(self):
         # An earlier tier may have taken these units along: such a run is not the one that is witnessed here.
-        for name, state in self.systemd.show(self.names).items():
+        for name, state in self.end_crashing(self.systemd.show(self.names)).items():
             self.runs[name]["before"] = state.get("InvocationID") or self.runs[name]["before"]
         self.begin = time.monotonic()
         self.systemd.restart(self.names)
@@ -110,23 +124,19 @@ class Stop:
         self.states = self.systemd.show(self.names)
         for name, state in self.states.items():
             run = self.homes[name].runs[name]
-            if self.is_stopped(state) and run.get("stopped_after") is None:
+            if is_stopped(state) and run.get("stopped_after") is None:
                 run["stopped_after"] = round(time.monotonic() - self.begin, 3)
-        return all(self.is_stopped(state) for state in self.states.values())
-
-    @staticmethod
-    def is_stopped(state):
-        return state["ActiveState"] in ("inactive", "failed") and not state.get("Job")
+        return all(is_stopped(state) for state in self.states.values())
 
     def stop(self):
         self.states = self.systemd.show(self.names)
-        running = [name for name, state in self.states.items() if not self.is_stopped(state)]
+        running = [name for name, state in self.states.items() if not is_stopped(state)]
         if not running:
             return
         self.begin = time.monotonic()
         self.systemd.stop(*running)
         if not wait_for(self.look, self.params["timeout"], INTERVAL):
-            late = [name for name in running if not self.is_stopped(self.states[name])]
+            late = [name for name in running if not is_stopped(self.states[name])]
             raise overdue(late, "stopped", self.params["timeout"], self.states, f": see journalctl -u {late[0]}")
 
     def undo(self):

@@ -49,13 +49,24 @@ def test_a_stopped_unit_is_started(run_module, systemd):
 
 def test_a_crashed_unit_that_systemd_restarts_as_the_order_comes(run_module, systemd):
     by_itself = dict(InvocationID="run2", NRestarts="1", Job="812")
-    systemd.units = {"sf-database": [unit("activating", "auto-restart", Result="exit-code")]}
+    systemd.units = {"sf-database": [OLD]}
     systemd.then = {"sf-database": [unit(**by_itself), unit("deactivating", "stop-sigterm", **by_itself),
                                     unit("activating", "start", InvocationID="run3", Job="812"),
                                     unit(InvocationID="run3")]}
     result = run_module(units, tiers=[["sf-database"]], timeout=5)
     assert not result["failed"], result["msg"]
     assert result["units"]["sf-database"]["after"] == "run3"
+
+
+def test_what_systemd_is_about_to_restart_is_stopped_first(run_module, systemd):
+    """Its order and ours may be one, and then the restart is counted as a crash of the new run."""
+    about = unit("activating", "auto-restart", Result="exit-code", NRestarts="7")
+    systemd.units = {"sf-database": [about], "sf-net": [OLD]}
+    systemd.on_stop = {"sf-database": [unit("deactivating", "stop-sigterm", Job="9"), unit("inactive", "dead")]}
+    systemd.on_restart = {"sf-database": [NEW], "sf-net": [NEW]}
+    result = run_module(units, tiers=[["sf-database", "sf-net"]], timeout=5)
+    assert not result["failed"], result["msg"]
+    assert systemd.orders == ["stop sf-database", "reset-failed sf-database sf-net", "restart sf-database sf-net"]
 
 
 @pytest.mark.parametrize("tiers", [[], [[]]])
