@@ -142,6 +142,6 @@ class ActionModule(ControllerAction):
         advice = _failure.advice(self.record.kind, arguments["phase"], self.record.plan.get("command", ""))
         text, state = _failure.given_up(cause.words, advice), advice.partition("\n")[0]
         facts = self.with_noted(found, cause=plain(vars(cause)), failure=dict(text=text, state=state))
-        # A stop that was asked for is told once; whoever speaks ends the run for all.
+        # A stop that was asked for is reported once, by the node that ends the run for all.
         quiet = cause.stopped and self.name != self.variables["ansible_play_hosts"][0]
         return dict(facts, message="" if quiet else text)

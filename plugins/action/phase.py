@@ -306,9 +306,10 @@ class ActionModule(StepsAction):
                    "done in its order" if pending and self.tier.get("mode") == REST else "")
         edited = f"; edited since they were applied: {', '.join(seen['edited'])}" if seen.get("edited") else ""
         # Without one the store is not read, and its objects are not counted.
-        tried = [f"  tried on a copy of {seen['objects']} objects: {counted(seen['changes'])}"] if pending else []
-        self.say(f"{title}: {len(pending)} pending{', in this order:' if pending else ''}{'' if pending else edited}",
-                 *pending, *(f"{line}{edited}" for line in tried))
+        lines = [f"{title}: 0 pending"] if not pending else [
+            f"{title}: {len(pending)} pending, in this order:", *pending,
+            f"  tried on a copy of {seen['objects']} objects: {counted(seen['changes'])}"]
+        self.say(*lines[:-1], lines[-1] + edited)
         if edited:
             self.add_notes(f"{title}{edited}")
 
@@ -320,8 +321,9 @@ class ActionModule(StepsAction):
             dict(keep=True) if store["store"] == "etcd" else {}))
         if seen["ran"] or seen.get("resumed"):
             self.remember(wrote=True)
-        done = [f"{', '.join(seen['ran'])}; {counted(seen['changes'])}" if seen["ran"] else "none was pending"]
-        words = "; ".join(done + ([f"what a killed run had left was {seen['resumed']}"] if seen.get("resumed") else []))
+        words = f"{', '.join(seen['ran'])}; {counted(seen['changes'])}" if seen["ran"] else "none was pending"
+        if seen.get("resumed"):
+            words += f"; what a killed run had left was {seen['resumed']}"
         self.say(f"{title}: {words}")
         self.migrated(title, words, store["store"], seen["ran"])
 

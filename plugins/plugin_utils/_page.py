@@ -45,7 +45,7 @@ OUT = {
     SERVICES: "A service counts as out of service from the start of its drain until it was seen to serve again.",
     HOSTS: "The number beside a lane is the time out of service, from the start of the drain, which empties the host, "
            "to the end of the gate: it has rebooted, is whole, and may get guests again. In settle its guests return.",
-    TIER: "A service counts as down from when it is told to stop until it was seen to serve again."}
+    TIER: "A service counts as down from the start of its stop until it was seen to serve again."}
 OF_NODES = ("The number beside a lane is the time out of rotation, from the start of the drain to the end of the gate. "
             "In a restart, the inner bars are its tiers, one after the other.")
 GATED = (" A node that was restarted passes the gate once it is ready and all its daemons run; then, in settle, it "

@@ -379,7 +379,7 @@ def test_a_product_that_is_stopped_as_a_whole():
                  "longest down 27.0 s server on sf-1", "services in service", "reconfigure", "1.8 s",
                  "Everything was down from 03:53:09 to 03:53:27 UTC, for 17.8 s. The first service was stopped at "
                  "03:53:05 UTC. All of them served again at 03:53:32 UTC, 27.0 s later.",
-                 "A service counts as down from when it is told to", "agent down for 18.0 s, server down for 27.0 s",
+                 "A service counts as down from the start of its stop", "agent down for 18.0 s, server down for 27.0 s",
                  "Migrate Neutron's database, on sf-1: done",
                  "Migrate the north-bound database, on sf-1: mtu, qos; lport 328 updated",
                  "It has the database alone, not what was changed in etcd: Migrate the north-bound database."):
