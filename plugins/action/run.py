@@ -39,6 +39,7 @@ from ansible_collections.shakenfist.rolling.plugins.plugin_utils._variables impo
     REASONS,
     TOLD,
     documented,
+    known_of,
     ours,
     prefixes,
     products_of,
@@ -113,10 +114,9 @@ class ActionModule(ControllerAction):
         """Nothing else checks the variables of a request, and a word too many is no reason to do without the brake."""
         options = documented()
         products = products_of(str(self._templar.template(task_vars.get("rolling_product") or "")))
-        own = [product.prefix for product in products if product.prefix]
+        own, names = known_of(products)
         meant = filter(ours([*prefixes(options), *REQUESTS], own).match, task_vars)
-        known = [*options, *FACTS, *REASONS, *TOLD, *(name for product in products for name in product.names)]
-        found = unknown(meant, known, own)
+        found = unknown(meant, [*options, *FACTS, *REASONS, *TOLD, *names], own)
         if found:
             self._display.warning(f"These variables are unknown, and do nothing: {', '.join(found)}")
 

@@ -24,6 +24,7 @@ from ansible_collections.shakenfist.rolling.plugins.plugin_utils._variables impo
     FACTS,
     documented,
     impossible,
+    known_of,
     ours,
     prefixes,
     products_of,
@@ -56,7 +57,7 @@ class ActionModule(ControllerAction):
         hostvars, play = task_vars["hostvars"], list(task_vars["ansible_play_hosts_all"])
         products = products_of(str(self._templar.template(task_vars.get("rolling_product") or "")),
                                task_vars.get("rolling_made_for", ""))
-        roles, own = documented(), [product.prefix for product in products if product.prefix]
+        roles, (own, theirs) = documented(), known_of(products)
         options = {**roles, **{name: option for product in products for name, option in product.options.items()}}
         is_ours = ours(prefixes(roles), own).match
         names = {name for host in play for name in hostvars[host] if is_ours(name)}
@@ -66,8 +67,7 @@ class ActionModule(ControllerAction):
         given = str(values[0].get("rolling_since", "")) if kind in ("restart", "hosts") and values else ""
         known = {*task_vars["groups"], *hostvars, *(name for group in task_vars["groups"].values() for name in group)}
         problem = (unknown_hosts(context.CLIARGS.get("subset"), sorted(known))
-                   or self.misspelt(names, [*options, *FACTS, *(name for product in products for name in product.names),
-                                            *arguments["extra"]], own)
+                   or self.misspelt(names, [*options, *FACTS, *theirs, *arguments["extra"]], own)
                    or self.mistyped(options, values)
                    or self.unmet(values, len(arguments["nodes"]), given)
                    # What only looks includes none, and what is set may be for the run that comes.

@@ -113,6 +113,11 @@ def products_of(product, made_for=""):
     return [of_product(name) for name in dict.fromkeys([product, *of_product(made_for or product).parts])]
 
 
+def known_of(products):
+    """What the variables of some products begin with, and those that their files set or read."""
+    return [one.prefix for one in products if one.prefix], [name for one in products for name in one.names]
+
+
 def ours(words, products=()):
     """What the names of variables match that are meant for this collection, or for a product.
 
