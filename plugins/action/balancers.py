@@ -62,7 +62,11 @@ class ActionModule(StatesAction):
         told.update({kind: True for kind in ("nginx", "apache") if answers_of(kind, results[kind])})
         self.note(balancers=told)
         problems = problems_of(results)
-        self.check("; ".join(f"{name}: {words}" for name, words in problems.items()), logs=list(problems))
+        # A balancer's host that is lost is no fault of the node, which stays as it is.
+        answers = [results["haproxy"], *(each for kind in ("nginx", "apache")
+                                         for each in answers_of(kind, results[kind]).values())]
+        lost = next((dict(lost=True, away=each.get("away", "")) for each in answers if each.get("lost")), {})
+        self.check("; ".join(f"{name}: {words}" for name, words in problems.items()), logs=list(problems), **lost)
 
     def asked(self):
         where = self.haproxy

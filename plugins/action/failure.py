@@ -5,8 +5,8 @@
 # Private to the roles of this collection: record why a node failed, decide how it returns to service, and say what
 # comes next.
 # state: The question. placed tells what a batch of nodes may rely on, before anything is done to it.
-# state: kept records the cause of a failure, not_undone what could not be undone of the drain, and told makes the
-# message.
+# state: kept records the cause of a failure, not_drained that a node goes back without a second drain, not_undone what
+# could not be undone of the drain, and told makes the message.
 # state: others tells which other nodes of the batch, nodes, have failed, and which were lost without a word.
 # state: given_up records the cause of a failure in a step that all nodes take together, and makes the message.
 
@@ -24,7 +24,8 @@ NAMES = dict(type="list", elements="str", default=[])
 DATA = dict(type="dict", default={})
 TEXT = dict(type="str", default="")
 ARGUMENTS = dict(
-    state=dict(type="str", required=True, choices=["placed", "kept", "not_undone", "told", "others", "given_up"]),
+    state=dict(type="str", required=True, choices=["placed", "kept", "not_drained", "not_undone", "told", "others",
+                                                   "given_up"]),
     task=TEXT, result=DATA, node=DATA, target=DATA,
     what=dict(type="str", choices=["balancer", "hook"], default="hook"), left=DATA, members=NAMES, nodes=NAMES,
     hooks=DATA, phase=TEXT,
@@ -90,6 +91,12 @@ class ActionModule(ControllerAction):
         cause = _failure.cause_of(arguments["task"], arguments["result"], time.time())
         facts = self.with_noted(arguments["result"], cause=plain(vars(cause)), restored="", failure={})
         return dict(facts, lost=cause.lost, stopped=cause.stopped, untouched=bool(arguments["result"].get("untouched")))
+
+    def not_drained(self, arguments):
+        """The report has it: requests may fail while the node goes back."""
+        why = _failure.told_of(arguments["task"], arguments["result"])
+        note = f"{self.name} went back without a second drain, so requests may have failed there: {why}"
+        return self.with_noted(arguments["result"], notes=[*self.node.notes, note])
 
     def not_undone(self, arguments):
         """What was done before the drain, and is still so: a balancer that sends nothing, or a hook's."""

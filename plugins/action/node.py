@@ -7,10 +7,12 @@
 # state: restarted restarts its daemons in order, gated waits until it is really ready to serve, admitted only has
 # HAProxy send requests again.
 # state: settled waits until the next node may follow, and records that this one is rolled.
-# state: restored returns a node that has failed to service, and records what has become of that. released leaves one
-# that does not serve to the health checks of HAProxy.
+# state: restored returns a node that has failed to service, and records what has become of that. weighed tells whether
+# it is to be drained before that. released leaves one that does not serve to the health checks of HAProxy.
 # Role balancer drains through nginx, Apache, and HAProxy that is asked from another host: elsewhere says whether there
 # are any.
+
+import time
 
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._balancers import (
     balancers_of,
@@ -25,6 +27,8 @@ from ansible_collections.shakenfist.rolling.plugins.plugin_utils._failure import
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._order import restart_order, startable, units_of
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._steps import Failed, StatesAction
 
+# Seconds that HAProxy is given to find that a node does not serve, and between two looks.
+UNCHECKED, INTERVAL = 30, 2
 NAMES = dict(type="list", elements="str", default=[])
 DATA = dict(type="dict", default={})
 TEXT = dict(type="str", default="")
@@ -32,7 +36,7 @@ YES = dict(type="bool", default=True)
 SECONDS = dict(type="float", default=120)
 ARGUMENTS = dict(
     state=dict(type="str", required=True, choices=["awaited", "drained", "restarted", "gated", "admitted", "settled",
-                                                   "restored", "released"]),
+                                                   "weighed", "restored", "released"]),
     node=DATA, unit=TEXT, url=TEXT, peers=NAMES, minimum=dict(type="int"), quorum_timeout=SECONDS,
     drain_timeout=SECONDS, cut_short=dict(type="bool", default=False), units=NAMES,
     order=dict(type="list", elements="list", default=[]), sentinels=YES, lead_clients_away=YES, restart_timeout=SECONDS,
@@ -52,8 +56,7 @@ class ActionModule(StatesAction):
         self.balancers = drain_balancers(self.settings, self.record.asked)
 
     def steps(self, task_vars):
-        super().steps(task_vars)
-        return dict(elsewhere=self.balancers["elsewhere"])
+        return dict(super().steps(task_vars) or {}, elsewhere=self.balancers["elsewhere"])
 
     # ---- HAProxy
 
@@ -92,11 +95,20 @@ class ActionModule(StatesAction):
         where, told = self.haproxy(), self.record.balancers.get("haproxy", {})
         if not (where and told.get("was") == "ready" and self.record.asked.get("probes")):
             return
+        # A drain that ended early may be over before enough checks have failed.
+        deadline = time.monotonic() + UNCHECKED
+        while not self.is_down(where):
+            if time.monotonic() >= deadline:
+                return
+            time.sleep(INTERVAL)
+        self.admitted()
+        self.note(balancers=dict(self.record.balancers, haproxy={}))
+
+    def is_down(self, where):
+        """Whether HAProxy's checks alone keep requests from the node."""
         answer = self.call("Ask the balancer about the node", "haproxy_info", address=where["address"],
                            backend=where["backend"], servers=[where["server"]])
-        if answer["servers"].get(where["server"], {}).get("status", "").startswith("DOWN"):
-            self.admitted()
-            self.note(balancers=dict(self.record.balancers, haproxy={}))
+        return answer["servers"].get(where["server"], {}).get("status", "").startswith("DOWN")
 
     # ---- the window
 
@@ -126,7 +138,7 @@ class ActionModule(StatesAction):
                   timeout=given.drain_timeout, told=self.balancers["told"],
                   until="quiet" if quiet else "grace",
                   cut_short=given.cut_short and not given.peers, **witness)
-        self.note(stopped=[given.unit])
+        self.note(stopped=[given.unit], admitted=False)
 
     def address(self, host):
         """By which another host is reached, which is what the node sees of it, most often."""
@@ -170,6 +182,7 @@ class ActionModule(StatesAction):
                 urls=[node["ready_url"]], unit=node["api_unit"], connections=given.connections, rounds=given.rounds,
                 timeout=given.gate_timeout, up_since={name: run for name, run in runs.items() if name in daemons})),
             self.serving("Wait until the gateways are SERVING", given.gateways, given.gate_timeout))
+        self.note(admitted=True)
         calls = [*self.admitting()]
         if where:
             calls.append(("Wait until the balancer has the node back", "haproxy_info", dict(
@@ -224,16 +237,25 @@ class ActionModule(StatesAction):
             why = told_of(exc.title, exc.result) if isinstance(exc, Failed) else f"{type(exc).__name__}: {exc}"
             self.note(restored=f"could not be returned to service ({why})")
 
-    def go_back(self):
-        node, place = self.node, {key: self.node[key] for key in ("releases", "distribution")}
-        place["path"] = node["venv"]
-        releases, units = self.several(self.task_vars, ("Look at the releases", "release_info", place),
+    def weighed(self):
+        """A node that goes back though it gets requests again is drained once more; one that stays is left alone."""
+        return dict(drains=self.record.admitted and self.look()[0].way == "back")
+
+    def look(self):
+        """How the node returns to service, and its units."""
+        node = self.node
+        releases, units = self.several(self.task_vars, ("Look at the releases", "release_info", self.place()),
                                        ("Look at the daemons", "units_info", dict(patterns=units_of(node))))
-        units = units["units"]
-        way = way_back(node, self.given.target, releases, units, self.run_record.changes_release(),
-                       bool(self.record.schema.get("moved")))
+        return way_back(node, self.given.target, releases, units["units"], self.run_record.changes_release(),
+                        bool(self.record.schema.get("moved"))), units["units"]
+
+    def place(self):
+        return dict({key: self.node[key] for key in ("releases", "distribution")}, path=self.node["venv"])
+
+    def go_back(self):
+        node, (way, units) = self.node, self.look()
         if way.way == "back":
-            self.call("Activate the staged release", "release", name=way.release, state="active", **place)
+            self.call("Activate the staged release", "release", name=way.release, state="active", **self.place())
         able = {name: unit for name, unit in units.items() if startable(unit)}
         if way.start:
             self.restart(way.start, able)

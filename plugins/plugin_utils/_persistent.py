@@ -50,7 +50,7 @@ class PersistentAction(TimedAction):
     """
 
     def act(self, task_vars):
-        once = self._task.action.rpartition(".")[2] in ONCE
+        once = runs_once(self._task.action.rpartition(".")[2], self._task.args)
         return self.persist(lambda: self.ask(task_vars), task_vars, once)
 
     def ask(self, task_vars):

@@ -150,6 +150,7 @@ class Node:
     :param balancers: those that were told to send the node nothing, by kind, and what they said before. Of a product
         that is rolled service by service, by service what it was before this run took it out; empty once it is back.
     :param stopped: the units that the drain has stopped, to be started again.
+    :param admitted: whether it was ready again after its drain, so that its balancers send it requests.
     :param runs: the runs of the daemons that the last restart has begun, as the module C(units) returns them.
     :param schema: what became of the schema: C(moved), C(changed), C(backup).
     :param pauses: when an operator let the run wait before it, each from and to.
@@ -173,6 +174,7 @@ class Node:
     restored: str = ""
     balancers: dict = dataclasses.field(default_factory=dict)
     stopped: list = dataclasses.field(default_factory=list)
+    admitted: bool = False
     runs: dict = dataclasses.field(default_factory=dict)
     schema: dict = dataclasses.field(default_factory=dict)
     pauses: list = dataclasses.field(default_factory=list)

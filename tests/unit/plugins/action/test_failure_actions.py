@@ -127,6 +127,15 @@ def test_a_node_that_does_not_come_back(cluster):
     assert cluster.node()["failure"]["serves"] is False
 
 
+def test_a_node_that_goes_back_without_its_second_drain(cluster):
+    cluster.act(run, "sf-2", state="noted", node=dict(notes=["before"]))
+    result = dict(msg="2 of 2", title="Wait for the others", _ansible_noted=dict(timeline=[dict(began=2.0)]))
+    cluster.fail("not_drained", task="Drain", result=result)
+    assert cluster.node()["notes"] == ["before", (
+        "sf-2 went back without a second drain, so requests may have failed there: Wait for the others: 2 of 2")]
+    assert cluster.node()["timeline"] == [dict(began=2.0)]
+
+
 @pytest.mark.parametrize("state, more", [("kept", dict(task="Restart")), ("given_up", {})])
 def test_what_an_action_that_has_failed_wanted_to_be_recorded(cluster, state, more):
     noted = dict(balancers=dict(haproxy="ready"), timeline=[dict(began=2.0)])

@@ -13,7 +13,7 @@ from ansible.errors import AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
 from ansible_collections.shakenfist.rolling.plugins.action import balancers, node
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._steps import NOTED
-from ansible_collections.shakenfist.rolling.tests.unit.fakes import with_several
+from ansible_collections.shakenfist.rolling.tests.unit.fakes import Clock, with_several
 
 UNITS = {name: dict(active=True) for name in ("sf-api", "sf-net", "sf-database")}
 NODE = dict(name="one", venv="/v", releases="/r", distribution="sf", ready_url="http://sf-2", api_unit="sf-api",
@@ -306,6 +306,24 @@ def test_a_node_goes_back(one):
     assert {entry["step"] for entry in one.record()["timeline"]} == {"restore"}
 
 
+@pytest.mark.parametrize("admitted, moved, asked, drains", [
+    (True, False, 2, True), (True, True, 2, False), (False, False, 0, False)])
+def test_a_node_that_gets_requests_is_drained_before_it_goes_back(one, admitted, moved, asked, drains):
+    one.note(admitted=admitted, schema=dict(moved=moved))
+    result = one.go("weighed")
+    assert result["drains"] is drains and one.asked() == ["release_info", "units_info"][:asked]
+
+
+def test_from_when_on_a_node_gets_requests(one):
+    one.note(admitted=True)
+    one.drain()
+    assert one.record()["admitted"] is False
+    one.given["grpc_health_info"] = FAIL
+    assert "admitted" not in one.go("gated")[NOTED]
+    one.given.update(grpc_health_info={}, units_info=FAIL)
+    assert one.go("gated")[NOTED]["admitted"] is True
+
+
 def test_a_unit_that_was_masked_meanwhile_does_not_keep_the_others_down(one):
     units = {"sf-api": dict(active=False), "sf-net": dict(active=False, load="masked"),
              "sf-last": dict(active=False, load="masked")}
@@ -486,7 +504,8 @@ def test_haproxy_that_is_told_may_probe(one, check, may, probes):
     ("DOWN", True, "ready", True), ("DOWN 1/2", True, "ready", True),
     # It may get requests at once, or before it is ready, or it is not ours.
     ("DRAIN", True, "ready", False), ("DOWN", False, "ready", False), ("DOWN", True, "drain", False)])
-def test_a_node_that_does_not_serve_is_left_to_the_checks_of_haproxy(one, status, probes, was, released):
+def test_a_node_that_does_not_serve_is_left_to_the_checks_of_haproxy(one, monkeypatch, status, probes, was, released):
+    monkeypatch.setattr(node, "time", Clock(0.0))
     one.variables = dict(drain_haproxy_address=SOCKET)
     haproxy = dict(backend="sf-api", server="one", was=was)
     one.note(balancers=dict(haproxy=haproxy, nginx=True), asked=dict(probes=probes))
@@ -494,6 +513,25 @@ def test_a_node_that_does_not_serve_is_left_to_the_checks_of_haproxy(one, status
     assert "failed" not in one.go("released")
     assert [call[1].get("state") for call in one.calls if call[0] == "haproxy_server"] == ["ready"] * released
     assert one.record()["balancers"] == dict(haproxy={} if released else haproxy, nginx=True)
+
+
+def test_checks_that_have_not_failed_yet_are_waited_for(one, monkeypatch):
+    clock = Clock(0.0)
+    monkeypatch.setattr(node, "time", clock)
+    one.variables = dict(drain_haproxy_address=SOCKET)
+    one.note(balancers=dict(haproxy=dict(backend="sf-api", server="one", was="ready")), asked=dict(probes=True))
+    one.given["haproxy_info"] = [dict(servers=dict(one=dict(status=status))) for status in ("DRAIN", "DRAIN", "DOWN")]
+    one.go("released")
+    assert one.asked() == ["haproxy_info"] * 3 + ["haproxy_server"] and clock.now == 2 * node.INTERVAL
+    assert one.record()["balancers"] == dict(haproxy={})
+
+
+@pytest.mark.parametrize("kind", ["haproxy", "nginx"])
+def test_a_balancer_that_is_lost_is_no_fault_of_the_node(one, kind):
+    one.variables = dict(balancer_nginx_hosts=["lb"], drain_haproxy_address=SOCKET, drain_haproxy_host="lb")
+    gone = dict(failed=True, msg="gone", lost=True, away="lb", __balancer_host="lb")
+    result = one.act(balancers, state="told", **{kind: gone if kind == "haproxy" else loop(gone)})
+    assert result["failed"] and result["lost"] is True and result["away"] == "lb"
 
 
 def test_what_the_others_would_say(one):

@@ -20,13 +20,14 @@ LOST = AnsibleConnectionFailure("Failed to connect to the host via ssh")
 @pytest.fixture
 def run(monkeypatch):
     """Run an action whose module gives these answers, one after the other, the last one for ever."""
-    def run(answers, reset=lambda: None, module="units", **variables):
+    def run(answers, reset=lambda: None, module="units", args=(), **variables):
         clock = Clock(0.0)
         monkeypatch.setattr(_persistent, "time", clock)
         monkeypatch.setattr(ActionBase, "run", lambda self, tmp, task_vars: {})
         action = _persistent.PersistentAction.__new__(_persistent.PersistentAction)
         action.warned, asked = [], []
-        action._task = SimpleNamespace(get_vars=dict, run_once=True, action=f"shakenfist.rolling.{module}")
+        action._task = SimpleNamespace(get_vars=dict, run_once=True, action=f"shakenfist.rolling.{module}",
+                                       args=dict(args))
         action._templar = SimpleNamespace(template=lambda value: value)
         action._display = SimpleNamespace(warning=action.warned.append)
         action._connection = SimpleNamespace(reset=reset)
@@ -57,6 +58,13 @@ def test_what_is_run_once_only(run, module):
     result, asked, dummy = run([LOST, dict(changed=True)], module=module, roll_reconnect_timeout=300)
     assert result["failed"] and result["lost"] and len(asked) == 1 and result["away"] == ""
     assert result["msg"].startswith("the node cannot be reached by ssh any more, and it is not known what was done")
+
+
+def test_what_may_be_said_twice(run):
+    """That HAProxy sends requests again."""
+    result, asked, dummy = run([LOST, dict(changed=True)], module="haproxy_server", args=dict(state="ready"),
+                               roll_reconnect_timeout=300)
+    assert result == dict(changed=True) and len(asked) == 2
 
 
 @pytest.mark.parametrize("module", ["units", *_persistent.ONCE])
