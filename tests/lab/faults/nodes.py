@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+import pathlib
+
 from rows import (
     REFUSED,
     ROLLED,
@@ -28,6 +30,7 @@ UNREACHABLE = '(?i)unreachable|cannot be reached|connection'
 # A node that is lost is waited for, five minutes if nothing else is said.
 IMPATIENT = ('-e', 'roll_reconnect_timeout=10')
 OTHERS = others_restart('sf-2')
+HOOK = pathlib.Path(__file__).with_name('after_gate.yml')
 
 
 ROWS = [
@@ -68,4 +71,11 @@ ROWS = [
         inject=shell('sf-3', 'mv /etc/sudoers.d/operator /root/operator'),
         mend=shell('sf-3', 'mv /root/operator /etc/sudoers.d/operator'),
         outcome=REFUSED, node='sf-3', cause=('(?i)sudo password', 'Let the ssh user run sudo')),
+
+    # It gets requests by then, and a balancer that probes nobody would send them while it goes back.
+    Row('node-fails-when-it-serves-again', 'a hook fails for a node that gets requests again already',
+        lab=('--no-probes', '--release', '0.8.1'), release='0.8.2', prepare=publish('0.8.2'),
+        inject=shell('sf-2', 'touch /etc/not-yet'), mend=shell('sf-2', 'rm /etc/not-yet'),
+        arguments=('-e', 'drain_haproxy_address={lb}:8405', '-e', 'hook_after_gate=%s' % HOOK),
+        node='sf-2', cause=('went back to 0.8.1', 'It serves', 'Not touched: sf-3')),
 ]
