@@ -49,6 +49,12 @@ def test_the_night_has_every_step_within_the_limit_of_a_runner():
     assert (limit + row * most) / 60 < minutes < 360
 
 
+def test_what_ci_runs_takes_no_arguments():
+    """Asked for its help, it would run everything."""
+    run = subprocess.run([ROOT / ".ci" / "run", "--help"], capture_output=True, text=True, check=False, timeout=60)
+    assert run.returncode == 2 and "tools/test --list" in run.stderr and not run.stdout
+
+
 @pytest.fixture
 def publish(tmp_path):
     """Runs .ci/publish in a checkout of which what it calls only writes down how it was called."""
