@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import sys
 
 import pytest
 from ansible.module_utils import basic
@@ -33,6 +34,14 @@ def pytest_configure(config):
     forked = config.pluginmanager.get_plugin("ansible_forked")
     if forked:
         config.pluginmanager.unregister(forked)
+
+
+def pytest_sessionfinish(session):
+    """Save what a worker has covered: ansible-test does that where a fork ends, and there is none."""
+    measured = sys.modules["coverage"].Coverage.current() if "coverage" in sys.modules else None
+    if measured and hasattr(session.config, "workerinput"):
+        measured.stop()
+        measured.save()
 
 
 @contextlib.contextmanager
