@@ -9,7 +9,7 @@ short_description: Find out since when a machine runs
 version_added: 0.2.0
 description:
   - Returns the id of the boot, and when its first process was started, which is right in a container, too.
-extends_documentation_fragment: shakenfist.rolling.attributes
+extends_documentation_fragment: shakenfist.rolling.attributes.info
 """
 
 EXAMPLES = r"""

@@ -39,6 +39,7 @@ options:
     type: bool
     default: false
   until:
+    version_added: 0.2.0
     description:
       - How long the unit drains. With V(grace) it ends by itself, once its drain grace is over.
       - With V(quiet), it is ended as soon as nothing is in flight. That is so when it has said C(503), HAProxy, where
@@ -60,6 +61,7 @@ options:
     choices: [grace, quiet]
     default: grace
   balancers:
+    version_added: 0.2.0
     description: Where requests and health checks of the balancers come from, as seen from this node, each an address, a
       network such as V(10.0.0.0/24), or a name. With O(until=quiet), who comes from elsewhere gets the whole grace.
     type: list

@@ -22,6 +22,7 @@ requirements:
   - C(mariadb-dump) and C(mariadb), or C(mysqldump) and C(mysql), on the node
 options:
   connection:
+    version_added: 0.2.0
     description: Where O(config) has the URL of the database, as C(SECTION/OPTION), if it is an INI file, such as the
       configuration of OpenStack's services. O(prefix) does not count then. The URL must not refer to other options.
     type: str
@@ -35,6 +36,7 @@ options:
     description: What the name of the file begins with. The time in UTC and C(.sql) follow. Required without O(restore).
     type: str
   restore:
+    version_added: 0.2.0
     description: A dump of this module, to be restored instead of making one. What writes to the database must be
       stopped on all nodes. Afterwards the database has the tables and views of the dump, and no others.
     type: path

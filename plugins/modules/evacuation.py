@@ -148,6 +148,8 @@ options:
   timeout: {type: float, default: 600, description: "For how many seconds to wait for one guest, or for a flag."}
   seconds: {type: int, default: 3600, description: "For how long a pause lasts that nobody takes back."}
 extends_documentation_fragment: shakenfist.rolling.attributes
+attributes:
+  diff_mode: {support: none}
 """
 
 EXAMPLES = r"""

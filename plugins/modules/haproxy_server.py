@@ -15,6 +15,7 @@ description:
 options:
   server: {type: str, required: true, description: The name of the server.}
   allow_last:
+    version_added: 0.2.0
     description: Whether the server may be drained although HAProxy sends requests to no other one of the backend, which
       then serves nobody. A server that gets none itself, and one that is alone in its backend, always may.
     type: bool

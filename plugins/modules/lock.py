@@ -98,6 +98,7 @@ lock:
     - The lock as it is now, V(null) if nobody holds it. C(since) and C(renewed) are in seconds since the epoch.
     - C(boot) is the id of the controller's boot, of its process namespace and of the machine, C(started) when the
       process C(pid) started, in clock ticks since that boot. Both are empty where they are not known.
+    - C(request) is as below, C(left) has the nodes that a run that was killed had in hand, or V(null).
   returned: always
   type: dict
   sample: {"user": "alice", "host": "admin", "boot": "0f4d3c2b-1111-2222-3333-444455556666 pid:[4026531836] 5f6e",

@@ -28,7 +28,7 @@ options:
     description: How many rounds in a row must find a URL ready. Without O(timeout), so many are made.
     type: int
     default: 1
-  status: {type: int, default: 200, description: The status of HTTP that counts as ready.}
+  status: {version_added: 0.2.0, type: int, default: 200, description: The status of HTTP that counts as ready.}
   minimum: {type: int, description: How many of the URLs must be ready. All of them by default.}
   interval: {type: float, default: 0.2, description: Seconds between two rounds.}
 extends_documentation_fragment: [shakenfist.rolling.attributes.info, shakenfist.rolling.options.wait,

@@ -41,6 +41,7 @@ options:
     choices: [warn, fail]
     default: warn
   scripts:
+    version_added: 0.2.0
     description:
       - Which Python the scripts of the release directory name in their first line.
       - V(link) is that of O(path), right once the release is active.

@@ -24,6 +24,7 @@ options:
     default: []
   deployer_mark: {type: path, description: A file that another installer leaves on the nodes that it installs on.}
   links:
+    version_added: 0.2.0
     description: Further links, such as those of services that each have one of their own.
     type: list
     elements: path

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-# What is said to be supported is what tools/test tries: both ends of the range of ansible-core, a node's oldest Python.
+# What is said to be supported is what tools/test tries: the whole range of ansible-core, a node's oldest Python.
 
 from __future__ import annotations
 
@@ -32,9 +32,11 @@ def names(path):
     return found
 
 
-def test_the_ends_of_the_range_are_tried():
+def test_the_whole_range_is_tried():
     tried = [int(re.match(r"core-2\.(\d+)-", path.name)[1]) for path in PINS if path.name.startswith("core-")]
-    assert sorted(tried) == [OLDEST, BEYOND - 1]
+    own = re.search(r"^ansible-core==2\.(\d+)\.", (ROOT / "tests" / "requirements.txt").read_text(encoding="utf-8"),
+                    flags=re.MULTILINE)[1]
+    assert sorted([*tried, int(own)]) == list(range(OLDEST, BEYOND))
     words = f"ansible-core 2.{OLDEST} to 2.{BEYOND - 1}"
     assert words in (ROOT / "README.md").read_text(encoding="utf-8")
 
@@ -43,6 +45,13 @@ def test_the_oldest_python_of_a_node_is_the_one_that_is_tried():
     version = re.search(r'target-version = "py3(\d+)"', (ROOT / "pyproject.toml").read_text(encoding="utf-8"))[1]
     assert [path.name for path in PINS if path.name.startswith("nodes-")] == [f"nodes-python3.{version}.txt"]
     assert f"Python 3.{version} or later" in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_a_core_that_wants_a_newer_python_of_a_node_is_named():
+    """Ansible-core 2.20 has the next one as its least, of which a module says so before it does anything."""
+    oldest = re.search(r'target-version = "py3(\d+)"', (ROOT / "pyproject.toml").read_text(encoding="utf-8"))[1]
+    text = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+    assert f"from ansible-core 2.20 on 3.{int(oldest) + 1}" in text
 
 
 @pytest.mark.parametrize("path", PINS, ids=lambda path: path.stem)
