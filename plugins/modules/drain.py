@@ -161,7 +161,7 @@ import signal
 import time
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.shakenfist.rolling.plugins.module_utils import _haproxy, _systemd
+from ansible_collections.shakenfist.rolling.plugins.module_utils import _haproxy, _rotation, _systemd
 from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError, wait_for
 from ansible_collections.shakenfist.rolling.plugins.module_utils._connections import (
     Arrivals,
@@ -219,14 +219,20 @@ class Balancer:
     def ask(self):
         return self.haproxy.server(self.params["backend"], self.params["server"])
 
-    def look_before(self, path):
-        """Look before the stop; raise if HAProxy would not notice it."""
+    def look_before(self, path, told):
+        """Look before the stop; raise if HAProxy would not notice it.
+
+        :arg told: whether HAProxy was to send it nothing more by now.
+        """
         self.before = self.server = self.ask()
         if not _haproxy.is_up(self.before):
             self.left_after = 0.0
             self.sessions_zero_after = None if self.before["sessions"] else 0.0
             return
         asks, check = _haproxy.asks_http(self.before), _haproxy.check_of(self.before)
+        if told and not asks:
+            raise RollingError(_rotation.forgotten(self.place, f"HAProxy {self.haproxy.shown}",
+                                                   _haproxy.describe_server(self.before)))
         if asks is None:
             raise RollingError(f"HAProxy's last check of {self.place} is {_haproxy.describe_server(self.before)}, "
                                f"which does not tell whether it asks {path}. Nothing was stopped; look again when "
@@ -575,7 +581,7 @@ class Drain:
 
     def watch_haproxy(self, balancer, path):
         try:
-            balancer.look_before(path)
+            balancer.look_before(path, self.params["told"])
             self.balancer = balancer
         except _haproxy.Unreachable as exc:
             self.quiet = False

@@ -47,6 +47,10 @@ class Server(_rotation.Member):
             raise RollingError(f"{name} is the only server of {backend} that {self.balancer} sends requests to; "
                                f"{states}: let one of them in first")
 
+    def gets_requests(self):
+        # A statistics page hides the drain of a server that is down.
+        return super().gets_requests() and not self.status.startswith("DOWN")
+
     def more(self):
         return dict(senders=self.seen["senders"])
 

@@ -19,14 +19,16 @@ class Member(_rotation.Member):
 
     place, balancer = "sf-api/sf-2", "the balancer"
 
-    def __init__(self, state="ready", sessions=(0,), looks=99, refusal=""):
+    def __init__(self, state="ready", sessions=(0,), looks=99, refusal="", forgets=99):
         self.state, self.left, self.looks, self.refusal = state, list(sessions), looks, refusal
-        self.done = []
+        self.done, self.forgets = [], forgets
 
     def look(self):
         self.looks -= 1
         if self.looks < 0:
             raise RollingError("no answer")
+        self.forgets -= 1
+        self.state = "ready" if self.forgets < 0 else self.state
         self.status, self.sessions = self.state.upper(), self.left.pop(0) if len(self.left) > 1 else self.left[0]
         return self
 
@@ -97,6 +99,16 @@ def test_sessions(rotate):
     # Nobody waits unasked, nor in check mode.
     assert not rotate(Member(sessions=[3]), "drain")["failed"]
     assert not rotate(Member(sessions=[3]), "drain", True, timeout=0.5)["failed"]
+
+
+@pytest.mark.parametrize("before", ["ready", "drain"])
+@pytest.mark.parametrize("sessions", [[3, 3, 3, 0], [3, 3, 3, 3]])
+def test_a_drain_that_is_forgotten(rotate, before, sessions):
+    """A balancer that is reloaded has no session, and sends some."""
+    result = rotate(Member(before, sessions, forgets=3), "drain", timeout=9)
+    assert result["failed"] and result["changed"] and result["was"] == before
+    assert result["msg"].startswith("expected sf-api/sf-2 of the balancer to stay in its drain; it gets requests again "
+                                    "(READY): was the balancer reloaded or restarted, or has")
 
 
 def test_what_was_done_before_it_failed(rotate):

@@ -151,6 +151,24 @@ def test_it_waits_for_requests(apache, run):
     assert not result["failed"] and result["changed"] and result["sessions"] == 0
 
 
+def test_apache_is_reloaded_meanwhile(apache, run, monkeypatch):
+    """It is busy with nothing then, and has forgotten the drain."""
+    read, looks = apache.page, []
+
+    def page():
+        looks.append(1)
+        if len(looks) > 4:
+            apache.flags[MEMBER], apache.busy = set(), [0]
+        return read()
+
+    apache.busy = [3]
+    monkeypatch.setattr(apache, "page", page)
+    result = run("drain", sessions_timeout=60)
+    assert result["failed"] and result["was"] == "ready" and result["sessions"] == 0
+    assert re.match(rf"expected sf-api/{MEMBER} of Apache \S+ to stay in its drain; it gets requests again \(Init Ok\)",
+                    result["msg"])
+
+
 def test_requests_are_left(apache, run):
     apache.busy = [2]
     result = run("drain", sessions_timeout=0.1)

@@ -624,6 +624,15 @@ def test_a_balancer_that_would_not_notice(balanced, systemd, before, message, ch
     assert re.search(message, result["msg"]), result["msg"]
 
 
+@pytest.mark.parametrize("before", [UNCHECKED, L4, STARTED])
+def test_a_balancer_that_has_forgotten_the_drain(balanced, systemd, before):
+    """Not that it has no checks: it needed none."""
+    result = balanced([before], [DEAD], told=True)
+    assert result["failed"] and systemd.orders == [] and re.match(
+        r"expected sf-api/sf-2 of HAProxy 127\S+ to stay in its drain; it gets requests again \((no check|UP.*)\): was",
+        result["msg"])
+
+
 @pytest.mark.parametrize("arguments, message", [
     (dict(server="sf-9"), "has no server sf-9 in backend sf-api; it has sf-2"),
     (dict(backend="nope"), "has no backend nope; it has sf-api"),

@@ -98,6 +98,36 @@ def test_sessions_are_left(haproxy, run):
                     result["msg"])
 
 
+@pytest.mark.parametrize("look", [UP, server("no check", check="")])
+def test_haproxy_is_reloaded_meanwhile(haproxy, run, look):
+    """The new process has no session, and knows of no drain."""
+    fake, bits = haproxy(server("DRAIN", 3), server("DRAIN", 3), look, bits=8), [8, 8]
+    fake.admin = Forgetting(bits)
+    result = run(fake, "drain", sessions_timeout=60)
+    assert result["failed"] and result["was"] == "drain" and "gets requests again (" in result["msg"]
+    assert "Nothing was stopped" in result["msg"]
+
+
+class Forgetting(dict):
+    """The srv_admin_state of the server, one for each look, and then that it is ready."""
+
+    def __init__(self, bits):
+        super().__init__()
+        self.bits = bits
+
+    def items(self):
+        return [(PLACE, self.bits.pop(0) if self.bits else 0)]
+
+
+@pytest.mark.parametrize("kind", ["tcp", "http"])
+def test_a_server_that_is_down_gets_no_requests(haproxy, run, kind):
+    """A page does not say that it is drained, too."""
+    fake = haproxy(server("DRAIN", 3), DOWN, bits=8, kind=kind)
+    fake.admin = Forgetting([8])
+    result = run(fake, "drain", sessions_timeout=60)
+    assert not result["failed"] and result["sessions"] == 0
+
+
 def table_of(own, **others):
     return table({"sf-2": own, **{name.replace("_", "-"): look for name, look in others.items()}})
 
