@@ -50,7 +50,8 @@ options:
         warning. A raw socket shows them. Where there can be none, or the unit stops already when the module begins, the
         unit drains for its whole grace, too.
       - Of HAProxy each server with the address of this one counts, where its socket tells addresses, that of another
-        backend, too. A server with a cookie gets requests in a drain until HAProxy has marked it down.
+        backend, too. A server with a cookie gets requests in a drain until HAProxy has marked it down. If HAProxy has
+        sent one a request after the stop, however short, the unit drains for its whole grace, which is a warning.
       - Then new connections are rejected with a TCP reset, by C(nft) where that is installed, and if there is still no
         other one, the processes of gunicorn in the control group of the unit get a C(SIGQUIT). No request is cut.
         Without C(nft), one that comes past the balancers in that very moment could be.
@@ -215,6 +216,7 @@ class Balancer:
         self.params = params
         self.place = f"{params['backend']}/{params['server']}"
         self.before = self.server = self.error = self.left_after = self.sessions_zero_after = self.pending = None
+        self.sent = []
 
     def ask(self):
         return self.haproxy.server(self.params["backend"], self.params["server"])
@@ -261,6 +263,7 @@ class Balancer:
         server, self.error, now = self.pending
         if not server:
             return
+        self.sent = self.sent or _haproxy.got_requests(self.server, server)
         self.server = server
         if _haproxy.is_up(server):
             self.left_after = None
@@ -414,6 +417,15 @@ class Drain:
         self.strangers.update(filter(self.is_stranger, {*found, *self.arrivals.addresses()}))
         return bool(found)
 
+    def end_if_quiet(self):
+        """End it early if nothing is in flight, or say why it never will be."""
+        if self.balancer and self.balancer.sent:
+            self.hinder(f"HAProxy has sent requests to {', '.join(self.balancer.sent)} since, as use-server, stick on, "
+                        "force-persist or a cookie have it do in a drain, and may send more: set drain_until to grace "
+                        "if it shall (docs/balancers.md)")
+        elif self.is_quiet() and self.processes():
+            self.end_early()
+
     def is_quiet(self):
         """Whether nothing was in flight for a while, and the unit has said that nothing is to come."""
         self.busy = bool(self.in_flight() or self.not_ready_after is None or self.strangers
@@ -473,8 +485,8 @@ class Drain:
             self.balancer.count()
         if self.params["cut_short"]:
             self.hurry()
-        elif self.quiet and self.hurried is None and self.is_quiet() and self.processes():
-            self.end_early()
+        elif self.quiet and self.hurried is None:
+            self.end_if_quiet()
         return False
 
     def stop(self):

@@ -517,6 +517,32 @@ def test_haproxy_may_still_send(quiet, processes, monkeypatch, look, early):
     assert (result["ended_early_after"] is not None) is early
 
 
+OTHER = ("admin", "n2")
+
+
+@pytest.mark.parametrize("looks, sent", [
+    # Before the stop, and since.
+    ([{"sf-2": dict(HERE, stot="5")}, {"sf-2": dict(HERE, stot="5")}], ""),
+    ([{"sf-2": dict(HERE, stot="5")}, {"sf-2": dict(HERE, stot="6")}], "sf-api/sf-2"),
+    ([{"sf-2": dict(HERE, stot="5")}, "", {"sf-2": dict(HERE, stot="5")}], ""),
+    ([{"sf-2": HERE, OTHER: dict(DOWN, **ADDRESS, stot="1")}, {"sf-2": HERE, OTHER: dict(DOWN, **ADDRESS, stot="2")}],
+     "admin/n2"),
+])
+def test_what_haproxy_sends_between_two_looks(quiet, processes, monkeypatch, warnings, looks, sent):
+    """A request that is over again gets the whole grace: where it came from there may be more."""
+    monkeypatch.setattr(drain, "BALANCER_WITHIN", 10)
+    stopping(monkeypatch, processes[1])
+    fake = FakeHaproxy("tcp", looks)
+    haproxy = dict(address=fake.address, backend="sf-api", server="sf-2")
+    result, seen = quiet[0]([0], [STOPPING] * 150 + [DEAD], haproxy=haproxy)
+    fake.close()
+    assert not result["failed"] and (result["ended_early_after"] is None) is bool(sent) is bool(warnings)
+    if sent:
+        assert seen["knocks"] and processes[1] == [] and result["concerns"] == warnings
+        assert re.search(f"in flight: HAProxy has sent requests to {sent} since, as use-server, .* set drain_until to "
+                         r"grace if it shall \(docs/balancers.md\)$", warnings[0])
+
+
 def test_haproxy_cannot_be_asked_whether_it_still_sends(quiet, warnings):
     haproxy = dict(address="127.0.0.1:1", backend="sf-api", server="sf-2")
     result = quiet[0]([0], [STOPPING] * 150 + [DEAD], haproxy=haproxy)[0]
