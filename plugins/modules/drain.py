@@ -49,9 +49,10 @@ options:
         request that came past them. More of its kind may come, so the unit drains for its whole grace, which is a
         warning. A raw socket shows them. Where there can be none, or the unit stops already when the module begins, the
         unit drains for its whole grace, too.
-      - Of HAProxy each server with the address of this one counts, where its socket tells addresses, that of another
-        backend, too. A server with a cookie gets requests in a drain until HAProxy has marked it down. If HAProxy has
-        sent one a request after the stop, however short, the unit drains for its whole grace, which is a warning.
+      - Of HAProxy each server with an address of this machine and the port of O(url) counts, where its socket tells
+        addresses, that of another backend, too. A server with a cookie gets requests in a drain until HAProxy has
+        marked it down. If HAProxy has sent one a request after the stop, however short, the unit drains for its whole
+        grace, which is a warning.
       - Then new connections are rejected with a TCP reset, by C(nft) where that is installed, and if there is still no
         other one, the processes of gunicorn in the control group of the unit get a C(SIGQUIT). No request is cut.
         Without C(nft), one that comes past the balancers in that very moment could be.
@@ -211,15 +212,18 @@ class Balancer:
     end, too, and that would pass for a drain.
     """
 
-    def __init__(self, params):
+    def __init__(self, params, port):
         self.haproxy = _haproxy.Haproxy(params["address"], BALANCER_WITHIN)
         self.params = params
+        # The loopback ones are this machine's where HAProxy is asked by a file on it.
+        self.own = {f"[{address}]:{port}" if address.version == 6 else f"{address}:{port}"
+                    for address in own_addresses() if self.haproxy.path or not address.is_loopback}
         self.place = f"{params['backend']}/{params['server']}"
         self.before = self.server = self.error = self.left_after = self.sessions_zero_after = self.pending = None
         self.sent = []
 
     def ask(self):
-        return self.haproxy.server(self.params["backend"], self.params["server"])
+        return self.haproxy.server(self.params["backend"], self.params["server"], self.own)
 
     def look_before(self, path, told):
         """Look before the stop; raise if HAProxy would not notice it.
@@ -601,7 +605,7 @@ class Drain:
 
     def act(self):
         path, haproxy = split_url(self.params["url"])[2], self.params["haproxy"]
-        balancer = Balancer(haproxy) if haproxy else None
+        balancer = Balancer(haproxy, self.port) if haproxy else None
         state = self.look_before()
         before = _systemd.describe(state)
         if state.get("LoadState") != "loaded":

@@ -543,6 +543,21 @@ def test_what_haproxy_sends_between_two_looks(quiet, processes, monkeypatch, war
                          r"grace if it shall \(docs/balancers.md\)$", warnings[0])
 
 
+@pytest.mark.parametrize("kind, local", [("tcp", False), ("unix", True)])
+def test_haproxy_has_the_node_by_another_address(monkeypatch, tmp_path, kind, local):
+    """As of the mesh and as of the egress; a loopback address is this machine's in an HAProxy on it only."""
+    monkeypatch.setattr(drain, "own_addresses", lambda: set(map(ip_address, ["10.0.0.2", "fd00::2", "127.0.0.1"])))
+    fake = FakeHaproxy(str(tmp_path / "admin.sock") if kind == "unix" else kind, [{
+        "sf-2": dict(DRAINED, addr="10.9.0.2:13000"), ("a", "mesh"): dict(UP, addr="10.0.0.2:13000"),
+        ("a", "six"): dict(UP, addr="[fd00::2]:13000"), ("a", "port"): dict(UP, addr="10.0.0.2:13001"),
+        ("a", "same"): dict(UP, addr="10.9.0.2:13000"), ("a", "other"): dict(UP, addr="10.0.0.1:13000"),
+        ("a", "local"): dict(UP, addr="127.0.0.1:13000"), ("a", "none"): UP}])
+    seen = drain.Balancer(dict(address=fake.address, backend="sf-api", server="sf-2"), 13000).ask()
+    fake.close()
+    assert seen["senders"] == ["a/mesh", "a/six", "a/same"] + ["a/local"] * local
+    assert list(seen["requests"]) == ["sf-api/sf-2", *seen["senders"]]
+
+
 def test_haproxy_cannot_be_asked_whether_it_still_sends(quiet, warnings):
     haproxy = dict(address="127.0.0.1:1", backend="sf-api", server="sf-2")
     result = quiet[0]([0], [STOPPING] * 150 + [DEAD], haproxy=haproxy)[0]
