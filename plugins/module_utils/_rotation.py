@@ -32,7 +32,7 @@ class Member:
         raise NotImplementedError
 
     def allow(self, state):
-        """Raise if it must not be set to that, also in check mode."""
+        """Raise if it must not be set to that, also in check mode, or must not have been."""
 
     def set(self, state):
         """Set the state and see it set."""
@@ -57,6 +57,14 @@ def forgotten(place, balancer, status):
             "that nothing does that during the roll, and run the command again")
 
 
+def set_back(member, state, refusal):
+    """Undo what must not have been done."""
+    try:
+        member.set(state)
+    except RollingError as exc:
+        raise RollingError(f"{refusal.message}. This one could not be let in again: {exc.message}") from exc
+
+
 def rotate(module, make):
     """Take a server out of rotation, or back; what a module returns of it, also where that has failed.
 
@@ -73,6 +81,12 @@ def rotate(module, make):
             member.allow(state)
         if needed and not module.check_mode:
             member.set(state)
+            try:
+                # Another one may have been taken out in the same moment, and each has seen the other still in.
+                member.allow(state)
+            except RollingError as refusal:
+                set_back(member, was, refusal)
+                raise
         result["changed"] = needed
         if not module.check_mode and state == "ready":
             member.settle()

@@ -19,9 +19,9 @@ class Member(_rotation.Member):
 
     place, balancer = "sf-api/sf-2", "the balancer"
 
-    def __init__(self, state="ready", sessions=(0,), looks=99, refusal="", forgets=99):
+    def __init__(self, state="ready", sessions=(0,), looks=99, refusal="", forgets=99, late="", stuck=""):
         self.state, self.left, self.looks, self.refusal = state, list(sessions), looks, refusal
-        self.done, self.forgets = [], forgets
+        self.done, self.forgets, self.late, self.stuck = [], forgets, late, stuck
 
     def look(self):
         self.looks -= 1
@@ -33,10 +33,12 @@ class Member(_rotation.Member):
         return self
 
     def allow(self, state):
-        if self.refusal:
-            raise RollingError(self.refusal)
+        if self.late if self.done else self.refusal:
+            raise RollingError(self.late or self.refusal)
 
     def set(self, state):
+        if self.done and self.stuck:
+            raise RollingError(self.stuck)
         self.done.append(state)
         self.state = state
 
@@ -88,6 +90,17 @@ def test_a_refusal_comes_before_the_change(rotate, check):
     result = rotate(member, "drain", check)
     assert result["failed"] and result["msg"] == "never the last one" and not result["changed"] and not member.done
     assert not rotate(Member("drain", refusal="never the last one"), "drain", check)["failed"]
+
+
+def test_another_one_was_drained_in_the_same_moment(rotate):
+    """Each has seen the other still in."""
+    member = Member(late="never the last one")
+    result = rotate(member, "drain")
+    assert result["failed"] and result["msg"] == "never the last one" and member.done == ["drain", "ready"]
+    assert not result["changed"] and result["diff"]["before"] == result["diff"]["after"]
+    result = rotate(Member(late="never the last one", stuck="no answer"), "drain")
+    assert result["failed"] and result["changed"] and result["was"] == "ready"
+    assert result["msg"] == "never the last one. This one could not be let in again: no answer"
 
 
 def test_sessions(rotate):

@@ -140,6 +140,20 @@ def test_never_the_last_one(apache, run, flag):
     assert not run("drain")["failed"]
 
 
+def test_two_are_taken_out_in_the_same_moment(apache, run, monkeypatch):
+    """Each has seen the other still in."""
+    read = apache.page
+
+    def page():
+        apache.flags[OTHER] = {"Drn", "Dis"} if apache.orders else set()
+        return read()
+
+    monkeypatch.setattr(apache, "page", page)
+    result = run("drain")
+    assert result["failed"] and not result["changed"] and f"{OTHER} is Init Drn Dis: let one" in result["msg"]
+    assert len(apache.orders) == 2 and apache.flags[MEMBER] == set()
+
+
 def test_an_only_member(apache, run):
     del apache.flags[OTHER]
     assert run("drain")["changed"]

@@ -144,13 +144,25 @@ def table_of(own, **others):
 @pytest.mark.parametrize("check", [True, False])
 def test_the_last_one_that_gets_requests(haproxy, run, own, others, arguments, words, check):
     before, after = table_of(own, **others), table_of(DRAINED, **others)
-    # The second look is the one at all servers.
+    # The second look is the one at all servers, which are looked at again afterwards.
     fake = haproxy(before, before, after)
     result = run(fake, "drain", check, **arguments)
     assert result["failed"] == bool(words) and result["was"] == "ready" and result["changed"] == (not words)
     if words:
         assert fake.orders == [] and re.match(
             rf"sf-2 is the only server of sf-api that HAProxy 127\S* sends requests to; {words}", result["msg"])
+
+
+@pytest.mark.parametrize("own, arguments, refused", [(UP, {}, True), (UP, dict(allow_last=True), False),
+                                                     (DOWN, {}, False)])
+def test_two_are_drained_in_the_same_moment(haproxy, run, own, arguments, refused):
+    """Each has seen the other still up."""
+    before, both = table_of(own, sf_1=UP), table_of(DRAINED if own is UP else DOWN, sf_1=DRAINED)
+    fake = haproxy(before, before, both)
+    result = run(fake, "drain", **arguments)
+    assert result["failed"] is refused and result["was"] == "ready" and result["changed"] is not refused
+    assert fake.orders == [f"set server sf-api/sf-2 state {state}" for state in ["drain", "ready"][:1 + refused]]
+    assert not refused or re.match(r"sf-2 is the only server .* sf-1 is DRAIN \(L7OK 200\): let one", result["msg"])
 
 
 def test_another_backend_sends_to_it(haproxy, run):
