@@ -55,7 +55,8 @@ options:
         grace, which is a warning.
       - Then new connections are rejected with a TCP reset, by C(nft) where that is installed, and if there is still no
         other one, the processes of gunicorn in the control group of the unit get a C(SIGQUIT). No request is cut.
-        Without C(nft), one that comes past the balancers in that very moment could be.
+        Without C(nft), one that comes past the balancers in that very moment could be. A unit that has no such process
+        drains for its whole grace, which is a warning.
       - That is noted in the journal, so that M(shakenfist.rolling.units_info) does not take this stop for one that the
         unit has ended by itself.
     type: str
@@ -427,8 +428,12 @@ class Drain:
             self.hinder(f"HAProxy has sent requests to {', '.join(self.balancer.sent)} since, as use-server, stick on, "
                         "force-persist or a cookie have it do in a drain, and may send more: set drain_until to grace "
                         "if it shall (docs/balancers.md)")
-        elif self.is_quiet() and self.processes():
-            self.end_early()
+        elif self.is_quiet():
+            if self.processes():
+                self.end_early()
+            elif self.systemd.processes(self.name):
+                self.hinder(f"no process of gunicorn was found in it that could be told: look at systemctl status "
+                            f"{self.name}. Is it started in another way than by gunicorn's own command?")
 
     def is_quiet(self):
         """Whether nothing was in flight for a while, and the unit has said that nothing is to come."""

@@ -406,10 +406,23 @@ def test_a_unit_that_has_not_said_503_is_not_quiet(quiet, processes):
     assert result["failed"] and processes[1] == [] and quiet[1]["rules"] == []
 
 
-def test_a_unit_without_gunicorn_takes_its_time(quiet, processes):
-    processes[0].clear()
+def test_a_unit_without_gunicorn_takes_its_time(quiet, processes, warnings):
+    """Its workers may be idle, and sleep."""
+    for pid in (6, 7, 8):
+        del processes[0][pid]
     result, seen = quiet[0]([0], [STOPPING] * 500 + [DEAD])
     assert not result["failed"] and result["ended_early_after"] is None and seen["rules"] == seen["notes"] == []
+    assert seen["knocks"] and result["concerns"] == warnings and len(warnings) == 1
+    assert warnings[0].endswith(
+        "in flight: no process of gunicorn was found in it that could be told: look at systemctl status sf-api. Is it "
+        "started in another way than by gunicorn's own command?")
+
+
+def test_a_unit_whose_processes_have_just_ended(quiet, processes, warnings):
+    """What its ExecStopPost takes is no grace."""
+    processes[0].clear()
+    result, seen = quiet[0]([0], [STOPPING] * 150 + [DEAD])
+    assert not result["failed"] and result["ended_early_after"] is None and seen["rules"] == warnings == []
 
 
 def test_a_stop_that_cannot_be_noted_is_not_ended_early(quiet, processes, warnings):
