@@ -332,6 +332,11 @@ def is_gunicorn(words):
             or "gunicorn" in [os.path.basename(word) for word in words[:2]])
 
 
+def of_gunicorn(processes):
+    """Those of gunicorn, of processes by id with their command lines."""
+    return sorted(pid for pid, words in processes.items() if is_gunicorn(words))
+
+
 class Drain:
     """One stop of one unit, watched."""
 
@@ -381,19 +386,12 @@ class Drain:
             self.knocked = time.monotonic()
             knock(self.params["url"], KNOCKS)
 
-    def hurry(self):
-        """End gunicorn at once, as soon as systemd has begun to stop it: before that it would start it again."""
-        if self.hurried is None and self.state.get("ActiveState") == "deactivating":
-            self.hurried = self.processes()
-            for pid in self.hurried:
-                try:
-                    os.kill(pid, signal.SIGQUIT)
-                except ProcessLookupError:
-                    pass  # the master was faster
-
-    def processes(self):
-        """All of gunicorn's: the master tells its workers, which an older one does no more once it stops."""
-        return sorted(pid for pid, words in self.systemd.processes(self.name).items() if is_gunicorn(words))
+    def hurry(self, processes):
+        """End gunicorn at once: all of its processes, for an older master does not tell its workers once it stops."""
+        self.hurried = processes
+        for pid in processes:
+            with contextlib.suppress(ProcessLookupError):  # the master was faster
+                os.kill(pid, signal.SIGQUIT)
 
     @property
     def port(self):
@@ -429,9 +427,12 @@ class Drain:
                         "force-persist or a cookie have it do in a drain, and may send more: set drain_until to grace "
                         "if it shall (docs/balancers.md)")
         elif self.is_quiet():
-            if self.processes():
-                self.end_early()
-            elif self.systemd.processes(self.name):
+            # All of /proc is read for them, which takes too long between the last look and the signal.
+            running = self.systemd.processes(self.name)
+            processes = of_gunicorn(running)
+            if processes:
+                self.end_early(processes)
+            elif running:
                 self.hinder(f"no process of gunicorn was found in it that could be told: look at systemctl status "
                             f"{self.name}. Is it started in another way than by gunicorn's own command?")
 
@@ -445,7 +446,7 @@ class Drain:
             self.quiet_since = self.since()
         return self.quiet_since is not None and self.since() - self.quiet_since >= QUIET
 
-    def end_early(self):
+    def end_early(self, processes):
         """End a unit that has nothing left to do. With new connections rejected, what is not there does not come."""
         firewall = Firewall(self.module)
         rejecting = bool(firewall.nft)
@@ -457,7 +458,7 @@ class Drain:
         try:
             if not self.in_flight() and not self.strangers:
                 if self.systemd.note_early(self.name):
-                    self.hurry()
+                    self.hurry(processes)
                     self.ended_early_after = self.since()
                     wait_for(self.has_ended, REJECT - 1, INTERVAL)
                 else:
@@ -492,10 +493,12 @@ class Drain:
             return True
         if self.balancer:
             self.balancer.count()
-        if self.params["cut_short"]:
-            self.hurry()
-        elif self.quiet and self.hurried is None:
-            self.end_if_quiet()
+        # Before systemd has begun to stop it, it would start it again.
+        if self.hurried is None and self.state.get("ActiveState") == "deactivating":
+            if self.params["cut_short"]:
+                self.hurry(of_gunicorn(self.systemd.processes(self.name)))
+            elif self.quiet:
+                self.end_if_quiet()
         return False
 
     def stop(self):

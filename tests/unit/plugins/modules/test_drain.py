@@ -387,6 +387,18 @@ def test_one_that_comes_in_the_last_moment(quiet, processes, monkeypatch):
     assert seen["rules"] == [(drain.REJECT, False), "accept"] * 2 and len(processes[1]) == 3
 
 
+def test_nothing_slow_is_between_the_last_look_and_the_end(quiet, processes, monkeypatch):
+    """To find the processes takes a hypervisor many milliseconds."""
+    stopping(monkeypatch, processes[1])
+    find, order = _systemd.Systemd.processes, []
+    look, note = drain.Drain.in_flight, _systemd.Systemd.note_early
+    monkeypatch.setattr(_systemd.Systemd, "processes", lambda *names: order.append("find") or find(*names))
+    monkeypatch.setattr(drain.Drain, "in_flight", lambda self: order.append("look") or look(self))
+    monkeypatch.setattr(_systemd.Systemd, "note_early", lambda *names: order.append("note") or note(*names))
+    assert quiet[0]([0], [STOPPING])[0]["ended_early_after"] and len(processes[1]) == 3
+    assert order[-3:] == ["find", "look", "note"] and order.count("find") == 1
+
+
 @pytest.mark.parametrize("nft", ["", "broken"])
 def test_without_a_firewall(quiet, processes, monkeypatch, nft):
     stopping(monkeypatch, processes[1])
