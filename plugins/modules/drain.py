@@ -351,7 +351,7 @@ class Drain:
         self.before = None
         self.balancer = self.answer = self.graceful = self.hurried = self.not_ready_after = self.stopped_after = None
         self.quiet_since = self.ended_early_after = None
-        self.quiet, self.busy = self.params["until"] == "quiet", False
+        self.quiet, self.busy = self.params["until"] == "quiet" and not self.params["cut_short"], False
         self.strangers, self.known, self.arrivals, self.hindered = set(), set(), None, ""
         self.begin = self.knocked = 0.0
 
@@ -576,9 +576,10 @@ class Drain:
                          f"requests in flight were cut{sessions}" if self.hurried else
                          f"{self.name} was to be ended at once, but no process of gunicorn was found in it: it took "
                          f"its own {self.stopped_after:.1f} s")
-        found += self.whole_grace()
         # By systemd's clock, which also knows of the time before an earlier run of this module was lost.
         took = _systemd.lasted(self.state, BEGIN, END) or self.stopped_after
+        if not self.undrained:
+            found += self.whole_grace(took)
         if self.graceful and took >= self.graceful:
             found.append(f"{self.name} took {took:.1f} s to stop, its graceful timeout is {self.graceful:g} s: "
                          "gunicorn has ended its workers by force, and cut the requests that they still served"
@@ -589,10 +590,10 @@ class Drain:
     def named_strangers(self):
         return sorted(map(str, self.strangers))
 
-    def whole_grace(self):
+    def whole_grace(self, seconds):
         """Why a unit that should have been ended early was not, in words."""
-        took = (f"{self.name} took {self.stopped_after:.1f} s to stop, its whole drain grace, and was not ended as "
-                "soon as nothing was in flight: ")
+        took = (f"{self.name} took {seconds:.1f} s to stop, its whole drain grace, and was not ended as soon as "
+                "nothing was in flight: ")
         found = []
         if self.strangers:
             names = self.named_strangers()

@@ -503,6 +503,21 @@ def test_who_comes_past_them_is_not_seen(quiet, processes, warnings, changes, st
     assert seen["knocks"] and result["concerns"] == warnings and f"nothing was in flight: {words}" in warnings[0]
 
 
+def test_a_stop_that_was_not_seen_from_its_begin(quiet, warnings):
+    """What it took is what systemd has measured."""
+    dead = unit("inactive", "dead", **{BEGIN: "1000000", END: "26400000"})
+    assert not quiet[0]([0], [STOPPING, dead], state=STOPPING)[0]["failed"]
+    assert warnings[0].startswith("sf-api took 25.4 s to stop, its whole drain grace, and was")
+
+
+@pytest.mark.parametrize("arguments", [dict(told=True), dict(cut_short=True)])
+def test_what_was_no_drain_is_not_called_its_grace(quiet, warnings, arguments):
+    """It ended at once, or was ended."""
+    quiet[1]["blind"] = True
+    result = quiet[0]([["10.0.0.50"]], [STOPPING, DEAD], statuses=[200], **arguments)[0]
+    assert not result["failed"] and len(warnings) == 1 and "whole drain grace" not in warnings[0]
+
+
 def test_the_rule_is_gone_already(quiet, processes, monkeypatch):
     def accept(dummy):
         raise drain.RollingError("nft delete failed")
