@@ -211,13 +211,20 @@ class Haproxy:
         except (KeyError, TypeError, ValueError) as exc:
             raise self._garbage(",".join(str(value) for value in row.values() if value)) from exc
 
-    def server(self, backend, name):
-        """What HAProxy says of one server, with C(senders): the servers of its address that may get requests."""
+    def server(self, backend, name, own=()):
+        """What HAProxy says of one server, and of all servers of its address.
+
+        C(senders) has those that may get requests, C(requests) by server how many each has got. Its health checks are
+        none.
+
+        :arg own: more addresses of its machine, in the words of HAProxy: C(10.0.0.2:13000), C([::1]:13000).
+        """
         rows, backends = self._rows()
         servers = self._servers(backend, rows, backends)
         self.require(backend, servers, [name])
-        return dict(servers[name], senders=["/".join(place) for place in _of_address(rows, (backend, name))
-                                            if may_get(rows[place])])
+        here = {"/".join(place): rows[place] for place in _of_address(rows, (backend, name), own)}
+        return dict(servers[name], senders=[place for place, row in here.items() if may_get(row)],
+                    requests={place: row.get("stot") or "0" for place, row in here.items()})
 
     def lasting(self, backend, names):
         """By server, which ones may get requests at its address while it is drained: others, and itself by a cookie."""
@@ -294,15 +301,20 @@ def is_up(server):
     return server["status"].startswith("UP") or server["status"] == "no check"
 
 
-def _of_address(rows, own):
+def _of_address(rows, own, more=()):
     """The places of all servers that have the address of one; only a socket of level operator or admin tells it."""
-    address = rows.get(own, {}).get("addr")
-    return [place for place, row in rows.items() if place == own or address and row.get("addr") == address]
+    addresses = {rows.get(own, {}).get("addr"), *more} - {None, ""}
+    return [place for place, row in rows.items() if place == own or row.get("addr") in addresses]
 
 
 def may_get(row):
     """Whether a server, as the statistics have it, has requests or may get some: in a drain by a cookie, still."""
     return is_up(row) or row["scur"] != "0" or bool(row["status"].startswith("DRAIN") and row.get("cookie"))
+
+
+def got_requests(before, after):
+    """Which servers of an address got requests between two looks; an HAProxy that was reloaded counts from 0."""
+    return [place for place, count in after["requests"].items() if count not in ("0", before["requests"].get(place))]
 
 
 def check_of(server):

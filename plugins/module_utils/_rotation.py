@@ -32,7 +32,7 @@ class Member:
         raise NotImplementedError
 
     def allow(self, state):
-        """Raise if it must not be set to that, also in check mode."""
+        """Raise if it must not be set to that, also in check mode, or must not have been."""
 
     def set(self, state):
         """Set the state and see it set."""
@@ -42,8 +42,27 @@ class Member:
         """What else there is to return."""
         return {}
 
+    def gets_requests(self):
+        """Whether its drain was taken back since, as the last look has it."""
+        return self.state == "ready"
+
     def settle(self):
         """Wait for what there is to wait for after C(ready)."""
+
+
+def forgotten(place, balancer, status):
+    """That a server was drained and is not any more, in words."""
+    return (f"expected {place} of {balancer} to stay in its drain; it gets requests again ({status}): was the balancer "
+            "reloaded or restarted, or has somebody else, such as an agent-check, let it in? Nothing was stopped. See "
+            "that nothing does that during the roll, and run the command again")
+
+
+def set_back(member, state, refusal):
+    """Undo what must not have been done."""
+    try:
+        member.set(state)
+    except RollingError as exc:
+        raise RollingError(f"{refusal.message}. This one could not be let in again: {exc.message}") from exc
 
 
 def rotate(module, make):
@@ -62,11 +81,23 @@ def rotate(module, make):
             member.allow(state)
         if needed and not module.check_mode:
             member.set(state)
+            try:
+                # Another one may have been taken out in the same moment, and each has seen the other still in.
+                member.allow(state)
+            except RollingError as refusal:
+                set_back(member, was, refusal)
+                raise
         result["changed"] = needed
         if not module.check_mode and state == "ready":
             member.settle()
         elif not module.check_mode and params["sessions_timeout"]:
-            if not wait_for(lambda: not member.look().sessions, params["sessions_timeout"], INTERVAL):
+            def is_idle():
+                # A balancer that has forgotten the drain has no session yet, and sends requests all the same.
+                if member.look().gets_requests():
+                    raise RollingError(forgotten(member.place, member.balancer, member.status))
+                return not member.sessions
+
+            if not wait_for(is_idle, params["sessions_timeout"], INTERVAL):
                 raise RollingError(f"expected {member.place} of {member.balancer} to {member.idle} within "
                                    f"{params['sessions_timeout']:g} s of its drain; {member.sessions} left")
     except RollingError as exc:

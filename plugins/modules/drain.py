@@ -50,11 +50,14 @@ options:
         request that came past them. More of its kind may come, so the unit drains for its whole grace, which is a
         warning. A raw socket shows them. Where there can be none, or the unit stops already when the module begins, the
         unit drains for its whole grace, too.
-      - Of HAProxy each server with the address of this one counts, where its socket tells addresses, that of another
-        backend, too. A server with a cookie gets requests in a drain until HAProxy has marked it down.
+      - Of HAProxy each server with an address of this machine and the port of O(url) counts, where its socket tells
+        addresses, that of another backend, too. A server with a cookie gets requests in a drain until HAProxy has
+        marked it down. If HAProxy has sent one a request after the stop, however short, the unit drains for its whole
+        grace, which is a warning.
       - Then new connections are rejected with a TCP reset, by C(nft) where that is installed, and if there is still no
         other one, the processes of gunicorn in the control group of the unit get a C(SIGQUIT). No request is cut.
-        Without C(nft), one that comes past the balancers in that very moment could be.
+        Without C(nft), one that comes past the balancers in that very moment could be. A unit that has no such process
+        drains for its whole grace, which is a warning.
       - That is noted in the journal, so that M(shakenfist.rolling.units_info) does not take this stop for one that the
         unit has ended by itself.
     type: str
@@ -163,7 +166,7 @@ import signal
 import time
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.shakenfist.rolling.plugins.module_utils import _haproxy, _systemd
+from ansible_collections.shakenfist.rolling.plugins.module_utils import _haproxy, _rotation, _systemd
 from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError, wait_for
 from ansible_collections.shakenfist.rolling.plugins.module_utils._connections import (
     Arrivals,
@@ -212,23 +215,33 @@ class Balancer:
     end, too, and that would pass for a drain.
     """
 
-    def __init__(self, params):
+    def __init__(self, params, port):
         self.haproxy = _haproxy.Haproxy(params["address"], BALANCER_WITHIN)
         self.params = params
+        # The loopback ones are this machine's where HAProxy is asked by a file on it.
+        self.own = {f"[{address}]:{port}" if address.version == 6 else f"{address}:{port}"
+                    for address in own_addresses() if self.haproxy.path or not address.is_loopback}
         self.place = f"{params['backend']}/{params['server']}"
         self.before = self.server = self.error = self.left_after = self.sessions_zero_after = self.pending = None
+        self.sent = []
 
     def ask(self):
-        return self.haproxy.server(self.params["backend"], self.params["server"])
+        return self.haproxy.server(self.params["backend"], self.params["server"], self.own)
 
-    def look_before(self, path):
-        """Look before the stop; raise if HAProxy would not notice it."""
+    def look_before(self, path, told):
+        """Look before the stop; raise if HAProxy would not notice it.
+
+        :arg told: whether HAProxy was to send it nothing more by now.
+        """
         self.before = self.server = self.ask()
         if not _haproxy.is_up(self.before):
             self.left_after = 0.0
             self.sessions_zero_after = None if self.before["sessions"] else 0.0
             return
         asks, check = _haproxy.asks_http(self.before), _haproxy.check_of(self.before)
+        if told and not asks:
+            raise RollingError(_rotation.forgotten(self.place, f"HAProxy {self.haproxy.shown}",
+                                                   _haproxy.describe_server(self.before)))
         if asks is None:
             raise RollingError(f"HAProxy's last check of {self.place} is {_haproxy.describe_server(self.before)}, "
                                f"which does not tell whether it asks {path}. Nothing was stopped; look again when "
@@ -257,6 +270,7 @@ class Balancer:
         server, self.error, now = self.pending
         if not server:
             return
+        self.sent = self.sent or _haproxy.got_requests(self.server, server)
         self.server = server
         if _haproxy.is_up(server):
             self.left_after = None
@@ -320,6 +334,11 @@ def is_gunicorn(words):
             or "gunicorn" in [os.path.basename(word) for word in words[:2]])
 
 
+def of_gunicorn(processes):
+    """Those of gunicorn, of processes by id with their command lines."""
+    return sorted(pid for pid, words in processes.items() if is_gunicorn(words))
+
+
 class Drain:
     """One stop of one unit, watched."""
 
@@ -334,7 +353,7 @@ class Drain:
         self.before = None
         self.balancer = self.answer = self.graceful = self.hurried = self.not_ready_after = self.stopped_after = None
         self.quiet_since = self.ended_early_after = None
-        self.quiet, self.busy = self.params["until"] == "quiet", False
+        self.quiet, self.busy = self.params["until"] == "quiet" and not self.params["cut_short"], False
         self.strangers, self.known, self.arrivals, self.hindered = set(), set(), None, ""
         self.begin = self.knocked = 0.0
 
@@ -369,19 +388,12 @@ class Drain:
             self.knocked = time.monotonic()
             knock(self.params["url"], KNOCKS)
 
-    def hurry(self):
-        """End gunicorn at once, as soon as systemd has begun to stop it: before that it would start it again."""
-        if self.hurried is None and self.state.get("ActiveState") == "deactivating":
-            self.hurried = self.processes()
-            for pid in self.hurried:
-                try:
-                    os.kill(pid, signal.SIGQUIT)
-                except ProcessLookupError:
-                    pass  # the master was faster
-
-    def processes(self):
-        """All of gunicorn's: the master tells its workers, which an older one does no more once it stops."""
-        return sorted(pid for pid, words in self.systemd.processes(self.name).items() if is_gunicorn(words))
+    def hurry(self, processes):
+        """End gunicorn at once: all of its processes, for an older master does not tell its workers once it stops."""
+        self.hurried = processes
+        for pid in processes:
+            with contextlib.suppress(ProcessLookupError):  # the master was faster
+                os.kill(pid, signal.SIGQUIT)
 
     @property
     def port(self):
@@ -410,6 +422,22 @@ class Drain:
         self.strangers.update(filter(self.is_stranger, {*found, *self.arrivals.addresses()}))
         return bool(found)
 
+    def end_if_quiet(self):
+        """End it early if nothing is in flight, or say why it never will be."""
+        if self.balancer and self.balancer.sent:
+            self.hinder(f"HAProxy has sent requests to {', '.join(self.balancer.sent)} since, as use-server, stick on, "
+                        "force-persist or a cookie have it do in a drain, and may send more: set drain_until to grace "
+                        "if it shall (docs/balancers.md)")
+        elif self.is_quiet():
+            # All of /proc is read for them, which takes too long between the last look and the signal.
+            running = self.systemd.processes(self.name)
+            processes = of_gunicorn(running)
+            if processes:
+                self.end_early(processes)
+            elif running:
+                self.hinder(f"no process of gunicorn was found in it that could be told: look at systemctl status "
+                            f"{self.name}. Is it started in another way than by gunicorn's own command?")
+
     def is_quiet(self):
         """Whether nothing was in flight for a while, and the unit has said that nothing is to come."""
         self.busy = bool(self.in_flight() or self.not_ready_after is None or self.strangers
@@ -420,7 +448,7 @@ class Drain:
             self.quiet_since = self.since()
         return self.quiet_since is not None and self.since() - self.quiet_since >= QUIET
 
-    def end_early(self):
+    def end_early(self, processes):
         """End a unit that has nothing left to do. With new connections rejected, what is not there does not come."""
         firewall = Firewall(self.module)
         rejecting = bool(firewall.nft)
@@ -432,7 +460,7 @@ class Drain:
         try:
             if not self.in_flight() and not self.strangers:
                 if self.systemd.note_early(self.name):
-                    self.hurry()
+                    self.hurry(processes)
                     self.ended_early_after = self.since()
                     wait_for(self.has_ended, REJECT - 1, INTERVAL)
                 else:
@@ -467,10 +495,12 @@ class Drain:
             return True
         if self.balancer:
             self.balancer.count()
-        if self.params["cut_short"]:
-            self.hurry()
-        elif self.quiet and self.hurried is None and self.is_quiet() and self.processes():
-            self.end_early()
+        # Before systemd has begun to stop it, it would start it again.
+        if self.hurried is None and self.state.get("ActiveState") == "deactivating":
+            if self.params["cut_short"]:
+                self.hurry(of_gunicorn(self.systemd.processes(self.name)))
+            elif self.quiet:
+                self.end_if_quiet()
         return False
 
     def stop(self):
@@ -548,9 +578,10 @@ class Drain:
                          f"requests in flight were cut{sessions}" if self.hurried else
                          f"{self.name} was to be ended at once, but no process of gunicorn was found in it: it took "
                          f"its own {self.stopped_after:.1f} s")
-        found += self.whole_grace()
         # By systemd's clock, which also knows of the time before an earlier run of this module was lost.
         took = _systemd.lasted(self.state, BEGIN, END) or self.stopped_after
+        if not self.undrained:
+            found += self.whole_grace(took)
         if self.graceful and took >= self.graceful:
             found.append(f"{self.name} took {took:.1f} s to stop, its graceful timeout is {self.graceful:g} s: "
                          "gunicorn has ended its workers by force, and cut the requests that they still served"
@@ -561,10 +592,10 @@ class Drain:
     def named_strangers(self):
         return sorted(map(str, self.strangers))
 
-    def whole_grace(self):
+    def whole_grace(self, seconds):
         """Why a unit that should have been ended early was not, in words."""
-        took = (f"{self.name} took {self.stopped_after:.1f} s to stop, its whole drain grace, and was not ended as "
-                "soon as nothing was in flight: ")
+        took = (f"{self.name} took {seconds:.1f} s to stop, its whole drain grace, and was not ended as soon as "
+                "nothing was in flight: ")
         found = []
         if self.strangers:
             names = self.named_strangers()
@@ -577,7 +608,7 @@ class Drain:
 
     def watch_haproxy(self, balancer, path):
         try:
-            balancer.look_before(path)
+            balancer.look_before(path, self.params["told"])
             self.balancer = balancer
         except _haproxy.Unreachable as exc:
             self.quiet = False
@@ -585,7 +616,7 @@ class Drain:
 
     def act(self):
         path, haproxy = split_url(self.params["url"])[2], self.params["haproxy"]
-        balancer = Balancer(haproxy) if haproxy else None
+        balancer = Balancer(haproxy, self.port) if haproxy else None
         state = self.look_before()
         before = _systemd.describe(state)
         if state.get("LoadState") != "loaded":

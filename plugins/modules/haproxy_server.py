@@ -10,8 +10,9 @@ version_added: 0.1.0
 description:
   - Sets the administrative state of a server over HAProxy's stats socket, which needs C(level admin). Over the
     statistics page it can only tell that nothing is to be changed.
-  - HAProxy forgets that state when it is restarted. Its health checks go on, so a server that is made ready again
-    serves as soon as its check says so.
+  - HAProxy forgets that state when it is restarted, or reloaded without a file of the states of its servers. A drain
+    that is forgotten while its sessions are waited for is a failure.
+  - Its health checks go on, so a server that is made ready again serves as soon as its check says so.
 options:
   server: {type: str, required: true, description: The name of the server.}
   allow_last:

@@ -147,7 +147,7 @@ def _apart(batch: list[str], name: str, verdict: Verdict, kinds: Kinds) -> str:
                  if name in members and set(members) <= {*batch, name}), "")
 
 
-def _short_of(waves: list[Wave], serving: Iterable[str], minimum: int) -> str:
+def _short_of(waves: list[Wave], serving: Iterable[str], out: Collection[str], minimum: int) -> str:
     """Why a batch could never be drained: too few others serve when its turn comes. Empty if none is."""
     ready = set(serving)
     for batch in [batch for wave in waves for batch in wave.batches] if minimum else []:
@@ -158,7 +158,7 @@ def _short_of(waves: list[Wave], serving: Iterable[str], minimum: int) -> str:
                     f"{' (' + ', '.join(beside) + ')' if beside else ''}: lower it"
                     + (", or rolling_serial" if len(batch) > 1 else ""))
         # What was rolled serves again.
-        ready.update(batch)
+        ready.update(set(batch).difference(out))
     return ""
 
 
@@ -183,7 +183,10 @@ def plan_of(verdict: Verdict, serial: Serial = 1, back: bool = False, api: dict 
     lost = down and all(node["gateway_down"] for node in verdict.values() if node["database"])
     serving = [] if lost else ready + list(unseen_ready)
     tier = Wave(DATABASE, [[name] for name in _tier(verdict, True, leader)])
-    kinds = _members(verdict, api.get("nodes") or [], serving)
+    # Somebody has these out of rotation: they are ready, and take none of the others' requests.
+    out = [name for name, node in verdict.items() if node.get("out")]
+    pool = [name for name in serving if name not in out]
+    kinds = _members(verdict, api.get("nodes") or [], pool)
     others = _batched(_tier(verdict, False, leader), verdict, serial, kinds, leader)
     # A new sf-api needs a new sf-database, so going back the tier comes last.
     waves = [others, tier] if back else [tier, others]
@@ -211,7 +214,7 @@ def plan_of(verdict: Verdict, serial: Serial = 1, back: bool = False, api: dict 
         # With others, a drain costs no outage, and cutting it short would only cut requests.
         problem=("drain_cut_short is true, which cuts the requests in flight of each node, but it only gains something "
                  f"where nobody else serves. {listed(serving)} serve: leave it out"
-                 if cut_short and order and not alone else _short_of(waves, serving, min_ready)))
+                 if cut_short and order and not alone else _short_of(waves, pool, out, min_ready)))
 
 
 def _members_of(schema: list[str], order: list[str], tier: list[str], first: str) -> list[dict]:

@@ -413,6 +413,7 @@ def judge_nodes(nodes, database, target, allow_degraded=False, allow_downgrade=F
             "contents": node["release"].get("contents", "") if node else "",
             "zone": seen.get("zone") or "",
             "ready": ready,
+            "out": bool(_told(seen, "held") or _told(seen, "out")),
             "gateway_down": gateway_down,
             "done": done,
             "findings": findings,

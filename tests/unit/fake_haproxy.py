@@ -10,7 +10,7 @@ from threading import Thread
 
 # A shorter head than that of HAProxy 2.6, in its order and with its last, nameless column.
 HEAD = ("pxname,svname,scur,econ,eresp,status,weight,tracked,type,check_status,check_code,srv_abrt,last_chk,check_desc,"
-        "check_rise,check_fall,addr,cookie,mode,").split(",")
+        "check_rise,check_fall,addr,cookie,mode,stot,").split(",")
 STATE_HEAD = "# be_id be_name srv_id srv_name srv_addr srv_op_state srv_admin_state srv_uweight"
 BITS = {"ready": 0, "drain": 8, "maint": 1}
 

@@ -27,7 +27,7 @@ class Server(_rotation.Member):
         self.haproxy = _haproxy.Haproxy(params["address"])
         self.names = params["backend"], params["server"]
         self.place, self.balancer = "/".join(self.names), f"HAProxy {self.haproxy.shown}"
-        self.seen, self.allow_last = {}, params["allow_last"]
+        self.seen, self.allow_last, self.served = {}, params["allow_last"], False
 
     def look(self):
         self.seen = self.haproxy.server(*self.names)
@@ -38,7 +38,8 @@ class Server(_rotation.Member):
     def allow(self, state):
         """Refuse to drain the one of several servers that gets requests. One that is down takes nothing with it."""
         self.haproxy.require_socket()
-        if state != "drain" or self.allow_last or not _haproxy.is_up(self.seen):
+        self.served = self.served or _haproxy.is_up(self.seen)
+        if state != "drain" or self.allow_last or not self.served:
             return
         backend, name = self.names
         others = {other: server for other, server in self.haproxy.servers(backend).items() if other != name}
@@ -46,6 +47,10 @@ class Server(_rotation.Member):
             states = ", ".join(f"{other} is {_haproxy.describe_server(server)}" for other, server in others.items())
             raise RollingError(f"{name} is the only server of {backend} that {self.balancer} sends requests to; "
                                f"{states}: let one of them in first")
+
+    def gets_requests(self):
+        # A statistics page hides the drain of a server that is down.
+        return super().gets_requests() and not self.status.startswith("DOWN")
 
     def more(self):
         return dict(senders=self.seen["senders"])

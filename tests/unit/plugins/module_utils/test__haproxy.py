@@ -19,6 +19,7 @@ from ansible_collections.shakenfist.rolling.plugins.module_utils._haproxy import
     asks_http,
     check_of,
     describe_server,
+    got_requests,
     is_up,
 )
 from ansible_collections.shakenfist.rolling.tests.unit import fake_haproxy
@@ -76,7 +77,8 @@ def test_servers(start, kind):
                      last_check="Service Unavailable", tracks="", fall=3, rise=2, errors=3),
         "sf-2": dict(status="no check", sessions=0, check_status="", check_code="", last_check="", tracks="", fall=0,
                      rise=0, errors=0)}
-    assert Haproxy(fake.address).server("sf-api", "sf-2") == dict(servers["sf-2"], senders=["sf-api/sf-2"])
+    assert Haproxy(fake.address).server("sf-api", "sf-2") == dict(servers["sf-2"], senders=["sf-api/sf-2"],
+                                                                     requests={"sf-api/sf-2": "0"})
 
 
 def test_a_page_with_a_login(start):
@@ -265,7 +267,7 @@ def test_an_older_haproxy_counts_no_errors(start):
     haproxy = Haproxy(start("tcp", "# pxname,svname,scur,status\nsf-api,sf-2,1,UP\nsf-api,BACKEND,1,UP\n\n").address)
     assert haproxy.server("sf-api", "sf-2") == dict(
         status="UP", sessions=1, check_status="", check_code="", last_check="", tracks="",
-        fall=0, rise=0, errors=None, senders=["sf-api/sf-2"])
+        fall=0, rise=0, errors=None, senders=["sf-api/sf-2"], requests={"sf-api/sf-2": "0"})
 
 
 def test_who_else_sends_to_the_server_s_address(start):
@@ -278,6 +280,27 @@ def test_who_else_sends_to_the_server_s_address(start):
     haproxy = Haproxy(fake.address)
     assert haproxy.server("sf-api", "sf-2")["senders"] == ["admin/n2", "last/n2", "shop/n2"]
     assert haproxy.server("sf-api", "sf-4")["senders"] == ["sf-api/sf-4"]
+
+
+@pytest.mark.parametrize("before, after, sent", [
+    (dict(a="7"), dict(a="7"), []),
+    (dict(a="7"), dict(a="8"), ["a"]),
+    # It was reloaded, and has sent nothing since, or something.
+    (dict(a="7"), dict(a="0"), []),
+    (dict(a="7"), dict(a="1"), ["a"]),
+    # A server that was not there.
+    (dict(a="7"), dict(a="7", b="0"), []),
+    (dict(a="7", c="1"), dict(a="7", b="2"), ["b"]),
+])
+def test_who_got_requests_between_two_looks(before, after, sent):
+    assert got_requests(dict(requests=before), dict(requests=after)) == sent
+
+
+def test_how_many_requests_each_server_of_the_address_got(start):
+    here = dict(addr="10.0.0.2:13000")
+    fake = start("tcp", {"sf-2": server("DRAIN", **here, stot="5"), ("admin", "n2"): server("DOWN", **here, stot="7"),
+                         "sf-1": server(addr="10.0.0.1:13000", stot="9")})
+    assert Haproxy(fake.address).server("sf-api", "sf-2")["requests"] == {"sf-api/sf-2": "5", "admin/n2": "7"}
 
 
 def test_who_would_send_to_the_server_s_address_in_a_drain(start):

@@ -19,22 +19,26 @@ class Member(_rotation.Member):
 
     place, balancer = "sf-api/sf-2", "the balancer"
 
-    def __init__(self, state="ready", sessions=(0,), looks=99, refusal=""):
+    def __init__(self, state="ready", sessions=(0,), looks=99, refusal="", forgets=99, late="", stuck=""):
         self.state, self.left, self.looks, self.refusal = state, list(sessions), looks, refusal
-        self.done = []
+        self.done, self.forgets, self.late, self.stuck = [], forgets, late, stuck
 
     def look(self):
         self.looks -= 1
         if self.looks < 0:
             raise RollingError("no answer")
+        self.forgets -= 1
+        self.state = "ready" if self.forgets < 0 else self.state
         self.status, self.sessions = self.state.upper(), self.left.pop(0) if len(self.left) > 1 else self.left[0]
         return self
 
     def allow(self, state):
-        if self.refusal:
-            raise RollingError(self.refusal)
+        if self.late if self.done else self.refusal:
+            raise RollingError(self.late or self.refusal)
 
     def set(self, state):
+        if self.done and self.stuck:
+            raise RollingError(self.stuck)
         self.done.append(state)
         self.state = state
 
@@ -88,6 +92,17 @@ def test_a_refusal_comes_before_the_change(rotate, check):
     assert not rotate(Member("drain", refusal="never the last one"), "drain", check)["failed"]
 
 
+def test_another_one_was_drained_in_the_same_moment(rotate):
+    """Each has seen the other still in."""
+    member = Member(late="never the last one")
+    result = rotate(member, "drain")
+    assert result["failed"] and result["msg"] == "never the last one" and member.done == ["drain", "ready"]
+    assert not result["changed"] and result["diff"]["before"] == result["diff"]["after"]
+    result = rotate(Member(late="never the last one", stuck="no answer"), "drain")
+    assert result["failed"] and result["changed"] and result["was"] == "ready"
+    assert result["msg"] == "never the last one. This one could not be let in again: no answer"
+
+
 def test_sessions(rotate):
     assert rotate(Member(sessions=[3, 2, 0]), "drain", timeout=10)["sessions"] == 0
     result = rotate(Member(sessions=[3, 2]), "drain", timeout=0.5)
@@ -97,6 +112,16 @@ def test_sessions(rotate):
     # Nobody waits unasked, nor in check mode.
     assert not rotate(Member(sessions=[3]), "drain")["failed"]
     assert not rotate(Member(sessions=[3]), "drain", True, timeout=0.5)["failed"]
+
+
+@pytest.mark.parametrize("before", ["ready", "drain"])
+@pytest.mark.parametrize("sessions", [[3, 3, 3, 0], [3, 3, 3, 3]])
+def test_a_drain_that_is_forgotten(rotate, before, sessions):
+    """A balancer that is reloaded has no session, and sends some."""
+    result = rotate(Member(before, sessions, forgets=3), "drain", timeout=9)
+    assert result["failed"] and result["changed"] and result["was"] == before
+    assert result["msg"].startswith("expected sf-api/sf-2 of the balancer to stay in its drain; it gets requests again "
+                                    "(READY): was the balancer reloaded or restarted, or has")
 
 
 def test_what_was_done_before_it_failed(rotate):

@@ -140,6 +140,20 @@ def test_never_the_last_one(apache, run, flag):
     assert not run("drain")["failed"]
 
 
+def test_two_are_taken_out_in_the_same_moment(apache, run, monkeypatch):
+    """Each has seen the other still in."""
+    read = apache.page
+
+    def page():
+        apache.flags[OTHER] = {"Drn", "Dis"} if apache.orders else set()
+        return read()
+
+    monkeypatch.setattr(apache, "page", page)
+    result = run("drain")
+    assert result["failed"] and not result["changed"] and f"{OTHER} is Init Drn Dis: let one" in result["msg"]
+    assert len(apache.orders) == 2 and apache.flags[MEMBER] == set()
+
+
 def test_an_only_member(apache, run):
     del apache.flags[OTHER]
     assert run("drain")["changed"]
@@ -149,6 +163,24 @@ def test_it_waits_for_requests(apache, run):
     apache.busy = [3, 3, 2, 1, 0]
     result = run("drain", sessions_timeout=60)
     assert not result["failed"] and result["changed"] and result["sessions"] == 0
+
+
+def test_apache_is_reloaded_meanwhile(apache, run, monkeypatch):
+    """It is busy with nothing then, and has forgotten the drain."""
+    read, looks = apache.page, []
+
+    def page():
+        looks.append(1)
+        if len(looks) > 4:
+            apache.flags[MEMBER], apache.busy = set(), [0]
+        return read()
+
+    apache.busy = [3]
+    monkeypatch.setattr(apache, "page", page)
+    result = run("drain", sessions_timeout=60)
+    assert result["failed"] and result["was"] == "ready" and result["sessions"] == 0
+    assert re.match(rf"expected sf-api/{MEMBER} of Apache \S+ to stay in its drain; it gets requests again \(Init Ok\)",
+                    result["msg"])
 
 
 def test_requests_are_left(apache, run):

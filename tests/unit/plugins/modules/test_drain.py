@@ -387,6 +387,18 @@ def test_one_that_comes_in_the_last_moment(quiet, processes, monkeypatch):
     assert seen["rules"] == [(drain.REJECT, False), "accept"] * 2 and len(processes[1]) == 3
 
 
+def test_nothing_slow_is_between_the_last_look_and_the_end(quiet, processes, monkeypatch):
+    """To find the processes takes a hypervisor many milliseconds."""
+    stopping(monkeypatch, processes[1])
+    find, order = _systemd.Systemd.processes, []
+    look, note = drain.Drain.in_flight, _systemd.Systemd.note_early
+    monkeypatch.setattr(_systemd.Systemd, "processes", lambda *names: order.append("find") or find(*names))
+    monkeypatch.setattr(drain.Drain, "in_flight", lambda self: order.append("look") or look(self))
+    monkeypatch.setattr(_systemd.Systemd, "note_early", lambda *names: order.append("note") or note(*names))
+    assert quiet[0]([0], [STOPPING])[0]["ended_early_after"] and len(processes[1]) == 3
+    assert order[-3:] == ["find", "look", "note"] and order.count("find") == 1
+
+
 @pytest.mark.parametrize("nft", ["", "broken"])
 def test_without_a_firewall(quiet, processes, monkeypatch, nft):
     stopping(monkeypatch, processes[1])
@@ -406,10 +418,23 @@ def test_a_unit_that_has_not_said_503_is_not_quiet(quiet, processes):
     assert result["failed"] and processes[1] == [] and quiet[1]["rules"] == []
 
 
-def test_a_unit_without_gunicorn_takes_its_time(quiet, processes):
-    processes[0].clear()
+def test_a_unit_without_gunicorn_takes_its_time(quiet, processes, warnings):
+    """Its workers may be idle, and sleep."""
+    for pid in (6, 7, 8):
+        del processes[0][pid]
     result, seen = quiet[0]([0], [STOPPING] * 500 + [DEAD])
     assert not result["failed"] and result["ended_early_after"] is None and seen["rules"] == seen["notes"] == []
+    assert seen["knocks"] and result["concerns"] == warnings and len(warnings) == 1
+    assert warnings[0].endswith(
+        "in flight: no process of gunicorn was found in it that could be told: look at systemctl status sf-api. Is it "
+        "started in another way than by gunicorn's own command?")
+
+
+def test_a_unit_whose_processes_have_just_ended(quiet, processes, warnings):
+    """What its ExecStopPost takes is no grace."""
+    processes[0].clear()
+    result, seen = quiet[0]([0], [STOPPING] * 150 + [DEAD])
+    assert not result["failed"] and result["ended_early_after"] is None and seen["rules"] == warnings == []
 
 
 def test_a_stop_that_cannot_be_noted_is_not_ended_early(quiet, processes, warnings):
@@ -478,6 +503,21 @@ def test_who_comes_past_them_is_not_seen(quiet, processes, warnings, changes, st
     assert seen["knocks"] and result["concerns"] == warnings and f"nothing was in flight: {words}" in warnings[0]
 
 
+def test_a_stop_that_was_not_seen_from_its_begin(quiet, warnings):
+    """What it took is what systemd has measured."""
+    dead = unit("inactive", "dead", **{BEGIN: "1000000", END: "26400000"})
+    assert not quiet[0]([0], [STOPPING, dead], state=STOPPING)[0]["failed"]
+    assert warnings[0].startswith("sf-api took 25.4 s to stop, its whole drain grace, and was")
+
+
+@pytest.mark.parametrize("arguments", [dict(told=True), dict(cut_short=True)])
+def test_what_was_no_drain_is_not_called_its_grace(quiet, warnings, arguments):
+    """It ended at once, or was ended."""
+    quiet[1]["blind"] = True
+    result = quiet[0]([["10.0.0.50"]], [STOPPING, DEAD], statuses=[200], **arguments)[0]
+    assert not result["failed"] and len(warnings) == 1 and "whole drain grace" not in warnings[0]
+
+
 def test_the_rule_is_gone_already(quiet, processes, monkeypatch):
     def accept(dummy):
         raise drain.RollingError("nft delete failed")
@@ -515,6 +555,47 @@ def test_haproxy_may_still_send(quiet, processes, monkeypatch, look, early):
     result = quiet[0]([0], [STOPPING] * 150 + [DEAD], haproxy=haproxy)[0]
     fake.close()
     assert (result["ended_early_after"] is not None) is early
+
+
+OTHER = ("admin", "n2")
+
+
+@pytest.mark.parametrize("looks, sent", [
+    # Before the stop, and since.
+    ([{"sf-2": dict(HERE, stot="5")}, {"sf-2": dict(HERE, stot="5")}], ""),
+    ([{"sf-2": dict(HERE, stot="5")}, {"sf-2": dict(HERE, stot="6")}], "sf-api/sf-2"),
+    ([{"sf-2": dict(HERE, stot="5")}, "", {"sf-2": dict(HERE, stot="5")}], ""),
+    ([{"sf-2": HERE, OTHER: dict(DOWN, **ADDRESS, stot="1")}, {"sf-2": HERE, OTHER: dict(DOWN, **ADDRESS, stot="2")}],
+     "admin/n2"),
+])
+def test_what_haproxy_sends_between_two_looks(quiet, processes, monkeypatch, warnings, looks, sent):
+    """A request that is over again gets the whole grace: where it came from there may be more."""
+    monkeypatch.setattr(drain, "BALANCER_WITHIN", 10)
+    stopping(monkeypatch, processes[1])
+    fake = FakeHaproxy("tcp", looks)
+    haproxy = dict(address=fake.address, backend="sf-api", server="sf-2")
+    result, seen = quiet[0]([0], [STOPPING] * 150 + [DEAD], haproxy=haproxy)
+    fake.close()
+    assert not result["failed"] and (result["ended_early_after"] is None) is bool(sent) is bool(warnings)
+    if sent:
+        assert seen["knocks"] and processes[1] == [] and result["concerns"] == warnings
+        assert re.search(f"in flight: HAProxy has sent requests to {sent} since, as use-server, .* set drain_until to "
+                         r"grace if it shall \(docs/balancers.md\)$", warnings[0])
+
+
+@pytest.mark.parametrize("kind, local", [("tcp", False), ("unix", True)])
+def test_haproxy_has_the_node_by_another_address(monkeypatch, tmp_path, kind, local):
+    """As of the mesh and as of the egress; a loopback address is this machine's in an HAProxy on it only."""
+    monkeypatch.setattr(drain, "own_addresses", lambda: set(map(ip_address, ["10.0.0.2", "fd00::2", "127.0.0.1"])))
+    fake = FakeHaproxy(str(tmp_path / "admin.sock") if kind == "unix" else kind, [{
+        "sf-2": dict(DRAINED, addr="10.9.0.2:13000"), ("a", "mesh"): dict(UP, addr="10.0.0.2:13000"),
+        ("a", "six"): dict(UP, addr="[fd00::2]:13000"), ("a", "port"): dict(UP, addr="10.0.0.2:13001"),
+        ("a", "same"): dict(UP, addr="10.9.0.2:13000"), ("a", "other"): dict(UP, addr="10.0.0.1:13000"),
+        ("a", "local"): dict(UP, addr="127.0.0.1:13000"), ("a", "none"): UP}])
+    seen = drain.Balancer(dict(address=fake.address, backend="sf-api", server="sf-2"), 13000).ask()
+    fake.close()
+    assert seen["senders"] == ["a/mesh", "a/six", "a/same"] + ["a/local"] * local
+    assert list(seen["requests"]) == ["sf-api/sf-2", *seen["senders"]]
 
 
 def test_haproxy_cannot_be_asked_whether_it_still_sends(quiet, warnings):
@@ -622,6 +703,15 @@ def test_a_balancer_that_would_not_notice(balanced, systemd, before, message, ch
     result = balanced([before], [DEAD], check)
     assert result["failed"] and not result.get("changed") and systemd.orders == []
     assert re.search(message, result["msg"]), result["msg"]
+
+
+@pytest.mark.parametrize("before", [UNCHECKED, L4, STARTED])
+def test_a_balancer_that_has_forgotten_the_drain(balanced, systemd, before):
+    """Not that it has no checks: it needed none."""
+    result = balanced([before], [DEAD], told=True)
+    assert result["failed"] and systemd.orders == [] and re.match(
+        r"expected sf-api/sf-2 of HAProxy 127\S+ to stay in its drain; it gets requests again \((no check|UP.*)\): was",
+        result["msg"])
 
 
 @pytest.mark.parametrize("arguments, message", [

@@ -98,6 +98,36 @@ def test_sessions_are_left(haproxy, run):
                     result["msg"])
 
 
+@pytest.mark.parametrize("look", [UP, server("no check", check="")])
+def test_haproxy_is_reloaded_meanwhile(haproxy, run, look):
+    """The new process has no session, and knows of no drain."""
+    fake, bits = haproxy(server("DRAIN", 3), server("DRAIN", 3), look, bits=8), [8, 8]
+    fake.admin = Forgetting(bits)
+    result = run(fake, "drain", sessions_timeout=60)
+    assert result["failed"] and result["was"] == "drain" and "gets requests again (" in result["msg"]
+    assert "Nothing was stopped" in result["msg"]
+
+
+class Forgetting(dict):
+    """The srv_admin_state of the server, one for each look, and then that it is ready."""
+
+    def __init__(self, bits):
+        super().__init__()
+        self.bits = bits
+
+    def items(self):
+        return [(PLACE, self.bits.pop(0) if self.bits else 0)]
+
+
+@pytest.mark.parametrize("kind", ["tcp", "http"])
+def test_a_server_that_is_down_gets_no_requests(haproxy, run, kind):
+    """A page does not say that it is drained, too."""
+    fake = haproxy(server("DRAIN", 3), DOWN, bits=8, kind=kind)
+    fake.admin = Forgetting([8])
+    result = run(fake, "drain", sessions_timeout=60)
+    assert not result["failed"] and result["sessions"] == 0
+
+
 def table_of(own, **others):
     return table({"sf-2": own, **{name.replace("_", "-"): look for name, look in others.items()}})
 
@@ -114,13 +144,25 @@ def table_of(own, **others):
 @pytest.mark.parametrize("check", [True, False])
 def test_the_last_one_that_gets_requests(haproxy, run, own, others, arguments, words, check):
     before, after = table_of(own, **others), table_of(DRAINED, **others)
-    # The second look is the one at all servers.
+    # The second look is the one at all servers, which are looked at again afterwards.
     fake = haproxy(before, before, after)
     result = run(fake, "drain", check, **arguments)
     assert result["failed"] == bool(words) and result["was"] == "ready" and result["changed"] == (not words)
     if words:
         assert fake.orders == [] and re.match(
             rf"sf-2 is the only server of sf-api that HAProxy 127\S* sends requests to; {words}", result["msg"])
+
+
+@pytest.mark.parametrize("own, arguments, refused", [(UP, {}, True), (UP, dict(allow_last=True), False),
+                                                     (DOWN, {}, False)])
+def test_two_are_drained_in_the_same_moment(haproxy, run, own, arguments, refused):
+    """Each has seen the other still up."""
+    before, both = table_of(own, sf_1=UP), table_of(DRAINED if own is UP else DOWN, sf_1=DRAINED)
+    fake = haproxy(before, before, both)
+    result = run(fake, "drain", **arguments)
+    assert result["failed"] is refused and result["was"] == "ready" and result["changed"] is not refused
+    assert fake.orders == [f"set server sf-api/sf-2 state {state}" for state in ["drain", "ready"][:1 + refused]]
+    assert not refused or re.match(r"sf-2 is the only server .* sf-1 is DRAIN \(L7OK 200\): let one", result["msg"])
 
 
 def test_another_backend_sends_to_it(haproxy, run):

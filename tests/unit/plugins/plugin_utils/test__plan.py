@@ -9,8 +9,8 @@ from ansible.errors import AnsibleError
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._plan import percentages, plan_of
 
 
-def node(database=False, ready=True, done=False, gateway_down=False):
-    return dict(database=database, ready=ready, done=done, gateway_down=gateway_down)
+def node(database=False, ready=True, done=False, gateway_down=False, out=False):
+    return dict(database=database, ready=ready, done=done, gateway_down=gateway_down, out=out)
 
 
 @pytest.mark.parametrize("verdict, expected", [
@@ -57,6 +57,10 @@ def test_drains_are_cut_short_only_where_nobody_else_serves(verdict, refused):
     ({"a": node(ready=False), "b": node(ready=False), "c": node()}, 1, 1, ""),
     ({"a": node(ready=False), "b": node(ready=False), "c": node()}, 1, 2,
      "roll_min_ready is 2, and when the turn comes to a only 1 other serves (c): lower it"),
+    # What somebody has taken out of its balancer stays out.
+    ({"a": node(out=True), "b": node(), "c": node()}, 1, 1, ""),
+    ({"a": node(out=True), "b": node(), "c": node()}, 1, 2,
+     "roll_min_ready is 2, and when the turn comes to b only 1 other serves (c): lower it"),
     ({"a": node(ready=False)}, 1, 1, "roll_min_ready is 1, and when the turn comes to a only 0 others serve: lower it"),
     ({name: node(done=True) for name in "abc"}, 1, 9, ""),
 ])
@@ -152,6 +156,8 @@ def test_batches_are_few():
 @pytest.mark.parametrize("verdict, batches, why", [
     ({"a": node(), "b": node()}, [["a"], ["b"]], "a and b are all nodes that serve"),
     ({"a": node(), "b": node(ready=False), "c": node()}, [["b", "a"], ["c"]], "a and c are all nodes that serve"),
+    ({"a": node(), "b": node(out=True), "c": node()}, [["a", "b"], ["c"]], "a and c are all nodes that serve"),
+    ({"a": node(), "b": node(), "c": node(out=True, done=True)}, [["a"], ["b"]], "a and b are all nodes that serve"),
     ({"a": node(), "b": node(), "c": node(True, done=True)}, [["a", "b"]], ""),
     # It has its outage anyway.
     ({"a": node(), "b": node(ready=False)}, [["b", "a"]], ""),

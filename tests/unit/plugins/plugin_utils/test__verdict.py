@@ -67,7 +67,7 @@ def test_a_fit_node():
     result = verdict(seen())
     assert {finding.level for finding in result.pop("findings")} == {"pass"}
     assert result == {"name": "n", "database": True, "version": "0.8.0", "contents": "", "zone": "", "ready": True,
-                      "gateway_down": False, "done": False, "problems": []}
+                      "out": False, "gateway_down": False, "done": False, "problems": []}
     assert verdict(other(), database=[])["problems"] == []
 
 
@@ -292,6 +292,8 @@ def test_balancers_that_are_told(told, level, words):
     # One that a broken roll has left out gets no requests: it is no node to count on, nor one that is done.
     left_out = any(one["shut"] for one in told)
     assert result["ready"] == result["done"] == (not left_out)
+    # What others have taken out is let be, and takes no requests from those that are rolled.
+    assert result["out"] == any(one["out"] or one.get("held") for one in told)
     assert "rotation" not in [finding.check for finding in verdict(seen())["findings"]]
 
 
@@ -453,7 +455,7 @@ def test_the_gateway_of_a_begun_node_is_excused():
 def test_a_node_that_could_not_be_examined(failure, problem):
     result = verdict(dict(seen(ready=False, failure=failure), node={}))
     assert result == {"name": "a", "database": True, "version": "", "contents": "", "zone": "", "ready": False,
-                      "gateway_down": False, "done": False, "problems": [problem],
+                      "out": False, "gateway_down": False, "done": False, "problems": [problem],
                       "findings": [Finding("reached", "fail", problem, "a")]}
 
 
