@@ -119,8 +119,8 @@ class ActionModule(StatesAction):
         path = self.call("Set aside what an earlier run has kept", "kept_files", state="aside",
                          paths=self.given.configuration, dest=self.carrier.place(BEFORE))["aside"]
         if path:
-            words = (f"{self.name}: somebody has removed what held its services since a run that was killed. What the "
-                     f"configuration was before that run is in {path}, and is not taken back any more")
+            words = (f"{self.name}: somebody has removed what held its services since a run that has not come to its end. "
+                     f"What the configuration was before that run is in {path}, and is not taken back any more")
             self.say(f"warn  {words}")
             self.add_notes(words)
 
