@@ -22,6 +22,7 @@ from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import nod
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._services import is_silent
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._steps import Failed, StepsAction
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._tier import (
+    MIGRATED,
     MIGRATING,
     REST,
     RESTORING,
@@ -124,6 +125,9 @@ class ActionModule(StepsAction):
     def run_phase(self, title, command, release, once, store=None, module="", arguments=None, tell=False, **options):
         if store:
             return self.migrate_store(title, store)
+        if self.given["point"] == "migrate" and self.tier.get("mode") == REST and self.exists(
+                f"{self.staged}/{MIGRATED}", "Check whether an earlier run has migrated"):
+            return
         if module:
             self.call_module(title, module, arguments)
             return self.migrated(title)
@@ -252,6 +256,8 @@ class ActionModule(StepsAction):
             with self.rehearsing():
                 self.rehearse(phase["title"], phase["store"])
         self.forget_restore_point()
+        if not self._task.check_mode and self.tier.get("mode") != REST and any(self.phases(store=False)):
+            self.remove("Forget that an earlier run has migrated", f"{self.staged}/{MIGRATED}")
         return {}
 
     def writers(self):
@@ -293,7 +299,7 @@ class ActionModule(StepsAction):
     def tried(self):
         """The same once more when nobody writes, before anything is written."""
         for phase in self.phases(store=True):
-            if not self._task.check_mode and self.tier.get("mode") != REST:
+            if not self._task.check_mode:
                 with self.rehearsing():
                     self.ask_store(f"{phase['title']}, on a copy", phase["store"], self.staged, state="migrated")
         return {}
@@ -329,12 +335,12 @@ class ActionModule(StepsAction):
 
     def backed_up(self):
         """Dump the database while nobody writes; once for the time in which all is down."""
-        if any(self.phases()) and not self._task.check_mode and self.tier.get("mode") != REST:
+        if any(self.phases()) and not self._task.check_mode:
             # What comes next, and where this node is lost in it, nobody can tell how far it got.
             self.remember(migrates=True)
         backup = dict(self.given["backup"])
         self.given["backup"] = backup
-        if self.tier.get("mode") == REST or not any(self.phases(store=False)) or not backup or (
+        if not any(self.phases(store=False)) or not backup or (
                 backup.pop("mode") == "never") or not backup["connection"]:
             return {}
         stopped = any(self.writers().intersection(node_of(self.hostvars, name, self.run_record).tier.get("stopped", []))
@@ -438,6 +444,8 @@ class ActionModule(StepsAction):
             return {}
         for phase in self.phases(store=True):
             self.ask_store("Forget what would undo the migrations", phase["store"], self.staged, state="migrated")
+        if any(self.phases(store=False)):
+            self.write("Record that all migrations are complete", f"{self.staged}/{MIGRATED}", "", "600")
         return {}
 
     def settled(self):

@@ -23,6 +23,7 @@ from ansible_collections.shakenfist.rolling.plugins.plugin_utils._tier import (
     RESTORING,
     Left,
     prior_of,
+    runs_it,
     told_of_tier,
     trouble_words,
     troubles,
@@ -78,14 +79,13 @@ class ActionModule(StatesAction):
     # ---- the way through
 
     def stopped(self):
-        if not self.has(self.given.service) or self.plan.get("mode") == REST and self.is_there():
+        if not self.has(self.given.service) or self.goes_on(self.given.service):
             return {}
         return self.tried(self.stop)
 
-    def is_there(self):
-        """Whether this service runs the release already, in a run that only does the rest."""
-        one = self.node["services"][self.given.service]
-        return one["active"] and one["runs"] == self.given.target["name"]
+    def goes_on(self, service):
+        """Whether a service runs the release already, in a run that only does the rest."""
+        return self.plan.get("mode") == REST and runs_it(self.node["services"][service], self.given.target)
 
     def stop(self):
         one = next(one for one in services_of(self.given.services) if one.name == self.given.service)
@@ -119,8 +119,8 @@ class ActionModule(StatesAction):
         path = self.call("Set aside what an earlier run has kept", "kept_files", state="aside",
                          paths=self.given.configuration, dest=self.carrier.place(BEFORE))["aside"]
         if path:
-            words = (f"{self.name}: somebody has removed what held its services since a run that has not come to its end. "
-                     f"What the configuration was before that run is in {path}, and is not taken back any more")
+            words = (f"{self.name}: somebody has removed what held its services since a run that has not come to its "
+                     f"end. What the configuration was before that run is in {path}, and is not taken back any more")
             self.say(f"warn  {words}")
             self.add_notes(words)
 
@@ -131,9 +131,7 @@ class ActionModule(StatesAction):
 
     def switch(self):
         self.begin("activate")
-        left = [name for name in self.node["services"]
-                if self.plan.get("mode") != REST or self.node["services"][name]["runs"] != self.given.target["name"]
-                or not self.node["services"][name]["active"]]
+        left = [name for name in self.node["services"] if not self.goes_on(name)]
         self.call("Check that all is down", "standstill", state="down", units=left)
         if self.given.configuration:
             self.call("Back up the configuration", "kept_files", state="kept", paths=self.given.configuration,

@@ -60,12 +60,15 @@ class Packages:
         return f"{self.node['releases']}/{self.target['name']}/{name}"
 
     def switch(self, services):
-        """Upgrade the packages while all is down, and look at the settings that the new ones want."""
-        action, step, units = self.action, self.step, list(self.node["services"])
+        """Upgrade the packages while these services are down, and look at the settings that the new ones want.
+
+        What is none of them runs the release already, and goes on.
+        """
+        action, step = self.action, self.step
         if step["upgrade"]:
             try:
-                answer = action.call("Upgrade the packages", "packages", state="upgraded", start=False, units=units,
-                                     stop_started=True, **step["arguments"])
+                answer = action.call("Upgrade the packages", "packages", state="upgraded", start=False,
+                                     units=list(services), stop_started=True, **step["arguments"])
             except Failed:
                 self.see_what_moved()
                 raise

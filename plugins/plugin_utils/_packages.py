@@ -121,6 +121,11 @@ def package_findings(name, node, target, configured=False):
     return findings
 
 
+def packages_words(release, interrupted):
+    """Which packages a node has, in words."""
+    return f"{release}, half configured" if interrupted else release
+
+
 def to_reboot(nodes, order):
     """The nodes that are to be rebooted once all services run: those that have not since they have the release."""
     return [name for name, node in nodes.items() if (node.get("step") or {}).get("reboot") and node["step"]["upgrade"]
@@ -170,7 +175,7 @@ def change_words(changes):
 
 def started_words(one):
     """A service that a package has started, or wanted to, in spite of the policy."""
-    who = f"{one['script']} of {one['package']}" if one["package"] else "somebody"
+    who = f"{one['script']} of {one['package']}" if one["package"] else "something unknown"
     what = one["unit"] or one["command"]
     if one["prevented"]:
         return f"{who} was to start {what} in spite of the policy; its unit is held, so it did not start"

@@ -11,7 +11,7 @@ import dataclasses
 
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._failure import OPTIONS, Cause
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._findings import Findings, warnings_of
-from ansible_collections.shakenfist.rolling.plugins.plugin_utils._packages import to_reboot
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._packages import packages_words, to_reboot
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._plan import Wave
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import node_of
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._runbook import explained
@@ -26,11 +26,18 @@ WHOLE, REST = "whole", "rest"
 MIGRATING = ".rolling-migrating"
 # And for as long as the database is being restored from its backup.
 RESTORING = ".rolling-restoring"
+# And from when all nodes have agreed that all migrations of the database are complete, which it does not tell itself.
+MIGRATED = ".rolling-migrated"
+
+
+def runs_it(service, target):
+    """Whether a service runs the release."""
+    return service["active"] and service["runs"] == target.get("name")
 
 
 def mode_of(nodes, target):
     """Whether all is to be stopped, or only what does not run the release yet."""
-    begun = any(one["active"] and one["runs"] == target.get("name") and one.get("counts", True)
+    begun = any(runs_it(one, target) and one.get("counts", True)
                 for node in nodes.values() for one in node["services"].values())
     return REST if begun else WHOLE
 
@@ -55,14 +62,15 @@ def places_of(nodes, phases):
     return {service: node_for(nodes, service) for service in ["", *(phase.get("where") or "" for phase in phases)]}
 
 
-def steps_of(migrations):
+def steps_of(migrations, mode=WHOLE):
     """What happens while all is down and before anything is started, as the action C(phase) takes it, in its order.
 
     The store is tried once more before the database is touched: then a migration that fails has written nothing at all.
+    Where some of it runs the release, there is nothing to go back to.
     """
     own = [dict(title="Try the migrations once more on a copy, while nobody writes", point="tried"),
            dict(title="Back up the database", point="backed_up")]
-    return [*own, *(dict(title=phase["title"], point="migrate", number=number)
+    return [*(own if mode == WHOLE else []), *(dict(title=phase["title"], point="migrate", number=number)
                     for number, phase in enumerate(migrations)),
             dict(title="Check that what the services keep is whole", point="whole")]
 
@@ -99,7 +107,8 @@ class Tier:
                                                                 for one in node["services"].values())]
         # What is down has to be down everywhere; only where nothing is left, nothing is stopped.
         order = list(nodes) if left and mode == WHOLE else left
-        waves = [Wave(one.name, [[name for name in order if one.name in nodes[name]["services"]]]) for one in services]
+        waves = [Wave(one.name, [[name for name in order if one.name in nodes[name]["services"] and (
+            mode == WHOLE or not runs_it(nodes[name]["services"][one.name], target))]]) for one in services]
         waves = [wave for wave in waves if wave.nodes()]
         first = next(iter(order or nodes), "")
         members = [dict(name=name, groups=[group_of(wave.name)]) for wave in waves for name in wave.nodes()]
@@ -113,18 +122,45 @@ class Tier:
             done=[name for name in nodes if name not in order], serving=list(nodes), leader="", command=command,
             release=target.get("version", ""), report=lines, orphans=[],
             services={name: list(nodes[name]["services"]) for name in order},
-            tier=dict(mode=mode, places=places, steps=steps_of(self.migrations), units=[one.name for one in services],
+            tier=dict(mode=mode, places=places, steps=steps_of(self.migrations, mode),
+                      units=[one.name for one in services],
                       titles=[f"{phase['title']} on {places[phase.get('where') or '']}" for phase in self.migrations],
                       **(dict(reboots=reboots) if reboots else {}),
-                      prior=sorted({prior_of(nodes[name], target) for name in order} - {""})))
+                      comes=[came_words(names, came, target.get("version", "")) for came, names in by(
+                          order, lambda name: came_of(nodes[name], target)).items()]))
 
     def lines(self, plan, nodes):
         return tier_lines(plan, nodes)
 
 
+def by(names, key):
+    """Names, by what they have in common."""
+    found: dict = {}
+    for name in names:
+        found.setdefault(key(name), []).append(name)
+    return found
+
+
+def came_of(node, target):
+    """In words, the release that a node comes from; that of the run where it has it already."""
+    release = prior_of(node, target) or (node.get("release") or {}).get("version") or ""
+    return packages_words(release or "an unknown release", (node.get("apt") or {}).get("interrupted"))
+
+
+def came_words(names, came, release):
+    """What becomes of some nodes, in words."""
+    return f"{', '.join(names)}: " + (f"on {release} already" if came == release else f"{came} -> {release}")
+
+
 def _runs(plan, nodes, service):
     return [name for wave in plan["waves"] if wave["name"] == service for name in wave["batches"][0]
             if is_to_run(nodes[name]["services"][service])]
+
+
+def _stops(plan, nodes, service):
+    """The nodes on which a service runs, or ought to, and no earlier run has stopped it."""
+    return [name for name in _runs(plan, nodes, service) if nodes[name]["services"][service]["active"]
+            or not nodes[name]["services"][service].get("held")]
 
 
 def tier_lines(plan, nodes):
@@ -133,17 +169,15 @@ def tier_lines(plan, nodes):
     lines, reboots = [], [f"reboot {name}" for name in tier.get("reboots", [])]
     if plan["order"]:
         whole = tier["mode"] == WHOLE
-        steps = [f"stop {name} on {', '.join(_runs(plan, nodes, name)) or 'no node: it runs on none'}"
+        steps = [f"stop {name} on {', '.join(_stops(plan, nodes, name)) or 'no node: it runs on none'}"
                  for name in reversed(names)]
-        came = f"{listed(tier['prior'], ' and ') or 'their release'} -> {plan['release']}"
-        steps.append(f"{', '.join(plan['order'])}: {came}, all of it is down then")
+        steps.append("; ".join(tier["comes"]) + (", all of it is down then" if whole else ""))
         if whole:
             steps += tier["titles"]
         steps += [f"start {name} on {', '.join(_runs(plan, nodes, name)) or 'no node'}" for name in names]
         lines += [f"{number}. {words}" for number, words in enumerate(steps + reboots, start=1)]
         if not whole:
-            lines.append("What runs the release already goes on, for all migrations were complete before it was "
-                         "started.")
+            lines.append("What runs the release already goes on, and migrations that are complete are not run again.")
     lines += [] if plan["order"] else reboots
     return lines + [f"{name}: on {plan['release']} already, passed over" for name in plan["done"]]
 

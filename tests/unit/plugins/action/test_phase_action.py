@@ -405,8 +405,8 @@ def test_a_backup_of_an_earlier_run_is_forgotten_unless_what_writes_was_held_sin
     tier.others["sf-2"] = dict(cluster_node=dict(services=services))
     went(tier, "rehearsed")
     paths = [arguments["path"] for module, arguments in tier.calls if module == "file"]
-    names = [".rolling-restoring", ".rolling-backup.json", ".rolling-migrating"]
-    assert paths == ([f"/r/{NEW}/{name}" for name in names] if forgotten else [])
+    names = [".rolling-restoring", ".rolling-backup.json", ".rolling-migrating"] if forgotten else []
+    assert paths == [f"/r/{NEW}/{name}" for name in [*names, ".rolling-migrated"]]
     tier.check = True
     went(tier, "rehearsed")
     assert "file" not in tier.asked()
@@ -419,7 +419,7 @@ def test_that_the_database_was_migrated_stays_known_while_the_new_release_is_the
     tier.others["sf-2"] = dict(cluster_node=dict(services=services))
     went(tier, "rehearsed")
     assert [arguments["path"] for module, arguments in tier.calls if module == "file"] == [
-        f"/r/{NEW}/.rolling-restoring", f"/r/{NEW}/.rolling-backup.json"]
+        f"/r/{NEW}/{name}" for name in (".rolling-restoring", ".rolling-backup.json", ".rolling-migrated")]
 
 
 @pytest.mark.parametrize("begun, backup, words", [
@@ -488,10 +488,9 @@ def test_nothing_goes_back_anyway(tier):
     assert tier.calls == [] and "rolling_node" not in result.get("ansible_facts", {})
 
 
-@pytest.mark.parametrize("point", ["undone", "tried", "backed_up"])
-def test_the_rest_leaves_the_store_alone(tier, point):
+def test_the_rest_leaves_the_store_alone(tier):
     tier.run["plan"]["tier"]["mode"] = "rest"
-    went(tier, point)
+    went(tier, "undone")
     assert tier.calls == []
 
 
@@ -510,7 +509,20 @@ def test_the_rest_is_not_taken_for_a_migration(tier):
     """What would undo it is of the time in which all was down, and that is over."""
     tier.run["plan"]["tier"]["mode"] = "rest"
     went(tier, "migrate", number=0)
-    assert tier.asked() == ["release_command"]
+    assert tier.asked() == ["stat", "release_command"]
+
+
+def test_what_is_migrated_is_not_migrated_again(tier, monkeypatch):
+    """A run writes it down before it starts anything, so that what follows the next one is left alone by it."""
+    written = []
+    monkeypatch.setattr(tier.plugin.ActionModule, "write", lambda self, title, path, text, mode: written.append(path))
+    went(tier, "committed", phases=dict(migrate=MIGRATE[2:]))
+    assert written == []
+    went(tier, "committed")
+    assert written == [f"/r/{NEW}/.rolling-migrated"]
+    tier.run["plan"]["tier"]["mode"], tier.given["stat"] = "rest", dict(stat=dict(exists=True))
+    went(tier, "migrate", number=0)
+    assert tier.calls[-1] == ("stat", dict(path=written[0])) and "release_command" not in tier.asked()
 
 
 @pytest.mark.parametrize("pending, fails", [([], False), ([PENDING], True)])

@@ -88,7 +88,7 @@ def test_packages_are_upgraded():
     assert carrier.place(".x") == "/p/0.19/.x" and carrier.runs_another("gunicorn", {}, "0.19") == ""
     carrier.switch(["gunicorn"])
     assert node.calls == [
-        ("packages", dict(state="upgraded", start=False, units=["gunicorn", "archipelago"], stop_started=True,
+        ("packages", dict(state="upgraded", start=False, units=["gunicorn"], stop_started=True,
                           suites={"a": "b"})), ("settings_files", dict(checks=[dict(title="x")], apply=True))]
     assert node.beyond.startswith("packages of snf-1 are those of 0.19, and there is no way back")
     assert node.values["notes"] == [

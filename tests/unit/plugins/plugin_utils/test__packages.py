@@ -158,5 +158,5 @@ def test_words():
                         "again")
     assert lines[1].endswith("postinst of snf was to start gunicorn in spite of the policy; its unit is held, so it "
                              "did not start")
-    assert lines[2].startswith("snf-1: somebody has started g ") and len(lines) == 7
+    assert lines[2].startswith("snf-1: something unknown has started g ") and len(lines) == 7
     assert _packages.notes_of("snf-1", {}) == []
