@@ -22,7 +22,8 @@ options:
   state:
     description:
       - With V(fetched), lists and archives are downloaded, and what O(expect) says is checked on a simulation. This
-        touches no service, and needs no lock of apt's.
+        touches no service, and needs no lock of apt's. In the end another apt or dpkg is waited for, so that whoever
+        stops services next does not do so in vain.
       - With V(upgraded), the sources and pins are changed, and the packages upgraded with what was fetched. What was
         not, is.
       - With V(reverted), the sources and pins are put back as they were, if no package has changed since the upgrade
@@ -316,6 +317,8 @@ class Upgrade:
             self.apt("--download-only", *(["--fix-broken"] if broken else []), *self.command(packages),
                      what="the archives of the new release were not fetched", options=["Debug::NoLocking=true"])
         now = self.archives(folder)
+        if not self.check:
+            apt.wait_for_locks(self.params["lock_timeout"])
         return self.facts(changes, changed=now != there, download=sum(now.values()))
 
     @staticmethod

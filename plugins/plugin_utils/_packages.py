@@ -17,6 +17,8 @@ PLACE = "/var/lib/shakenfist-rolling"
 # What a process runs that was started before its package was unpacked.
 EARLIER = "an earlier release"
 ARGUMENTS = ("suites", "names", "expect", "pins", "lock_timeout")
+# For how many seconds another apt is waited for; the module packages has the same.
+LOCK_TIMEOUT = 600
 # How many names of packages are told.
 SHOWN = 8
 
@@ -106,8 +108,10 @@ def package_findings(name, node, target, configured=False):
     findings.judge("dpkg", [
         f"an apt or dpkg was interrupted, {listed(apt['broken'], ' and ') or 'its journal'} is half done: the run "
         "completes that before it upgrades"] if apt["interrupted"] else [], "warn")
-    findings.judge("apt", [f"{apt['locked']['command']} (pid {apt['locked']['pid']}) is at work with apt: it is waited "
-                           "for"] if apt["locked"] else [], "warn")
+    findings.judge("apt", [
+        f"{apt['locked']['command']} (pid {apt['locked']['pid']}) is at work with apt: before anything is stopped it "
+        f"is waited for, for up to {step['arguments'].get('lock_timeout', LOCK_TIMEOUT):g} s"]
+                   if apt["locked"] and step["upgrade"] else [], "warn")
     findings.judge("policy", ["a run that was killed has left its policy-rc.d: the run removes it"]
                    if apt["policy"] == "ours" else [], "warn", made=False)
     open_ones = [one for one in node["settings_found"] if release != target.get("version") or one["needed"]]

@@ -386,8 +386,10 @@ def test_another_apt_is_waited_for(run, node, monkeypatch):
         assert result["failed"] and result["locked"]["pid"] == holder.pid
         assert f"(pid {holder.pid}) still has /var/lib/dpkg/lock-frontend. See what it does" in result["msg"]
         assert node.calls == []
-        # What is only fetched needs none of them.
-        assert not run("fetched", lock_timeout=0)["failed"]
+        # What is only fetched needs none of them, but whoever has it fetched stops services next.
+        result = run("fetched", lock_timeout=0)
+        assert result["failed"] and result["locked"]["pid"] == holder.pid and node.ran("--download-only")
+        assert not run("fetched", check=True, lock_timeout=0)["failed"]
         looks = []
         real = apt.lock_holder
 

@@ -132,6 +132,14 @@ def test_what_an_earlier_run_has_left_is_no_refusal(apt):
     assert not _packages.package_findings("snf-1", made, TARGET).failed()
 
 
+@pytest.mark.parametrize("step, limit", [({}, "600 s"), (dict(lock_timeout=5.0), "5 s"), (dict(upgrade=False), "")])
+def test_an_apt_that_is_at_work_is_waited_for_before_anything_is_stopped(step, limit):
+    made = node(step, apt=dict(locked=dict(pid=7, command="unattended-upgrade")), snf_common=package("0.19-1"))
+    assert [one.words for one in _packages.package_findings("snf-1", made, TARGET) if one.level == "warn"] == ([
+        "unattended-upgrade (pid 7) is at work with apt: before anything is stopped it is waited for, for up to "
+        f"{limit}"] if limit else [])
+
+
 @pytest.mark.parametrize("version, rebooted, order, reboots", [
     ("0.18.1-1", True, ["snf-1"], True), ("0.19-1", False, [], True), ("0.19-1", True, ["snf-1"], False),
     ("0.18.1-1", True, [], False)])
