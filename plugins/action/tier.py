@@ -17,7 +17,7 @@ from ansible_collections.shakenfist.rolling.plugins.plugin_utils import _failure
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._carriers import carrier_of
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import node_of, plain
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._services import is_to_run, services_of, url_of
-from ansible_collections.shakenfist.rolling.plugins.plugin_utils._steps import NOTED, Failed, StatesAction
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._steps import NOTED, Failed, StatesAction, skipped
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._tier import (
     REST,
     RESTORING,
@@ -40,6 +40,8 @@ ARGUMENTS = dict(
     stop_timeout=SECONDS, start_timeout=SECONDS, gate_timeout=SECONDS, stays=dict(type="float", default=3),
     task=TEXT, result=DATA,
 )
+# Why a node does nothing.
+FAILED, NOT_HERE, GOES_ON = "the run has failed", "the node has no such service", "it runs the release already"
 # Where a release directory has what the configuration was before the run has changed it.
 BEFORE = ".rolling-configuration"
 
@@ -61,7 +63,7 @@ class ActionModule(StatesAction):
     def tried(self, act):
         """Do it, unless any node has failed, and only note what fails."""
         if self.troubles:
-            return {}
+            return skipped(FAILED)
         return self.noting(act)
 
     def noting(self, act):
@@ -79,8 +81,10 @@ class ActionModule(StatesAction):
     # ---- the way through
 
     def stopped(self):
-        if not self.has(self.given.service) or self.goes_on(self.given.service):
-            return {}
+        if not self.has(self.given.service):
+            return skipped(NOT_HERE)
+        if self.goes_on(self.given.service):
+            return skipped(GOES_ON)
         return self.tried(self.stop)
 
     def goes_on(self, service):
@@ -125,9 +129,9 @@ class ActionModule(StatesAction):
             self.add_notes(words)
 
     def switched(self):
-        self.tried(self.switch)
+        result = self.tried(self.switch)
         # Where a node has failed already, nothing was kept of the configuration, so nothing may change it.
-        return dict(goes_on=not self.troubles and "cause" not in self.values)
+        return dict(result, goes_on=not self.troubles and "cause" not in self.values)
 
     def switch(self):
         self.begin("activate")
@@ -152,11 +156,12 @@ class ActionModule(StatesAction):
     def started(self):
         """Start the service, on whatever release its node has now. What fails keeps no other from its start."""
         back = bool(self.record.tier.get("back"))
-        if not self.has(self.given.service) or self.record.cause and not back:
-            return {}
+        if not self.has(self.given.service):
+            return skipped(NOT_HERE)
         # Where all failed before the start and nothing went back, it would be the new release on what was not migrated.
-        if not back and self.troubles and self.plan.get("mode") != REST and not self.left().started():
-            return {}
+        if not back and (self.record.cause or self.troubles and self.plan.get("mode") != REST
+                         and not self.left().started()):
+            return skipped(FAILED)
         return self.noting(self.start) if not back else self.start_again()
 
     def start(self):
@@ -248,7 +253,7 @@ class ActionModule(StatesAction):
         if not self.troubles:
             self.note(cause=plain(vars(_failure.cause_of(self.given.task, result, time.time()))))
         left = self.left()
-        return dict(back=left.touched() and not left.started(), stopped=bool(result.get("stopped")))
+        return dict(back=left.leads_back(), stopped=bool(result.get("stopped")))
 
     def left(self):
         hostvars, there = self.hostvars, list(self.task_vars["ansible_play_hosts"])
@@ -270,8 +275,8 @@ class ActionModule(StatesAction):
     def returned(self):
         """Take code and configuration back, unless what was written has no way back."""
         left = self.left()
-        if not left.touched() or left.started() or left.beyond():
-            return {}
+        if not left.leads_back():
+            return skipped("there is no way back")
         prior = left.priors[self.name]
         self.begin("restore")
         try:

@@ -74,7 +74,7 @@ class Packages:
                 raise
             if any(answer["changes"].values()) or self.node["release"]["name"] == self.target["name"]:
                 self.moved()
-            action.say(f"{action.name}: {change_words(answer['changes'])}")
+            action.say(f"{action.name}: {change_words(answer['changes'], not action._task.check_mode)}")
             self.tell(*notes_of(action.name, answer), *(f"{action.name}: {words}" for words in step["notes"]))
         if step["checks"]:
             answer = action.call("Check the settings", "settings_files", checks=step["checks"], apply=step["apply"])

@@ -166,10 +166,11 @@ def _one_line(text):
     return " ".join(text.split())
 
 
-def change_words(changes):
-    """What apt has changed, or would change, in one line."""
+def change_words(changes, done):
+    """What apt has changed, or is to change, in one line."""
     parts = []
-    for kind, title in (("upgraded", "upgraded"), ("installed", "new"), ("removed", "removed")):
+    for kind, title in (("upgraded", "upgraded" if done else "to upgrade"), ("installed", "new"),
+                        ("removed", "removed" if done else "to remove")):
         names = [f"{one['name']} {one['after']}" if isinstance(one, dict) else one for one in changes[kind]]
         if names:
             more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""

@@ -69,7 +69,8 @@ def steps_of(migrations, mode=WHOLE):
     Where some of it runs the release, there is nothing to go back to.
     """
     own = [dict(title="Try the migrations once more on a copy, while nobody writes", point="tried"),
-           dict(title="Back up the database", point="backed_up")]
+           dict(title="Back up the database", point="backed_up"),
+           dict(title="Record that the migrations begin", point="begun")]
     return [*(own if mode == WHOLE else []), *(dict(title=phase["title"], point="migrate", number=number)
                     for number, phase in enumerate(migrations)),
             dict(title="Check that what the services keep is whole", point="whole")]
@@ -294,6 +295,10 @@ class Left:
         unknown = [name for name in self.records if not self.priors.get(name)]
         return found[0] if found else (f"it is not known which release {listed(unknown, ' and ')} came from"
                                        if unknown else "")
+
+    def leads_back(self):
+        """Whether there is something to go back from, and a way back."""
+        return self.touched() and not self.started() and not self.beyond()
 
     def state(self):
         """In which state all is, in words."""

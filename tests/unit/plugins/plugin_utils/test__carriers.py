@@ -51,6 +51,7 @@ class Node:
                                         notes=[], patterns=["snf-*"]), **(step or {})))
         self.given = SimpleNamespace(packages=dict(to="0.19"), target=dict(name="0.19", version="0.19"))
         self.name, self.answers, self.calls, self.said, self.values = "snf-1", answers, [], [], {}
+        self._task = SimpleNamespace(check_mode=False)
         self.record, self.beyond = SimpleNamespace(notes=["before"]), ""
 
     def call(self, title, module, **arguments):

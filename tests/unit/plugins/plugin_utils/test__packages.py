@@ -155,9 +155,11 @@ def test_words():
     assert _packages.setting_words(dict(FOUND, line=0, problem="no", found="a\n b")) == (
         "the mode: /etc/g has a b, wanted is 'wsgi' (no)")
     many = [dict(name=f"p{number}", before="1", after="2") for number in range(10)]
-    assert _packages.change_words(dict(upgraded=many, installed=[], removed=["x"])) == (
+    assert _packages.change_words(dict(upgraded=many, installed=[], removed=["x"]), done=True) == (
         "10 upgraded (p0 2, p1 2, p2 2, p3 2, p4 2, p5 2, p6 2, p7 2 and 2 more); 1 removed (x)")
-    assert _packages.change_words(dict(upgraded=[], installed=[], removed=[])) == "no package changes"
+    assert _packages.change_words(dict(upgraded=many[:1], installed=many[1:2], removed=["x"]), done=False) == (
+        "1 to upgrade (p0 2); 1 new (p1 2); 1 to remove (x)")
+    assert _packages.change_words(dict(upgraded=[], installed=[], removed=[]), done=True) == "no package changes"
     started = dict(unit="gunicorn", pid=7, command="g", package="snf", script="postinst", prevented=False)
     lines = _packages.notes_of("snf-1", dict(
         started=[started, dict(started, prevented=True), dict(started, unit="", package="")], continued=["a"],

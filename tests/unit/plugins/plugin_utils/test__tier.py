@@ -48,7 +48,7 @@ def test_everything_is_stopped_on_all_nodes():
         "Migrate the database on d-1", "Migrate the rest on d-1"], comes=["d-1, d-2, d-3: 4.0.0 -> 5.0.0"])
     assert units == ["agent", "server"]
     assert [(step["point"], step.get("number")) for step in steps] == [
-        ("tried", None), ("backed_up", None), ("migrate", 0), ("migrate", 1), ("whole", None)]
+        ("tried", None), ("backed_up", None), ("begun", None), ("migrate", 0), ("migrate", 1), ("whole", None)]
     assert [(wave["name"], wave["batches"]) for wave in plan["waves"]] == [
         ("agent", [["d-3"]]), ("server", [["d-1", "d-2"]])]
     assert dict(name="d-1", groups=["rolling_first"]) in plan["members"]
