@@ -378,7 +378,7 @@ class Upgrade:
                          what="what was left half done was not completed")
             command = self.command(packages)
             if command != ["install"]:
-                self.apt(*CONFOLD, *command, options=lock, what="the packages were not upgraded: see them with "
+                self.apt(*CONFOLD, *command, options=lock, what="not all packages were upgraded: see them with "
                          "dpkg --audit on this node; the next run goes on there")
             self.adopt_lists()
         finally:

@@ -6,9 +6,12 @@
 
 # How new code comes to a node while all of a product is down: by a link to a staged release, or in packages.
 
+from ansible_collections.shakenfist.rolling.plugins.module_utils._packages import upstream
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._packages import (
     change_words,
+    no_way_back,
     notes_of,
+    packages_words,
     setting_words,
 )
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._steps import Failed
@@ -73,7 +76,7 @@ class Packages:
                 self.see_what_moved()
                 raise
             if any(answer["changes"].values()) or self.node["release"]["name"] == self.target["name"]:
-                self.moved()
+                self.moved(self.target["version"])
             action.say(f"{action.name}: {change_words(answer['changes'], not action._task.check_mode)}")
             self.tell(*notes_of(action.name, answer), *(f"{action.name}: {words}" for words in step["notes"]))
         if step["checks"]:
@@ -86,20 +89,21 @@ class Packages:
             self.action.say(*lines)
             self.action.add_notes(*lines)
 
-    def moved(self):
-        self.action.remember(beyond=f"packages of {self.action.name} are those of {self.target['version']}, and there "
-                             "is no way back from a release of the distribution to an earlier one")
+    def moved(self, words):
+        """Note that there is no way back, and which packages the node has now."""
+        self.action.remember(packages=words, beyond=no_way_back({self.action.name: words}))
 
     def see_what_moved(self):
         """An upgrade that has failed may have got anywhere."""
         try:
             seen = self.action.call("Check which packages have changed", "packages_info", names=self.step["patterns"])
         except Failed:
-            self.action.remember(beyond=f"it is not known which packages {self.action.name} has")
+            self.moved("not known")
             return
         now = {name: one["version"] for name, one in seen["packages"].items()}
         if seen["interrupted"] or now != self.node["packages"] or self.node["release"]["name"] == self.target["name"]:
-            self.moved()
+            release = upstream(now[self.step["package"]]) if self.step["package"] in now else "none of the product's"
+            self.moved(packages_words(release, seen["interrupted"]))
 
     def back(self, prior):
         """Take the sources back; may be asked where nothing was switched."""

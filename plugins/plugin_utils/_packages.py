@@ -130,6 +130,15 @@ def packages_words(release, interrupted):
     return f"{release}, half configured" if interrupted else release
 
 
+def no_way_back(states):
+    """Why nothing goes back once a package has changed.
+
+    :arg states: by name of the node, in words, which packages it has.
+    """
+    return (f"packages have changed ({'; '.join(f'{name}: {words}' for name, words in states.items())}), and there is "
+            "no way back from a release of the distribution to an earlier one")
+
+
 def to_reboot(nodes, order):
     """The nodes that are to be rebooted once all services run: those that have not since they have the release."""
     return [name for name, node in nodes.items() if (node.get("step") or {}).get("reboot") and node["step"]["upgrade"]

@@ -11,7 +11,11 @@ import dataclasses
 
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._failure import OPTIONS, Cause
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._findings import Findings, warnings_of
-from ansible_collections.shakenfist.rolling.plugins.plugin_utils._packages import packages_words, to_reboot
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._packages import (
+    no_way_back,
+    packages_words,
+    to_reboot,
+)
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._plan import Wave
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import node_of
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._runbook import explained
@@ -291,6 +295,9 @@ class Left:
         if self.migrating:
             # Nobody else knows its backup, nor whether a command of it still runs.
             return f"{listed(self.migrating, ' and ')} was lost and may have begun to migrate what the services keep"
+        if any(record.tier.get("packages") for record in self.records.values()):
+            return no_way_back({name: record.tier.get("packages") or self.priors.get(name) or "not known"
+                                for name, record in self.records.items()})
         found = [record.tier["beyond"] for record in self.records.values() if record.tier.get("beyond")]
         unknown = [name for name in self.records if not self.priors.get(name)]
         return found[0] if found else (f"it is not known which release {listed(unknown, ' and ')} came from"

@@ -106,7 +106,7 @@ ROWS = [
                cause=('postinst of archipelago has started .*archipelago in spite of the policy',)),
     SynnefoRow('synnefo-apt-interrupted', 'apt and dpkg of snf-2 are ended while a maintainer script is at work',
                prepare=both(policy, SLOW), inject=end_dpkg('snf-2'), moment=upgrades('snf-2'), node='snf-2',
-               cause=('the packages were not upgraded|what was left half done',), next=FORWARD, check=as_it_was),
+               cause=('not all packages were upgraded|what was left half done',), next=FORWARD, check=as_it_was),
     SynnefoRow('synnefo-script-fails', 'the script of snf-pithos-app fails on snf-1',
                inject=both(publish(NEW, 'script-fails:snf-pithos-app'), shell('snf-1', 'touch /lab/script-fails')),
                mend=shell('snf-1', 'rm /lab/script-fails'), node='snf-1',

@@ -192,6 +192,10 @@ STOPPED, BACK = dict(stopped=["server"]), dict(stopped=["server"], back=OLD)
       "d-2 may still be on the new release"]),
     (left(d_1=dict(tier=dict(STOPPED, beyond="the store was migrated"))),
      ["ALL SERVICES STAY STOPPED on d-1, nothing went back: the store was migrated. Nothing starts them"]),
+    (left(d_1=dict(tier=dict(STOPPED, packages="5.0.0, half configured", beyond="x")), d_2=dict(tier=dict(STOPPED)),
+          d_3=dict(tier=dict(STOPPED, packages="5.0.0", beyond="y"))),
+     ["nothing went back: packages have changed (d-1: 5.0.0, half configured; d-2: 4.0.0; d-3: 5.0.0), and there is"]),
+    (left(priors="", d_1=dict(tier=dict(STOPPED, packages="5.0.0")), d_2=dict(tier=STOPPED)), ["d-2: not known)"]),
     (left(priors="", d_1=dict(tier=STOPPED)), ["it is not known which release d-1 came from"]),
     (left(REST, d_1=dict(tier=STOPPED)), ["other services run the new release already"]),
     (left(d_1=dict(tier=dict(started=True)), d_2=dict(tier=STOPPED)), ["nothing goes back"])])

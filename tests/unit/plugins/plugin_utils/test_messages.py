@@ -34,7 +34,7 @@ NO_ROW = {
     f"Nothing was touched. {VARIES}: {VARIES}": "a frame: what the lock said is after it",
 }
 FRAMED = [
-    "cannot upgrade the packages: the packages were not upgraded: see them with dpkg --audit on this node; the next "
+    "cannot upgrade the packages: not all packages were upgraded: see them with dpkg --audit on this node; the next "
     "run goes on there (rc 100):\nno",
     "cannot fetch the packages: the lists of the new release were not fetched (rc 0):\nW: Failed to fetch",
     "drain_tell_first is true, but no balancer is set that could be told. Nothing was stopped",
