@@ -297,7 +297,7 @@ class ActionModule(StatesAction):
         """The message; of a stop that was asked for only the first node has one, and it ends the run for all."""
         left = self.left()
         text = told_of_tier(self.troubles, left, self.run_record.plan.get("command") or "")
-        self.note(failure=dict(text=text, state=text.partition("\nNext: ")[0].rpartition("\n")[2],
+        self.note(failure=dict(text=text, state=left.state().partition("\n")[0],
                                serves=bool(self.record.tier.get("back"))))
         quiet = not left.touched() and all(cause.stopped for cause in self.troubles.values())
         return dict(message="" if quiet and self.name != self.speaker() else self.in_short(text))

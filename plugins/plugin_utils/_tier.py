@@ -303,6 +303,15 @@ class Left:
         return found[0] if found else (f"it is not known which release {listed(unknown, ' and ')} came from"
                                        if unknown else "")
 
+    def migrations(self):
+        """Which migrations are complete, and whether there is a backup from before them, as sentences."""
+        done = [f"{each['title']} on {name}" for name, record in self.records.items()
+                for each in record.schema.get("migrations", [])]
+        wrote = any(record.tier.get("wrote") for record in self.records.values())
+        backup = any(record.schema.get("backup") for record in self.records.values())
+        return [*([f"Complete before that: {'; '.join(done)}."] if done else []),
+                *(["This run has made no backup of what the services keep."] if wrote and not backup else [])]
+
     def leads_back(self):
         """Whether there is something to go back from, and a way back."""
         return self.touched() and not self.started() and not self.beyond()
@@ -317,8 +326,8 @@ class Left:
                               "back. What else could be started runs it.", *down])
         beyond = self.beyond()
         if beyond:
-            return (f"ALL SERVICES STAY STOPPED on {', '.join(self.records)}, nothing went back: {beyond}. Nothing "
-                    "starts them but the next run.")
+            return "\n".join([f"ALL SERVICES STAY STOPPED on {', '.join(self.records)}, nothing went back: {beyond}. "
+                              "Nothing starts them but the next run.", *self.migrations()])
         lost = [name for name in self.order if name not in self.records]
         back = [name for name, record in self.records.items() if record.restored and not record.tier.get("down")]
         undone = [words for record in self.records.values() for words in record.tier.get("undone", [])]

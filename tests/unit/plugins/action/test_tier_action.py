@@ -313,6 +313,8 @@ def test_what_is_told(one):
     result = go(one, "told")
     assert result["message"].startswith("sf-1: Stop server: it hangs\n") and "the command" in result["message"]
     assert noted(result)["failure"]["text"] == result["message"] and noted(result)["failure"]["serves"]
+    # Not what the message ends with, the section of the runbook for example.
+    assert noted(result)["failure"]["state"].startswith("sf-1 went back to 4.0.0, with the configuration of before")
 
 
 def test_it_is_told_once(one):

@@ -197,11 +197,19 @@ STOPPED, BACK = dict(stopped=["server"]), dict(stopped=["server"], back=OLD)
      ["nothing went back: packages have changed (d-1: 5.0.0, half configured; d-2: 4.0.0; d-3: 5.0.0), and there is"]),
     (left(priors="", d_1=dict(tier=dict(STOPPED, packages="5.0.0")), d_2=dict(tier=STOPPED)), ["d-2: not known)"]),
     (left(priors="", d_1=dict(tier=STOPPED)), ["it is not known which release d-1 came from"]),
+    (left(d_1=dict(tier=dict(STOPPED, beyond="x", wrote=True), schema=dict(migrations=[dict(title="Migrate A")])),
+          d_2=dict(schema=dict(migrations=[dict(title="Migrate B")]))),
+     ["but the next run.\nComplete before that: Migrate A on d-1; Migrate B on d-2.\nThis run has made no backup"]),
     (left(REST, d_1=dict(tier=STOPPED)), ["other services run the new release already"]),
     (left(d_1=dict(tier=dict(started=True)), d_2=dict(tier=STOPPED)), ["nothing goes back"])])
 def test_how_it_was_left(given, words):
     state = given.state()
     assert all(each in state for each in words), state
+
+
+@pytest.mark.parametrize("tier, schema", [(dict(wrote=True), dict(backup=dict(path="/b"))), ({}, {})])
+def test_where_nothing_is_to_be_told_of_migrations(tier, schema):
+    assert left(d_1=dict(tier=dict(tier, beyond="x"), schema=schema)).migrations() == []
 
 
 @pytest.mark.parametrize("cause, next", [
