@@ -120,7 +120,7 @@ def package_findings(name, node, target, configured=False):
         f"{setting_words(one)}: {target.get('version')} does not work so. Have it changed with {APPLY}, or by a "
         "hook_configure of yours" for one in needed], made=bool(step["checks"]))
     findings.judge("settings", [
-        f"{setting_words(one)}{': it is changed' if step['apply'] and not one['problem'] else ''}"
+        f"{setting_words(one)}{': it would be changed' if step['apply'] and not one['problem'] else ''}"
         for one in open_ones if one not in needed], "warn", made=bool(step["checks"]))
     return findings
 

@@ -119,9 +119,15 @@ def test_settings_that_are_needed(apply, configured, problem, fails):
     assert bool(_packages.package_findings("snf-1", made, TARGET, configured).failed()) is fails
 
 
-def test_settings_that_are_only_advised():
-    made = node(found=[dict(FOUND, needed=False)], snf_common=package())
-    assert not _packages.package_findings("snf-1", made, TARGET).failed()
+@pytest.mark.parametrize("apply, problem, words", [
+    (True, "", "wanted is 'wsgi': it would be changed"), (False, "", "wanted is 'wsgi'"),
+    (True, "do it", "wanted is 'wsgi' (do it)")])
+def test_settings_that_are_only_advised(apply, problem, words):
+    """The preflight changes nothing, and where it refuses, nor does the run."""
+    made = node(dict(apply=apply), found=[dict(FOUND, needed=False, problem=problem)], snf_common=package())
+    findings = _packages.package_findings("snf-1", made, TARGET)
+    assert not findings.failed()
+    assert [one.words for one in findings if one.level == "warn"] == [f"the mode: /etc/g:3 has 'django', {words}"]
 
 
 @pytest.mark.parametrize("apt", [
