@@ -443,11 +443,13 @@ class Upgrade:
             write(apt.at(PINS), self.pins)
 
     def revert(self):
-        apt.wait_for_locks(self.params["lock_timeout"])
+        kept = json.loads(read(f"{self.home}/{apt.BEFORE}") or "{}")
+        # Else nothing of ours is on the node, and whoever waits for this has its services stopped.
+        if kept:
+            apt.wait_for_locks(self.params["lock_timeout"])
         recovered = not self.check and apt.allow_starts()
         result = dict(changed=bool(recovered), reverted=False, moved=[], sources=[], unmapped=[],
                       policy="recovered" if recovered else "")
-        kept = json.loads(read(f"{self.home}/{apt.BEFORE}") or "{}")
         if not kept:
             return result
         packages = apt.packages_of(self.run)

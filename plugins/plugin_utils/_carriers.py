@@ -109,7 +109,9 @@ class Packages:
         """Take the sources back; may be asked where nothing was switched."""
         if not self.step["upgrade"]:
             return
-        answer = self.action.call("Take the sources of apt back", "packages", state="reverted")
+        known = self.step["arguments"]
+        answer = self.action.call("Take the sources of apt back", "packages", state="reverted",
+                                  **{key: known[key] for key in ("lock_timeout",) if key in known})
         self.action.check(f"{len(answer['moved'])} packages have changed ({', '.join(answer['moved'][:5])}), and there "
                           "is no way back" if answer["moved"] else "", "Take the sources of apt back")
 

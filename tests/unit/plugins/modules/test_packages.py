@@ -390,6 +390,11 @@ def test_another_apt_is_waited_for(run, node, monkeypatch):
         result = run("fetched", lock_timeout=0)
         assert result["failed"] and result["locked"]["pid"] == holder.pid and node.ran("--download-only")
         assert not run("fetched", check=True, lock_timeout=0)["failed"]
+        # Nothing was begun, so nothing is waited for on the way back.
+        assert not run("reverted", lock_timeout=0)["failed"]
+        (node.root / f"{apt.HOME[1:]}/{apt.BEFORE}").write_text('{"versions": {}, "files": {}}')
+        assert run("reverted", lock_timeout=0)["locked"]["pid"] == holder.pid
+        (node.root / f"{apt.HOME[1:]}/{apt.BEFORE}").unlink()
         looks = []
         real = apt.lock_holder
 

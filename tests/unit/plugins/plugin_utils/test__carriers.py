@@ -134,6 +134,9 @@ def test_the_sources_go_back():
     node = Node(packages=dict(moved=[]))
     carrier_of(node).back("0.18.1")
     assert node.calls == [("packages", dict(state="reverted"))]
+    node.node["step"]["arguments"]["lock_timeout"] = 5.0
+    carrier_of(node).back("0.18.1")
+    assert node.calls[-1] == ("packages", dict(state="reverted", lock_timeout=5.0))
     node = Node(packages=dict(moved=["a", "b"]))
     with pytest.raises(Failed) as failure:
         carrier_of(node).back("0.18.1")
