@@ -166,7 +166,7 @@ class ActionModule(LookingAction):
         plan = self.run_record.plan.get("hosts", {}).get(self.name) or {}
         if plan.get("upgrades"):
             answer = self.upgrade("fetched")
-            self.say(f"{self.name}: {change_words(answer['changes'])}")
+            self.say(f"{self.name}: {change_words(answer['changes'], done=False)}")
 
     def upgraded(self):
         self.begin("activate")

@@ -20,7 +20,7 @@ from ansible_collections.shakenfist.rolling.plugins.plugin_utils._schema import 
     summary_of,
     words_of,
 )
-from ansible_collections.shakenfist.rolling.plugins.plugin_utils._steps import StatesAction
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._steps import StatesAction, skipped
 
 TEXT = dict(type="str", default="")
 DATA = dict(type="dict", default={})
@@ -123,7 +123,7 @@ class ActionModule(StatesAction):
 
     def seen(self):
         if self.needless():
-            return dict(skipped=True, skip_reason="no gateway is going to be restarted")
+            return skipped("no gateway is going to be restarted")
         # What a release wants that is gone back to was recorded when it ran.
         found = self.look("" if self.run_record.kind == "rollback" else self.node["schema_versions"])
         self.note_schema(seen=summary_of(found, self.release))

@@ -7,9 +7,9 @@
 # product's records the services that the plan has found dead.
 # point: Of a product that is stopped as a whole, looked asks its store before anything is touched, rehearsed tries the
 # migrations of the staged release on a copy of it, tried does so once more when all is down, backed_up dumps the
-# database, undone takes back what the migrations have left and finds out whether there is a way back. Before anything
-# starts, whole sees that no store is half written, and committed forgets what would undo it. settled, in the end, fails
-# if a migration is left.
+# database, begun notes that of a node that is lost from then on nobody can tell what it has migrated, undone takes back
+# what the migrations have left and finds out whether there is a way back. Before anything starts, whole sees that no
+# store is half written, and committed forgets what would undo it. settled, in the end, fails if a migration is left.
 
 import json
 import re
@@ -20,8 +20,9 @@ from ansible_collections.shakenfist.rolling.plugins.module_utils._common import 
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._failure import told_of
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import node_of, plain
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._services import is_silent
-from ansible_collections.shakenfist.rolling.plugins.plugin_utils._steps import Failed, StepsAction
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._steps import Failed, StepsAction, skipped
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._tier import (
+    MIGRATED,
     MIGRATING,
     REST,
     RESTORING,
@@ -50,7 +51,7 @@ ARGUMENTS = dict(
     backup=dict(type="dict", default={}), number=dict(type="int"),
 )
 # The points of a product that is stopped as a whole which are no points of its file.
-TIER = ("looked", "rehearsed", "tried", "backed_up", "undone", "whole", "committed", "settled")
+TIER = ("looked", "rehearsed", "tried", "backed_up", "begun", "undone", "whole", "committed", "settled")
 
 
 def outcome(runs, again=(), looks=False, **dummy):
@@ -63,6 +64,9 @@ def outcome(runs, again=(), looks=False, **dummy):
 class ActionModule(StepsAction):
     """Run the commands one after the other."""
 
+    # Whether anything was asked of the node.
+    asked = False
+
     def steps(self, task_vars):
         given = self.given = plain(self.validate_argument_spec(argument_spec=ARGUMENTS)[1])
         self.node, self.target = given["node"], given["target"]
@@ -70,17 +74,36 @@ class ActionModule(StepsAction):
         self.tier = self.run_record.plan.get("tier") or {}
         if given["point"] == "orphans":
             return self.orphans()
-        if self.tier and given["point"] not in ("undone", "looked") and troubles(
-                self.hostvars, self.run_record, task_vars["ansible_play_hosts_all"], task_vars["ansible_play_hosts"]):
-            return {}
-        if given["point"] in TIER:
-            return getattr(self, given["point"])()
+        if self.tier:
+            return self.in_a_tier(given["point"]) or ({} if self.asked or self.values else skipped(
+                "there is nothing to do on this node"))
+        return self.at(given["point"])
+
+    def persist(self, *args, **options):
+        self.asked = True
+        return super().persist(*args, **options)
+
+    def in_a_tier(self, point):
+        """A point of a product that is stopped as a whole, where no node goes on without the others."""
+        if point not in ("undone", "looked") and troubles(
+                self.hostvars, self.run_record, self.task_vars["ansible_play_hosts_all"],
+                self.task_vars["ansible_play_hosts"]):
+            return skipped("the run has failed")
+        if point in TIER:
+            return getattr(self, point)()
+        if point == "migrate" and self.tier.get("mode") == REST and any(self.phases(store=False)) and self.exists(
+                f"{self.staged}/{MIGRATED}", "Check whether an earlier run has migrated"):
+            return skipped("an earlier run has completed all migrations")
+        return self.at(point)
+
+    def at(self, point):
+        given = self.given
         backup = given["backup"]
         if not self.tier and backup and backup.pop("mode") != "never" and backup["connection"] and not self.has_begun():
             self.back_up()
-        for phase in self.phases(given["point"]):
+        for phase in self.phases(point):
             self.run_phase(**phase)
-        if given["point"] == "migrate" and given["info"] and not self._task.check_mode:
+        if point == "migrate" and given["info"] and not self._task.check_mode:
             before, after = self.node.get("schema"), self.ask_product().get("schema")
             was = "as before" if before == after else f"it was at {before}"
             if after:
@@ -252,6 +275,8 @@ class ActionModule(StepsAction):
             with self.rehearsing():
                 self.rehearse(phase["title"], phase["store"])
         self.forget_restore_point()
+        if not self._task.check_mode and self.tier.get("mode") != REST and any(self.phases(store=False)):
+            self.remove("Forget that an earlier run has migrated", f"{self.staged}/{MIGRATED}")
         return {}
 
     def writers(self):
@@ -293,7 +318,7 @@ class ActionModule(StepsAction):
     def tried(self):
         """The same once more when nobody writes, before anything is written."""
         for phase in self.phases(store=True):
-            if not self._task.check_mode and self.tier.get("mode") != REST:
+            if not self._task.check_mode:
                 with self.rehearsing():
                     self.ask_store(f"{phase['title']}, on a copy", phase["store"], self.staged, state="migrated")
         return {}
@@ -329,12 +354,9 @@ class ActionModule(StepsAction):
 
     def backed_up(self):
         """Dump the database while nobody writes; once for the time in which all is down."""
-        if any(self.phases()) and not self._task.check_mode and self.tier.get("mode") != REST:
-            # What comes next, and where this node is lost in it, nobody can tell how far it got.
-            self.remember(migrates=True)
         backup = dict(self.given["backup"])
         self.given["backup"] = backup
-        if self.tier.get("mode") == REST or not any(self.phases(store=False)) or not backup or (
+        if not any(self.phases(store=False)) or not backup or (
                 backup.pop("mode") == "never") or not backup["connection"]:
             return {}
         stopped = any(self.writers().intersection(node_of(self.hostvars, name, self.run_record).tier.get("stopped", []))
@@ -343,6 +365,12 @@ class ActionModule(StepsAction):
             return {}  # a backup of half a migration leads back to nothing
         # What wrote until now has written since any backup of an earlier run.
         self.back_up(again=stopped)
+        return {}
+
+    def begun(self):
+        """Of what comes next, and where this node is lost in it, nobody can tell how far it got."""
+        if any(self.phases()) and not self._task.check_mode:
+            self.remember(migrates=True)
         return {}
 
     def begin_anew(self):
@@ -364,8 +392,7 @@ class ActionModule(StepsAction):
 
     def undone(self):
         """Take back what migrations have left, and find out whether the prior release can work on what there is."""
-        # Where nothing goes back anyway, the next run does the rest of the migrations, or begins them anew.
-        if self.tier.get("mode") == REST or self._task.check_mode or self.record.tier.get("beyond"):
+        if self._task.check_mode:
             return {}
         prior = prior_of(self.node, self.target)
         try:
@@ -438,6 +465,8 @@ class ActionModule(StepsAction):
             return {}
         for phase in self.phases(store=True):
             self.ask_store("Forget what would undo the migrations", phase["store"], self.staged, state="migrated")
+        if any(self.phases(store=False)):
+            self.write("Record that all migrations are complete", f"{self.staged}/{MIGRATED}", "", "600")
         return {}
 
     def settled(self):

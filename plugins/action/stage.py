@@ -13,7 +13,7 @@ import os
 
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._packages import change_words, notes_of
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._staging import staging_of
-from ansible_collections.shakenfist.rolling.plugins.plugin_utils._steps import StatesAction
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._steps import StatesAction, skipped
 
 TEXT = dict(type="str", default="")
 DATA = dict(type="dict", required=True)
@@ -42,7 +42,7 @@ class ActionModule(StatesAction):
 
     def packed(self):
         if not self.brought or not self.target["indexed"]:
-            return dict(skipped=True, skip_reason="the node needs no wheels of the index")
+            return skipped("the node needs no wheels of the index")
         packed = f"{self.plan.wheels}.tar"
         self.pack(packed)
         kind = self.node["kind"].replace(" ", "-")
@@ -60,10 +60,10 @@ class ActionModule(StatesAction):
         """Have all that the release needs on the node before anything is stopped."""
         step, name = self.node["step"], self.task_vars["inventory_hostname"]
         if not step["upgrade"]:
-            return dict(skipped=True, skip_reason="the node has its packages already")
+            return skipped("the node has its packages already")
         answer = self.module("packages", self.task_vars, title="Fetch the packages of the release", state="fetched",
                              **step["arguments"])
-        self.say(f"{name}: {change_words(answer['changes'])}; {answer['download'] / 1e6:.1f} MB fetched")
+        self.say(f"{name}: {change_words(answer['changes'], done=False)}; {answer['download'] / 1e6:.2f} MB fetched")
         place = dict(path=f"{self.node['releases']}/{self.target['name']}", state="directory", mode="0700")
         self.kept(lambda: self._execute_module(module_name="ansible.legacy.file", module_args=place,
                                                task_vars=self.task_vars),
@@ -76,7 +76,7 @@ class ActionModule(StatesAction):
             return self.fetch_packages()
         given, plan = self.given, self.plan
         if not plan.copied and not self.brought and not self.fetched:
-            return dict(skipped=True, skip_reason="there is nothing to be staged")
+            return skipped("there is nothing to be staged")
         if self.brought:
             self.bring(self.target["archive"], self.target["carried"])
             self.bring(given.fetched, self.target["indexed"])

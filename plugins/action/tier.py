@@ -17,12 +17,13 @@ from ansible_collections.shakenfist.rolling.plugins.plugin_utils import _failure
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._carriers import carrier_of
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import node_of, plain
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._services import is_to_run, services_of, url_of
-from ansible_collections.shakenfist.rolling.plugins.plugin_utils._steps import NOTED, Failed, StatesAction
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._steps import NOTED, Failed, StatesAction, skipped
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._tier import (
     REST,
     RESTORING,
     Left,
     prior_of,
+    runs_it,
     told_of_tier,
     trouble_words,
     troubles,
@@ -39,6 +40,8 @@ ARGUMENTS = dict(
     stop_timeout=SECONDS, start_timeout=SECONDS, gate_timeout=SECONDS, stays=dict(type="float", default=3),
     task=TEXT, result=DATA,
 )
+# Why a node does nothing.
+FAILED, NOT_HERE, GOES_ON = "the run has failed", "the node has no such service", "it runs the release already"
 # Where a release directory has what the configuration was before the run has changed it.
 BEFORE = ".rolling-configuration"
 
@@ -60,7 +63,7 @@ class ActionModule(StatesAction):
     def tried(self, act):
         """Do it, unless any node has failed, and only note what fails."""
         if self.troubles:
-            return {}
+            return skipped(FAILED)
         return self.noting(act)
 
     def noting(self, act):
@@ -78,14 +81,15 @@ class ActionModule(StatesAction):
     # ---- the way through
 
     def stopped(self):
-        if not self.has(self.given.service) or self.plan.get("mode") == REST and self.is_there():
-            return {}
+        if not self.has(self.given.service):
+            return skipped(NOT_HERE)
+        if self.goes_on(self.given.service):
+            return skipped(GOES_ON)
         return self.tried(self.stop)
 
-    def is_there(self):
-        """Whether this service runs the release already, in a run that only does the rest."""
-        one = self.node["services"][self.given.service]
-        return one["active"] and one["runs"] == self.given.target["name"]
+    def goes_on(self, service):
+        """Whether a service runs the release already, in a run that only does the rest."""
+        return self.plan.get("mode") == REST and runs_it(self.node["services"][service], self.given.target)
 
     def stop(self):
         one = next(one for one in services_of(self.given.services) if one.name == self.given.service)
@@ -119,21 +123,19 @@ class ActionModule(StatesAction):
         path = self.call("Set aside what an earlier run has kept", "kept_files", state="aside",
                          paths=self.given.configuration, dest=self.carrier.place(BEFORE))["aside"]
         if path:
-            words = (f"{self.name}: somebody has removed what held its services since a run that was killed. What the "
-                     f"configuration was before that run is in {path}, and is not taken back any more")
+            words = (f"{self.name}: somebody has removed what held its services since a run that has not come to its "
+                     f"end. What the configuration was before that run is in {path}, and is not taken back any more")
             self.say(f"warn  {words}")
             self.add_notes(words)
 
     def switched(self):
-        self.tried(self.switch)
+        result = self.tried(self.switch)
         # Where a node has failed already, nothing was kept of the configuration, so nothing may change it.
-        return dict(goes_on=not self.troubles and "cause" not in self.values)
+        return dict(result, goes_on=not self.troubles and "cause" not in self.values)
 
     def switch(self):
         self.begin("activate")
-        left = [name for name in self.node["services"]
-                if self.plan.get("mode") != REST or self.node["services"][name]["runs"] != self.given.target["name"]
-                or not self.node["services"][name]["active"]]
+        left = [name for name in self.node["services"] if not self.goes_on(name)]
         self.call("Check that all is down", "standstill", state="down", units=left)
         if self.given.configuration:
             self.call("Back up the configuration", "kept_files", state="kept", paths=self.given.configuration,
@@ -154,11 +156,12 @@ class ActionModule(StatesAction):
     def started(self):
         """Start the service, on whatever release its node has now. What fails keeps no other from its start."""
         back = bool(self.record.tier.get("back"))
-        if not self.has(self.given.service) or self.record.cause and not back:
-            return {}
+        if not self.has(self.given.service):
+            return skipped(NOT_HERE)
         # Where all failed before the start and nothing went back, it would be the new release on what was not migrated.
-        if not back and self.troubles and self.plan.get("mode") != REST and not self.left().started():
-            return {}
+        if not back and (self.record.cause or self.troubles and self.plan.get("mode") != REST
+                         and not self.left().started()):
+            return skipped(FAILED)
         return self.noting(self.start) if not back else self.start_again()
 
     def start(self):
@@ -250,7 +253,7 @@ class ActionModule(StatesAction):
         if not self.troubles:
             self.note(cause=plain(vars(_failure.cause_of(self.given.task, result, time.time()))))
         left = self.left()
-        return dict(back=left.touched() and not left.started(), stopped=bool(result.get("stopped")))
+        return dict(back=left.leads_back(), stopped=bool(result.get("stopped")))
 
     def left(self):
         hostvars, there = self.hostvars, list(self.task_vars["ansible_play_hosts"])
@@ -272,8 +275,8 @@ class ActionModule(StatesAction):
     def returned(self):
         """Take code and configuration back, unless what was written has no way back."""
         left = self.left()
-        if not left.touched() or left.started() or left.beyond():
-            return {}
+        if not left.leads_back():
+            return skipped("there is no way back")
         prior = left.priors[self.name]
         self.begin("restore")
         try:
@@ -294,7 +297,7 @@ class ActionModule(StatesAction):
         """The message; of a stop that was asked for only the first node has one, and it ends the run for all."""
         left = self.left()
         text = told_of_tier(self.troubles, left, self.run_record.plan.get("command") or "")
-        self.note(failure=dict(text=text, state=text.partition("\nNext: ")[0].rpartition("\n")[2],
+        self.note(failure=dict(text=text, state=left.state().partition("\n")[0],
                                serves=bool(self.record.tier.get("back"))))
         quiet = not left.touched() and all(cause.stopped for cause in self.troubles.values())
         return dict(message="" if quiet and self.name != self.speaker() else self.in_short(text))

@@ -22,7 +22,8 @@ options:
   state:
     description:
       - With V(fetched), lists and archives are downloaded, and what O(expect) says is checked on a simulation. This
-        touches no service, and needs no lock of apt's.
+        touches no service, and needs no lock of apt's. In the end another apt or dpkg is waited for, so that whoever
+        stops services next does not do so in vain.
       - With V(upgraded), the sources and pins are changed, and the packages upgraded with what was fetched. What was
         not, is.
       - With V(reverted), the sources and pins are put back as they were, if no package has changed since the upgrade
@@ -316,6 +317,8 @@ class Upgrade:
             self.apt("--download-only", *(["--fix-broken"] if broken else []), *self.command(packages),
                      what="the archives of the new release were not fetched", options=["Debug::NoLocking=true"])
         now = self.archives(folder)
+        if not self.check:
+            apt.wait_for_locks(self.params["lock_timeout"])
         return self.facts(changes, changed=now != there, download=sum(now.values()))
 
     @staticmethod
@@ -375,7 +378,7 @@ class Upgrade:
                          what="what was left half done was not completed")
             command = self.command(packages)
             if command != ["install"]:
-                self.apt(*CONFOLD, *command, options=lock, what="the packages were not upgraded: see them with "
+                self.apt(*CONFOLD, *command, options=lock, what="not all packages were upgraded: see them with "
                          "dpkg --audit on this node; the next run goes on there")
             self.adopt_lists()
         finally:
@@ -440,11 +443,13 @@ class Upgrade:
             write(apt.at(PINS), self.pins)
 
     def revert(self):
-        apt.wait_for_locks(self.params["lock_timeout"])
+        kept = json.loads(read(f"{self.home}/{apt.BEFORE}") or "{}")
+        # Else nothing of ours is on the node, and whoever waits for this has its services stopped.
+        if kept:
+            apt.wait_for_locks(self.params["lock_timeout"])
         recovered = not self.check and apt.allow_starts()
         result = dict(changed=bool(recovered), reverted=False, moved=[], sources=[], unmapped=[],
                       policy="recovered" if recovered else "")
-        kept = json.loads(read(f"{self.home}/{apt.BEFORE}") or "{}")
         if not kept:
             return result
         packages = apt.packages_of(self.run)

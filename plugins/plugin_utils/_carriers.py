@@ -6,9 +6,12 @@
 
 # How new code comes to a node while all of a product is down: by a link to a staged release, or in packages.
 
+from ansible_collections.shakenfist.rolling.plugins.module_utils._packages import upstream
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._packages import (
     change_words,
+    no_way_back,
     notes_of,
+    packages_words,
     setting_words,
 )
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._steps import Failed
@@ -60,18 +63,21 @@ class Packages:
         return f"{self.node['releases']}/{self.target['name']}/{name}"
 
     def switch(self, services):
-        """Upgrade the packages while all is down, and look at the settings that the new ones want."""
-        action, step, units = self.action, self.step, list(self.node["services"])
+        """Upgrade the packages while these services are down, and look at the settings that the new ones want.
+
+        What is none of them runs the release already, and goes on.
+        """
+        action, step = self.action, self.step
         if step["upgrade"]:
             try:
-                answer = action.call("Upgrade the packages", "packages", state="upgraded", start=False, units=units,
-                                     stop_started=True, **step["arguments"])
+                answer = action.call("Upgrade the packages", "packages", state="upgraded", start=False,
+                                     units=list(services), stop_started=True, **step["arguments"])
             except Failed:
                 self.see_what_moved()
                 raise
             if any(answer["changes"].values()) or self.node["release"]["name"] == self.target["name"]:
-                self.moved()
-            action.say(f"{action.name}: {change_words(answer['changes'])}")
+                self.moved(self.target["version"])
+            action.say(f"{action.name}: {change_words(answer['changes'], not action._task.check_mode)}")
             self.tell(*notes_of(action.name, answer), *(f"{action.name}: {words}" for words in step["notes"]))
         if step["checks"]:
             answer = action.call("Check the settings", "settings_files", checks=step["checks"], apply=step["apply"])
@@ -83,26 +89,29 @@ class Packages:
             self.action.say(*lines)
             self.action.add_notes(*lines)
 
-    def moved(self):
-        self.action.remember(beyond=f"packages of {self.action.name} are those of {self.target['version']}, and there "
-                             "is no way back from a release of the distribution to an earlier one")
+    def moved(self, words):
+        """Note that there is no way back, and which packages the node has now."""
+        self.action.remember(packages=words, beyond=no_way_back({self.action.name: words}))
 
     def see_what_moved(self):
         """An upgrade that has failed may have got anywhere."""
         try:
             seen = self.action.call("Check which packages have changed", "packages_info", names=self.step["patterns"])
         except Failed:
-            self.action.remember(beyond=f"it is not known which packages {self.action.name} has")
+            self.moved("not known")
             return
         now = {name: one["version"] for name, one in seen["packages"].items()}
         if seen["interrupted"] or now != self.node["packages"] or self.node["release"]["name"] == self.target["name"]:
-            self.moved()
+            release = upstream(now[self.step["package"]]) if self.step["package"] in now else "none of the product's"
+            self.moved(packages_words(release, seen["interrupted"]))
 
     def back(self, prior):
         """Take the sources back; may be asked where nothing was switched."""
         if not self.step["upgrade"]:
             return
-        answer = self.action.call("Take the sources of apt back", "packages", state="reverted")
+        known = self.step["arguments"]
+        answer = self.action.call("Take the sources of apt back", "packages", state="reverted",
+                                  **{key: known[key] for key in ("lock_timeout",) if key in known})
         self.action.check(f"{len(answer['moved'])} packages have changed ({', '.join(answer['moved'][:5])}), and there "
                           "is no way back" if answer["moved"] else "", "Take the sources of apt back")
 

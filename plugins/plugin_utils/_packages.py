@@ -17,6 +17,8 @@ PLACE = "/var/lib/shakenfist-rolling"
 # What a process runs that was started before its package was unpacked.
 EARLIER = "an earlier release"
 ARGUMENTS = ("suites", "names", "expect", "pins", "lock_timeout")
+# For how many seconds another apt is waited for; the module packages has the same.
+LOCK_TIMEOUT = 600
 # How many names of packages are told.
 SHOWN = 8
 
@@ -106,8 +108,10 @@ def package_findings(name, node, target, configured=False):
     findings.judge("dpkg", [
         f"an apt or dpkg was interrupted, {listed(apt['broken'], ' and ') or 'its journal'} is half done: the run "
         "completes that before it upgrades"] if apt["interrupted"] else [], "warn")
-    findings.judge("apt", [f"{apt['locked']['command']} (pid {apt['locked']['pid']}) is at work with apt: it is waited "
-                           "for"] if apt["locked"] else [], "warn")
+    findings.judge("apt", [
+        f"{apt['locked']['command']} (pid {apt['locked']['pid']}) is at work with apt: before anything is stopped it "
+        f"is waited for, for up to {step['arguments'].get('lock_timeout', LOCK_TIMEOUT):g} s"]
+                   if apt["locked"] and step["upgrade"] else [], "warn")
     findings.judge("policy", ["a run that was killed has left its policy-rc.d: the run removes it"]
                    if apt["policy"] == "ours" else [], "warn", made=False)
     open_ones = [one for one in node["settings_found"] if release != target.get("version") or one["needed"]]
@@ -116,9 +120,23 @@ def package_findings(name, node, target, configured=False):
         f"{setting_words(one)}: {target.get('version')} does not work so. Have it changed with {APPLY}, or by a "
         "hook_configure of yours" for one in needed], made=bool(step["checks"]))
     findings.judge("settings", [
-        f"{setting_words(one)}{': it is changed' if step['apply'] and not one['problem'] else ''}"
+        f"{setting_words(one)}{': it would be changed' if step['apply'] and not one['problem'] else ''}"
         for one in open_ones if one not in needed], "warn", made=bool(step["checks"]))
     return findings
+
+
+def packages_words(release, interrupted):
+    """Which packages a node has, in words."""
+    return f"{release}, half configured" if interrupted else release
+
+
+def no_way_back(states):
+    """Why nothing goes back once a package has changed.
+
+    :arg states: by name of the node, in words, which packages it has.
+    """
+    return (f"packages have changed ({'; '.join(f'{name}: {words}' for name, words in states.items())}), and there is "
+            "no way back from a release of the distribution to an earlier one")
 
 
 def to_reboot(nodes, order):
@@ -157,10 +175,11 @@ def _one_line(text):
     return " ".join(text.split())
 
 
-def change_words(changes):
-    """What apt has changed, or would change, in one line."""
+def change_words(changes, done):
+    """What apt has changed, or is to change, in one line."""
     parts = []
-    for kind, title in (("upgraded", "upgraded"), ("installed", "new"), ("removed", "removed")):
+    for kind, title in (("upgraded", "upgraded" if done else "to upgrade"), ("installed", "new"),
+                        ("removed", "removed" if done else "to remove")):
         names = [f"{one['name']} {one['after']}" if isinstance(one, dict) else one for one in changes[kind]]
         if names:
             more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
@@ -170,7 +189,7 @@ def change_words(changes):
 
 def started_words(one):
     """A service that a package has started, or wanted to, in spite of the policy."""
-    who = f"{one['script']} of {one['package']}" if one["package"] else "somebody"
+    who = f"{one['script']} of {one['package']}" if one["package"] else "something unknown"
     what = one["unit"] or one["command"]
     if one["prevented"]:
         return f"{who} was to start {what} in spite of the policy; its unit is held, so it did not start"

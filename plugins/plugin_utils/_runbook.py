@@ -22,8 +22,10 @@ Row = namedtuple("Row", "fragment pattern weight anchor")
 
 
 def row_of(fragment, anchor):
+    """A row; what varies may be empty where it is joined to the word before it, as in C((rc ...)...:)."""
     parts = fragment.split("...")
-    return Row(fragment, re.compile(".+?".join(map(re.escape, parts))), sum(map(len, parts)), anchor)
+    pattern = "".join(re.escape(part) + (".+?" if part.endswith(" ") else ".*?") for part in parts[:-1])
+    return Row(fragment, re.compile(pattern + re.escape(parts[-1])), sum(map(len, parts)), anchor)
 
 
 def anchor_of_heading(line):

@@ -183,10 +183,10 @@ def _daemons(node):
 
 
 def held_words(node):
-    """Services that a run has stopped, and that was killed before it could start them."""
+    """Services that a run has stopped, and has not started: it has failed, or was killed."""
     held = [name for name, one in node["services"].items() if one.get("held")]
-    return [f"{listed(held, ' and ')} {'is' if len(held) == 1 else 'are'} held since a run that was killed: the same "
-            "command goes on, and starts what ran"] if held else []
+    return [f"{listed(held, ' and ')} {'is' if len(held) == 1 else 'are'} held since an earlier run that has "
+            "not come to its end: the same command goes on, and starts what ran"] if held else []
 
 
 def is_silent(row, limit):

@@ -38,6 +38,11 @@ OUTER = (*COLLECTS, "ansible_facts")
 NOTED = "_ansible_noted"
 
 
+def skipped(why):
+    """The result of an action that has nothing to do: Ansible shows it as skipped."""
+    return dict(skipped=True, skip_reason=why)
+
+
 class Failed(Exception):
     """The end of an action. The result is that of the module that has failed, and becomes that of the task."""
 

@@ -11,7 +11,11 @@ import dataclasses
 
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._failure import OPTIONS, Cause
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._findings import Findings, warnings_of
-from ansible_collections.shakenfist.rolling.plugins.plugin_utils._packages import to_reboot
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._packages import (
+    no_way_back,
+    packages_words,
+    to_reboot,
+)
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._plan import Wave
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import node_of
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._runbook import explained
@@ -26,11 +30,18 @@ WHOLE, REST = "whole", "rest"
 MIGRATING = ".rolling-migrating"
 # And for as long as the database is being restored from its backup.
 RESTORING = ".rolling-restoring"
+# And from when all nodes have agreed that all migrations of the database are complete, which it does not tell itself.
+MIGRATED = ".rolling-migrated"
+
+
+def runs_it(service, target):
+    """Whether a service runs the release."""
+    return service["active"] and service["runs"] == target.get("name")
 
 
 def mode_of(nodes, target):
     """Whether all is to be stopped, or only what does not run the release yet."""
-    begun = any(one["active"] and one["runs"] == target.get("name") and one.get("counts", True)
+    begun = any(runs_it(one, target) and one.get("counts", True)
                 for node in nodes.values() for one in node["services"].values())
     return REST if begun else WHOLE
 
@@ -55,14 +66,16 @@ def places_of(nodes, phases):
     return {service: node_for(nodes, service) for service in ["", *(phase.get("where") or "" for phase in phases)]}
 
 
-def steps_of(migrations):
+def steps_of(migrations, mode=WHOLE):
     """What happens while all is down and before anything is started, as the action C(phase) takes it, in its order.
 
     The store is tried once more before the database is touched: then a migration that fails has written nothing at all.
+    Where some of it runs the release, there is nothing to go back to.
     """
     own = [dict(title="Try the migrations once more on a copy, while nobody writes", point="tried"),
-           dict(title="Back up the database", point="backed_up")]
-    return [*own, *(dict(title=phase["title"], point="migrate", number=number)
+           dict(title="Back up the database", point="backed_up"),
+           dict(title="Record that the migrations begin", point="begun")]
+    return [*(own if mode == WHOLE else []), *(dict(title=phase["title"], point="migrate", number=number)
                     for number, phase in enumerate(migrations)),
             dict(title="Check that what the services keep is whole", point="whole")]
 
@@ -99,7 +112,8 @@ class Tier:
                                                                 for one in node["services"].values())]
         # What is down has to be down everywhere; only where nothing is left, nothing is stopped.
         order = list(nodes) if left and mode == WHOLE else left
-        waves = [Wave(one.name, [[name for name in order if one.name in nodes[name]["services"]]]) for one in services]
+        waves = [Wave(one.name, [[name for name in order if one.name in nodes[name]["services"] and (
+            mode == WHOLE or not runs_it(nodes[name]["services"][one.name], target))]]) for one in services]
         waves = [wave for wave in waves if wave.nodes()]
         first = next(iter(order or nodes), "")
         members = [dict(name=name, groups=[group_of(wave.name)]) for wave in waves for name in wave.nodes()]
@@ -113,18 +127,45 @@ class Tier:
             done=[name for name in nodes if name not in order], serving=list(nodes), leader="", command=command,
             release=target.get("version", ""), report=lines, orphans=[],
             services={name: list(nodes[name]["services"]) for name in order},
-            tier=dict(mode=mode, places=places, steps=steps_of(self.migrations), units=[one.name for one in services],
+            tier=dict(mode=mode, places=places, steps=steps_of(self.migrations, mode),
+                      units=[one.name for one in services],
                       titles=[f"{phase['title']} on {places[phase.get('where') or '']}" for phase in self.migrations],
                       **(dict(reboots=reboots) if reboots else {}),
-                      prior=sorted({prior_of(nodes[name], target) for name in order} - {""})))
+                      comes=[came_words(names, came, target.get("version", "")) for came, names in by(
+                          order, lambda name: came_of(nodes[name], target)).items()]))
 
     def lines(self, plan, nodes):
         return tier_lines(plan, nodes)
 
 
+def by(names, key):
+    """Names, by what they have in common."""
+    found: dict = {}
+    for name in names:
+        found.setdefault(key(name), []).append(name)
+    return found
+
+
+def came_of(node, target):
+    """In words, the release that a node comes from; that of the run where it has it already."""
+    release = prior_of(node, target) or (node.get("release") or {}).get("version") or ""
+    return packages_words(release or "an unknown release", (node.get("apt") or {}).get("interrupted"))
+
+
+def came_words(names, came, release):
+    """What becomes of some nodes, in words."""
+    return f"{', '.join(names)}: " + (f"on {release} already" if came == release else f"{came} -> {release}")
+
+
 def _runs(plan, nodes, service):
     return [name for wave in plan["waves"] if wave["name"] == service for name in wave["batches"][0]
             if is_to_run(nodes[name]["services"][service])]
+
+
+def _stops(plan, nodes, service):
+    """The nodes on which a service runs, or ought to, and no earlier run has stopped it."""
+    return [name for name in _runs(plan, nodes, service) if nodes[name]["services"][service]["active"]
+            or not nodes[name]["services"][service].get("held")]
 
 
 def tier_lines(plan, nodes):
@@ -133,17 +174,15 @@ def tier_lines(plan, nodes):
     lines, reboots = [], [f"reboot {name}" for name in tier.get("reboots", [])]
     if plan["order"]:
         whole = tier["mode"] == WHOLE
-        steps = [f"stop {name} on {', '.join(_runs(plan, nodes, name)) or 'no node: it runs on none'}"
+        steps = [f"stop {name} on {', '.join(_stops(plan, nodes, name)) or 'no node: it runs on none'}"
                  for name in reversed(names)]
-        came = f"{listed(tier['prior'], ' and ') or 'their release'} -> {plan['release']}"
-        steps.append(f"{', '.join(plan['order'])}: {came}, all of it is down then")
+        steps.append("; ".join(tier["comes"]) + (", all of it is down then" if whole else ""))
         if whole:
             steps += tier["titles"]
         steps += [f"start {name} on {', '.join(_runs(plan, nodes, name)) or 'no node'}" for name in names]
         lines += [f"{number}. {words}" for number, words in enumerate(steps + reboots, start=1)]
         if not whole:
-            lines.append("What runs the release already goes on, for all migrations were complete before it was "
-                         "started.")
+            lines.append("What runs the release already goes on, and migrations that are complete are not run again.")
     lines += [] if plan["order"] else reboots
     return lines + [f"{name}: on {plan['release']} already, passed over" for name in plan["done"]]
 
@@ -256,10 +295,26 @@ class Left:
         if self.migrating:
             # Nobody else knows its backup, nor whether a command of it still runs.
             return f"{listed(self.migrating, ' and ')} was lost and may have begun to migrate what the services keep"
+        if any(record.tier.get("packages") for record in self.records.values()):
+            return no_way_back({name: record.tier.get("packages") or self.priors.get(name) or "not known"
+                                for name, record in self.records.items()})
         found = [record.tier["beyond"] for record in self.records.values() if record.tier.get("beyond")]
         unknown = [name for name in self.records if not self.priors.get(name)]
         return found[0] if found else (f"it is not known which release {listed(unknown, ' and ')} came from"
                                        if unknown else "")
+
+    def migrations(self):
+        """Which migrations are complete, and whether there is a backup from before them, as sentences."""
+        done = [f"{each['title']} on {name}" for name, record in self.records.items()
+                for each in record.schema.get("migrations", [])]
+        wrote = any(record.tier.get("wrote") for record in self.records.values())
+        backup = any(record.schema.get("backup") for record in self.records.values())
+        return [*([f"Complete before that: {'; '.join(done)}."] if done else []),
+                *(["This run has made no backup of what the services keep."] if wrote and not backup else [])]
+
+    def leads_back(self):
+        """Whether there is something to go back from, and a way back."""
+        return self.touched() and not self.started() and not self.beyond()
 
     def state(self):
         """In which state all is, in words."""
@@ -271,8 +326,8 @@ class Left:
                               "back. What else could be started runs it.", *down])
         beyond = self.beyond()
         if beyond:
-            return (f"ALL SERVICES STAY STOPPED on {', '.join(self.records)}, nothing went back: {beyond}. Nothing "
-                    "starts them but the next run.")
+            return "\n".join([f"ALL SERVICES STAY STOPPED on {', '.join(self.records)}, nothing went back: {beyond}. "
+                              "Nothing starts them but the next run.", *self.migrations()])
         lost = [name for name in self.order if name not in self.records]
         back = [name for name, record in self.records.items() if record.restored and not record.tier.get("down")]
         undone = [words for record in self.records.values() for words in record.tier.get("undone", [])]

@@ -183,6 +183,17 @@ def test_the_ganeti_half_of_synnefo_says_whose_it_is():
         assert list(found.values()) == expected
 
 
+@pytest.mark.parametrize("typed", ["synnefo", "synnefo_services"])
+def test_the_playbook_that_was_typed_is_the_one_that_comes_next(typed):
+    """One imports the other, and its variables go before those of that."""
+    given = {}
+    for name in dict.fromkeys(("synnefo_services", typed)):
+        given.update(yaml.safe_load((PLAYBOOKS / f"{name}.yml").read_text())[-1]["vars"])
+    value = trusted({"it": variables_of("synnefo")["rolling_playbook"]})
+    for known, expected in ((given, typed), ({}, "synnefo")):
+        assert Templar(loader=DataLoader(), variables=known).template(value)["it"] == f"shakenfist.rolling.{expected}"
+
+
 @pytest.mark.parametrize("port, expected", [({}, 9696), ("9697", 9697), (0, None), ("0", None)])
 def test_a_neutron_that_only_speaks_tls_is_not_asked(port, expected):
     values = variables_of("dragonflow")

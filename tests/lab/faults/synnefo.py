@@ -14,7 +14,7 @@ import dataclasses
 
 import lab
 from products import synnefo_services as services
-from rows import KILLED, REFUSED, ROLLED, Row, both, publish, reaches, seen, shell
+from rows import KILLED, REFUSED, ROLLED, Row, Trouble, both, publish, reaches, seen, shell
 
 OLD, NEW = '0.18.1', '0.19'
 NODES = 'snf-1', 'snf-2'
@@ -23,6 +23,10 @@ HELD = '/etc/systemd/system/*.service.d/50-shakenfist-rolling-held.conf'
 APPLY = ('-e', 'synnefo_apply_settings=true')
 # A maintainer script that takes its time: what happens meanwhile happens in the middle of an upgrade.
 SLOW = publish(NEW, 'script-slow:snf-common')
+ANOTHER_APT = shell('snf-1', 'systemd-run --quiet --unit=another-apt python3 -c "import fcntl, time; '
+                    "f = open('/var/lib/dpkg/lock-frontend', 'w'); fcntl.lockf(f, fcntl.LOCK_EX); "
+                    'time.sleep(900)"')
+NO_OTHER_APT = shell('snf-1', 'systemctl stop another-apt')
 FORWARD = r'ALL SERVICES STAY STOPPED .* no way back'
 
 
@@ -63,6 +67,22 @@ def policy(run):
     run.notes['policy'] = {node: services.facts(node)['policy'] for node in NODES}
 
 
+def runs_of_units(node):
+    """Which runs of the services there are: another one was stopped in between."""
+    return lab.execute(node, 'systemctl', 'show', '--property=Id,InvocationID', 'archipelago', 'gunicorn',
+                       'snf-dispatcher').stdout
+
+
+def note_runs(run):
+    run.notes['runs'] = {node: runs_of_units(node) for node in NODES}
+
+
+def nothing_was_stopped(run):
+    stopped = [node for node in NODES if runs_of_units(node) != run.notes['runs'][node]]
+    if stopped:
+        raise Trouble('services were stopped on ' + ', '.join(stopped))
+
+
 def kill(run):
     run.roll.kill()
 
@@ -86,17 +106,19 @@ ROWS = [
                cause=('postinst of archipelago has started .*archipelago in spite of the policy',)),
     SynnefoRow('synnefo-apt-interrupted', 'apt and dpkg of snf-2 are ended while a maintainer script is at work',
                prepare=both(policy, SLOW), inject=end_dpkg('snf-2'), moment=upgrades('snf-2'), node='snf-2',
-               cause=('the packages were not upgraded|what was left half done',), next=FORWARD, check=as_it_was),
+               cause=('not all packages were upgraded|what was left half done',), next=FORWARD, check=as_it_was),
     SynnefoRow('synnefo-script-fails', 'the script of snf-pithos-app fails on snf-1',
                inject=both(publish(NEW, 'script-fails:snf-pithos-app'), shell('snf-1', 'touch /lab/script-fails')),
                mend=shell('snf-1', 'rm /lab/script-fails'), node='snf-1',
                cause=('told to fail by /lab/script-fails',), next=FORWARD, check=as_it_was),
     SynnefoRow('synnefo-apt-locked', 'another apt has the lock on snf-1 for longer than a run waits',
-               inject=shell('snf-1', 'systemd-run --quiet --unit=another-apt python3 -c "import fcntl, time; '
-                            "f = open('/var/lib/dpkg/lock-frontend', 'w'); fcntl.lockf(f, fcntl.LOCK_EX); "
-                            'time.sleep(900)"'),
-               arguments=(*APPLY, '-e', 'synnefo_lock_timeout=5'), mend=shell('snf-1', 'systemctl stop another-apt'),
-               node='snf-1', cause=('still has /var/lib/dpkg/lock-frontend',), check=as_it_was),
+               inject=both(note_runs, ANOTHER_APT), arguments=(*APPLY, '-e', 'synnefo_lock_timeout=5'),
+               mend=both(NO_OTHER_APT, nothing_was_stopped), node='snf-1', next='Nothing in service was changed',
+               cause=('still has /var/lib/dpkg/lock-frontend',), check=as_it_was),
+    SynnefoRow('synnefo-apt-locked-late', 'another apt takes the lock on snf-1 once all services begin to stop',
+               moment=reaches('stop'), inject=ANOTHER_APT, arguments=(*APPLY, '-e', 'synnefo_lock_timeout=5'),
+               mend=NO_OTHER_APT, node='snf-1', next=FORWARD, cause=('still has /var/lib/dpkg/lock-frontend',),
+               check=as_it_was),
     SynnefoRow('synnefo-migration-fails', "Cyclades' migration fails", node='snf-2',
                inject=both(publish(NEW, 'migration-fails:snf-cyclades-app'),
                            shell('snf-2', 'touch /lab/migration-fails')),

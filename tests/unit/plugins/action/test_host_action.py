@@ -160,7 +160,7 @@ def test_packages_are_fetched(one):
     one.act(state="fetched", packages=STEP)
     assert one.calls == [("packages", dict(state="fetched", suites=dict(wheezy="jessie"),
                                            expect={"snf-common": "0.19"}))]
-    assert one.words() == ["sf-1: 1 upgraded (snf-common 0.19-1)"]
+    assert one.words() == ["sf-1: 1 to upgrade (snf-common 0.19-1)"]
     one.run["plan"] = dict(hosts={})
     one.act(state="fetched", packages=STEP)
     assert one.calls == []

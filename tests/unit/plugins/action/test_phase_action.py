@@ -390,8 +390,17 @@ def test_the_backup_is_of_the_time_in_which_all_is_down(tier, stopped, backup, d
     tier.run["plan"]["serving"], tier.node = ["sf-1"], dict(tier=dict(stopped=stopped))
     tier.others["sf-1"] = dict(cluster_node=dict(services=dict(server={}, agent={})))
     tier.given["stat"] = there(False, False, backup)
-    assert noted(went(tier, "backed_up"))["tier"]["migrates"]
+    went(tier, "backed_up")
     assert ("dump" in tier.asked()) == dumped
+
+
+@pytest.mark.parametrize("check, place, migrates", [
+    (False, "sf-1", True), (True, "sf-1", False), (False, "sf-2", False)])
+def test_who_is_lost_from_here_on_may_have_migrated(tier, check, place, migrates):
+    tier.check, tier.run["plan"]["tier"]["places"] = check, {"": place, "server": place}
+    result = went(tier, "begun")
+    assert noted(result).get("tier") == (dict(migrates=True) if migrates else None)
+    assert bool(result.get("skipped")) != migrates
 
 
 @pytest.mark.parametrize("writer, other, forgotten", [
@@ -405,8 +414,8 @@ def test_a_backup_of_an_earlier_run_is_forgotten_unless_what_writes_was_held_sin
     tier.others["sf-2"] = dict(cluster_node=dict(services=services))
     went(tier, "rehearsed")
     paths = [arguments["path"] for module, arguments in tier.calls if module == "file"]
-    names = [".rolling-restoring", ".rolling-backup.json", ".rolling-migrating"]
-    assert paths == ([f"/r/{NEW}/{name}" for name in names] if forgotten else [])
+    names = [".rolling-restoring", ".rolling-backup.json", ".rolling-migrating"] if forgotten else []
+    assert paths == [f"/r/{NEW}/{name}" for name in [*names, ".rolling-migrated"]]
     tier.check = True
     went(tier, "rehearsed")
     assert "file" not in tier.asked()
@@ -419,7 +428,7 @@ def test_that_the_database_was_migrated_stays_known_while_the_new_release_is_the
     tier.others["sf-2"] = dict(cluster_node=dict(services=services))
     went(tier, "rehearsed")
     assert [arguments["path"] for module, arguments in tier.calls if module == "file"] == [
-        f"/r/{NEW}/.rolling-restoring", f"/r/{NEW}/.rolling-backup.json"]
+        f"/r/{NEW}/{name}" for name in (".rolling-restoring", ".rolling-backup.json", ".rolling-migrated")]
 
 
 @pytest.mark.parametrize("begun, backup, words", [
@@ -435,6 +444,17 @@ def test_half_a_migration_that_may_have_been_written_to_is_the_operators(tier, b
         assert result["msg"].startswith("a run that was killed has begun this on sf-1, and not ended it: Migrate "
                                         "Neutron. Nothing holds server any more") and words in result["msg"]
         assert result["msg"].endswith(f"on sf-1: rm /r/{NEW}/.rolling-migrating")
+
+
+@pytest.mark.parametrize("point, given", [("migrate", dict(number=0)), ("tried", {}), ("backed_up", {}), ("whole", {})])
+def test_what_has_nothing_to_do_is_shown_as_skipped(tier, point, given):
+    """After a failure, and where it is another node's part: it would else pass for done."""
+    tier.run["plan"]["tier"]["places"] = {"": "sf-2", "server": "sf-2"}
+    assert went(tier, point, **given)["skip_reason"] == "there is nothing to do on this node" and tier.calls == []
+    tier.run["plan"]["tier"]["places"] = {"": "sf-1", "server": "sf-1"}
+    assert not went(tier, "migrate", number=0).get("skipped") and tier.calls
+    tier.node = dict(cause=dict(step="a", words="b"))
+    assert went(tier, point, **given)["skip_reason"] == "the run has failed" and tier.calls == []
 
 
 @pytest.mark.parametrize("more", [
@@ -481,20 +501,6 @@ def test_there_is_no_way_back(tier, given, words):
     assert "file" not in tier.asked()
 
 
-def test_nothing_goes_back_anyway(tier):
-    """Packages have no way back, and that is what the operator is to read."""
-    tier.node = dict(tier=dict(beyond="packages of sf-1 are those of 0.19"))
-    result = went(tier, "undone")
-    assert tier.calls == [] and "rolling_node" not in result.get("ansible_facts", {})
-
-
-@pytest.mark.parametrize("point", ["undone", "tried", "backed_up"])
-def test_the_rest_leaves_the_store_alone(tier, point):
-    tier.run["plan"]["tier"]["mode"] = "rest"
-    went(tier, point)
-    assert tier.calls == []
-
-
 @pytest.mark.parametrize("mode", ["whole", "rest"])
 def test_before_anything_starts(tier, mode):
     tier.run["plan"]["tier"]["mode"] = mode
@@ -510,7 +516,21 @@ def test_the_rest_is_not_taken_for_a_migration(tier):
     """What would undo it is of the time in which all was down, and that is over."""
     tier.run["plan"]["tier"]["mode"] = "rest"
     went(tier, "migrate", number=0)
-    assert tier.asked() == ["release_command"]
+    assert tier.asked() == ["stat", "release_command"]
+
+
+def test_what_is_migrated_is_not_migrated_again(tier, monkeypatch):
+    """A run writes it down before it starts anything, so that what follows the next one is left alone by it."""
+    written = []
+    monkeypatch.setattr(tier.plugin.ActionModule, "write", lambda self, title, path, text, mode: written.append(path))
+    went(tier, "committed", phases=dict(migrate=MIGRATE[2:]))
+    assert written == []
+    went(tier, "committed")
+    assert written == [f"/r/{NEW}/.rolling-migrated"]
+    tier.run["plan"]["tier"]["mode"], tier.given["stat"] = "rest", dict(stat=dict(exists=True))
+    result = went(tier, "migrate", number=0)
+    assert tier.calls == [("stat", dict(path=written[0]))]
+    assert result["skipped"] and result["skip_reason"] == "an earlier run has completed all migrations"
 
 
 @pytest.mark.parametrize("pending, fails", [([], False), ([PENDING], True)])

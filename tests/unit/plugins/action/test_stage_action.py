@@ -231,6 +231,6 @@ def test_packages_are_fetched(monkeypatch, upgrade):
         return
     assert one.calls == [("packages", dict(state="fetched", suites=dict(a="b"))),
                          ("file", dict(path="/p/0.19", state="directory", mode="0700"))]
-    assert one.words() == ["sf-1: 1 upgraded (snf-common 0.19-1); 2.0 MB fetched"]
+    assert one.words() == ["sf-1: 1 to upgrade (snf-common 0.19-1); 2.00 MB fetched"]
     assert result["ansible_facts"]["rolling_node"]["notes"] == [
         "sf-1: sources of apt with a suite of which nothing was said: stable"]

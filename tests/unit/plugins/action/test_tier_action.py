@@ -79,8 +79,9 @@ def test_a_configuration_of_before_whose_holds_were_removed_is_set_aside(one, se
 
 
 def test_one_that_is_not_here(one):
-    assert "ansible_facts" not in go(one, "stopped", service="other") and one.calls == []
-    assert "ansible_facts" not in go(one, "started", service="other") and one.calls == []
+    for state in ("stopped", "started"):
+        result = go(one, state, service="other")
+        assert result["skipped"] and "ansible_facts" not in result and one.calls == []
 
 
 @pytest.mark.parametrize("service, fails", [("server", True), ("agent", False)])
@@ -130,7 +131,8 @@ def test_nothing_goes_on_once_a_node_has_failed(one, state, lost):
     else:
         one.others["sf-2"] = dict(one.others["sf-2"], **OTHER)
     result = go(one, state)
-    assert "ansible_facts" not in result and one.calls == [] and not result.get("goes_on")
+    assert result["skip_reason"] == "the run has failed" and not result.get("goes_on")
+    assert "ansible_facts" not in result and one.calls == []
 
 
 def test_the_release(one):
@@ -148,7 +150,8 @@ def test_the_rest_leaves_alone_what_runs_the_release(one):
     one.run["plan"]["tier"]["mode"] = "rest"
     mixed = node()
     mixed["services"]["server"] = unit("server", NEW)
-    assert "ansible_facts" not in go(one, "stopped", node=mixed) and one.calls == []
+    result = go(one, "stopped", node=mixed)
+    assert result["skip_reason"] == "it runs the release already" and one.calls == []
     go(one, "switched", node=mixed)
     assert one.calls[0] == ("standstill", dict(state="down", units=["agent"])) and len(one.calls) == 2
 
@@ -243,8 +246,9 @@ def test_whether_there_is_anything_to_go_back_from(one):
     one.node = dict(tier=dict(stopped=["server"]), cause=dict(step="a", words="b"))
     result = go(one, "examined", task="x", result=FAILS)
     assert result["back"] and "ansible_facts" not in result
-    one.node["tier"]["started"] = True
-    assert not go(one, "examined", task="x", result=FAILS)["back"]
+    for beyond in (dict(started=True), dict(beyond="the packages are new")):
+        one.node["tier"] = dict(stopped=["server"], **beyond)
+        assert not go(one, "examined", task="x", result=FAILS)["back"]
 
 
 def test_code_and_configuration_go_back(one):
@@ -263,8 +267,7 @@ def test_a_way_back_that_fails_is_told_beside_the_first_cause(one):
 @pytest.mark.parametrize("found", [{}, dict(started=True), dict(beyond="the store was migrated")])
 def test_nothing_goes_back(one, found):
     one.node = dict(tier=found)
-    go(one, "returned")
-    assert one.calls == []
+    assert go(one, "returned")["skip_reason"] == "there is no way back" and one.calls == []
 
 
 @pytest.mark.parametrize("migrates, back", [(True, False), (False, True)])
@@ -302,7 +305,7 @@ def test_it_starts_again_on_what_it_came_from(one):
 
 def test_one_that_has_failed_is_not_started_forwards(one):
     one.node = dict(cause=dict(step="a", words="b"))
-    assert "ansible_facts" not in go(one, "started") and one.calls == []
+    assert go(one, "started")["skip_reason"] == "the run has failed" and one.calls == []
 
 
 def test_what_is_told(one):
@@ -310,6 +313,8 @@ def test_what_is_told(one):
     result = go(one, "told")
     assert result["message"].startswith("sf-1: Stop server: it hangs\n") and "the command" in result["message"]
     assert noted(result)["failure"]["text"] == result["message"] and noted(result)["failure"]["serves"]
+    # Not what the message ends with, the section of the runbook for example.
+    assert noted(result)["failure"]["state"].startswith("sf-1 went back to 4.0.0, with the configuration of before")
 
 
 def test_it_is_told_once(one):

@@ -386,8 +386,15 @@ def test_another_apt_is_waited_for(run, node, monkeypatch):
         assert result["failed"] and result["locked"]["pid"] == holder.pid
         assert f"(pid {holder.pid}) still has /var/lib/dpkg/lock-frontend. See what it does" in result["msg"]
         assert node.calls == []
-        # What is only fetched needs none of them.
-        assert not run("fetched", lock_timeout=0)["failed"]
+        # What is only fetched needs none of them, but whoever has it fetched stops services next.
+        result = run("fetched", lock_timeout=0)
+        assert result["failed"] and result["locked"]["pid"] == holder.pid and node.ran("--download-only")
+        assert not run("fetched", check=True, lock_timeout=0)["failed"]
+        # Nothing was begun, so nothing is waited for on the way back.
+        assert not run("reverted", lock_timeout=0)["failed"]
+        (node.root / f"{apt.HOME[1:]}/{apt.BEFORE}").write_text('{"versions": {}, "files": {}}')
+        assert run("reverted", lock_timeout=0)["locked"]["pid"] == holder.pid
+        (node.root / f"{apt.HOME[1:]}/{apt.BEFORE}").unlink()
         looks = []
         real = apt.lock_holder
 

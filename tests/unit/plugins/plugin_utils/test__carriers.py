@@ -48,10 +48,11 @@ class Node:
         self.node = dict(releases="/p", release=dict(name="0.18.1"), packages={"snf-common": "0.18.1-1"},
                          services=dict(gunicorn={}, archipelago={}),
                          step=dict(dict(upgrade=True, arguments=dict(suites={"a": "b"}), checks=[], apply=False,
-                                        notes=[], patterns=["snf-*"]), **(step or {})))
+                                        notes=[], patterns=["snf-*"], package="snf-common"), **(step or {})))
         self.given = SimpleNamespace(packages=dict(to="0.19"), target=dict(name="0.19", version="0.19"))
         self.name, self.answers, self.calls, self.said, self.values = "snf-1", answers, [], [], {}
-        self.record, self.beyond = SimpleNamespace(notes=["before"]), ""
+        self._task = SimpleNamespace(check_mode=False)
+        self.record, self.packages, self.beyond = SimpleNamespace(notes=["before"]), "", ""
 
     def call(self, title, module, **arguments):
         self.calls.append((module, arguments))
@@ -68,8 +69,8 @@ class Node:
     def note(self, **values):
         self.values.update(values)
 
-    def remember(self, beyond):
-        self.beyond = beyond
+    def remember(self, packages, beyond):
+        self.packages, self.beyond = packages, beyond
 
     def check(self, problem, title=""):
         if problem:
@@ -88,9 +89,10 @@ def test_packages_are_upgraded():
     assert carrier.place(".x") == "/p/0.19/.x" and carrier.runs_another("gunicorn", {}, "0.19") == ""
     carrier.switch(["gunicorn"])
     assert node.calls == [
-        ("packages", dict(state="upgraded", start=False, units=["gunicorn", "archipelago"], stop_started=True,
+        ("packages", dict(state="upgraded", start=False, units=["gunicorn"], stop_started=True,
                           suites={"a": "b"})), ("settings_files", dict(checks=[dict(title="x")], apply=True))]
-    assert node.beyond.startswith("packages of snf-1 are those of 0.19, and there is no way back")
+    assert node.packages == "0.19"
+    assert node.beyond.startswith("packages have changed (snf-1: 0.19), and there is no way back from a release")
     assert node.values["notes"] == [
         "before", "snf-1: kept as you have them, though their packages have others (PATH.dpkg-dist): /etc/x",
         "snf-1: Users need kamaki.", "snf-1: the mode: /etc/g:3 has 'django', wanted is 'wsgi': changed"]
@@ -112,23 +114,29 @@ def test_where_nothing_has_changed(changes, release, beyond):
     assert bool(node.beyond) is beyond
 
 
-@pytest.mark.parametrize("seen, beyond", [
+@pytest.mark.parametrize("seen, words", [
     (dict(interrupted=False, packages={"snf-common": dict(version="0.18.1-1")}), ""),
-    (dict(interrupted=True, packages={"snf-common": dict(version="0.18.1-1")}), "packages of snf-1 are those of 0.19"),
-    (dict(interrupted=False, packages={"snf-common": dict(version="0.19-1")}), "packages of snf-1 are those of 0.19"),
-    (Failed(dict(msg="no"), ""), "it is not known which packages snf-1 has")])
-def test_an_upgrade_that_fails(seen, beyond):
+    (dict(interrupted=True, packages={"snf-common": dict(version="0.18.1-1")}), "0.18.1, half configured"),
+    (dict(interrupted=False, packages={"snf-common": dict(version="0.19-1")}), "0.19"),
+    (dict(interrupted=True, packages={"snf-common": dict(version="0.19-1")}), "0.19, half configured"),
+    (dict(interrupted=True, packages={}), "none of the product's, half configured"),
+    (Failed(dict(msg="no"), ""), "not known")])
+def test_an_upgrade_that_fails(seen, words):
     """It may have got anywhere, and only where nothing has changed is there a way back."""
     node = Node(packages=Failed(dict(msg="no"), "Upgrade the packages"), packages_info=seen)
     with pytest.raises(Failed):
         carrier_of(node).switch([])
-    assert node.beyond.startswith(beyond) and bool(node.beyond) is bool(beyond)
+    assert node.packages == words and node.beyond.startswith(f"packages have changed (snf-1: {words})" if words else "")
+    assert bool(node.beyond) is bool(words)
 
 
 def test_the_sources_go_back():
     node = Node(packages=dict(moved=[]))
     carrier_of(node).back("0.18.1")
     assert node.calls == [("packages", dict(state="reverted"))]
+    node.node["step"]["arguments"]["lock_timeout"] = 5.0
+    carrier_of(node).back("0.18.1")
+    assert node.calls[-1] == ("packages", dict(state="reverted", lock_timeout=5.0))
     node = Node(packages=dict(moved=["a", "b"]))
     with pytest.raises(Failed) as failure:
         carrier_of(node).back("0.18.1")

@@ -119,9 +119,15 @@ def test_settings_that_are_needed(apply, configured, problem, fails):
     assert bool(_packages.package_findings("snf-1", made, TARGET, configured).failed()) is fails
 
 
-def test_settings_that_are_only_advised():
-    made = node(found=[dict(FOUND, needed=False)], snf_common=package())
-    assert not _packages.package_findings("snf-1", made, TARGET).failed()
+@pytest.mark.parametrize("apply, problem, words", [
+    (True, "", "wanted is 'wsgi': it would be changed"), (False, "", "wanted is 'wsgi'"),
+    (True, "do it", "wanted is 'wsgi' (do it)")])
+def test_settings_that_are_only_advised(apply, problem, words):
+    """The preflight changes nothing, and where it refuses, nor does the run."""
+    made = node(dict(apply=apply), found=[dict(FOUND, needed=False, problem=problem)], snf_common=package())
+    findings = _packages.package_findings("snf-1", made, TARGET)
+    assert not findings.failed()
+    assert [one.words for one in findings if one.level == "warn"] == [f"the mode: /etc/g:3 has 'django', {words}"]
 
 
 @pytest.mark.parametrize("apt", [
@@ -130,6 +136,14 @@ def test_settings_that_are_only_advised():
 def test_what_an_earlier_run_has_left_is_no_refusal(apt):
     made = node(apt=apt, snf_common=package())
     assert not _packages.package_findings("snf-1", made, TARGET).failed()
+
+
+@pytest.mark.parametrize("step, limit", [({}, "600 s"), (dict(lock_timeout=5.0), "5 s"), (dict(upgrade=False), "")])
+def test_an_apt_that_is_at_work_is_waited_for_before_anything_is_stopped(step, limit):
+    made = node(step, apt=dict(locked=dict(pid=7, command="unattended-upgrade")), snf_common=package("0.19-1"))
+    assert [one.words for one in _packages.package_findings("snf-1", made, TARGET) if one.level == "warn"] == ([
+        "unattended-upgrade (pid 7) is at work with apt: before anything is stopped it is waited for, for up to "
+        f"{limit}"] if limit else [])
 
 
 @pytest.mark.parametrize("version, rebooted, order, reboots", [
@@ -147,9 +161,11 @@ def test_words():
     assert _packages.setting_words(dict(FOUND, line=0, problem="no", found="a\n b")) == (
         "the mode: /etc/g has a b, wanted is 'wsgi' (no)")
     many = [dict(name=f"p{number}", before="1", after="2") for number in range(10)]
-    assert _packages.change_words(dict(upgraded=many, installed=[], removed=["x"])) == (
+    assert _packages.change_words(dict(upgraded=many, installed=[], removed=["x"]), done=True) == (
         "10 upgraded (p0 2, p1 2, p2 2, p3 2, p4 2, p5 2, p6 2, p7 2 and 2 more); 1 removed (x)")
-    assert _packages.change_words(dict(upgraded=[], installed=[], removed=[])) == "no package changes"
+    assert _packages.change_words(dict(upgraded=many[:1], installed=many[1:2], removed=["x"]), done=False) == (
+        "1 to upgrade (p0 2); 1 new (p1 2); 1 to remove (x)")
+    assert _packages.change_words(dict(upgraded=[], installed=[], removed=[]), done=True) == "no package changes"
     started = dict(unit="gunicorn", pid=7, command="g", package="snf", script="postinst", prevented=False)
     lines = _packages.notes_of("snf-1", dict(
         started=[started, dict(started, prevented=True), dict(started, unit="", package="")], continued=["a"],
@@ -158,5 +174,5 @@ def test_words():
                         "again")
     assert lines[1].endswith("postinst of snf was to start gunicorn in spite of the policy; its unit is held, so it "
                              "did not start")
-    assert lines[2].startswith("snf-1: somebody has started g ") and len(lines) == 7
+    assert lines[2].startswith("snf-1: something unknown has started g ") and len(lines) == 7
     assert _packages.notes_of("snf-1", {}) == []

@@ -37,7 +37,7 @@ PAGE = """# Runbook: what it means
 
 | message | what it means, and what to type |
 |---|---|
-| `unit ... failed (rc ...)` | More. |
+| `unit ... failed (rc ...)...:` | More. |
 | `it [still] runs` | The same length. |
 """
 
@@ -62,12 +62,14 @@ def test_the_rows_of_a_page():
     assert [(row.fragment, row.anchor) for row in rows_of(PAGE)] == [
         ("too early", "runbook-what-it-means"),
         ("unit ... failed", "roll-drain-at-3-am"), ("it (still) runs", "roll-drain-at-3-am"),
-        ("unit ... failed (rc ...)", "go-back"), ("it [still] runs", "go-back")]
+        ("unit ... failed (rc ...)...:", "go-back"), ("it [still] runs", "go-back")]
 
 
 @pytest.mark.parametrize("message, anchor", [
     ("unit a failed", "#roll-drain-at-3-am"),
     ("sf-1: unit a and b failed (rc 1): no", "#go-back"),
+    ("unit a failed (rc 1):\nno", "#go-back"),
+    ("unit a failed (rc 1) at its run 2:\nno", "#go-back"),
     ("unit a\nfailed", ""),
     ("unit  failed", ""),
     ("it (still) runs, it [still] runs", "#roll-drain-at-3-am"),

@@ -112,6 +112,17 @@ def test_when_a_service_is_done(facts, done):
     assert _services.is_done(node(**facts)["services"]["cinder-volume"], TARGET) is done
 
 
+@pytest.mark.parametrize("held, words", [
+    ([], []), (["cinder-volume"], ["cinder-volume is held since an earlier run that has not come to its end: the same "
+                                   "command goes on, and starts what ran"]),
+    (["cinder-volume", "cinder-backup"], ["cinder-volume and cinder-backup are held since an earlier run that has not "
+                                          "come to its end: the same command goes on, and starts what ran"])])
+def test_what_an_earlier_run_has_left_held(held, words):
+    """Whether it failed or was killed, nothing on the node tells."""
+    assert _services.held_words(dict(services={name: dict(held="active" if name in held else "") for name in (
+        "cinder-volume", "cinder-backup", "cinder-api")})) == words
+
+
 def test_a_service_that_was_left_out_of_rotation_is_not_done():
     found = node(releases={"cinder-api": NEW}, settings=dict(shut=True))
     assert not _services.is_done(found["services"]["cinder-api"], TARGET)

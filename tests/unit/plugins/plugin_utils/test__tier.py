@@ -44,11 +44,11 @@ def test_everything_is_stopped_on_all_nodes():
     plan = planned(nodes(unit()))
     assert plan["order"] == ["d-1", "d-2", "d-3"] and plan["done"] == []
     steps, units = plan["tier"].pop("steps"), plan["tier"].pop("units")
-    assert plan["tier"] == dict(mode=WHOLE, places={"": "d-1", "server": "d-1"}, prior=[OLD], titles=[
-        "Migrate the database on d-1", "Migrate the rest on d-1"])
+    assert plan["tier"] == dict(mode=WHOLE, places={"": "d-1", "server": "d-1"}, titles=[
+        "Migrate the database on d-1", "Migrate the rest on d-1"], comes=["d-1, d-2, d-3: 4.0.0 -> 5.0.0"])
     assert units == ["agent", "server"]
     assert [(step["point"], step.get("number")) for step in steps] == [
-        ("tried", None), ("backed_up", None), ("migrate", 0), ("migrate", 1), ("whole", None)]
+        ("tried", None), ("backed_up", None), ("begun", None), ("migrate", 0), ("migrate", 1), ("whole", None)]
     assert [(wave["name"], wave["batches"]) for wave in plan["waves"]] == [
         ("agent", [["d-3"]]), ("server", [["d-1", "d-2"]])]
     assert dict(name="d-1", groups=["rolling_first"]) in plan["members"]
@@ -69,13 +69,35 @@ def test_a_node_that_is_done_is_stopped_with_the_others_if_all_is_down():
 
 
 def test_what_is_left_follows_where_some_of_it_runs_the_release():
+    """What was killed or failed in the start: what it has started is neither stopped nor started again."""
     held = unit(NEW, "", False, held="active")
     found = nodes(held, held, unit(NEW))
     plan = planned(found)
     assert plan["tier"]["mode"] == REST and plan["order"] == ["d-1", "d-2"] and plan["done"] == ["d-3"]
     lines = _tier.tier_lines(plan, found)
-    assert lines[-1] == "d-3: on 5.0.0 already, passed over" and "Migrate the database on d-1" not in str(lines)
-    assert "stop server on d-1, d-2" in lines[0] and "all migrations were complete" in lines[-2]
+    assert lines == ["1. stop server on no node: it runs on none", "2. d-1, d-2: an unknown release -> 5.0.0",
+                     "3. start server on d-1, d-2", "What runs the release already goes on, and migrations that are "
+                     "complete are not run again.", "d-3: on 5.0.0 already, passed over"]
+    assert [step["point"] for step in plan["tier"]["steps"]] == ["migrate", "migrate", "whole"]
+
+
+def test_a_service_of_a_node_that_runs_the_release_is_left_alone():
+    started = node(agent=unit(NEW), server=unit(NEW, "", False, held="active"))
+    found = {"d-1": started, "d-2": node(agent=unit(), server=unit())}
+    plan = planned(found)
+    assert [(wave["name"], wave["batches"]) for wave in plan["waves"]] == [
+        ("agent", [["d-2"]]), ("server", [["d-1", "d-2"]])]
+    assert _tier.tier_lines(plan, found)[:3] == [
+        "1. stop server on d-2", "2. stop agent on d-2", "3. d-1: an unknown release -> 5.0.0; d-2: 4.0.0 -> 5.0.0"]
+
+
+@pytest.mark.parametrize("version, interrupted, words", [
+    ("4.0.0", False, "4.0.0 -> 5.0.0"), ("4.0.0", True, "4.0.0, half configured -> 5.0.0"),
+    ("5.0.0", False, "on 5.0.0 already"), ("5.0.0", True, "5.0.0, half configured -> 5.0.0")])
+def test_what_becomes_of_the_packages_of_a_node(version, interrupted, words):
+    made = dict(services=dict(server=unit(version if version == OLD else NEW)), previous={},
+                release=dict(version=version), apt=dict(interrupted=interrupted))
+    assert _tier.came_words(["d-1"], _tier.came_of(made, TARGET), "5.0.0") == f"d-1: {words}"
 
 
 def test_nothing_is_left():
@@ -170,12 +192,24 @@ STOPPED, BACK = dict(stopped=["server"]), dict(stopped=["server"], back=OLD)
       "d-2 may still be on the new release"]),
     (left(d_1=dict(tier=dict(STOPPED, beyond="the store was migrated"))),
      ["ALL SERVICES STAY STOPPED on d-1, nothing went back: the store was migrated. Nothing starts them"]),
+    (left(d_1=dict(tier=dict(STOPPED, packages="5.0.0, half configured", beyond="x")), d_2=dict(tier=dict(STOPPED)),
+          d_3=dict(tier=dict(STOPPED, packages="5.0.0", beyond="y"))),
+     ["nothing went back: packages have changed (d-1: 5.0.0, half configured; d-2: 4.0.0; d-3: 5.0.0), and there is"]),
+    (left(priors="", d_1=dict(tier=dict(STOPPED, packages="5.0.0")), d_2=dict(tier=STOPPED)), ["d-2: not known)"]),
     (left(priors="", d_1=dict(tier=STOPPED)), ["it is not known which release d-1 came from"]),
+    (left(d_1=dict(tier=dict(STOPPED, beyond="x", wrote=True), schema=dict(migrations=[dict(title="Migrate A")])),
+          d_2=dict(schema=dict(migrations=[dict(title="Migrate B")]))),
+     ["but the next run.\nComplete before that: Migrate A on d-1; Migrate B on d-2.\nThis run has made no backup"]),
     (left(REST, d_1=dict(tier=STOPPED)), ["other services run the new release already"]),
     (left(d_1=dict(tier=dict(started=True)), d_2=dict(tier=STOPPED)), ["nothing goes back"])])
 def test_how_it_was_left(given, words):
     state = given.state()
     assert all(each in state for each in words), state
+
+
+@pytest.mark.parametrize("tier, schema", [(dict(wrote=True), dict(backup=dict(path="/b"))), ({}, {})])
+def test_where_nothing_is_to_be_told_of_migrations(tier, schema):
+    assert left(d_1=dict(tier=dict(tier, beyond="x"), schema=schema)).migrations() == []
 
 
 @pytest.mark.parametrize("cause, next", [

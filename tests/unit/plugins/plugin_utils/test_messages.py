@@ -34,7 +34,7 @@ NO_ROW = {
     f"Nothing was touched. {VARIES}: {VARIES}": "a frame: what the lock said is after it",
 }
 FRAMED = [
-    "cannot upgrade the packages: the packages were not upgraded: see them with dpkg --audit on this node; the next "
+    "cannot upgrade the packages: not all packages were upgraded: see them with dpkg --audit on this node; the next "
     "run goes on there (rc 100):\nno",
     "cannot fetch the packages: the lists of the new release were not fetched (rc 0):\nW: Failed to fetch",
     "drain_tell_first is true, but no balancer is set that could be told. Nothing was stopped",
@@ -102,6 +102,12 @@ def test_a_frame_is_explained_by_what_it_frames(message):
     ("Wait until enough other nodes are ready: expected 200 from 2 of 2 URLs within 9 s; last seen: no", "roll-quorum"),
     ("Wait until every worker of the API is ready: expected 200 from 1 of 1 URLs, 3 times in a row, within 9 s; last "
      "seen: no", "roll-activate-restart-gate"),
+    ("snf-2: Migrate the database of Cyclades: snf-manage migrate failed (rc 1):\n  Applying cyclades.0001... OK",
+     "synnefo-a-migration-has-failed"),
+    ("/usr/lib/synnefo/tools/fix_ip_history --fix /root/ips failed (rc 1):\nno", "synnefo-a-migration-has-failed"),
+    ("cinder-manage db sync failed (rc 1):\nno", "cinder-and-other-products-whose-services-are-rolled-one-by-one"),
+    ("cinder-manage db sync failed (rc 1) at its run 2:\nno",
+     "cinder-and-other-products-whose-services-are-rolled-one-by-one"),
     ("Failed to connect to the host via ssh: No route to host", "roll-a-node-that-is-lost"),
 ])
 def test_the_section_is_the_right_one(message, anchor):
