@@ -38,6 +38,20 @@ def test_the_table_names_the_lines_that_did_not_run(data, capsys, least, code, l
     assert rest[-1] == last
 
 
+def test_what_runs_elsewhere_counts_in_all_only(data):
+    arguments = [str(data), str(data.parent / 'plugins'), '75']
+    assert covered.main(arguments) == 1 and covered.main([*arguments, 'part.py']) == 0
+    assert covered.main([*arguments[:2], '90', 'part.py']) == 1
+
+
+def test_what_never_runs_in_a_test_is_no_line(data):
+    (data.parent / 'plugins' / 'part.py').write_text(
+        'def f():\n' + '    a = 1\n' * 3 + 'a = 1\n' * 6 + "if __name__ == '__main__':\n    f()\n"
+        'try:\n    import a\nexcept ImportError:\n    a = 1\n')
+    part, = [file for file in covered.measured(data, data.parent / 'plugins') if file.name == 'part.py']
+    assert (part.lines, part.where) == (12, '2-4, 13-14')
+
+
 def test_what_is_measured_of_nothing_is_too_little(tmp_path, capsys):
     subprocess.run([sys.executable, '-m', 'coverage', 'run', '--include=no/*', '-c', 'pass'], cwd=tmp_path, check=False)
     assert covered.main([str(tmp_path / '.coverage'), str(tmp_path), '95']) == 1

@@ -14,6 +14,7 @@ from ansible.errors import AnsibleConnectionFailure, AnsibleError
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.plugins.action import ActionBase
 from ansible_collections.shakenfist.rolling.plugins.action import forecast, judge, look, run, settings
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import run_of
 from ansible_collections.shakenfist.rolling.tests.unit.fakes import with_several
 
 PRODUCT = dict(
@@ -26,12 +27,14 @@ SETTINGS = dict(given="", since=7, since_words="T")
 
 
 class Undefined(dict):
-    """Variables of which one cannot be worked out."""
+    """Variables of which some cannot be worked out, nor got with a default, as those of Ansible."""
 
-    def __getitem__(self, name):
-        if name == "drain_haproxy_server":
+    unknown: tuple = ()
+
+    def get(self, name, default=None):
+        if name in self.unknown:
             raise AnsibleError("cluster_node is undefined")
-        return super().__getitem__(name)
+        return super().get(name, default)
 
 
 class Cluster:
@@ -107,6 +110,23 @@ class Cluster:
 @pytest.fixture
 def cluster(monkeypatch):
     return Cluster(monkeypatch)
+
+
+def test_what_cannot_be_worked_out_is_none(cluster):
+    cluster.hostvars["sf-1"].update(rolling_zone="a")
+    cluster.hostvars["sf-2"].unknown = "rolling_zone", "drain_haproxy_server"
+    cluster.begin()
+    cluster.look()
+    question = judge.ActionModule.__new__(judge.ActionModule)
+    sight = question.sight(cluster.hostvars, run_of(cluster.hostvars), cluster.play, [], "plan")
+    assert [sight.seen[name]["zone"] for name in cluster.play] == ["a", "", ""]
+    assert sight.seen["sf-2"]["balancer_told"] is False
+
+
+def test_a_restart_backs_nothing_up(cluster):
+    cluster.begin("restart")
+    cluster.look()
+    assert "failed" not in cluster.plan() and cluster.run()["plan"].get("backup") is not True
 
 
 def resolve(cluster, version="0.8.1"):
