@@ -20,7 +20,7 @@ from ansible_collections.shakenfist.rolling.plugins.module_utils._evacuation imp
     room_words,
     to_move,
 )
-from ansible_collections.shakenfist.rolling.plugins.plugin_utils._failure import words_of
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._failure import see_why, words_of
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._findings import Findings, report, warnings_of
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._plan import Wave
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._runbook import PREFLIGHT, explained, section
@@ -362,8 +362,7 @@ def told_of_host(name, cause, state, left, look, command):
                          "done.", cause.words)
     why = f"{name}: {cause.step}: {cause.words}"
     rest = [one for one in left if one != name]
-    lost = cause.away or name
-    where = f"see why {lost} cannot be reached (ansible {lost} -m ping)" if cause.lost else look
+    where = see_why([cause.away or name], command) if cause.lost else look
     return explained("\n".join([
         why, state, f"Not touched: {', '.join(rest) or 'no node is left'}.",
         f"Next: {where}, and fix the cause.\nThen run the command again, with the options that you gave it:\n"

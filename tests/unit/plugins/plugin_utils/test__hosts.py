@@ -289,7 +289,8 @@ def test_the_message():
     assert text.startswith("n2: Empty the host: web does not move\nn2 stays drained.\nNot touched: n3.\n")
     assert ("Next: look at gnt-job list, and fix the cause.\nThen run the command again, with the options that you "
             "gave it:\nansible-playbook x\nIt passes over what is done, continues with this one") in text
-    text = hosts.told_of_host("n2", Cause("x", "lost", lost=True, away="n1"), "", ["n2"], "", "c")
-    assert "Not touched: no node is left." in text and "Next: see why n1 cannot be reached (ansible n1 -m ping)" in text
+    text = hosts.told_of_host("n2", Cause("x", "lost", lost=True, away="n1"), "", ["n2"], "", "ansible-playbook -i x c")
+    assert "Not touched: no node is left." in text
+    assert "Next: see why n1 cannot be reached (ansible -i x n1 -m ping)" in text
     text = hosts.told_of_host("n2", Cause("x", "asked to stop", stopped=True), "", ["n2", "n3"], "", "c")
     assert text.startswith("Before n2: asked to stop\nNot touched: n2, n3.\n") and "Next: when it may go on" in text
