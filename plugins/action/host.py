@@ -13,6 +13,7 @@ import os
 import time
 
 from ansible.errors import AnsibleConnectionFailure, AnsibleError
+from ansible_collections.shakenfist.rolling.plugins.module_utils._evacuation import called
 from ansible_collections.shakenfist.rolling.plugins.module_utils._packages import upstream
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils import _failure
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._failure import words_of
@@ -77,7 +78,7 @@ class ActionModule(LookingAction):
         all_of_them = self.run_record.kind != "status" and (given.since or not self.step_of)
         begun = since(all_of_them, given.since)
         return Options(given.stopped, given.reserve, given.needed, begun["old"], unit,
-                       self.step_of["to"] if self.step_of else "")
+                       self.step_of["to"] if self.step_of else "", called(given.cluster))
 
     # ---- looks
 

@@ -14,6 +14,9 @@ import typing
 
 from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError
 
+# What messages call a guest, the host on which the commands of the cluster are run, and what starts guests by itself.
+WORDS = dict(guest="guest", leader="leader", starter="what starts guests by itself")
+
 
 @dataclasses.dataclass
 class Host:
@@ -67,6 +70,11 @@ class Guest:
     def needs(self):
         """The memory that it takes where it moves to."""
         return self.size if self.state == "running" else 0.0
+
+
+def called(cluster):
+    """What messages call things, with the words of the product."""
+    return {**WORDS, **(cluster.get("words") or {})}
 
 
 def columns_of(text, separator, columns):
@@ -172,17 +180,17 @@ def amount(number):
     return f"{number:.0f}" if number is not None and math.isfinite(number) else "unknown"
 
 
-def room_words(left, hosts, host, unit="MiB", reserve=0.0):
+def room_words(left, hosts, host, unit="MiB", reserve=0.0, guest="guest"):
     """Why there is no room for some guests of a host; empty if there is."""
     if not left:
         return ""
     others = [f"{one.name} {'is offline' if one.offline else 'is drained' if one.drained else amount(one.free)}"
               for one in beside(hosts, host) if one.capable]
     kept = f", of which each keeps {amount(reserve)}" if reserve else ""
-    names = ", ".join(f"{guest.name} ({amount(guest.size)} {unit}{', only to ' + guest.to if guest.to else ''}"
-                      f"{', which cannot move, it is ' + guest.fixed if guest.fixed else ''})"
-                      for guest in left)
-    return (f"expected room for all guests of {host}; there is none for {names}. Free ({unit}): "
+    names = ", ".join(f"{one.name} ({amount(one.size)} {unit}{', only to ' + one.to if one.to else ''}"
+                      f"{', which cannot move, it is ' + one.fixed if one.fixed else ''})"
+                      for one in left)
+    return (f"expected room for all {guest}s of {host}; there is none for {names}. Free ({unit}): "
             f"{', '.join(others) or 'no host'}{kept}")
 
 

@@ -137,6 +137,8 @@ options:
             complaint."}
           ignored: {type: list, elements: str, default: [], description: "The kinds that do not count."}
       unit: {type: str, default: MiB, description: "In what memory is counted."}
+      words: {type: dict, default: {}, description: "What messages call things: C(guest), C(leader), the host on which
+        the commands are run, and C(starter), what starts guests by itself."}
   stopped:
     description: What becomes of guests that are shut down. V(moved) moves them, too, V(left) leaves them, and names
       them.
@@ -232,7 +234,7 @@ CLUSTER = dict(
         unmark=COMMAND, note=dict(type="str", default="rolling:paused:"))),
     verify=dict(type="dict", options=dict(
         command=COMMAND, pattern=dict(type="str", required=True), ignored=FURTHER)),
-    unit=dict(type="str", default="MiB"),
+    unit=dict(type="str", default="MiB"), words=dict(type="dict", default={}),
 )
 STATES = ["looked", "room", "drained", "undrained", "offline", "online", "whole", "mirrored", "emptied", "returned",
           "released", "able", "leading", "paused", "resumed", "verified"]
@@ -351,7 +353,8 @@ class Evacuation:
     def check_room(self, hosts, guests):
         moving = _evacuation.to_move(guests, self.host, self.stopped)
         found, left = _evacuation.places(moving, hosts, self.host, self.reserve)
-        words = _evacuation.room_words(left, hosts, self.host, self.cluster["unit"], self.reserve)
+        words = _evacuation.room_words(left, hosts, self.host, self.cluster["unit"], self.reserve,
+                                       _evacuation.called(self.cluster)["guest"])
         if words:
             raise RollingError(words)
         return moving, found

@@ -10,6 +10,7 @@ import dataclasses
 import math
 
 from ansible_collections.shakenfist.rolling.plugins.module_utils._evacuation import (
+    WORDS,
     Guest,
     Host,
     amount,
@@ -43,6 +44,7 @@ class Options:
     :param since: nodes that have booted before that moment are to be rebooted; 0 where packages tell it.
     :param unit: in what memory is counted.
     :param release: where packages lead to.
+    :param words: those of the product.
     """
 
     stopped: bool = True
@@ -51,6 +53,7 @@ class Options:
     since: float = 0.0
     unit: str = "MiB"
     release: str = ""
+    words: dict = dataclasses.field(default_factory=lambda: dict(WORDS))
 
 
 class View:
@@ -123,7 +126,7 @@ def room_of(view, name, options):
     hosts = [in_turn(one, view) for one in view.hosts]
     moving = to_move(guests, host, options.stopped)
     found, left = places(moving, hosts, host, options.reserve)
-    return moving, found, room_words(left, hosts, host, options.unit, options.reserve)
+    return moving, found, room_words(left, hosts, host, options.unit, options.reserve, options.words["guest"])
 
 
 def in_turn(host, view):
@@ -236,7 +239,7 @@ def plan_of_hosts(view, options, command, lines):
         members=[*(dict(name=name, groups=["rolling_order"]) for name in order),
                  *([dict(name=first, groups=["rolling_first"])] if first else [])],
         done=[name for name in view.nodes if name not in order], serving=list(view.nodes), leader=view.leader,
-        command=command, release=options.release, report=lines)
+        command=command, release=options.release, report=lines, words=options.words)
 
 
 def _seconds(one):
@@ -245,12 +248,12 @@ def _seconds(one):
 
 
 def _turn(plan, name):
-    one = plan["hosts"][name]
+    one, called = plan["hosts"][name], plan["words"]
     there = f" into {plan['release']}" if one["upgrades"] else ""
-    words = [f"{many(len(one['guests']), 'guest')} ({amount(one['size'])}) moved away and back, a reboot{there}"
+    words = [f"{many(len(one['guests']), called['guest'])} ({amount(one['size'])}) moved away and back, a reboot{there}"
              if one["reboots"] else "no reboot is left to do"]
     if one["leads"]:
-        words.append(f"last, for it leads the cluster; {one['where']} takes the lead, and keeps it")
+        words.append(f"last, for it is the {called['leader']}; {one['where']} takes that over, and keeps it")
     if one["in_hand"]:
         words.append("an earlier run has begun with it")
     if one["back"]:
@@ -266,7 +269,7 @@ def order_lines(plan):
 
 def room_table(view, options):
     """How much each node needs elsewhere when it is emptied, and what the others have."""
-    rows: list[tuple] = [("node", "guests", f"they need ({options.unit})", "free here", "free elsewhere", "fits")]
+    rows: list[tuple] = [("node", f"{options.words['guest']}s", f"they need ({options.unit})", "free here", "free elsewhere", "fits")]
     for name, node in view.nodes.items():
         if not view.host(name):
             continue
@@ -318,13 +321,14 @@ def status_of_hosts(seen, options, lock, hidden=()):
     view = View(seen)
     problems = {name: [finding.words for finding in findings_of(name, one, view, options).failed()]
                 for name, one in seen.items()}
-    rows: list[tuple] = [("node", "host", "state", "free", "guests", "booted", "remarks")]
+    rows: list[tuple] = [("node", "host", "state", f"free ({options.unit})", f"{options.words['guest']}s", "booted",
+                          "remarks")]
     for name, node in view.nodes.items():
         host = view.host(name)
         state = flag_of(host) if host else "not in the list"
         here = [guest for guest in view.guests if guest.host == node["host"]]
         back = [guest.name for guest in view.strayed(name) if guest.host != node["host"]]
-        remarks = [*(["leads"] if node["leads"] else []), *(["in the hand of a run"] if host and host.note else []),
+        remarks = [*([options.words["leader"]] if node["leads"] else []), *(["in the hand of a run"] if host and host.note else []),
                    *([f"gets back {', '.join(back)}"] if back else [])]
         rows.append((name, node["host"], state, amount(host.free) if host else "", len(here),
                      span(max(0, node["now"] - node["booted"])) + " ago", ", ".join(remarks)))

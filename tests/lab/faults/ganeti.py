@@ -115,7 +115,7 @@ IMPATIENT = ('-e', 'roll_reconnect_timeout=10')
 ROWS = [
     GanetiRow('ganeti-no-room', 'the other nodes have no room for the instances of one',
               inject=memory(1100, 'gnt-1', 'gnt-3'), mend=memory(product.MEMORY, 'gnt-1', 'gnt-3'),
-              outcome=REFUSED, node='', cause=('expected room for all guests of gnt-2.gnt.lab; there is none for',)),
+              outcome=REFUSED, node='', cause=('expected room for all instances of gnt-2.gnt.lab; there is none for',)),
 
     GanetiRow('ganeti-no-room-in-the-middle', 'there is no more room when the first instance was moved',
               prepare=SLOW, moment=MOVED, inject=memory(1100, 'gnt-1', 'gnt-3'),

@@ -159,6 +159,8 @@ def test_there_is_none(toy, change, words):
 
 
 def test_what_every_host_keeps(toy):
+    words = dict(words=dict(guest="instance"))
+    assert "for all instances of b" in toy.run("room", reserve=600, cluster=words)["msg"]
     found = toy.run("room", reserve=600)
     assert found["failed"] and "there is none for db (500 MiB). " in found["msg"] and found["msg"].endswith(
         "c 1000, of which each keeps 600")

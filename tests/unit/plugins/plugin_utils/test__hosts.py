@@ -48,10 +48,21 @@ def test_the_leader_comes_last():
     assert [plan["hosts"][name]["successor"] for name in plan["order"]] == ["", "", "n2.lab"]
     assert order == ["1. n2: 1 guest (0) moved away and back, a reboot",
                      "2. n3: 0 guests (0) moved away and back, a reboot",
-                     "3. n1: 1 guest (100) moved away and back, a reboot; last, for it leads the cluster; n2 takes the "
-                     "lead, and keeps it"]
+                     "3. n1: 1 guest (100) moved away and back, a reboot; last, for it is the leader; n2 takes that "
+                     "over, and keeps it"]
     assert plan["members"][-1] == dict(name="n2", groups=["rolling_first"])
     assert plan["rooms"][2].split() == ["n2", "1", "0", "1000", "2000", "yes"]
+
+
+def test_the_words_of_the_product():
+    options = Options(since=200, words=dict(guest="instance", leader="master", starter="the watcher"))
+    seen = cluster([guest("a", "n1")])
+    dummy, plan, dummy, order = judged(seen, options)
+    assert "1 instance " in order[2] and "; last, for it is the master; " in order[2]
+    assert plan["rooms"][0].split()[1] == "instances"
+    lines = hosts.status_of_hosts(seen, options, "")[0]
+    assert "instances" in lines[0] and lines[1].endswith("master")
+    refused(cluster([guest("a", "n1", 9000)]), "expected room for all instances of n1.lab; ", options)
 
 
 def test_what_has_booted_since_is_done():
@@ -258,7 +269,7 @@ def test_the_status():
     lines, ill = hosts.status_of_hosts(seen, Options(units=["ganeti"]), "nobody has it")
     assert ill == ["n2"] and lines[1].split()[:7] == ["n1", "n1.lab", "online", "1000", "1", "6", "min"]
     assert "drained" in lines[2] and lines[3].endswith("in the hand of a run, gets back a")
-    assert lines[1].endswith("leads")
+    assert lines[1].endswith("leader") and lines[0].split()[3:6] == ["free", "(MiB)", "guests"]
     assert "n2: ganeti is to run there and does not: see journalctl -u ganeti" in lines
     assert any(line.startswith("b on n2.lab is ERROR_up") for line in lines) and lines[-1] == "lock: nobody has it"
     seen["n2"]["node"]["host"] = "x"
