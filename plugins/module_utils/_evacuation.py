@@ -157,40 +157,57 @@ def beside(hosts, host):
 
 
 def places(moving, hosts, host, reserve=0.0):
-    """Where the guests of a host fit: by guest a host, and those for which there is no room.
+    """Where the guests of a host fit: by guest a host, without those for which there is no room.
 
     :arg moving: the guests, the biggest first.
     :arg reserve: the memory that every other host keeps.
     """
     free = {one.name: one.free - reserve for one in beside(hosts, host) if one.takes()}
-    found, left = {}, []
+    found = {}
     # Those that have no choice first.
     for guest in sorted(moving, key=lambda guest: not guest.to):
         able = [name for name in free if free[name] >= guest.needs() and guest.to in ("", name) and not guest.fixed]
         if not able:
-            left.append(guest)
             continue
         place = max(able, key=lambda name: free[name])
         free[place] -= guest.needs()
         found[guest.name] = place
-    return found, left
+    return found
 
 
 def amount(number):
     return f"{number:.0f}" if number is not None and math.isfinite(number) else "unknown"
 
 
-def room_words(left, hosts, host, unit="MiB", reserve=0.0, guest="guest"):
-    """Why there is no room for some guests of a host; empty if there is."""
+def remaining(host, taken):
+    """What a host has free beside what is to be placed there.
+
+    :arg taken: how much that is, by host.
+    """
+    mine = taken.get(host.name)
+    return f"{amount(host.free - mine)} of {amount(host.free)}" if mine else amount(host.free)
+
+
+def room_words(moving, found, hosts, host, unit="MiB", reserve=0.0, guest="guest"):
+    """Why there is no room for some guests of a host; empty if there is.
+
+    :arg moving, found: the guests, and what places has found for them.
+    """
+    left = [one for one in moving if one.name not in found]
     if not left:
         return ""
-    others = [f"{one.name} {'is offline' if one.offline else 'is drained' if one.drained else amount(one.free)}"
+    taken: dict[str, float] = {}
+    for one in moving:
+        if one.name in found and one.needs():
+            taken[found[one.name]] = taken.get(found[one.name], 0) + one.needs()
+    others = [f"{one.name} {'is offline' if one.offline else 'is drained' if one.drained else remaining(one, taken)}"
               for one in beside(hosts, host) if one.capable]
     kept = f", of which each keeps {amount(reserve)}" if reserve else ""
     names = ", ".join(f"{one.name} ({amount(one.size)} {unit}{', only to ' + one.to if one.to else ''}"
                       f"{', which cannot move, it is ' + one.fixed if one.fixed else ''})"
                       for one in left)
-    return (f"expected room for all {guest}s of {host}; there is none for {names}. Free ({unit}): "
+    after = ", once the others are placed" if taken else ""
+    return (f"expected room for all {guest}s of {host}; there is none for {names}. Free ({unit}){after}: "
             f"{', '.join(others) or 'no host'}{kept}")
 
 

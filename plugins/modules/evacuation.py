@@ -352,8 +352,8 @@ class Evacuation:
 
     def check_room(self, hosts, guests):
         moving = _evacuation.to_move(guests, self.host, self.stopped)
-        found, left = _evacuation.places(moving, hosts, self.host, self.reserve)
-        words = _evacuation.room_words(left, hosts, self.host, self.cluster["unit"], self.reserve,
+        found = _evacuation.places(moving, hosts, self.host, self.reserve)
+        words = _evacuation.room_words(moving, found, hosts, self.host, self.cluster["unit"], self.reserve,
                                        _evacuation.called(self.cluster)["guest"])
         if words:
             raise RollingError(words)

@@ -119,14 +119,20 @@ def findings_of(name, seen, view, options):
 
 
 def room_of(view, name, options):
-    """Where the guests of a node would fit, and what is said where they do not."""
+    """The guests of a node, what is said where they do not fit elsewhere, and the hosts on whose memory that hangs.
+
+    The last are those that it is not known of yet, and without which there is not room enough.
+    """
     host = view.nodes[name]["host"]
     # What an earlier run has moved away comes back first.
     guests = [dataclasses.replace(guest, host=guest.home) if guest.home else guest for guest in view.guests]
     hosts = [in_turn(one, view) for one in view.hosts]
     moving = to_move(guests, host, options.stopped)
-    found, left = places(moving, hosts, host, options.reserve)
-    return moving, found, room_words(left, hosts, host, options.unit, options.reserve, options.words["guest"])
+    found = places(moving, hosts, host, options.reserve)
+    words = room_words(moving, found, hosts, host, options.unit, options.reserve, options.words["guest"])
+    unknown = [one.name for one in beside(hosts, host) if one.free == math.inf]
+    sure = len(places(moving, [one for one in hosts if one.name not in unknown], host, options.reserve)) == len(moving)
+    return moving, words, [] if words or sure else unknown
 
 
 def in_turn(host, view):
@@ -178,8 +184,13 @@ def cluster_findings(view, options, verified, hidden):
     wrong = [guest for guest in view.guests if guest.state not in ("running", "stopped") and guest.host not in unseen]
     findings.judge("guests", [f"{guest.name} on {guest.host} is {guest.state}, neither running nor shut down: start "
                               "it, or shut it down" for guest in wrong])
-    findings.judge("room", [words for name in order if view.to_reboot(name, options)
-                            for words in [room_of(view, name, options)[2]] if words])
+    rooms = {name: room_of(view, name, options)[1:] for name in order if view.to_reboot(name, options)}
+    unsure = {name: unknown for name, (dummy, unknown) in rooms.items() if unknown}
+    findings.judge("room", [words for words, dummy in rooms.values() if words], made=not unsure)
+    findings.judge("room", [
+        f"whether there is room for the {options.words['guest']}s of {name} is not known, for that hangs on the memory "
+        f"of {listed(unknown, ' and ')}, which an earlier run has left offline; it is looked at again before anything "
+        "moves" for name, unknown in unsure.items()], "warn", made=False)
     # Mirrors on a host that an earlier run has left offline are broken until this one is done with it.
     left = [one.name for one in view.hosts if one.offline and one.note and one.name in view.name_of]
     passing = [words for words in verified if any(names(words, name) for name in left)]
@@ -223,7 +234,7 @@ def plan_of_hosts(view, options, command, lines):
     first = next(iter(order or view.nodes), "")
     hosts = {}
     for name in order:
-        moving, dummy, dummy = room_of(view, name, options)
+        moving = room_of(view, name, options)[0]
         # Where only guests are given back to it, it can lead meanwhile.
         leads = name == view.leader and view.to_reboot(name, options)
         hosts[name] = dict(host=view.nodes[name]["host"], leads=leads, where=successor if leads else view.leader,
@@ -239,7 +250,8 @@ def plan_of_hosts(view, options, command, lines):
         members=[*(dict(name=name, groups=["rolling_order"]) for name in order),
                  *([dict(name=first, groups=["rolling_first"])] if first else [])],
         done=[name for name in view.nodes if name not in order], serving=list(view.nodes), leader=view.leader,
-        command=command, release=options.release, report=lines, words=options.words)
+        command=command, release=options.release, report=lines, words=options.words,
+        unit=options.unit)
 
 
 def _seconds(one):
@@ -250,8 +262,8 @@ def _seconds(one):
 def _turn(plan, name):
     one, called = plan["hosts"][name], plan["words"]
     there = f" into {plan['release']}" if one["upgrades"] else ""
-    words = [f"{many(len(one['guests']), called['guest'])} ({amount(one['size'])}) moved away and back, a reboot{there}"
-             if one["reboots"] else "no reboot is left to do"]
+    moving = f"{many(len(one['guests']), called['guest'])} ({amount(one['size'])} {plan['unit']})"
+    words = [f"{moving} moved away and back, a reboot{there}" if one["reboots"] else "no reboot is left to do"]
     if one["leads"]:
         words.append(f"last, for it is the {called['leader']}; {one['where']} takes that over, and keeps it")
     if one["in_hand"]:
@@ -269,15 +281,17 @@ def order_lines(plan):
 
 def room_table(view, options):
     """How much each node needs elsewhere when it is emptied, and what the others have."""
-    rows: list[tuple] = [("node", f"{options.words['guest']}s", f"they need ({options.unit})", "free here", "free elsewhere", "fits")]
+    rows: list[tuple] = [("node", f"{options.words['guest']}s", f"they need ({options.unit})", "free here",
+                          "free elsewhere", "fits")]
     for name, node in view.nodes.items():
         if not view.host(name):
             continue
-        moving, dummy, words = room_of(view, name, options)
+        moving, words, unknown = room_of(view, name, options)
         others = [in_turn(one, view) for one in beside(view.hosts, node["host"])]
-        elsewhere = sum(one.free for one in others if one.takes())
+        frees = [one.free for one in others if one.takes()]
+        elsewhere = amount(sum(filter(math.isfinite, frees))) + (" + unknown" if math.inf in frees else "")
         rows.append((name, len(moving), amount(sum(guest.needs() for guest in moving)), amount(view.host(name).free),
-                     amount(elsewhere), "no" if words else "yes"))
+                     elsewhere, "no" if words else "not known" if unknown else "yes"))
     return table(rows, 0)
 
 
@@ -288,7 +302,8 @@ def judge_hosts(seen, options, verified=(), hidden=(), command=""):
     cluster = cluster_findings(view, options, verified, hidden)
     lines = report(cluster, findings)
     if cluster.failed() or any(found.failed() for found in findings.values()):
-        told = ["Nothing was touched, the cluster is not fit to be rolled:", *lines, section(PREFLIGHT),
+        rooms = room_table(view, options) if view.leader else []
+        told = ["Nothing was touched, the cluster is not fit to be rolled:", *lines, *rooms, section(PREFLIGHT),
                 "Fix that, then run the command again."]
         return "\n".join(filter(None, told)), {}, lines, []
     plan = plan_of_hosts(view, options, command, lines)
@@ -328,7 +343,8 @@ def status_of_hosts(seen, options, lock, hidden=()):
         state = flag_of(host) if host else "not in the list"
         here = [guest for guest in view.guests if guest.host == node["host"]]
         back = [guest.name for guest in view.strayed(name) if guest.host != node["host"]]
-        remarks = [*([options.words["leader"]] if node["leads"] else []), *(["in the hand of a run"] if host and host.note else []),
+        remarks = [*([options.words["leader"]] if node["leads"] else []),
+                   *(["in the hand of a run"] if host and host.note else []),
                    *([f"gets back {', '.join(back)}"] if back else [])]
         rows.append((name, node["host"], state, amount(host.free) if host else "", len(here),
                      span(max(0, node["now"] - node["booted"])) + " ago", ", ".join(remarks)))
