@@ -128,10 +128,11 @@ class ActionModule(LookingAction):
     def judged(self):
         run, given = self.run_record, self.given
         command = playbook_command(self.task_vars, run.playbook)
-        if given.since or not self.step_of:
+        tells = bool(self.step_of and not given.since)
+        if not tells:
             command += f" -e rolling_since={since(True, given.since)['words']}"
         refusal, plan, lines, order = judge_hosts(self.all_seen(), self.options(), complaints_of(given.verified),
-                                                  self.hidden(), command)
+                                                  self.hidden(), command, tells)
         if refusal:
             return dict(failed=True, msg=refusal)
         return dict(report=[*lines, *plan["rooms"]], order=order,

@@ -23,7 +23,7 @@ from ansible_collections.shakenfist.rolling.plugins.module_utils._evacuation imp
 )
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._failure import see_why, words_of
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._findings import Findings, report, warnings_of
-from ansible_collections.shakenfist.rolling.plugins.plugin_utils._plan import Wave
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._plan import CONTINUES, Wave
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._runbook import PREFLIGHT, explained, section
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._table import filled, listed, many, span, table, wrap
 
@@ -78,6 +78,10 @@ class View:
         """The guests that an earlier run has moved away from a node."""
         host = self.nodes[name]["host"]
         return [guest for guest in self.guests if guest.home == host]
+
+    def away(self, name):
+        """Those of them that are elsewhere still."""
+        return [guest for guest in self.strayed(name) if guest.host != guest.home]
 
     def is_in_hand(self, name):
         """Whether an earlier run has begun with a node, and not ended."""
@@ -234,7 +238,8 @@ def plan_of_hosts(view, options, command, lines):
     first = next(iter(order or view.nodes), "")
     hosts = {}
     for name in order:
-        moving = room_of(view, name, options)[0]
+        moving, strayed = room_of(view, name, options)[0], view.away(name)
+        left = [guest for guest in moving if not find(strayed, guest.name)]
         # Where only guests are given back to it, it can lead meanwhile.
         leads = name == view.leader and view.to_reboot(name, options)
         hosts[name] = dict(host=view.nodes[name]["host"], leads=leads, where=successor if leads else view.leader,
@@ -242,7 +247,8 @@ def plan_of_hosts(view, options, command, lines):
                            reboots=view.to_reboot(name, options),
                            upgrades=bool(view.nodes[name].get("behind")), guests=[guest.name for guest in moving],
                            size=sum(guest.needs() for guest in moving), in_hand=view.is_in_hand(name),
-                           back=[guest.name for guest in view.strayed(name)])
+                           left=[guest.name for guest in left], left_size=sum(guest.needs() for guest in left),
+                           back=[guest.name for guest in strayed])
     last = hosts[view.leader]["where"] if view.leader in order else view.leader
     return dict(
         waves=[dataclasses.asdict(Wave(WAVE, [[name] for name in order]))] if order else [], order=order, database=[],
@@ -255,21 +261,24 @@ def plan_of_hosts(view, options, command, lines):
 
 
 def _seconds(one):
-    moves = len(one["guests"]) * MOVE + one["size"] / 100 * HUNDRED
-    return 2 * moves + REBOOT if one["reboots"] else len(one["back"]) * MOVE
+    if not one["reboots"]:
+        return len(one["back"]) * MOVE
+    return (len(one["left"]) + len(one["guests"])) * MOVE + (one["left_size"] + one["size"]) / 100 * HUNDRED + REBOOT
 
 
 def _turn(plan, name):
     one, called = plan["hosts"][name], plan["words"]
     there = f" into {plan['release']}" if one["upgrades"] else ""
-    moving = f"{many(len(one['guests']), called['guest'])} ({amount(one['size'])} {plan['unit']})"
-    words = [f"{moving} moved away and back, a reboot{there}" if one["reboots"] else "no reboot is left to do"]
+    moving = f"{many(len(one['left']), called['guest'])} ({amount(one['left_size'])} {plan['unit']})"
+    moves = (f"{moving} moved away and back" if not one["back"] else
+             f"{moving} still to be moved away" if one["left"] else f"its {called['guest']}s are away already")
+    words = [f"{moves}, a reboot{there}" if one["reboots"] else "no reboot is left to do"]
     if one["leads"]:
         words.append(f"last, for it is the {called['leader']}; {one['where']} takes that over, and keeps it")
     if one["in_hand"]:
         words.append("an earlier run has begun with it")
     if one["back"]:
-        words.append(f"gets back {', '.join(one['back'])}")
+        words.append(f"gets back {', '.join(one['back'] + one['left'] * one['reboots'])}")
     return "; ".join(words)
 
 
@@ -295,8 +304,11 @@ def room_table(view, options):
     return table(rows, 0)
 
 
-def judge_hosts(seen, options, verified=(), hidden=(), command=""):
-    """Judge a cluster, and plan the roll; the refusal, the plan, the findings and the order as lines."""
+def judge_hosts(seen, options, verified=(), hidden=(), command="", tells=True):
+    """Judge a cluster, and plan the roll; the refusal, the plan, the findings and the order as lines.
+
+    :arg tells: whether a node itself tells that it is done. Else only the command does, which has since when.
+    """
     view = View(seen)
     findings = {name: findings_of(name, one, view, options) for name, one in seen.items()}
     cluster = cluster_findings(view, options, verified, hidden)
@@ -308,7 +320,7 @@ def judge_hosts(seen, options, verified=(), hidden=(), command=""):
         return "\n".join(filter(None, told)), {}, lines, []
     plan = plan_of_hosts(view, options, command, lines)
     plan["rooms"] = room_table(view, options)
-    return "", plan, lines, order_lines(plan)
+    return "", plan, lines, order_lines(plan) + ([CONTINUES, command] if plan["order"] and not tells else [])
 
 
 def forecast_of_hosts(plan):
@@ -342,7 +354,7 @@ def status_of_hosts(seen, options, lock, hidden=()):
         host = view.host(name)
         state = flag_of(host) if host else "not in the list"
         here = [guest for guest in view.guests if guest.host == node["host"]]
-        back = [guest.name for guest in view.strayed(name) if guest.host != node["host"]]
+        back = [guest.name for guest in view.away(name)]
         remarks = [*([options.words["leader"]] if node["leads"] else []),
                    *(["in the hand of a run"] if host and host.note else []),
                    *([f"gets back {', '.join(back)}"] if back else [])]

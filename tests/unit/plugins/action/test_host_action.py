@@ -85,7 +85,7 @@ def test_a_cluster_is_judged(one):
     assert plan["order"] == ["sf-2", "sf-1"] and plan["began"] == 1.0
     assert result["order"][1].startswith("2. sf-1: 1 guest")
     assert plan["command"] == "ansible-playbook shakenfist.rolling.ganeti -e rolling_since=2020-01-01T00:00:00Z"
-    assert result["report"][-1].split()[0] == "sf-2"
+    assert result["report"][-1].split()[0] == "sf-2" and result["order"][-1] == plan["command"]
 
 
 def test_without_a_moment_all_are_rebooted(one):

@@ -91,6 +91,27 @@ def test_what_a_run_has_begun_comes_first():
                for line in lines)
 
 
+def test_what_is_left_of_a_node_in_hand():
+    """Of what is away already, only the way back is left."""
+    away = [guest("a", "n1", 400, home="n2"), guest("b", "n3", state="stopped", home="n2")]
+    plan, dummy, order = judged(cluster([*away, guest("c", "n2", 200)], n2=dict(note="undrained", drained=True)))[1:]
+    assert order[0] == ("1. n2: 1 guest (200 MiB) still to be moved away, a reboot; an earlier run has begun with it; "
+                        "gets back a, b, c")
+    assert hosts.forecast_of_hosts(plan)[0]["steps"][0]["seconds"] == round(4 * 2 + 8 + 120)
+    order = judged(cluster(away, n2=dict(note="undrained", drained=True)))[3]
+    assert order[0].startswith("1. n2: its guests are away already, a reboot; an earlier run has begun with it; gets back a, b")
+    # One that is back, and only has the note yet, does not come back.
+    order = judged(cluster([guest("a", "n2", home="n2")], booted=dict(n1=300, n2=300, n3=300)))[3]
+    assert order[0] == "1. n2: no reboot is left to do"
+
+
+def test_what_continues_a_run_is_said_before_it_begins():
+    order = judged(cluster(), tells=False)[3]
+    assert order[-2:] == ["Should it stop, this continues it, with the options that you gave:", "ansible-playbook x"]
+    assert "Should" not in str(judged(cluster())[3])
+    assert "Should" not in str(judged(cluster(booted=dict(n1=300, n2=300, n3=300)), tells=False)[3])
+
+
 def test_the_leader_alone_is_left():
     plan = judged(cluster(booted=dict(n2=300, n3=300)))[1]
     assert plan["order"] == ["n1"] and plan["hosts"]["n1"]["where"] == plan["where"] == "n2"
