@@ -19,11 +19,14 @@ from ansible_collections.shakenfist.rolling.plugins.plugin_utils import _failure
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._failure import words_of
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._hosts import (
     Options,
+    Stand,
     View,
+    blind_words,
     cluster_findings,
     complaints_of,
     forecast_of_hosts,
     judge_hosts,
+    pause_words,
     state_words,
     status_of_hosts,
     told_of_host,
@@ -278,13 +281,26 @@ class ActionModule(LookingAction):
     # ---- the end
 
     def told(self):
-        cause, plan = _failure.Cause(**self.record.cause), self.run_record.plan
+        cause, plan, given = _failure.Cause(**self.record.cause), self.run_record.plan, self.given
+        mine, known, words = plan["hosts"][self.name], self.record.host, called(given.cluster)
         left = [name for name in plan["order"] if not node_of(self.hostvars, name, self.run_record).rolled]
-        looked = self.given.looked if self.given.looked.get("leads") else {}
-        state = state_words(self.name, plan["hosts"][self.name]["host"], looked)
-        if self.record.stopped:
-            state += f" Stopped there by this run: {', '.join(self.record.stopped)}."
-        text = told_of_host(self.name, cause, state, left, self.given.look, plan.get("command") or "")
+        looked = given.looked
+        gone = (cause.away or self.name if cause.lost else
+                looked.get("away") or self.name if looked.get("lost") else "")
+        leader = self.name if mine["leads"] and not known.get("led") else mine["where"]
+        if looked.get("leads") and gone == leader:  # it is back
+            gone = ""
+        why = "" if gone else looked.get("problem") or looked.get("msg") or ""
+        state = " ".join(filter(None, [
+            state_words(self.name, mine["host"], looked) if looked.get("leads") else
+            blind_words(self.name, known, why),
+            f"Stopped there by this run: {', '.join(self.record.stopped)}." if self.record.stopped else "",
+            pause_words(known, words, time.time()),
+            f"The lock is on {gone}, and stays: the next run from this machine takes it over, any other one with -e "
+            "lock_takeover=true." if gone and gone == self.run_record.lock else ""]))
+        stand = Stand(state, left, given.look, plan.get("command") or "", leader, words["leader"],
+                      " ".join(given.cluster.get("lead") or []), gone)
+        text = told_of_host(self.name, cause, stand)
         self.note(failure=dict(text=text, state="" if cause.stopped else state, serves=False))
         return dict(message=text)
 

@@ -187,6 +187,8 @@ remaining: {type: list, elements: str, returned: with O(state=emptied) and O(sta
 left: {type: list, elements: str, returned: with O(state=emptied), description: Guests that are shut down and were
   left.}
 own: {type: bool, returned: with O(state=paused), description: Whether the pause is that of a run.}
+until: {type: int, returned: with O(state=paused) where it is that of a run, description: "When it ends, in seconds
+  since the epoch."}
 problems: {type: list, elements: str, returned: with O(state=verified), description: What the check complains of.}
 """
 
@@ -645,7 +647,7 @@ class Evacuation:
             raise RollingError(f"expected what starts guests by itself to be paused until {time.ctime(end)}, it is "
                                f"not. {said}")
         self.unmark([one for one in marked if one != note])
-        return dict(changed=self.changed, own=True)
+        return dict(changed=self.changed, own=True, until=int(end))
 
     def resumed(self):
         pause = self.cluster["pause"]

@@ -8,6 +8,7 @@
 
 import dataclasses
 import math
+import time
 
 from ansible_collections.shakenfist.rolling.plugins.module_utils._evacuation import (
     WORDS,
@@ -369,10 +370,27 @@ def status_of_hosts(seen, options, lock, hidden=()):
 
 # ---- what is told of a failure
 
+def blind_words(name, known, why=""):
+    """How a host was left, where the cluster could not be asked.
+
+    :arg known: what the run itself knows, see C(host) of the record of a node.
+    :arg why: why it could not be asked.
+    """
+    words = (f"As far as this run knows, {name} is {known.get('flag') or 'not drained'}; the cluster could not be "
+             f"asked what is on it{': ' + why if why else ''}.")
+    moved = ", ".join(f"{guest} (to {to})" for guest, to in known.get("moved", {}).items())
+    return words + (f" Moved away by this run: {moved}." if moved else "")
+
+
+def pause_words(known, words, now):
+    """That what starts guests by itself is still paused; empty if it is not."""
+    until, starter = known.get("paused", 0), words["starter"]
+    return (f"{starter[0].upper()}{starter[1:]} is paused until {time.strftime('%H:%M', time.gmtime(until))} UTC."
+            if until > now else "")
+
+
 def state_words(name, host, looked):
     """How a host was left, from the last look at the lists."""
-    if not looked:
-        return f"{name} was left as it is; the cluster could not be asked what is on it."
     found = find([Host(**one) for one in looked["hosts"]], host)
     here = [Guest(**one) for one in looked["guests"] if one["host"] == host]
     away = [Guest(**one) for one in looked["guests"] if one["home"] == host != one["host"]]
@@ -386,16 +404,58 @@ def state_words(name, host, looked):
     return words
 
 
-def told_of_host(name, cause, state, left, look, command):
+@dataclasses.dataclass
+class Stand:
+    """How things stand when a host has failed.
+
+    :param state: how it was left, in words.
+    :param left: the nodes that are not done.
+    :param look: where to look first, where nothing else is known.
+    :param command: what continues the run.
+    :param leader: the node on which the commands of the cluster are run; C(called), what it is called.
+    :param takeover: the command that has another node take that over.
+    :param gone: the node that cannot be reached; empty if all that were asked can.
+    """
+
+    state: str = ""
+    left: list = dataclasses.field(default_factory=list)
+    look: str = ""
+    command: str = ""
+    leader: str = ""
+    called: str = WORDS["leader"]
+    takeover: str = ""
+    gone: str = ""
+
+    def lost(self, name):
+        """What it means that a node cannot be reached; empty if it can."""
+        if not self.gone:
+            return ""
+        if self.gone != self.leader:
+            return f"{self.gone} is lost in the turn of {name}."
+        return (f"{self.gone} is the {self.called}: without it the cluster can be asked and told nothing, until it is "
+                "back, or another node has taken over.")
+
+    def next(self):
+        """What the operator does first."""
+        if not self.gone:
+            return f"{self.look}, and fix the cause."
+        words = f"{see_why([self.gone], self.command)}, and fix the cause."
+        return words if self.gone != self.leader or not self.takeover else (
+            f"{words} If it stays dead, have another node take over that is not drained, by typing there: "
+            f"{self.takeover}")
+
+
+def told_of_host(name, cause, stand):
     """The message on a host that has failed, or before which the run was stopped."""
+    left, command = stand.left, stand.command
     if cause.stopped:
         return explained(f"Before {name}: {cause.words}\nNot touched: {', '.join(left)}.\nNext: when it may go on, run "
                          f"the command again, with the options that you gave it:\n{command}\nIt passes over what is "
                          "done.", cause.words)
     why = f"{name}: {cause.step}: {cause.words}"
-    rest = [one for one in left if one != name]
-    where = see_why([cause.away or name], command) if cause.lost else look
-    return explained("\n".join([
-        why, state, f"Not touched: {', '.join(rest) or 'no node is left'}.",
-        f"Next: {where}, and fix the cause.\nThen run the command again, with the options that you gave it:\n"
-        f"{command}\nIt passes over what is done, continues with this one, and gives back what was moved."]), why)
+    rest = [one for one in left if one not in (name, stand.gone)]
+    return explained("\n".join(filter(None, [
+        why, stand.lost(name), stand.state, f"Not touched: {', '.join(rest) or 'no node is left'}.",
+        f"Next: {stand.next()}\nThen run the command again, with the options that you gave it:\n"
+        f"{command}\nIt passes over what is done, continues with this one, and gives back what was moved."])),
+        stand.lost(name) or why)

@@ -129,7 +129,8 @@ ROWS = [
 
     GanetiRow('ganeti-master-dies', 'the master loses power while instances move', prepare=SLOW, moment=MOVED,
               inject=power_off('gnt-1'), mend=both(back('gnt-1'), NO_HOOK), faulted=('gnt-1',), arguments=IMPATIENT,
-              cause=(UNREACHABLE, 'gnt-1', 'Not touched: gnt-3')),
+              cause=(UNREACHABLE, 'gnt-1 is the master', 'gnt-2 is drained', 'The watcher is paused until',
+                     'Not touched: gnt-3', 'gnt-cluster master-failover')),
 
     GanetiRow('ganeti-other-node-down', 'another node loses power while one reboots', moment=step('restart', FIRST),
               inject=power_off('gnt-3'), mend=back('gnt-3'), faulted=('gnt-3',),

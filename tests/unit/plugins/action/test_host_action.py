@@ -322,7 +322,8 @@ def test_what_is_told(one):
                                         "sf-1 is not drained. On it: web (running).")
     assert "Not touched: sf-2." in result["message"] and "Next: look there, and fix" in result["message"]
     assert result["ansible_facts"]["rolling_node"]["failure"]["state"].startswith("sf-1 is not drained")
-    assert "the cluster could not be asked" in one.act(state="told", looked=dict(failed=True))["message"]
+    text = one.act(state="told", looked=dict(leads=False, problem="not the master"))["message"]
+    assert "sf-1 is not drained; the cluster could not be asked what is on it: not the master." in text
     one.node["stopped"] = ["archipelago"]
     assert "On it: web (running). Stopped there by this run: archipelago.\n" in one.act(
         state="told", looked=LOOKED)["message"]
@@ -330,6 +331,49 @@ def test_what_is_told(one):
     result = one.act(state="told")
     assert result["message"].startswith("Before sf-1: asked to stop\nNot touched: sf-2, sf-1.")
     assert result["ansible_facts"]["rolling_node"]["failure"]["state"] == ""
+
+
+GANETI = dict(lead=["gnt-cluster", "master-failover"], words=dict(guest="instance", leader="master",
+                                                                  starter="the watcher"))
+
+
+def lost(one, gone, looked, **host):
+    one.node["host"], one.clock.wall = host, 100.0
+    one.node["cause"] = dict(step="Empty", words=f"{gone} cannot be reached by ssh", lost=True, away=gone)
+    return one.act(state="told", look="look there", looked=looked, cluster=GANETI)["message"]
+
+
+def test_the_master_is_lost(one):
+    planned(one)
+    one.run["lock"] = "sf-2"
+    away = dict(failed=True, lost=True, away="sf-2", msg="sf-2 cannot be reached by ssh")
+    # sf-1 leads; in its own turn another one does.
+    text = lost(one, "sf-2", away, flag="drained", led=True, moved=dict(web="sf-2.lab"), paused=4e9)
+    assert "\nsf-2 is the master: without it the cluster" in text and "Not touched: no node is left." in text
+    assert ("\nAs far as this run knows, sf-1 is drained; the cluster could not be asked what is on it. Moved away by "
+            "this run: web (to sf-2.lab). The watcher is paused until 07:06 UTC. The lock is on sf-2, and stays: the "
+            "next run from this machine takes it over, any other one with -e lock_takeover=true.\n") in text
+    assert text.count("gnt-cluster master-failover") == 1
+    # It has not taken the lead yet.
+    assert "\nsf-2 is lost in the turn of sf-1.\n" in lost(one, "sf-2", away)
+    # It is back when the lists are looked at.
+    text = lost(one, "sf-2", LOOKED, led=True)
+    assert "sf-1 is not drained. On it: web (running)." in text and "Next: look there" in text
+    assert "The lock" not in text
+
+
+def test_a_node_is_lost_in_its_own_turn(one):
+    planned(one)
+    text = lost(one, "", LOOKED, led=True)
+    assert "\nsf-1 is lost in the turn of sf-1.\n" in text and "On it: web (running)." in text
+    # The master, when the lists are looked at, after another failure.
+    one.node["cause"] = dict(step="Empty", words="web does not move")
+    looked = dict(failed=True, lost=True, msg="gone")
+    text = one.act(state="told", look="look there", looked=looked, cluster=GANETI)["message"]
+    assert "sf-1 is lost in the turn of sf-1" in text
+    one.node["host"] = {}
+    text = one.act(state="told", look="look there", looked=dict(looked, away=""), cluster=GANETI)["message"]
+    assert "sf-1 is the master: without it" in text
 
 
 def test_the_end_is_verified(one):

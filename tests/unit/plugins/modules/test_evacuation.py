@@ -497,8 +497,9 @@ def ends(toy):
 
 def test_the_pause(toy):
     assert toy.run("paused", check=True)["own"] and not toy.state["paused"]
-    assert toy.run("paused", seconds=1000)["own"]
+    until = toy.run("paused", seconds=1000)["until"]
     was, = ends(toy)
+    assert until == was
     assert 0 <= toy.state["paused"] - was <= evacuation.LATE
     # The next run lengthens it, also one that follows a kill.
     assert toy.run("paused", seconds=3000)["own"]

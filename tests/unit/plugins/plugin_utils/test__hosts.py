@@ -99,7 +99,8 @@ def test_what_is_left_of_a_node_in_hand():
                         "gets back a, b, c")
     assert hosts.forecast_of_hosts(plan)[0]["steps"][0]["seconds"] == round(4 * 2 + 8 + 120)
     order = judged(cluster(away, n2=dict(note="undrained", drained=True)))[3]
-    assert order[0].startswith("1. n2: its guests are away already, a reboot; an earlier run has begun with it; gets back a, b")
+    assert order[0] == ("1. n2: its guests are away already, a reboot; an earlier run has begun with it; gets back a, "
+                        "b")
     # One that is back, and only has the note yet, does not come back.
     order = judged(cluster([guest("a", "n2", home="n2")], booted=dict(n1=300, n2=300, n3=300)))[3]
     assert order[0] == "1. n2: no reboot is left to do"
@@ -320,17 +321,61 @@ def test_how_a_host_was_left(host, words):
 def test_how_a_host_was_left_that_is_empty_or_not_known():
     looked = dict(hosts=[], guests=[])
     assert hosts.state_words("n2", "n2.lab", looked) == "n2 is not drained. On it: no guest."
-    assert "the cluster could not be asked" in hosts.state_words("n2", "n2.lab", {})
+
+
+@pytest.mark.parametrize("known, why, words", [
+    ({}, "", "As far as this run knows, n2 is not drained; the cluster could not be asked what is on it."),
+    (dict(flag="drained", moved=dict(web="n3.lab")), "",
+     "As far as this run knows, n2 is drained; the cluster could not be asked what is on it. Moved away by this run: "
+     "web (to n3.lab)."),
+    (dict(flag="offline"), "not the master",
+     "As far as this run knows, n2 is offline; the cluster could not be asked what is on it: not the master.")])
+def test_how_a_host_was_left_where_the_cluster_cannot_be_asked(known, why, words):
+    assert hosts.blind_words("n2", known, why) == words
+
+
+@pytest.mark.parametrize("known, words", [
+    ({}, ""), (dict(paused=100), ""), (dict(paused=0), ""),
+    (dict(paused=3600 * 20 + 60 * 46), "What starts guests by itself is paused until 20:46 UTC.")])
+def test_what_is_paused_still(known, words):
+    assert hosts.pause_words(known, Options().words, 100) == words
+
+
+def stand(**more):
+    return hosts.Stand(**dict(dict(state="n2 stays drained.", left=["n2", "n3", "n1"], look="look at gnt-job list",
+                                   command="ansible-playbook -i x y", leader="n1", called="master",
+                                   takeover="gnt-cluster master-failover"), **more))
 
 
 def test_the_message():
-    text = hosts.told_of_host("n2", Cause("Empty the host", "web does not move"), "n2 stays drained.", ["n2", "n3"],
-                              "look at gnt-job list", "ansible-playbook x")
-    assert text.startswith("n2: Empty the host: web does not move\nn2 stays drained.\nNot touched: n3.\n")
+    text = hosts.told_of_host("n2", Cause("Empty the host", "web does not move"), stand())
+    assert text.startswith("n2: Empty the host: web does not move\nn2 stays drained.\nNot touched: n3, n1.\n")
     assert ("Next: look at gnt-job list, and fix the cause.\nThen run the command again, with the options that you "
-            "gave it:\nansible-playbook x\nIt passes over what is done, continues with this one") in text
-    text = hosts.told_of_host("n2", Cause("x", "lost", lost=True, away="n1"), "", ["n2"], "", "ansible-playbook -i x c")
-    assert "Not touched: no node is left." in text
-    assert "Next: see why n1 cannot be reached (ansible -i x n1 -m ping)" in text
-    text = hosts.told_of_host("n2", Cause("x", "asked to stop", stopped=True), "", ["n2", "n3"], "", "c")
+            "gave it:\nansible-playbook -i x y\nIt passes over what is done, continues with this one") in text
+    assert "Not touched: no node is left." in hosts.told_of_host("n2", Cause("x", "y"), stand(left=["n2"]))
+    text = hosts.told_of_host("n2", Cause("x", "asked to stop", stopped=True), stand(left=["n2", "n3"]))
     assert text.startswith("Before n2: asked to stop\nNot touched: n2, n3.\n") and "Next: when it may go on" in text
+
+
+AWAY = "the node cannot be reached by ssh any more, and did not come back within 9 s: no"
+SECTION = "What it means: docs/runbook.md#roll-the-master-is-lost"
+
+
+def test_the_one_that_leads_is_lost():
+    cause = Cause("Empty the host", AWAY, lost=True)
+    text = hosts.told_of_host("n2", cause, stand(gone="n1"))
+    assert text.splitlines()[1:6] == [
+        "n1 is the master: without it the cluster can be asked and told nothing, until it is back, or another node "
+        "has taken over.", "n2 stays drained.", "Not touched: n3.", SECTION,
+        "Next: see why n1 cannot be reached (ansible -i x n1 -m ping), and fix the cause. If it stays dead, have "
+        "another node take over that is not drained, by typing there: gnt-cluster master-failover"]
+    # Where the product has no such command.
+    assert "If it stays dead" not in hosts.told_of_host("n2", cause, stand(gone="n1", takeover=""))
+
+
+@pytest.mark.parametrize("gone, rest", [("n2", "n3, n1"), ("n3", "n1")])
+def test_another_node_is_lost(gone, rest):
+    cause = Cause("x", AWAY, lost=True)
+    text = hosts.told_of_host("n2", cause, stand(gone=gone))
+    assert (f"\n{gone} is lost in the turn of n2.\nn2 stays drained.\nNot touched: {rest}.\n{SECTION}\n"
+            f"Next: see why {gone} cannot be reached (ansible -i x {gone} -m ping), and fix the cause.\nThen run") in text
