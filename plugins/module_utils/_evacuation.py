@@ -218,14 +218,16 @@ def filled(command, **values):
     return [fill(word) for word in command]
 
 
-def verify_problems(code, text, pattern, ignored):
+def verify_problems(code, text, pattern, ignored, first=()):
     """What a check of the whole cluster complains of.
 
     :arg pattern: of a line that complains; its first group is the kind of complaint.
     :arg ignored: the kinds that do not count.
+    :arg first: the kinds that others follow from.
     """
     found = [(match[1], line.strip(" -*")) for line in text.splitlines() for match in [re.search(pattern, line)]
              if match]
+    found.sort(key=lambda one: one[0] not in first)
     counts = [line for kind, line in found if kind not in ignored]
     if counts or not code or found:
         return counts

@@ -136,6 +136,8 @@ options:
           pattern: {type: str, required: true, description: "Of a line that complains. Its first group is the kind of
             complaint."}
           ignored: {type: list, elements: str, default: [], description: "The kinds that do not count."}
+          first: {type: list, elements: str, default: [], description: "The kinds that others follow from: a message
+            begins with them."}
       unit: {type: str, default: MiB, description: "In what memory is counted."}
       words: {type: dict, default: {}, description: "What messages call things: C(guest), C(leader), the host on which
         the commands are run, and C(starter), what starts guests by itself."}
@@ -235,7 +237,7 @@ CLUSTER = dict(
         look=COMMAND, until=dict(type="str", required=True), pause=COMMAND, resume=COMMAND, marks=COMMAND, mark=COMMAND,
         unmark=COMMAND, note=dict(type="str", default="rolling:paused:"))),
     verify=dict(type="dict", options=dict(
-        command=COMMAND, pattern=dict(type="str", required=True), ignored=FURTHER)),
+        command=COMMAND, pattern=dict(type="str", required=True), ignored=FURTHER, first=FURTHER)),
     unit=dict(type="str", default="MiB"), words=dict(type="dict", default={}),
 )
 STATES = ["looked", "room", "drained", "undrained", "offline", "online", "whole", "mirrored", "emptied", "returned",
@@ -667,7 +669,8 @@ class Evacuation:
         # What it had not looked at by then is not known to be good.
         if code in ENDED:
             raise RollingError(f"{line} was to end within {self.timeout:g} s, and was ended")
-        problems = _evacuation.verify_problems(code, out, verify["pattern"], verify["ignored"])
+        problems = _evacuation.verify_problems(code, out, verify["pattern"], verify["ignored"],
+                                               verify["first"])
         return dict(changed=False, problems=problems)
 
 

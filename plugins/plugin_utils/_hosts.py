@@ -29,6 +29,11 @@ from ansible_collections.shakenfist.rolling.plugins.plugin_utils._runbook import
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._table import filled, listed, many, span, table, wrap
 
 WAVE = "hosts"
+COMPLAINS = "the cluster complains of itself"
+# How many lines of that are shown.
+FEW = 6
+# The step in which a host reboots.
+REBOOT_STEP = "Reboot"
 # What a run has noted on a host that is online and gets guests again when it is done; else an operator has drained it.
 UNDRAINED = "undrained"
 # Seconds: what a move takes whatever the guest, what each 100 MiB of it add, and a reboot with what is waited for.
@@ -168,6 +173,19 @@ def complaints_of(verified):
     return [words for one in results for words in one.get("problems", [words_of(one)])]
 
 
+def few(lines):
+    """The first of many lines, and how many more there are."""
+    more = len(lines) - FEW
+    return [*lines[:FEW], *([f"and {more} more; the check of the cluster shows all"] if more > 0 else [])]
+
+
+def complaint(problems):
+    """What the check of the cluster has found, as one text; empty if there is nothing."""
+    if len(problems) < 2:
+        return "".join(f"{COMPLAINS}: {words}" for words in problems)
+    return "\n  ".join([f"{COMPLAINS}: it says", *few(problems)])
+
+
 def cluster_findings(view, options, verified, hidden):
     """The checks of the cluster as a whole."""
     findings, order = Findings(), order_of(view, options)
@@ -199,10 +217,10 @@ def cluster_findings(view, options, verified, hidden):
     # Mirrors on a host that an earlier run has left offline are broken until this one is done with it.
     left = [one.name for one in view.hosts if one.offline and one.note and one.name in view.name_of]
     passing = [words for words in verified if any(names(words, name) for name in left)]
-    findings.judge("cluster", [f"the cluster complains of itself: {words}" for words in verified
-                               if words not in passing])
-    findings.judge("left offline", [f"the cluster complains of itself, and of what an earlier run has left offline: "
-                                    f"{words}" for words in passing], "warn", made=False)
+    findings.judge("cluster", [f"{COMPLAINS}: {words}" for words in few([words for words in verified
+                                                                         if words not in passing])])
+    findings.judge("left offline", [f"{COMPLAINS}, and of what an earlier run has left offline: {words}"
+                                    for words in passing], "warn", made=False)
     stray = [guest for guest in view.guests if guest.home and guest.home != guest.host]
     findings.judge("given back", [
         f"{guest.name} is on {guest.host}, an earlier run has moved it away from {guest.home}"
@@ -389,19 +407,50 @@ def pause_words(known, words, now):
             if until > now else "")
 
 
-def state_words(name, host, looked):
-    """How a host was left, from the last look at the lists."""
-    found = find([Host(**one) for one in looked["hosts"]], host)
-    here = [Guest(**one) for one in looked["guests"] if one["host"] == host]
-    away = [Guest(**one) for one in looked["guests"] if one["home"] == host != one["host"]]
-    flags = dict(offline="is offline", drained="stays drained", online="is not drained")[
-        flag_of(found) if found else "online"]
-    there = ", ".join(f"{guest.name} ({guest.state})" for guest in here) or "no guest"
-    words = f"{name} {flags}. On it: {there}."
-    if away:
-        moved = ", ".join(f"{guest.name} (on {guest.host})" for guest in away)
-        words += f" Moved away, and given back by the next run: {moved}."
-    return words
+class Sight:
+    """The last look at the lists, after a failure; both are empty where nobody could look."""
+
+    def __init__(self, looked, host):
+        self.hosts = [Host(**one) for one in looked.get("hosts") or ()]
+        self.guests = [Guest(**one) for one in looked.get("guests") or ()]
+        self.host = host
+
+    def silent(self):
+        """The other hosts that do not answer the cluster, and are to."""
+        return [one.name for one in self.hosts if one.name != self.host and not one.offline and not one.is_known()]
+
+    def down(self):
+        """The guests that are to run and do not, in words. What was left on a host that is offline shows as such."""
+        offline = [one.name for one in self.hosts if one.offline and one.note]
+        return [f"{guest.name} ({guest.state} on {guest.host})" for guest in self.guests
+                if guest.state not in ("running", "stopped") and guest.host not in offline]
+
+    def lacking(self, options):
+        """The memory that is missing for the first guest of the host that fits nowhere, in words; empty if all do."""
+        moving = to_move(self.guests, self.host, options.stopped)
+        found = places(moving, self.hosts, self.host, options.reserve)
+        first = next((one for one in moving if one.name not in found and not one.fixed), None)
+        if not first:
+            return ""
+        able = [one for one in beside(self.hosts, self.host) if one.takes() and first.to in ("", one.name)]
+        best = max((one.free - options.reserve - sum(guest.needs() for guest in moving
+                                                     if found.get(guest.name) == one.name) for one in able), default=0)
+        return (f"{amount(first.needs() - best)} {options.unit} more than now on {first.to or 'another node'}, for "
+                f"{first.name}")
+
+    def words(self, name, called):
+        """How the host was left."""
+        found = find(self.hosts, self.host)
+        here = [guest for guest in self.guests if guest.host == self.host]
+        away = [guest for guest in self.guests if guest.home == self.host != guest.host]
+        flags = dict(offline="is offline", drained="stays drained", online="is not drained")[
+            flag_of(found) if found else "online"]
+        there = ", ".join(f"{guest.name} ({guest.state})" for guest in here) or f"no {called}"
+        words = f"{name} {flags}. On it: {there}."
+        if away:
+            moved = ", ".join(f"{guest.name} ({guest.state} on {guest.host})" for guest in away)
+            words += f" Moved away, and given back by the next run: {moved}."
+        return words
 
 
 @dataclasses.dataclass
@@ -415,6 +464,8 @@ class Stand:
     :param leader: the node on which the commands of the cluster are run; C(called), what it is called.
     :param takeover: the command that has another node take that over.
     :param gone: the node that cannot be reached; empty if all that were asked can.
+    :param silent: the nodes that do not answer the cluster; C(down), the guests that do not run, and C(lacking), the
+        memory that is missing, as Sight has them.
     """
 
     state: str = ""
@@ -425,6 +476,9 @@ class Stand:
     called: str = WORDS["leader"]
     takeover: str = ""
     gone: str = ""
+    silent: list = dataclasses.field(default_factory=list)
+    down: list = dataclasses.field(default_factory=list)
+    lacking: str = ""
 
     def lost(self, name):
         """What it means that a node cannot be reached; empty if it can."""
@@ -435,10 +489,26 @@ class Stand:
         return (f"{self.gone} is the {self.called}: without it the cluster can be asked and told nothing, until it is "
                 "back, or another node has taken over.")
 
-    def next(self):
+    def trouble(self):
+        """What is wrong beside the host itself, as lines."""
+        return [f"{listed(self.silent, ' and ')} does not answer the cluster." if self.silent else "",
+                f"NOT RUNNING: {', '.join(self.down)}." if self.down else ""]
+
+    def where_to_look(self, name, cause):
+        """Where the cause is, as far as that is known."""
+        if self.silent:
+            return see_why(self.silent, self.command, "does not answer")
+        if self.lacking:
+            return f"have room, {self.lacking}"
+        if cause.step == REBOOT_STEP:
+            return f"look at the console of {name}"
+        return self.look if cause.away or name == self.leader else f"look at {name}, where that happened"
+
+    def next(self, name, cause):
         """What the operator does first."""
         if not self.gone:
-            return f"{self.look}, and fix the cause."
+            start = ", and start what does not run" if self.down else ""
+            return f"{self.where_to_look(name, cause)}, and fix the cause{start}."
         words = f"{see_why([self.gone], self.command)}, and fix the cause."
         return words if self.gone != self.leader or not self.takeover else (
             f"{words} If it stays dead, have another node take over that is not drained, by typing there: "
@@ -453,9 +523,9 @@ def told_of_host(name, cause, stand):
                          f"the command again, with the options that you gave it:\n{command}\nIt passes over what is "
                          "done.", cause.words)
     why = f"{name}: {cause.step}: {cause.words}"
-    rest = [one for one in left if one not in (name, stand.gone)]
+    rest = [f"{one} (does not answer)" if one in stand.silent else one for one in left if one not in (name, stand.gone)]
     return explained("\n".join(filter(None, [
-        why, stand.lost(name), stand.state, f"Not touched: {', '.join(rest) or 'no node is left'}.",
-        f"Next: {stand.next()}\nThen run the command again, with the options that you gave it:\n"
+        why, stand.lost(name), *stand.trouble(), stand.state, f"Not touched: {', '.join(rest) or 'no node is left'}.",
+        f"Next: {stand.next(name, cause)}\nThen run the command again, with the options that you gave it:\n"
         f"{command}\nIt passes over what is done, continues with this one, and gives back what was moved."])),
         stand.lost(name) or why)

@@ -306,6 +306,12 @@ def test_units_that_do_not_come_up(one):
         "expected a, b to run within 3 s (gate_timeout); a is inactive; b is not there")
 
 
+def test_a_cluster_that_complains_after_a_reboot(one):
+    assert not one.act(state="sound", verified=[dict(problems=[])]).get("failed")
+    result = one.act(state="sound", verified=[dict(problems=["x"])])
+    assert (result["msg"], result["title"]) == ("the cluster complains of itself: x", "Have the cluster check itself")
+
+
 def test_it_is_settled(one):
     assert one.act(state="settled")["ansible_facts"]["rolling_node"]["rolled"] is True
     one.check = True
@@ -317,11 +323,22 @@ def test_it_is_settled(one):
 def test_what_is_told(one):
     planned(one)
     one.node["cause"] = dict(step="Empty the host", words="web does not move")
-    result = one.act(state="told", look="look there", looked=LOOKED)
+    one.node["cause"]["away"] = "sf-1"
+    result = one.act(state="told", look="look there on {leader}", looked=LOOKED)
     assert result["message"].startswith("sf-1: Empty the host: web does not move\n"
                                         "sf-1 is not drained. On it: web (running).")
-    assert "Not touched: sf-2." in result["message"] and "Next: look there, and fix" in result["message"]
+    assert "Not touched: sf-2." in result["message"] and "Next: look there on sf-1, and fix" in result["message"]
     assert result["ansible_facts"]["rolling_node"]["failure"]["state"].startswith("sf-1 is not drained")
+    full = dict(LOOKED, hosts=[dict(HOSTS[0]), dict(HOSTS[1], free=3)])
+    one.node["cause"]["timing"] = dict(step="drain")
+    assert "Next: have room, 7 MiB more than now on another node, for web, and" in one.act(
+        state="told", looked=full)["message"]
+    down = dict(LOOKED, hosts=[dict(HOSTS[0]), dict(HOSTS[1], free=None)],
+                guests=[dict(GUESTS[0], host="sf-2.lab", home="sf-1.lab", state="ERROR_nodedown")])
+    text = one.act(state="told", looked=down)["message"]
+    assert "\nsf-2 does not answer the cluster.\nNOT RUNNING: web (ERROR_nodedown on sf-2.lab).\n" in text
+    assert "Not touched: sf-2 (does not answer)." in text and "see why sf-2 does not answer (ansible sf-2 -m" in text
+    one.node["cause"]["timing"] = {}
     text = one.act(state="told", looked=dict(leads=False, problem="not the master"))["message"]
     assert "sf-1 is not drained; the cluster could not be asked what is on it: not the master." in text
     one.node["stopped"] = ["archipelago"]

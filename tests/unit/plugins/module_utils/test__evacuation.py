@@ -129,3 +129,9 @@ def test_commands_are_filled():
     (1, " \n", ["it says nothing"])])
 def test_what_a_check_complains_of(code, text, problems):
     assert evacuation.verify_problems(code, text, r"ERROR:(\w+):", ["B"]) == problems
+
+
+def test_a_complaint_that_others_follow_from_comes_first():
+    text = "ERROR:A: 1\nERROR:DOWN: 2\nERROR:B: 3\nERROR:DOWN: 4\n"
+    assert evacuation.verify_problems(1, text, r"ERROR:(\w+):", ["B"], ["DOWN"]) == [
+        "ERROR:DOWN: 2", "ERROR:DOWN: 4", "ERROR:A: 1"]

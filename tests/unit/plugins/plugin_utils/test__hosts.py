@@ -266,6 +266,17 @@ def test_what_the_cluster_complains_of(verified, words):
     assert hosts.complaints_of(verified) == words
 
 
+def test_of_many_complaints_the_first_are_shown():
+    many = [f"ERROR:X: {number}" for number in range(8)]
+    assert hosts.complaint([]) == "" and hosts.complaint(many[:1]) == "the cluster complains of itself: ERROR:X: 0"
+    assert hosts.complaint(many[:2]) == "the cluster complains of itself: it says\n  ERROR:X: 0\n  ERROR:X: 1"
+    assert hosts.complaint(many[:6]).endswith("ERROR:X: 5")
+    assert hosts.complaint(many[:7]).endswith("ERROR:X: 5\n  and 1 more; the check of the cluster shows all")
+    lines = judged(cluster(), verified=many)[2]
+    assert lines[5:7] == ["fail  the cluster complains of itself: ERROR:X: 5",
+                          "fail  the cluster complains of itself: and 2 more; the check of the cluster shows all"]
+
+
 def test_warnings():
     seen = cluster([guest("a", "n2", state="stopped")], n2=dict(drained=True))
     del seen["n3"]
@@ -308,19 +319,49 @@ def test_the_status():
 
 # ---- what is told of a failure
 
-@pytest.mark.parametrize("host, words", [
-    (Host("n2.lab"), "is not drained"), (Host("n2.lab", drained=True), "stays drained"),
-    (Host("n2.lab", offline=True), "is offline"), (Host("other"), "is not drained")])
-def test_how_a_host_was_left(host, words):
-    looked = dict(hosts=[dataclasses.asdict(host)], guests=list(map(dataclasses.asdict, [
-        guest("a", "n2"), guest("b", "n1", home="n2"), guest("c", "n2", home="n2")])))
-    assert hosts.state_words("n2", "n2.lab", looked) == (
-        f"n2 {words}. On it: a (running), c (running). Moved away, and given back by the next run: b (on n1.lab).")
+def sight(guests=(), **changed):
+    """The lists as they are looked at last, in the turn of n2."""
+    node = cluster(guests, **changed)["n1"]["node"]
+    return hosts.Sight(dict(hosts=node["hosts"], guests=node["guests"]), "n2.lab")
 
 
-def test_how_a_host_was_left_that_is_empty_or_not_known():
-    looked = dict(hosts=[], guests=[])
-    assert hosts.state_words("n2", "n2.lab", looked) == "n2 is not drained. On it: no guest."
+@pytest.mark.parametrize("changed, words", [
+    ({}, "is not drained"), (dict(drained=True), "stays drained"), (dict(offline=True), "is offline"),
+    (dict(name="other"), "is not drained")])
+def test_how_a_host_was_left(changed, words):
+    left = sight([guest("a", "n2"), guest("b", "n1", home="n2"), guest("c", "n2", home="n2"),
+                  guest("d", "n3", home="n2", state="ERROR_nodedown")], n2=changed)
+    assert left.words("n2", "guest") == (
+        f"n2 {words}. On it: a (running), c (running). Moved away, and given back by the next run: b (running on "
+        "n1.lab), d (ERROR_nodedown on n3.lab).")
+
+
+def test_how_a_host_was_left_that_is_empty():
+    assert hosts.Sight({}, "n2.lab").words("n2", "instance") == "n2 is not drained. On it: no instance."
+
+
+def test_what_does_not_answer_and_does_not_run():
+    down = [guest("a", "n3", state="ERROR_nodedown"), guest("b", "n1", state="stopped"), guest("c", "n1")]
+    left = sight(down, n3=dict(free=None), n2=dict(free=None))
+    assert left.silent() == ["n3.lab"] and left.down() == ["a (ERROR_nodedown on n3.lab)"]
+    # A run has marked it offline, which hides what was left there.
+    left = sight(down, n3=LEFT)
+    assert left.silent() == [] and left.down() == []
+    left = hosts.Sight({}, "n2.lab")
+    assert left.silent() == left.down() == [] and left.lacking(Options()) == ""
+
+
+def test_the_memory_that_is_missing():
+    assert sight([guest("a", "n2", 900)]).lacking(Options()) == ""
+    assert sight([guest("a", "n2", 1200)]).lacking(Options()) == "200 MiB more than now on another node, for a"
+    assert sight([guest("a", "n2", 900), guest("b", "n2", 800), guest("c", "n2", 300)]).lacking(
+        Options(reserve=50)) == "150 MiB more than now on another node, for c"
+    bound = dataclasses.replace(guest("a", "n2", 900), to="n3.lab")
+    assert sight([bound], n3=dict(free=400)).lacking(Options()) == "500 MiB more than now on n3.lab, for a"
+    assert sight([bound], n3=dict(drained=True)).lacking(Options()) == "900 MiB more than now on n3.lab, for a"
+    # More memory does not help one that no command moves.
+    assert sight([dataclasses.replace(bound, fixed="plain")], n3=dict(free=1)).lacking(Options()) == ""
+    assert sight([guest("a", "n2", 1200)], n1=dict(free=9999)).lacking(Options(stopped=False)) == ""
 
 
 @pytest.mark.parametrize("known, why, words", [
@@ -348,7 +389,7 @@ def stand(**more):
 
 
 def test_the_message():
-    text = hosts.told_of_host("n2", Cause("Empty the host", "web does not move"), stand())
+    text = hosts.told_of_host("n2", Cause("Empty the host", "web does not move", away="n1"), stand())
     assert text.startswith("n2: Empty the host: web does not move\nn2 stays drained.\nNot touched: n3, n1.\n")
     assert ("Next: look at gnt-job list, and fix the cause.\nThen run the command again, with the options that you "
             "gave it:\nansible-playbook -i x y\nIt passes over what is done, continues with this one") in text
@@ -359,6 +400,33 @@ def test_the_message():
 
 AWAY = "the node cannot be reached by ssh any more, and did not come back within 9 s: no"
 SECTION = "What it means: docs/runbook.md#roll-the-master-is-lost"
+
+
+@pytest.mark.parametrize("cause, more, words", [
+    (dict(away="n1"), {}, "look at gnt-job list, and fix the cause."),
+    ({}, {}, "look at n2, where that happened, and fix the cause."),
+    ({}, dict(leader="n2"), "look at gnt-job list, and fix the cause."),
+    (dict(step="Reboot"), {}, "look at the console of n2, and fix the cause."),
+    (dict(away="n1"), dict(lacking="200 MiB more than now on n3, for a"),
+     "have room, 200 MiB more than now on n3, for a, and fix the cause."),
+    (dict(away="n1"), dict(silent=["n3"], lacking="x"),
+     "see why n3 does not answer (ansible -i x n3 -m ping), and fix the cause."),
+    (dict(away="n1"), dict(silent=["n3"], down=["web (ERROR_nodedown on n3.lab)"]),
+     "see why n3 does not answer (ansible -i x n3 -m ping), and fix the cause, and start what does not run.")])
+def test_what_comes_next_fits_the_failure(cause, more, words):
+    text = hosts.told_of_host("n2", Cause(**dict(dict(step="x", words="y"), **cause)), stand(**more))
+    assert f"\nNext: {words}\nThen run" in text
+
+
+def test_another_node_is_down_meanwhile():
+    cause = Cause("Have the cluster check itself", hosts.complaint(["ERROR:A: n3", "ERROR:B: web"]), away="n1")
+    down = ["web (ERROR_nodedown on n3.lab)", "db (ERROR_nodedown on n3.lab)"]
+    assert hosts.told_of_host("n2", cause, stand(silent=["n3"], down=down)).splitlines()[:8] == [
+        "n2: Have the cluster check itself: the cluster complains of itself: it says", "  ERROR:A: n3",
+        "  ERROR:B: web", "n3 does not answer the cluster.",
+        "NOT RUNNING: web (ERROR_nodedown on n3.lab), db (ERROR_nodedown on n3.lab).", "n2 stays drained.",
+        "Not touched: n3 (does not answer), n1.",
+        "What it means: docs/runbook.md#hosts-that-are-emptied-of-their-guests"]
 
 
 def test_the_one_that_leads_is_lost():
@@ -378,4 +446,4 @@ def test_another_node_is_lost(gone, rest):
     cause = Cause("x", AWAY, lost=True)
     text = hosts.told_of_host("n2", cause, stand(gone=gone))
     assert (f"\n{gone} is lost in the turn of n2.\nn2 stays drained.\nNot touched: {rest}.\n{SECTION}\n"
-            f"Next: see why {gone} cannot be reached (ansible -i x {gone} -m ping), and fix the cause.\nThen run") in text
+            f"Next: see why {gone} cannot be reached (ansible -i x {gone} -m ping), and fix the cause.\nThen") in text
