@@ -258,6 +258,7 @@ class Evacuation:
         self.module, params = module, module.params
         self.host, self.cluster, self.stopped = params["host"], params["cluster"], params["stopped"] == "moved"
         self.timeout, self.at_most, self.reserve = params["timeout"], params["at_most"], params["reserve"]
+        self.words = _evacuation.called(self.cluster)
         self.changed, self.moved = False, []
         # What the lists have said since something was last done.
         self.hosts = self.guests = None
@@ -358,7 +359,7 @@ class Evacuation:
         moving = _evacuation.to_move(guests, self.host, self.stopped)
         found = _evacuation.places(moving, hosts, self.host, self.reserve)
         words = _evacuation.room_words(moving, found, hosts, self.host, self.cluster["unit"], self.reserve,
-                                       _evacuation.called(self.cluster)["guest"])
+                                       self.words["guest"])
         if words:
             raise RollingError(words)
         return moving, found
@@ -646,8 +647,8 @@ class Evacuation:
         said = self.act(pause["pause"], seconds=max(1, int(end - time.time()) + 1))
         if not self.module.check_mode and not wait_for(lambda: self.is_own(self.paused_until(), [note]), SETTLE,
                                                        INTERVAL):
-            raise RollingError(f"expected what starts guests by itself to be paused until {time.ctime(end)}, it is "
-                               f"not. {said}")
+            raise RollingError(f"expected {self.words['starter']} to be paused until {time.ctime(end)}, it is not. "
+                               f"{said}")
         self.unmark([one for one in marked if one != note])
         return dict(changed=self.changed, own=True, until=int(end))
 
@@ -657,7 +658,7 @@ class Evacuation:
         if self.is_own(self.paused_until() if marked else 0, marked):
             said = self.act(pause["resume"])
             if not self.module.check_mode and not wait_for(lambda: not self.paused_until(), SETTLE, INTERVAL):
-                raise RollingError(f"expected what starts guests by itself to go on, it is still paused. {said}")
+                raise RollingError(f"expected {self.words['starter']} to go on, it is still paused. {said}")
         self.unmark(marked)
         return dict(changed=self.changed)
 

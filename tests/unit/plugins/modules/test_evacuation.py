@@ -568,7 +568,7 @@ def test_a_pause_that_does_not_come_about(toy, state, command, words):
     toy.change(lambda now: now.update(paused=2000000000, tags=["rolling:paused:2000000000"])
                if state == "resumed" else None)
     toy.fault(command, nothing=True)
-    assert words in toy.run(state)["msg"]
+    assert f"expected the watcher {words}" in toy.run(state, cluster=dict(words=dict(starter="the watcher")))["msg"]
 
 
 def test_a_product_without_a_pause_and_a_check(toy):
