@@ -528,4 +528,4 @@ def told_of_host(name, cause, stand):
         why, stand.lost(name), *stand.trouble(), stand.state, f"Not touched: {', '.join(rest) or 'no node is left'}.",
         f"Next: {stand.next(name, cause)}\nThen run the command again, with the options that you gave it:\n"
         f"{command}\nIt passes over what is done, continues with this one, and gives back what was moved."])),
-        stand.lost(name) or why)
+        stand.lost(name) or " ".join(stand.trouble()).strip() or why)

@@ -426,7 +426,7 @@ def test_another_node_is_down_meanwhile():
         "  ERROR:B: web", "n3 does not answer the cluster.",
         "NOT RUNNING: web (ERROR_nodedown on n3.lab), db (ERROR_nodedown on n3.lab).", "n2 stays drained.",
         "Not touched: n3 (does not answer), n1.",
-        "What it means: docs/runbook.md#hosts-that-are-emptied-of-their-guests"]
+        "What it means: docs/runbook.md#roll-a-host-and-its-guests"]
 
 
 def test_the_one_that_leads_is_lost():
