@@ -2,11 +2,13 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-# Tells of each guest that moves, while the others still wait: the module moves one in each call.
+# Tells of each guest that moves, while the others still wait: the module moves one in each call. What is done is
+# kept in the record of the node, for the cluster may not be there to be asked.
 
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._steps import Failed, StepsAction
 
 MOVES = ("emptied", "returned")
+FLAGS = ("drained", "undrained", "offline", "online")
 
 
 class ActionModule(StepsAction):
@@ -19,7 +21,20 @@ class ActionModule(StepsAction):
         return self.one_by_one(given)
 
     def call(self, given):
-        return self.module("evacuation", self.task_vars, **given)
+        answer = self.module("evacuation", self.task_vars, **given)
+        state = given.get("state")
+        if state in FLAGS:
+            self.know(flag=state)
+        elif state == "leading":
+            self.know(led=True)
+        elif state in ("paused", "resumed"):
+            self.know(paused=answer.get("until", 0))
+        return answer
+
+    def know(self, **values):
+        # What runs once for all nodes would give each of them the record of the first.
+        if not self._task.check_mode and not self._task.run_once:
+            self.note(host={**self.values.get("host", self.record.host), **values})
 
     def one_by_one(self, given):
         """Call the module until it has nothing left to move; gives its last answer, with all that was moved."""
@@ -51,5 +66,8 @@ class ActionModule(StepsAction):
     def keep(self, given, moved):
         """For the report, which guests moved where."""
         if moved:
+            known = self.values.get("host", self.record.host).get("moved", {})
+            away = {one["guest"]: one["to"] if given["state"] == "emptied" else "" for one in moved}
+            self.know(moved={guest: to for guest, to in {**known, **away}.items() if to})
             words = ", ".join(f"{one['guest']} to {one['to']}" for one in moved)
             self.add_notes(f"{given.get('host')} was {given['state']}: {words}")

@@ -5,25 +5,32 @@
 # Private to the roles of this collection: products that are rolled host by host.
 # state: seen looks at a node, judged judges the cluster and plans the roll, forecast and shown tell of it.
 # state: fetched downloads the packages of a node, before any is touched; stopped stops units, upgraded installs the
-# packages, rebooted reboots the node, up waits until it is whole, settled records that it is done. state: told makes
-# the message on one that has failed. state: verified looks at the end whether every node is done.
+# packages, rebooted reboots the node, up waits until it is whole, sound fails on what the cluster complains of, settled
+# records that it is done. state: told makes the message on one that has failed. state: verified looks at the end
+# whether every node is done.
 
 import json
 import os
 import time
 
 from ansible.errors import AnsibleConnectionFailure, AnsibleError
+from ansible_collections.shakenfist.rolling.plugins.module_utils._evacuation import called, filled
 from ansible_collections.shakenfist.rolling.plugins.module_utils._packages import upstream
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils import _failure
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._failure import words_of
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._hosts import (
+    REBOOT_STEP,
     Options,
+    Sight,
+    Stand,
     View,
+    blind_words,
     cluster_findings,
+    complaint,
     complaints_of,
     forecast_of_hosts,
     judge_hosts,
-    state_words,
+    pause_words,
     status_of_hosts,
     told_of_host,
 )
@@ -51,7 +58,8 @@ DATA, TEXT, NAMES = dict(type="dict", default={}), dict(type="str", default=""),
 SECONDS = dict(type="float", default=600)
 ARGUMENTS = dict(
     state=dict(type="str", required=True, choices=["seen", "judged", "forecast", "shown", "fetched", "stopped",
-                                                   "upgraded", "rebooted", "up", "settled", "told", "verified"]),
+                                                   "upgraded", "rebooted", "up", "sound", "settled", "told",
+                                                   "verified"]),
     cluster=DATA, packages=DATA, units=NAMES, needed=NAMES, stopped=dict(type="bool", default=True),
     reserve=dict(type="float", default=0), since=TEXT, verified=dict(type="list", elements="dict", default=[]),
     lock=DATA, looked=DATA, look=TEXT, whole=dict(type="bool", default=False), file=TEXT,
@@ -77,7 +85,7 @@ class ActionModule(LookingAction):
         all_of_them = self.run_record.kind != "status" and (given.since or not self.step_of)
         begun = since(all_of_them, given.since)
         return Options(given.stopped, given.reserve, given.needed, begun["old"], unit,
-                       self.step_of["to"] if self.step_of else "")
+                       self.step_of["to"] if self.step_of else "", called(given.cluster))
 
     # ---- looks
 
@@ -127,10 +135,11 @@ class ActionModule(LookingAction):
     def judged(self):
         run, given = self.run_record, self.given
         command = playbook_command(self.task_vars, run.playbook)
-        if given.since or not self.step_of:
+        tells = bool(self.step_of and not given.since)
+        if not tells:
             command += f" -e rolling_since={since(True, given.since)['words']}"
         refusal, plan, lines, order = judge_hosts(self.all_seen(), self.options(), complaints_of(given.verified),
-                                                  self.hidden(), command)
+                                                  self.hidden(), command, tells)
         if refusal:
             return dict(failed=True, msg=refusal)
         return dict(report=[*lines, *plan["rooms"]], order=order,
@@ -202,7 +211,7 @@ class ActionModule(LookingAction):
         self.collected["changed"] = True
         if self._task.check_mode:
             return
-        before = self.kept(lambda: dict(id=self.boot()), "Reboot")
+        before = self.kept(lambda: dict(id=self.boot()), REBOOT_STEP)
         limit, began, wall = self.given.reboot_timeout, time.monotonic(), time.time()
         said = self.order_reboot()
         news, last = began + NEWS, "it has not rebooted"
@@ -223,7 +232,7 @@ class ActionModule(LookingAction):
                 self.say(f"{self.name} reboots since {time.monotonic() - began:.0f} s; {last}")
             time.sleep(INTERVAL)
         raise Failed(dict(msg=f"expected it to be back with another boot id within {limit:g} s (roll_reboot_timeout); "
-                          f"last seen: {last}"), "Reboot")
+                          f"last seen: {last}"), REBOOT_STEP)
 
     def order_reboot(self):
         """Have the node reboot, whatever becomes of the connection; what it said where it did not want to."""
@@ -269,6 +278,9 @@ class ActionModule(LookingAction):
         for name in [name for name, unit in units.items() if not unit["active"]]:
             self.kept(lambda name=name: self.execute(["systemctl", "start", name]), f"Start {name}")
 
+    def sound(self):
+        self.check(complaint(complaints_of(self.given.verified)), "Have the cluster check itself")
+
     def settled(self):
         if not self._task.check_mode:
             self.note(rolled=True, stopped=[])
@@ -276,13 +288,32 @@ class ActionModule(LookingAction):
     # ---- the end
 
     def told(self):
-        cause, plan = _failure.Cause(**self.record.cause), self.run_record.plan
+        cause, plan, given = _failure.Cause(**self.record.cause), self.run_record.plan, self.given
+        mine, known, words = plan["hosts"][self.name], self.record.host, called(given.cluster)
         left = [name for name in plan["order"] if not node_of(self.hostvars, name, self.run_record).rolled]
-        looked = self.given.looked if self.given.looked.get("leads") else {}
-        state = state_words(self.name, plan["hosts"][self.name]["host"], looked)
-        if self.record.stopped:
-            state += f" Stopped there by this run: {', '.join(self.record.stopped)}."
-        text = told_of_host(self.name, cause, state, left, self.given.look, plan.get("command") or "")
+        looked = given.looked
+        gone = (cause.away or self.name if cause.lost else
+                looked.get("away") or self.name if looked.get("lost") else "")
+        leader = self.name if mine["leads"] and not known.get("led") else mine["where"]
+        if looked.get("leads") and gone == leader:  # it is back
+            gone = ""
+        why = "" if gone else looked.get("problem") or looked.get("msg") or ""
+        sight, options = Sight(looked if looked.get("leads") else {}, mine["host"]), self.options()
+        state = " ".join(filter(None, [
+            sight.words(self.name, words["guest"]) if looked.get("leads") else
+            blind_words(self.name, known, why),
+            f"Stopped there by this run: {', '.join(self.record.stopped)}." if self.record.stopped else "",
+            pause_words(known, words, time.time()),
+            f"The lock is on {gone}, and stays: the next run from this machine takes it over, any other one with -e "
+            "lock_takeover=true." if gone and gone == self.run_record.lock else ""]))
+        seen = [node_of(self.hostvars, name, self.run_record).seen.get("node") or {} for name in self.run_record.nodes]
+        names = {node.get("host"): name for name, node in zip(self.run_record.nodes, seen)}
+        emptying = cause.timing.get("step") in ("quorum", "drain")
+        stand = Stand(state, left, filled([given.look], leader=leader)[0], plan.get("command") or "", leader,
+                      words["leader"], " ".join(given.cluster.get("lead") or []), gone,
+                      [names.get(host, host) for host in sight.silent()], sight.down(),
+                      sight.lacking(options) if emptying else "")
+        text = told_of_host(self.name, cause, stand)
         self.note(failure=dict(text=text, state="" if cause.stopped else state, serves=False))
         return dict(message=text)
 
@@ -303,6 +334,5 @@ class ActionModule(LookingAction):
             if self.step_of and view.to_reboot(name, options):
                 left.append(f"{name} is not done: it has {view.nodes[name]['release']['version'] or 'no release'}, "
                             f"expected {self.step_of['to']}, and a reboot since")
-        problems = [f"the cluster complains of itself: {words}" for words in complaints_of(self.given.verified)]
-        self.check("; ".join([*left, *problems]))
+        self.check("; ".join(filter(None, [*left, complaint(complaints_of(self.given.verified))])))
         return dict(leader=view.leader, options=vars(options))

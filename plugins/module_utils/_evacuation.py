@@ -14,6 +14,9 @@ import typing
 
 from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError
 
+# What messages call a guest, the host on which the commands of the cluster are run, and what starts guests by itself.
+WORDS = dict(guest="guest", leader="leader", starter="what starts guests by itself")
+
 
 @dataclasses.dataclass
 class Host:
@@ -67,6 +70,11 @@ class Guest:
     def needs(self):
         """The memory that it takes where it moves to."""
         return self.size if self.state == "running" else 0.0
+
+
+def called(cluster):
+    """What messages call things, with the words of the product."""
+    return {**WORDS, **(cluster.get("words") or {})}
 
 
 def columns_of(text, separator, columns):
@@ -149,40 +157,57 @@ def beside(hosts, host):
 
 
 def places(moving, hosts, host, reserve=0.0):
-    """Where the guests of a host fit: by guest a host, and those for which there is no room.
+    """Where the guests of a host fit: by guest a host, without those for which there is no room.
 
     :arg moving: the guests, the biggest first.
     :arg reserve: the memory that every other host keeps.
     """
     free = {one.name: one.free - reserve for one in beside(hosts, host) if one.takes()}
-    found, left = {}, []
+    found = {}
     # Those that have no choice first.
     for guest in sorted(moving, key=lambda guest: not guest.to):
         able = [name for name in free if free[name] >= guest.needs() and guest.to in ("", name) and not guest.fixed]
         if not able:
-            left.append(guest)
             continue
         place = max(able, key=lambda name: free[name])
         free[place] -= guest.needs()
         found[guest.name] = place
-    return found, left
+    return found
 
 
 def amount(number):
     return f"{number:.0f}" if number is not None and math.isfinite(number) else "unknown"
 
 
-def room_words(left, hosts, host, unit="MiB", reserve=0.0):
-    """Why there is no room for some guests of a host; empty if there is."""
+def remaining(host, taken):
+    """What a host has free beside what is to be placed there.
+
+    :arg taken: how much that is, by host.
+    """
+    mine = taken.get(host.name)
+    return f"{amount(host.free - mine)} of {amount(host.free)}" if mine else amount(host.free)
+
+
+def room_words(moving, found, hosts, host, unit="MiB", reserve=0.0, guest="guest"):
+    """Why there is no room for some guests of a host; empty if there is.
+
+    :arg moving, found: the guests, and what places has found for them.
+    """
+    left = [one for one in moving if one.name not in found]
     if not left:
         return ""
-    others = [f"{one.name} {'is offline' if one.offline else 'is drained' if one.drained else amount(one.free)}"
+    taken: dict[str, float] = {}
+    for one in moving:
+        if one.name in found and one.needs():
+            taken[found[one.name]] = taken.get(found[one.name], 0) + one.needs()
+    others = [f"{one.name} {'is offline' if one.offline else 'is drained' if one.drained else remaining(one, taken)}"
               for one in beside(hosts, host) if one.capable]
     kept = f", of which each keeps {amount(reserve)}" if reserve else ""
-    names = ", ".join(f"{guest.name} ({amount(guest.size)} {unit}{', only to ' + guest.to if guest.to else ''}"
-                      f"{', which cannot move, it is ' + guest.fixed if guest.fixed else ''})"
-                      for guest in left)
-    return (f"expected room for all guests of {host}; there is none for {names}. Free ({unit}): "
+    names = ", ".join(f"{one.name} ({amount(one.size)} {unit}{', only to ' + one.to if one.to else ''}"
+                      f"{', which cannot move, it is ' + one.fixed if one.fixed else ''})"
+                      for one in left)
+    after = ", once the others are placed" if taken else ""
+    return (f"expected room for all {guest}s of {host}; there is none for {names}. Free ({unit}){after}: "
             f"{', '.join(others) or 'no host'}{kept}")
 
 
@@ -193,14 +218,16 @@ def filled(command, **values):
     return [fill(word) for word in command]
 
 
-def verify_problems(code, text, pattern, ignored):
+def verify_problems(code, text, pattern, ignored, first=()):
     """What a check of the whole cluster complains of.
 
     :arg pattern: of a line that complains; its first group is the kind of complaint.
     :arg ignored: the kinds that do not count.
+    :arg first: the kinds that others follow from.
     """
     found = [(match[1], line.strip(" -*")) for line in text.splitlines() for match in [re.search(pattern, line)]
              if match]
+    found.sort(key=lambda one: one[0] not in first)
     counts = [line for kind, line in found if kind not in ignored]
     if counts or not code or found:
         return counts

@@ -136,7 +136,11 @@ options:
           pattern: {type: str, required: true, description: "Of a line that complains. Its first group is the kind of
             complaint."}
           ignored: {type: list, elements: str, default: [], description: "The kinds that do not count."}
+          first: {type: list, elements: str, default: [], description: "The kinds that others follow from: a message
+            begins with them."}
       unit: {type: str, default: MiB, description: "In what memory is counted."}
+      words: {type: dict, default: {}, description: "What messages call things: C(guest), C(leader), the host on which
+        the commands are run, and C(starter), what starts guests by itself."}
   stopped:
     description: What becomes of guests that are shut down. V(moved) moves them, too, V(left) leaves them, and names
       them.
@@ -187,6 +191,8 @@ remaining: {type: list, elements: str, returned: with O(state=emptied) and O(sta
 left: {type: list, elements: str, returned: with O(state=emptied), description: Guests that are shut down and were
   left.}
 own: {type: bool, returned: with O(state=paused), description: Whether the pause is that of a run.}
+until: {type: int, returned: with O(state=paused) where it is that of a run, description: "When it ends, in seconds
+  since the epoch."}
 problems: {type: list, elements: str, returned: with O(state=verified), description: What the check complains of.}
 """
 
@@ -233,8 +239,8 @@ CLUSTER = dict(
         look=COMMAND, until=dict(type="str", required=True), pause=COMMAND, resume=COMMAND, marks=COMMAND, mark=COMMAND,
         unmark=COMMAND, note=dict(type="str", default="rolling:paused:"))),
     verify=dict(type="dict", options=dict(
-        command=COMMAND, pattern=dict(type="str", required=True), ignored=FURTHER)),
-    unit=dict(type="str", default="MiB"),
+        command=COMMAND, pattern=dict(type="str", required=True), ignored=FURTHER, first=FURTHER)),
+    unit=dict(type="str", default="MiB"), words=dict(type="dict", default={}),
 )
 STATES = ["looked", "room", "drained", "undrained", "offline", "online", "whole", "mirrored", "emptied", "returned",
           "released", "able", "leading", "paused", "resumed", "verified"]
@@ -254,6 +260,7 @@ class Evacuation:
         self.module, params = module, module.params
         self.host, self.cluster, self.stopped = params["host"], params["cluster"], params["stopped"] == "moved"
         self.timeout, self.at_most, self.reserve = params["timeout"], params["at_most"], params["reserve"]
+        self.words = _evacuation.called(self.cluster)
         self.changed, self.moved = False, []
         # What the lists have said since something was last done.
         self.hosts = self.guests = None
@@ -352,8 +359,9 @@ class Evacuation:
 
     def check_room(self, hosts, guests):
         moving = _evacuation.to_move(guests, self.host, self.stopped)
-        found, left = _evacuation.places(moving, hosts, self.host, self.reserve)
-        words = _evacuation.room_words(left, hosts, self.host, self.cluster["unit"], self.reserve)
+        found = _evacuation.places(moving, hosts, self.host, self.reserve)
+        words = _evacuation.room_words(moving, found, hosts, self.host, self.cluster["unit"], self.reserve,
+                                       self.words["guest"])
         if words:
             raise RollingError(words)
         return moving, found
@@ -641,10 +649,10 @@ class Evacuation:
         said = self.act(pause["pause"], seconds=max(1, int(end - time.time()) + 1))
         if not self.module.check_mode and not wait_for(lambda: self.is_own(self.paused_until(), [note]), SETTLE,
                                                        INTERVAL):
-            raise RollingError(f"expected what starts guests by itself to be paused until {time.ctime(end)}, it is "
-                               f"not. {said}")
+            raise RollingError(f"expected {self.words['starter']} to be paused until {time.ctime(end)}, it is not. "
+                               f"{said}")
         self.unmark([one for one in marked if one != note])
-        return dict(changed=self.changed, own=True)
+        return dict(changed=self.changed, own=True, until=int(end))
 
     def resumed(self):
         pause = self.cluster["pause"]
@@ -652,7 +660,7 @@ class Evacuation:
         if self.is_own(self.paused_until() if marked else 0, marked):
             said = self.act(pause["resume"])
             if not self.module.check_mode and not wait_for(lambda: not self.paused_until(), SETTLE, INTERVAL):
-                raise RollingError(f"expected what starts guests by itself to go on, it is still paused. {said}")
+                raise RollingError(f"expected {self.words['starter']} to go on, it is still paused. {said}")
         self.unmark(marked)
         return dict(changed=self.changed)
 
@@ -664,7 +672,8 @@ class Evacuation:
         # What it had not looked at by then is not known to be good.
         if code in ENDED:
             raise RollingError(f"{line} was to end within {self.timeout:g} s, and was ended")
-        problems = _evacuation.verify_problems(code, out, verify["pattern"], verify["ignored"])
+        problems = _evacuation.verify_problems(code, out, verify["pattern"], verify["ignored"],
+                                               verify["first"])
         return dict(changed=False, problems=problems)
 
 

@@ -8,6 +8,7 @@
 # comes next ("Next: ...") is said here, but for the refusal of a preflight and for notifications.
 
 import dataclasses
+import shlex
 import time
 
 from ansible_collections.shakenfist.rolling.plugins.module_utils._common import last_lines
@@ -81,6 +82,17 @@ class Cause:
     request: dict = dataclasses.field(default_factory=dict)
     timing: dict = dataclasses.field(default_factory=dict)
     at: float = 0.0
+
+
+def see_why(lost, command, what="cannot be reached"):
+    """What to do first about nodes that are lost, which can be typed as it stands.
+
+    :arg command: what continues the run, as C(playbook_command) has made it: on the inventory of that.
+    """
+    words = shlex.split(command)
+    inventory = [word for option, value in zip(words, words[1:]) if option == "-i" for word in (option, value)]
+    ping = shlex.join(["ansible", *inventory, ",".join(lost), "-m", "ping"])
+    return f"see why {listed(lost, ' and ')} {what} ({ping})"
 
 
 def given_up(words, advice):
@@ -216,11 +228,10 @@ def journal_words(units, names, ran=()):
     return f"look at journalctl{''.join(f' -u {unit}' for unit in units)} {part} on {' and '.join(names)}"
 
 
-def where_to_look(name, node, cause, suspects, ran=()):
+def where_to_look(name, node, cause, suspects, command, ran=()):
     """What the operator does first."""
     if cause.lost:
-        away = cause.away or name
-        return f"see why {away} cannot be reached (ansible {away} -m ping)"
+        return see_why([cause.away or name], command)
     if cause.away:
         return f"look at {cause.away}, where that happened"
     if cause.at_balancer:
@@ -297,14 +308,14 @@ class Told:
             why, self.state(), *([self.caution] if self.caution else []),
             *still_out(self.balancers if self.shut or not ready else {}, self.hooks, self.hook),
             f"Not touched: {', '.join(self.followers) or 'no node is left'}.",
-            f"Next: {where_to_look(self.name, self.node, self.cause, self.suspects, self.ran)}, and fix the cause."
-            f"{choice}",
+            f"Next: {where_to_look(self.name, self.node, self.cause, self.suspects, self.again.command, self.ran)}, "
+            f"and fix the cause.{choice}",
             f"Then {self.again.words(' and continues with this one')}{other}"]), why)
 
 
 def lost_advice(lost, again):
-    return (f"Next: see why {' and '.join(lost)} has dropped out (ansible {lost[0]} -m ping), and fix the cause.\n"
-            f"Then {again.words()}") if lost else ""
+    return (f"Next: {see_why(lost, again.command, 'has dropped out')}, and fix the cause.\nThen {again.words()}"
+            if lost else "")
 
 
 def lost_node(name, lost, again, caution=""):

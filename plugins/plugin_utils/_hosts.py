@@ -8,8 +8,10 @@
 
 import dataclasses
 import math
+import time
 
 from ansible_collections.shakenfist.rolling.plugins.module_utils._evacuation import (
+    WORDS,
     Guest,
     Host,
     amount,
@@ -20,13 +22,18 @@ from ansible_collections.shakenfist.rolling.plugins.module_utils._evacuation imp
     room_words,
     to_move,
 )
-from ansible_collections.shakenfist.rolling.plugins.plugin_utils._failure import words_of
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._failure import see_why, words_of
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._findings import Findings, report, warnings_of
-from ansible_collections.shakenfist.rolling.plugins.plugin_utils._plan import Wave
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._plan import CONTINUES, Wave
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._runbook import PREFLIGHT, explained, section
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._table import filled, listed, many, span, table, wrap
 
 WAVE = "hosts"
+COMPLAINS = "the cluster complains of itself"
+# How many lines of that are shown.
+FEW = 6
+# The step in which a host reboots.
+REBOOT_STEP = "Reboot"
 # What a run has noted on a host that is online and gets guests again when it is done; else an operator has drained it.
 UNDRAINED = "undrained"
 # Seconds: what a move takes whatever the guest, what each 100 MiB of it add, and a reboot with what is waited for.
@@ -43,6 +50,7 @@ class Options:
     :param since: nodes that have booted before that moment are to be rebooted; 0 where packages tell it.
     :param unit: in what memory is counted.
     :param release: where packages lead to.
+    :param words: those of the product.
     """
 
     stopped: bool = True
@@ -51,6 +59,7 @@ class Options:
     since: float = 0.0
     unit: str = "MiB"
     release: str = ""
+    words: dict = dataclasses.field(default_factory=lambda: dict(WORDS))
 
 
 class View:
@@ -75,6 +84,10 @@ class View:
         """The guests that an earlier run has moved away from a node."""
         host = self.nodes[name]["host"]
         return [guest for guest in self.guests if guest.home == host]
+
+    def away(self, name):
+        """Those of them that are elsewhere still."""
+        return [guest for guest in self.strayed(name) if guest.host != guest.home]
 
     def is_in_hand(self, name):
         """Whether an earlier run has begun with a node, and not ended."""
@@ -116,14 +129,20 @@ def findings_of(name, seen, view, options):
 
 
 def room_of(view, name, options):
-    """Where the guests of a node would fit, and what is said where they do not."""
+    """The guests of a node, what is said where they do not fit elsewhere, and the hosts on whose memory that hangs.
+
+    The last are those that it is not known of yet, and without which there is not room enough.
+    """
     host = view.nodes[name]["host"]
     # What an earlier run has moved away comes back first.
     guests = [dataclasses.replace(guest, host=guest.home) if guest.home else guest for guest in view.guests]
     hosts = [in_turn(one, view) for one in view.hosts]
     moving = to_move(guests, host, options.stopped)
-    found, left = places(moving, hosts, host, options.reserve)
-    return moving, found, room_words(left, hosts, host, options.unit, options.reserve)
+    found = places(moving, hosts, host, options.reserve)
+    words = room_words(moving, found, hosts, host, options.unit, options.reserve, options.words["guest"])
+    unknown = [one.name for one in beside(hosts, host) if one.free == math.inf]
+    sure = len(places(moving, [one for one in hosts if one.name not in unknown], host, options.reserve)) == len(moving)
+    return moving, words, [] if words or sure else unknown
 
 
 def in_turn(host, view):
@@ -154,6 +173,19 @@ def complaints_of(verified):
     return [words for one in results for words in one.get("problems", [words_of(one)])]
 
 
+def few(lines):
+    """The first of many lines, and how many more there are."""
+    more = len(lines) - FEW
+    return [*lines[:FEW], *([f"and {more} more; the check of the cluster shows all"] if more > 0 else [])]
+
+
+def complaint(problems):
+    """What the check of the cluster has found, as one text; empty if there is nothing."""
+    if len(problems) < 2:
+        return "".join(f"{COMPLAINS}: {words}" for words in problems)
+    return "\n  ".join([f"{COMPLAINS}: it says", *few(problems)])
+
+
 def cluster_findings(view, options, verified, hidden):
     """The checks of the cluster as a whole."""
     findings, order = Findings(), order_of(view, options)
@@ -175,15 +207,20 @@ def cluster_findings(view, options, verified, hidden):
     wrong = [guest for guest in view.guests if guest.state not in ("running", "stopped") and guest.host not in unseen]
     findings.judge("guests", [f"{guest.name} on {guest.host} is {guest.state}, neither running nor shut down: start "
                               "it, or shut it down" for guest in wrong])
-    findings.judge("room", [words for name in order if view.to_reboot(name, options)
-                            for words in [room_of(view, name, options)[2]] if words])
+    rooms = {name: room_of(view, name, options)[1:] for name in order if view.to_reboot(name, options)}
+    unsure = {name: unknown for name, (dummy, unknown) in rooms.items() if unknown}
+    findings.judge("room", [words for words, dummy in rooms.values() if words], made=not unsure)
+    findings.judge("room", [
+        f"whether there is room for the {options.words['guest']}s of {name} is not known, for that hangs on the memory "
+        f"of {listed(unknown, ' and ')}, which an earlier run has left offline; it is looked at again before anything "
+        "moves" for name, unknown in unsure.items()], "warn", made=False)
     # Mirrors on a host that an earlier run has left offline are broken until this one is done with it.
     left = [one.name for one in view.hosts if one.offline and one.note and one.name in view.name_of]
     passing = [words for words in verified if any(names(words, name) for name in left)]
-    findings.judge("cluster", [f"the cluster complains of itself: {words}" for words in verified
-                               if words not in passing])
-    findings.judge("left offline", [f"the cluster complains of itself, and of what an earlier run has left offline: "
-                                    f"{words}" for words in passing], "warn", made=False)
+    findings.judge("cluster", [f"{COMPLAINS}: {words}" for words in few([words for words in verified
+                                                                         if words not in passing])])
+    findings.judge("left offline", [f"{COMPLAINS}, and of what an earlier run has left offline: {words}"
+                                    for words in passing], "warn", made=False)
     stray = [guest for guest in view.guests if guest.home and guest.home != guest.host]
     findings.judge("given back", [
         f"{guest.name} is on {guest.host}, an earlier run has moved it away from {guest.home}"
@@ -220,7 +257,8 @@ def plan_of_hosts(view, options, command, lines):
     first = next(iter(order or view.nodes), "")
     hosts = {}
     for name in order:
-        moving, dummy, dummy = room_of(view, name, options)
+        moving, strayed = room_of(view, name, options)[0], view.away(name)
+        left = [guest for guest in moving if not find(strayed, guest.name)]
         # Where only guests are given back to it, it can lead meanwhile.
         leads = name == view.leader and view.to_reboot(name, options)
         hosts[name] = dict(host=view.nodes[name]["host"], leads=leads, where=successor if leads else view.leader,
@@ -228,7 +266,8 @@ def plan_of_hosts(view, options, command, lines):
                            reboots=view.to_reboot(name, options),
                            upgrades=bool(view.nodes[name].get("behind")), guests=[guest.name for guest in moving],
                            size=sum(guest.needs() for guest in moving), in_hand=view.is_in_hand(name),
-                           back=[guest.name for guest in view.strayed(name)])
+                           left=[guest.name for guest in left], left_size=sum(guest.needs() for guest in left),
+                           back=[guest.name for guest in strayed])
     last = hosts[view.leader]["where"] if view.leader in order else view.leader
     return dict(
         waves=[dataclasses.asdict(Wave(WAVE, [[name] for name in order]))] if order else [], order=order, database=[],
@@ -236,25 +275,29 @@ def plan_of_hosts(view, options, command, lines):
         members=[*(dict(name=name, groups=["rolling_order"]) for name in order),
                  *([dict(name=first, groups=["rolling_first"])] if first else [])],
         done=[name for name in view.nodes if name not in order], serving=list(view.nodes), leader=view.leader,
-        command=command, release=options.release, report=lines)
+        command=command, release=options.release, report=lines, words=options.words,
+        unit=options.unit)
 
 
 def _seconds(one):
-    moves = len(one["guests"]) * MOVE + one["size"] / 100 * HUNDRED
-    return 2 * moves + REBOOT if one["reboots"] else len(one["back"]) * MOVE
+    if not one["reboots"]:
+        return len(one["back"]) * MOVE
+    return (len(one["left"]) + len(one["guests"])) * MOVE + (one["left_size"] + one["size"]) / 100 * HUNDRED + REBOOT
 
 
 def _turn(plan, name):
-    one = plan["hosts"][name]
+    one, called = plan["hosts"][name], plan["words"]
     there = f" into {plan['release']}" if one["upgrades"] else ""
-    words = [f"{many(len(one['guests']), 'guest')} ({amount(one['size'])}) moved away and back, a reboot{there}"
-             if one["reboots"] else "no reboot is left to do"]
+    moving = f"{many(len(one['left']), called['guest'])} ({amount(one['left_size'])} {plan['unit']})"
+    moves = (f"{moving} moved away and back" if not one["back"] else
+             f"{moving} still to be moved away" if one["left"] else f"its {called['guest']}s are away already")
+    words = [f"{moves}, a reboot{there}" if one["reboots"] else "no reboot is left to do"]
     if one["leads"]:
-        words.append(f"last, for it leads the cluster; {one['where']} takes the lead, and keeps it")
+        words.append(f"last, for it is the {called['leader']}; {one['where']} takes that over, and keeps it")
     if one["in_hand"]:
         words.append("an earlier run has begun with it")
     if one["back"]:
-        words.append(f"gets back {', '.join(one['back'])}")
+        words.append(f"gets back {', '.join(one['back'] + one['left'] * one['reboots'])}")
     return "; ".join(words)
 
 
@@ -266,31 +309,37 @@ def order_lines(plan):
 
 def room_table(view, options):
     """How much each node needs elsewhere when it is emptied, and what the others have."""
-    rows: list[tuple] = [("node", "guests", f"they need ({options.unit})", "free here", "free elsewhere", "fits")]
+    rows: list[tuple] = [("node", f"{options.words['guest']}s", f"they need ({options.unit})", "free here",
+                          "free elsewhere", "fits")]
     for name, node in view.nodes.items():
         if not view.host(name):
             continue
-        moving, dummy, words = room_of(view, name, options)
+        moving, words, unknown = room_of(view, name, options)
         others = [in_turn(one, view) for one in beside(view.hosts, node["host"])]
-        elsewhere = sum(one.free for one in others if one.takes())
+        frees = [one.free for one in others if one.takes()]
+        elsewhere = amount(sum(filter(math.isfinite, frees))) + (" + unknown" if math.inf in frees else "")
         rows.append((name, len(moving), amount(sum(guest.needs() for guest in moving)), amount(view.host(name).free),
-                     amount(elsewhere), "no" if words else "yes"))
+                     elsewhere, "no" if words else "not known" if unknown else "yes"))
     return table(rows, 0)
 
 
-def judge_hosts(seen, options, verified=(), hidden=(), command=""):
-    """Judge a cluster, and plan the roll; the refusal, the plan, the findings and the order as lines."""
+def judge_hosts(seen, options, verified=(), hidden=(), command="", tells=True):
+    """Judge a cluster, and plan the roll; the refusal, the plan, the findings and the order as lines.
+
+    :arg tells: whether a node itself tells that it is done. Else only the command does, which has since when.
+    """
     view = View(seen)
     findings = {name: findings_of(name, one, view, options) for name, one in seen.items()}
     cluster = cluster_findings(view, options, verified, hidden)
     lines = report(cluster, findings)
     if cluster.failed() or any(found.failed() for found in findings.values()):
-        told = ["Nothing was touched, the cluster is not fit to be rolled:", *lines, section(PREFLIGHT),
+        rooms = room_table(view, options) if view.leader else []
+        told = ["Nothing was touched, the cluster is not fit to be rolled:", *lines, *rooms, section(PREFLIGHT),
                 "Fix that, then run the command again."]
         return "\n".join(filter(None, told)), {}, lines, []
     plan = plan_of_hosts(view, options, command, lines)
     plan["rooms"] = room_table(view, options)
-    return "", plan, lines, order_lines(plan)
+    return "", plan, lines, order_lines(plan) + ([CONTINUES, command] if plan["order"] and not tells else [])
 
 
 def forecast_of_hosts(plan):
@@ -318,13 +367,15 @@ def status_of_hosts(seen, options, lock, hidden=()):
     view = View(seen)
     problems = {name: [finding.words for finding in findings_of(name, one, view, options).failed()]
                 for name, one in seen.items()}
-    rows: list[tuple] = [("node", "host", "state", "free", "guests", "booted", "remarks")]
+    rows: list[tuple] = [("node", "host", "state", f"free ({options.unit})", f"{options.words['guest']}s", "booted",
+                          "remarks")]
     for name, node in view.nodes.items():
         host = view.host(name)
         state = flag_of(host) if host else "not in the list"
         here = [guest for guest in view.guests if guest.host == node["host"]]
-        back = [guest.name for guest in view.strayed(name) if guest.host != node["host"]]
-        remarks = [*(["leads"] if node["leads"] else []), *(["in the hand of a run"] if host and host.note else []),
+        back = [guest.name for guest in view.away(name)]
+        remarks = [*([options.words["leader"]] if node["leads"] else []),
+                   *(["in the hand of a run"] if host and host.note else []),
                    *([f"gets back {', '.join(back)}"] if back else [])]
         rows.append((name, node["host"], state, amount(host.free) if host else "", len(here),
                      span(max(0, node["now"] - node["booted"])) + " ago", ", ".join(remarks)))
@@ -337,34 +388,144 @@ def status_of_hosts(seen, options, lock, hidden=()):
 
 # ---- what is told of a failure
 
-def state_words(name, host, looked):
-    """How a host was left, from the last look at the lists."""
-    if not looked:
-        return f"{name} was left as it is; the cluster could not be asked what is on it."
-    found = find([Host(**one) for one in looked["hosts"]], host)
-    here = [Guest(**one) for one in looked["guests"] if one["host"] == host]
-    away = [Guest(**one) for one in looked["guests"] if one["home"] == host != one["host"]]
-    flags = dict(offline="is offline", drained="stays drained", online="is not drained")[
-        flag_of(found) if found else "online"]
-    there = ", ".join(f"{guest.name} ({guest.state})" for guest in here) or "no guest"
-    words = f"{name} {flags}. On it: {there}."
-    if away:
-        moved = ", ".join(f"{guest.name} (on {guest.host})" for guest in away)
-        words += f" Moved away, and given back by the next run: {moved}."
-    return words
+def blind_words(name, known, why=""):
+    """How a host was left, where the cluster could not be asked.
+
+    :arg known: what the run itself knows, see C(host) of the record of a node.
+    :arg why: why it could not be asked.
+    """
+    words = (f"As far as this run knows, {name} is {known.get('flag') or 'not drained'}; the cluster could not be "
+             f"asked what is on it{': ' + why if why else ''}.")
+    moved = ", ".join(f"{guest} (to {to})" for guest, to in known.get("moved", {}).items())
+    return words + (f" Moved away by this run: {moved}." if moved else "")
 
 
-def told_of_host(name, cause, state, left, look, command):
+def pause_words(known, words, now):
+    """That what starts guests by itself is still paused; empty if it is not."""
+    until, starter = known.get("paused", 0), words["starter"]
+    return (f"{starter[0].upper()}{starter[1:]} is paused until {time.strftime('%H:%M', time.gmtime(until))} UTC."
+            if until > now else "")
+
+
+class Sight:
+    """The last look at the lists, after a failure; both are empty where nobody could look."""
+
+    def __init__(self, looked, host):
+        self.hosts = [Host(**one) for one in looked.get("hosts") or ()]
+        self.guests = [Guest(**one) for one in looked.get("guests") or ()]
+        self.host = host
+
+    def silent(self):
+        """The other hosts that do not answer the cluster, and are to."""
+        return [one.name for one in self.hosts if one.name != self.host and not one.offline and not one.is_known()]
+
+    def down(self):
+        """The guests that are to run and do not, in words. What was left on a host that is offline shows as such."""
+        offline = [one.name for one in self.hosts if one.offline and one.note]
+        return [f"{guest.name} ({guest.state} on {guest.host})" for guest in self.guests
+                if guest.state not in ("running", "stopped") and guest.host not in offline]
+
+    def lacking(self, options):
+        """The memory that is missing for the first guest of the host that fits nowhere, in words; empty if all do."""
+        moving = to_move(self.guests, self.host, options.stopped)
+        found = places(moving, self.hosts, self.host, options.reserve)
+        first = next((one for one in moving if one.name not in found and not one.fixed), None)
+        if not first:
+            return ""
+        able = [one for one in beside(self.hosts, self.host) if one.takes() and first.to in ("", one.name)]
+        best = max((one.free - options.reserve - sum(guest.needs() for guest in moving
+                                                     if found.get(guest.name) == one.name) for one in able), default=0)
+        return (f"{amount(first.needs() - best)} {options.unit} more than now on {first.to or 'another node'}, for "
+                f"{first.name}")
+
+    def words(self, name, called):
+        """How the host was left."""
+        found = find(self.hosts, self.host)
+        here = [guest for guest in self.guests if guest.host == self.host]
+        away = [guest for guest in self.guests if guest.home == self.host != guest.host]
+        flags = dict(offline="is offline", drained="stays drained", online="is not drained")[
+            flag_of(found) if found else "online"]
+        there = ", ".join(f"{guest.name} ({guest.state})" for guest in here) or f"no {called}"
+        words = f"{name} {flags}. On it: {there}."
+        if away:
+            moved = ", ".join(f"{guest.name} ({guest.state} on {guest.host})" for guest in away)
+            words += f" Moved away, and given back by the next run: {moved}."
+        return words
+
+
+@dataclasses.dataclass
+class Stand:
+    """How things stand when a host has failed.
+
+    :param state: how it was left, in words.
+    :param left: the nodes that are not done.
+    :param look: where to look first, where nothing else is known.
+    :param command: what continues the run.
+    :param leader: the node on which the commands of the cluster are run; C(called), what it is called.
+    :param takeover: the command that has another node take that over.
+    :param gone: the node that cannot be reached; empty if all that were asked can.
+    :param silent: the nodes that do not answer the cluster; C(down), the guests that do not run, and C(lacking), the
+        memory that is missing, as Sight has them.
+    """
+
+    state: str = ""
+    left: list = dataclasses.field(default_factory=list)
+    look: str = ""
+    command: str = ""
+    leader: str = ""
+    called: str = WORDS["leader"]
+    takeover: str = ""
+    gone: str = ""
+    silent: list = dataclasses.field(default_factory=list)
+    down: list = dataclasses.field(default_factory=list)
+    lacking: str = ""
+
+    def lost(self, name):
+        """What it means that a node cannot be reached; empty if it can."""
+        if not self.gone:
+            return ""
+        if self.gone != self.leader:
+            return f"{self.gone} is lost in the turn of {name}."
+        return (f"{self.gone} is the {self.called}: without it the cluster can be asked and told nothing, until it is "
+                "back, or another node has taken over.")
+
+    def trouble(self):
+        """What is wrong beside the host itself, as lines."""
+        return [f"{listed(self.silent, ' and ')} does not answer the cluster." if self.silent else "",
+                f"NOT RUNNING: {', '.join(self.down)}." if self.down else ""]
+
+    def where_to_look(self, name, cause):
+        """Where the cause is, as far as that is known."""
+        if self.silent:
+            return see_why(self.silent, self.command, "does not answer")
+        if self.lacking:
+            return f"have room, {self.lacking}"
+        if cause.step == REBOOT_STEP:
+            return f"look at the console of {name}"
+        return self.look if cause.away or name == self.leader else f"look at {name}, where that happened"
+
+    def next(self, name, cause):
+        """What the operator does first."""
+        if not self.gone:
+            start = ", and start what does not run" if self.down else ""
+            return f"{self.where_to_look(name, cause)}, and fix the cause{start}."
+        words = f"{see_why([self.gone], self.command)}, and fix the cause."
+        return words if self.gone != self.leader or not self.takeover else (
+            f"{words} If it stays dead, have another node take over that is not drained, by typing there: "
+            f"{self.takeover}")
+
+
+def told_of_host(name, cause, stand):
     """The message on a host that has failed, or before which the run was stopped."""
+    left, command = stand.left, stand.command
     if cause.stopped:
         return explained(f"Before {name}: {cause.words}\nNot touched: {', '.join(left)}.\nNext: when it may go on, run "
                          f"the command again, with the options that you gave it:\n{command}\nIt passes over what is "
                          "done.", cause.words)
     why = f"{name}: {cause.step}: {cause.words}"
-    rest = [one for one in left if one != name]
-    lost = cause.away or name
-    where = f"see why {lost} cannot be reached (ansible {lost} -m ping)" if cause.lost else look
-    return explained("\n".join([
-        why, state, f"Not touched: {', '.join(rest) or 'no node is left'}.",
-        f"Next: {where}, and fix the cause.\nThen run the command again, with the options that you gave it:\n"
-        f"{command}\nIt passes over what is done, continues with this one, and gives back what was moved."]), why)
+    rest = [f"{one} (does not answer)" if one in stand.silent else one for one in left if one not in (name, stand.gone)]
+    return explained("\n".join(filter(None, [
+        why, stand.lost(name), *stand.trouble(), stand.state, f"Not touched: {', '.join(rest) or 'no node is left'}.",
+        f"Next: {stand.next(name, cause)}\nThen run the command again, with the options that you gave it:\n"
+        f"{command}\nIt passes over what is done, continues with this one, and gives back what was moved."])),
+        stand.lost(name) or " ".join(stand.trouble()).strip() or why)

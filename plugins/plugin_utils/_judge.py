@@ -19,7 +19,7 @@ from ansible_collections.shakenfist.rolling.plugins.plugin_utils._cluster import
 )
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._findings import report
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._node_notes import note_nodes
-from ansible_collections.shakenfist.rolling.plugins.plugin_utils._plan import percentages, plan_of
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._plan import CONTINUES, percentages, plan_of
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import SAME
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._runbook import PREFLIGHT, section
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._verdict import judge_nodes
@@ -262,5 +262,5 @@ def _order(plan, nodes, options, targets):
     state = f"restarted since {options.given}" if options.restart else f"on {plan['release']}"
     lines += [f"{name}: {state} already, passed over" for name in plan["done"]]
     if options.kind == "restart" and plan["order"]:
-        lines += ["Should it stop, this continues it, with the options that you gave:", plan["command"]]
+        lines += [CONTINUES, plan["command"]]
     return lines

@@ -18,6 +18,8 @@ from ansible_collections.shakenfist.rolling.plugins.plugin_utils._table import l
 # What the API says of a node that makes it a node of a kind.
 KINDS = {"is_hypervisor": "hypervisors", "is_network_node": "network nodes"}
 DATABASE, OTHERS = "database", "others"
+# Before the command, where nothing on a node tells that it is done.
+CONTINUES = "Should it stop, this continues it, with the options that you gave:"
 
 # What is known of each node, by its name; the names of the nodes of each kind; the items of C(rolling_serial).
 Verdict = dict[str, dict]

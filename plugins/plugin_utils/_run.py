@@ -159,6 +159,9 @@ class Node:
     :param tier: of a product all of which is stopped: C(stopped), the units that this run has stopped, C(switched),
         whether it has given the node the release, C(started), whether it has begun to start its services, C(wrote),
         whether a migration has written, and of the way back C(undone), C(beyond) and C(back).
+    :param host: of a product that is rolled host by host, what the run knows of the host without asking the cluster:
+        C(flag), what it has last made of it, C(moved), by guest where it has moved it to, C(led), whether another node
+        has taken the lead for its turn, and C(paused), until when what starts guests is paused, 0 if it is not.
     :param timeline: the modules that ran on the node, see C(_timeline.py).
     :param notes: warnings for the report.
     """
@@ -180,6 +183,7 @@ class Node:
     pauses: list = dataclasses.field(default_factory=list)
     services: dict = dataclasses.field(default_factory=dict)
     tier: dict = dataclasses.field(default_factory=dict)
+    host: dict = dataclasses.field(default_factory=dict)
     timeline: list = dataclasses.field(default_factory=list)
     notes: list = dataclasses.field(default_factory=list)
 

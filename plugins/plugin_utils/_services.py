@@ -13,7 +13,7 @@ import os
 from ansible.errors import AnsibleError
 from ansible_collections.shakenfist.rolling.plugins.module_utils._version import is_older, version_key
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._cluster import clock_problems
-from ansible_collections.shakenfist.rolling.plugins.plugin_utils._failure import journal_words
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._failure import journal_words, see_why
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._findings import Findings, report, warnings_of
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._node import netloc
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._notes import series
@@ -595,9 +595,9 @@ def status_of_services(seen, services, lock, hidden=()):
     return lines + [line for words in told for line in wrap(words)], [name for name, found in problems.items() if found]
 
 
-def _where_to_look(service, name, cause, suspects, ran):
+def _where_to_look(service, name, cause, suspects, command, ran):
     if cause.lost:
-        return f"see why {cause.away or name} cannot be reached (ansible {cause.away or name} -m ping)"
+        return see_why([cause.away or name], command)
     if cause.away:
         return f"look at {cause.away}, where that happened"
     if cause.at_balancer:
@@ -618,7 +618,7 @@ def told_of_service(service, name, cause, restored, command, ran=(), suspects=()
                          f"options that you gave it and this release:\n{command}\nIt passes over what is done.",
                          cause.words)
     why = f"{what}: {cause.step}: {cause.words}"
-    look = _where_to_look(service, name, cause, suspects, ran)
+    look = _where_to_look(service, name, cause, suspects, command, ran)
     return explained("\n".join([
         why, f"{what} {restored} The services that were rolled before it stay on the new "
         "release, which works with the one before it; the schema of the new one serves both.",

@@ -9,7 +9,7 @@
 
 import dataclasses
 
-from ansible_collections.shakenfist.rolling.plugins.plugin_utils._failure import OPTIONS, Cause
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._failure import OPTIONS, Cause, see_why
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._findings import Findings, warnings_of
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._packages import (
     no_way_back,
@@ -349,7 +349,7 @@ def told_of_tier(found, left, command):
     names = [name for name, cause in found.items() if not cause.lost]
     lost = [cause.away or name for name, cause in found.items() if cause.lost]
     units = listed(sorted({unit for cause in found.values() for unit in cause.units}), ' and ')
-    look = (f"see why {' and '.join(lost)} cannot be reached (ansible {lost[0]} -m ping)" if lost else
+    look = (see_why(lost, command) if lost else
             f"look at journalctl -n 50{''.join(f' -u {unit}' for unit in units.split(' and ') if unit)} on "
             f"{' and '.join(names)}" if units else "")
     what = f"{look}, and fix the cause" if look else "fix the cause"

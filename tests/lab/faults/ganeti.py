@@ -115,12 +115,13 @@ IMPATIENT = ('-e', 'roll_reconnect_timeout=10')
 ROWS = [
     GanetiRow('ganeti-no-room', 'the other nodes have no room for the instances of one',
               inject=memory(1100, 'gnt-1', 'gnt-3'), mend=memory(product.MEMORY, 'gnt-1', 'gnt-3'),
-              outcome=REFUSED, node='', cause=('expected room for all guests of gnt-2.gnt.lab; there is none for',)),
+              outcome=REFUSED, node='', cause=('expected room for all instances of gnt-2.gnt.lab; there is none for',)),
 
     GanetiRow('ganeti-no-room-in-the-middle', 'there is no more room when the first instance was moved',
               prepare=SLOW, moment=MOVED, inject=memory(1100, 'gnt-1', 'gnt-3'),
               mend=both(memory(product.MEMORY, 'gnt-1', 'gnt-3'), NO_HOOK),
-              cause=('there is none for', 'gnt-2 stays drained', 'Moved away, and given back', 'Not touched: gnt-3')),
+              cause=('there is none for', 'gnt-2 stays drained', 'Moved away, and given back', 'Not touched: gnt-3',
+                     'have room, [0-9]+ MiB more than now')),
 
     GanetiRow('ganeti-instance-does-not-migrate', 'a hook of Ganeti refuses that one instance migrates',
               inject=hook('[ "$GANETI_INSTANCE_NAME" != mail1.gnt.lab ]'), mend=NO_HOOK,
@@ -129,15 +130,18 @@ ROWS = [
 
     GanetiRow('ganeti-master-dies', 'the master loses power while instances move', prepare=SLOW, moment=MOVED,
               inject=power_off('gnt-1'), mend=both(back('gnt-1'), NO_HOOK), faulted=('gnt-1',), arguments=IMPATIENT,
-              cause=(UNREACHABLE, 'gnt-1', 'Not touched: gnt-3')),
+              cause=(UNREACHABLE, 'gnt-1 is the master', 'gnt-2 is drained', 'The watcher is paused until',
+                     'Not touched: gnt-3', 'gnt-cluster master-failover')),
 
     GanetiRow('ganeti-other-node-down', 'another node loses power while one reboots', moment=step('restart', FIRST),
               inject=power_off('gnt-3'), mend=back('gnt-3'), faulted=('gnt-3',),
-              cause=('gnt-3', 'Not touched: gnt-3')),
+              cause=('gnt-3 does not answer the cluster', 'NOT RUNNING: .*ERROR_nodedown on gnt-3',
+                     'Not touched: gnt-3', 'see why gnt-3 does not answer')),
 
     GanetiRow('ganeti-node-does-not-come-back', 'a node does not come back from its reboot',
               inject=unplug(FIRST), mend=plug_in(FIRST), arguments=('-e', 'roll_reboot_timeout=30'),
-              cause=('another boot id', 'gnt-2 is offline. On it: no guest', 'Not touched: gnt-3')),
+              cause=('another boot id', 'gnt-2 is offline. On it: no instance', 'Not touched: gnt-3',
+                     'look at the console of gnt-2')),
 
     killed('quorum', 'it looks for room'),
     killed('drain', 'instances move'),

@@ -30,6 +30,28 @@ def test_other_states_are_asked_once(one):
     assert one.act(state="emptied", host="b", at_most=2)["remaining"] == ["db"] and len(one.calls) == 1
 
 
+def test_what_is_known_where_the_cluster_cannot_be_asked(one):
+    def known(**more):
+        return one.act(host="b", **more).get("ansible_facts", {}).get("rolling_node", {}).get("host")
+    one.node["host"] = dict(paused=9)
+    one.given["evacuation"] = dict(until=70)
+    assert known(state="drained") == dict(paused=9, flag="drained")
+    assert known(state="leading") == dict(paused=9, led=True)
+    assert known(state="paused") == dict(paused=70) and known(state="looked") == dict(paused=9)
+    one.given["evacuation"] = {}
+    assert known(state="resumed") == dict(paused=0)
+    one.node["host"] = dict(moved=dict(old="c"))
+    one.given["evacuation"] = [moved("web"), moved()]
+    assert known(state="emptied") == dict(moved=dict(old="c", web="c"))
+    one.given["evacuation"] = [moved("old"), moved()]
+    assert known(state="returned") == dict(moved={})
+    # A move that fails is known by those before it.
+    one.given["evacuation"] = [moved("web", remaining=["db"]), dict(failed=True, msg="no", moved=[])]
+    assert one.act(state="emptied", host="b")[NOTED]["host"] == dict(moved=dict(old="c", web="c"))
+    one.check, one.given["evacuation"] = True, {}
+    assert known(state="offline") == dict(moved=dict(old="c"))
+
+
 def test_each_guest_is_told(one):
     one.given["evacuation"] = [moved("web", remaining=["db"], changed=True), moved("db"), moved()]
     result = one.act(state="emptied", host="b")

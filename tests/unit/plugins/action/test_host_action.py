@@ -85,7 +85,7 @@ def test_a_cluster_is_judged(one):
     assert plan["order"] == ["sf-2", "sf-1"] and plan["began"] == 1.0
     assert result["order"][1].startswith("2. sf-1: 1 guest")
     assert plan["command"] == "ansible-playbook shakenfist.rolling.ganeti -e rolling_since=2020-01-01T00:00:00Z"
-    assert result["report"][-1].split()[0] == "sf-2"
+    assert result["report"][-1].split()[0] == "sf-2" and result["order"][-1] == plan["command"]
 
 
 def test_without_a_moment_all_are_rebooted(one):
@@ -306,6 +306,12 @@ def test_units_that_do_not_come_up(one):
         "expected a, b to run within 3 s (gate_timeout); a is inactive; b is not there")
 
 
+def test_a_cluster_that_complains_after_a_reboot(one):
+    assert not one.act(state="sound", verified=[dict(problems=[])]).get("failed")
+    result = one.act(state="sound", verified=[dict(problems=["x"])])
+    assert (result["msg"], result["title"]) == ("the cluster complains of itself: x", "Have the cluster check itself")
+
+
 def test_it_is_settled(one):
     assert one.act(state="settled")["ansible_facts"]["rolling_node"]["rolled"] is True
     one.check = True
@@ -317,12 +323,24 @@ def test_it_is_settled(one):
 def test_what_is_told(one):
     planned(one)
     one.node["cause"] = dict(step="Empty the host", words="web does not move")
-    result = one.act(state="told", look="look there", looked=LOOKED)
+    one.node["cause"]["away"] = "sf-1"
+    result = one.act(state="told", look="look there on {leader}", looked=LOOKED)
     assert result["message"].startswith("sf-1: Empty the host: web does not move\n"
                                         "sf-1 is not drained. On it: web (running).")
-    assert "Not touched: sf-2." in result["message"] and "Next: look there, and fix" in result["message"]
+    assert "Not touched: sf-2." in result["message"] and "Next: look there on sf-1, and fix" in result["message"]
     assert result["ansible_facts"]["rolling_node"]["failure"]["state"].startswith("sf-1 is not drained")
-    assert "the cluster could not be asked" in one.act(state="told", looked=dict(failed=True))["message"]
+    full = dict(LOOKED, hosts=[dict(HOSTS[0]), dict(HOSTS[1], free=3)])
+    one.node["cause"]["timing"] = dict(step="drain")
+    assert "Next: have room, 7 MiB more than now on another node, for web, and" in one.act(
+        state="told", looked=full)["message"]
+    down = dict(LOOKED, hosts=[dict(HOSTS[0]), dict(HOSTS[1], free=None)],
+                guests=[dict(GUESTS[0], host="sf-2.lab", home="sf-1.lab", state="ERROR_nodedown")])
+    text = one.act(state="told", looked=down)["message"]
+    assert "\nsf-2 does not answer the cluster.\nNOT RUNNING: web (ERROR_nodedown on sf-2.lab).\n" in text
+    assert "Not touched: sf-2 (does not answer)." in text and "see why sf-2 does not answer (ansible sf-2 -m" in text
+    one.node["cause"]["timing"] = {}
+    text = one.act(state="told", looked=dict(leads=False, problem="not the master"))["message"]
+    assert "sf-1 is not drained; the cluster could not be asked what is on it: not the master." in text
     one.node["stopped"] = ["archipelago"]
     assert "On it: web (running). Stopped there by this run: archipelago.\n" in one.act(
         state="told", looked=LOOKED)["message"]
@@ -330,6 +348,49 @@ def test_what_is_told(one):
     result = one.act(state="told")
     assert result["message"].startswith("Before sf-1: asked to stop\nNot touched: sf-2, sf-1.")
     assert result["ansible_facts"]["rolling_node"]["failure"]["state"] == ""
+
+
+GANETI = dict(lead=["gnt-cluster", "master-failover"], words=dict(guest="instance", leader="master",
+                                                                  starter="the watcher"))
+
+
+def lost(one, gone, looked, **host):
+    one.node["host"], one.clock.wall = host, 100.0
+    one.node["cause"] = dict(step="Empty", words=f"{gone} cannot be reached by ssh", lost=True, away=gone)
+    return one.act(state="told", look="look there", looked=looked, cluster=GANETI)["message"]
+
+
+def test_the_master_is_lost(one):
+    planned(one)
+    one.run["lock"] = "sf-2"
+    away = dict(failed=True, lost=True, away="sf-2", msg="sf-2 cannot be reached by ssh")
+    # sf-1 leads; in its own turn another one does.
+    text = lost(one, "sf-2", away, flag="drained", led=True, moved=dict(web="sf-2.lab"), paused=4e9)
+    assert "\nsf-2 is the master: without it the cluster" in text and "Not touched: no node is left." in text
+    assert ("\nAs far as this run knows, sf-1 is drained; the cluster could not be asked what is on it. Moved away by "
+            "this run: web (to sf-2.lab). The watcher is paused until 07:06 UTC. The lock is on sf-2, and stays: the "
+            "next run from this machine takes it over, any other one with -e lock_takeover=true.\n") in text
+    assert text.count("gnt-cluster master-failover") == 1
+    # It has not taken the lead yet.
+    assert "\nsf-2 is lost in the turn of sf-1.\n" in lost(one, "sf-2", away)
+    # It is back when the lists are looked at.
+    text = lost(one, "sf-2", LOOKED, led=True)
+    assert "sf-1 is not drained. On it: web (running)." in text and "Next: look there" in text
+    assert "The lock" not in text
+
+
+def test_a_node_is_lost_in_its_own_turn(one):
+    planned(one)
+    text = lost(one, "", LOOKED, led=True)
+    assert "\nsf-1 is lost in the turn of sf-1.\n" in text and "On it: web (running)." in text
+    # The master, when the lists are looked at, after another failure.
+    one.node["cause"] = dict(step="Empty", words="web does not move")
+    looked = dict(failed=True, lost=True, msg="gone")
+    text = one.act(state="told", look="look there", looked=looked, cluster=GANETI)["message"]
+    assert "sf-1 is lost in the turn of sf-1" in text
+    one.node["host"] = {}
+    text = one.act(state="told", look="look there", looked=dict(looked, away=""), cluster=GANETI)["message"]
+    assert "sf-1 is the master: without it" in text
 
 
 def test_the_end_is_verified(one):

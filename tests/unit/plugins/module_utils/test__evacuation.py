@@ -66,46 +66,57 @@ def test_what_has_to_move():
 def test_places(free, sizes, left):
     hosts = [Host("a", 100), *(Host(name, size) for name, size in free.items())]
     moving = [Guest(f"g{size}", "a", size=size) for size in sizes]
-    found, lacking = evacuation.places(moving, hosts, "a")
-    assert [one.size for one in lacking] == left
+    found = evacuation.places(moving, hosts, "a")
+    assert [one.size for one in moving if one.name not in found] == left
     assert all(place in free for place in found.values())
 
 
 def test_those_without_a_choice_come_first():
     hosts = [Host("a", 1), Host("b", 10), Host("c", 10)]
     moving = [Guest("any", "a", size=10), Guest("bound", "a", size=6, to="b")]
-    assert evacuation.places(moving, hosts, "a") == (dict(bound="b", any="c"), [])
+    assert evacuation.places(moving, hosts, "a") == dict(bound="b", any="c")
 
 
 def test_guests_stay_in_their_group():
     hosts = [Host("a", 1, group="west"), Host("b", 10, group="east"), Host("c", 5, group="west")]
     small, big = Guest("small", "a", size=4), Guest("big", "a", size=6)
-    assert evacuation.places([small], hosts, "a") == (dict(small="c"), [])
-    assert evacuation.room_words(evacuation.places([big], hosts, "a")[1], hosts, "a").endswith("Free (MiB): c 5")
+    assert evacuation.places([small], hosts, "a") == dict(small="c")
+    assert evacuation.room_words([big], {}, hosts, "a").endswith("Free (MiB): c 5")
 
 
 def test_a_host_without_guests_gets_none():
     """Such as a master of its own, Ganeti's vm_capable=no: its memory, known or not, is nobody's."""
     hosts = [Host("a", 1), Host("b", 10, capable=False), Host("c", None, capable=False)]
-    assert evacuation.places([Guest("g", "a", size=4)], hosts, "a")[0] == {} and not hosts[1].takes()
+    assert evacuation.places([Guest("g", "a", size=4)], hosts, "a") == {} and not hosts[1].takes()
     assert hosts[2].is_known() and not Host("d").is_known()
-    assert evacuation.room_words([Guest("g", "a", size=4)], hosts, "a").endswith("Free (MiB): no host")
+    assert evacuation.room_words([Guest("g", "a", size=4)], {}, hosts, "a").endswith("Free (MiB): no host")
 
 
 def test_what_cannot_move_has_no_place():
     """Else it is found out when its host is drained, and half of it moved away."""
     hosts = [Host("a", 1), Host("b", 10)]
-    found, left = evacuation.places([Guest("g", "a", size=4, fixed="plain")], hosts, "a")
-    assert not found and "there is none for g (4 MiB, which cannot move, it is plain). Free" in evacuation.room_words(
-        left, hosts, "a")
+    moving = [Guest("g", "a", size=4, fixed="plain")]
+    assert not evacuation.places(moving, hosts, "a")
+    assert "there is none for g (4 MiB, which cannot move, it is plain). Free" in evacuation.room_words(
+        moving, {}, hosts, "a")
 
 
 def test_words_on_room():
-    assert evacuation.room_words([], [], "a") == ""
+    assert evacuation.room_words([], {}, [], "a") == ""
     hosts = [Host("a", 1), Host("b", 2), Host("c", None), Host("d", 1, True), Host("e", 1, True, True)]
-    words = evacuation.room_words([Guest("g", "a", size=4)], hosts, "a", "GB", 1)
+    words = evacuation.room_words([Guest("g", "a", size=4)], {}, hosts, "a", "GB", 1)
     assert words == ("expected room for all guests of a; there is none for g (4 GB). Free (GB): b 2, c unknown, d is "
                      "drained, e is offline, of which each keeps 1")
+
+
+def test_the_room_that_is_left_is_told_and_not_what_others_get():
+    hosts = [Host("a", 1), Host("b", 76), Host("c", 588)]
+    moving = [Guest("big", "a", size=512), Guest("small", "a", size=256), Guest("off", "a", "stopped", 9)]
+    found = evacuation.places(moving, hosts, "a")
+    assert found == dict(big="c", off="b")
+    assert evacuation.room_words(moving, found, hosts, "a", guest="instance") == (
+        "expected room for all instances of a; there is none for small (256 MiB). Free (MiB), once the others are "
+        "placed: b 76, c 76 of 588")
 
 
 def test_commands_are_filled():
@@ -118,3 +129,9 @@ def test_commands_are_filled():
     (1, " \n", ["it says nothing"])])
 def test_what_a_check_complains_of(code, text, problems):
     assert evacuation.verify_problems(code, text, r"ERROR:(\w+):", ["B"]) == problems
+
+
+def test_a_complaint_that_others_follow_from_comes_first():
+    text = "ERROR:A: 1\nERROR:DOWN: 2\nERROR:B: 3\nERROR:DOWN: 4\n"
+    assert evacuation.verify_problems(1, text, r"ERROR:(\w+):", ["B"], ["DOWN"]) == [
+        "ERROR:DOWN: 2", "ERROR:DOWN: 4", "ERROR:A: 1"]

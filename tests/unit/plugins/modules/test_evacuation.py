@@ -159,6 +159,8 @@ def test_there_is_none(toy, change, words):
 
 
 def test_what_every_host_keeps(toy):
+    words = dict(words=dict(guest="instance"))
+    assert "for all instances of b" in toy.run("room", reserve=600, cluster=words)["msg"]
     found = toy.run("room", reserve=600)
     assert found["failed"] and "there is none for db (500 MiB). " in found["msg"] and found["msg"].endswith(
         "c 1000, of which each keeps 600")
@@ -495,8 +497,9 @@ def ends(toy):
 
 def test_the_pause(toy):
     assert toy.run("paused", check=True)["own"] and not toy.state["paused"]
-    assert toy.run("paused", seconds=1000)["own"]
+    until = toy.run("paused", seconds=1000)["until"]
     was, = ends(toy)
+    assert until == was
     assert 0 <= toy.state["paused"] - was <= evacuation.LATE
     # The next run lengthens it, also one that follows a kill.
     assert toy.run("paused", seconds=3000)["own"]
@@ -565,7 +568,7 @@ def test_a_pause_that_does_not_come_about(toy, state, command, words):
     toy.change(lambda now: now.update(paused=2000000000, tags=["rolling:paused:2000000000"])
                if state == "resumed" else None)
     toy.fault(command, nothing=True)
-    assert words in toy.run(state)["msg"]
+    assert f"expected the watcher {words}" in toy.run(state, cluster=dict(words=dict(starter="the watcher")))["msg"]
 
 
 def test_a_product_without_a_pause_and_a_check(toy):

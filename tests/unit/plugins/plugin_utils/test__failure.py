@@ -16,6 +16,7 @@ from ansible_collections.shakenfist.rolling.plugins.plugin_utils._failure import
     failed_run,
     given_up,
     lost_node,
+    see_why,
     state_of,
     stopped,
     told_of,
@@ -171,7 +172,8 @@ def test_a_step_of_all_nodes_names_its_section(words, advice, text):
 def told(left=None, **values):
     cause = values.pop("cause", Cause("Restart", "expected sf-net to start", units=["sf-net"]))
     values = dict(dict(restored="went back to 0.8.0", way="back", suspects=["sf-2"]), **values)
-    return Told("sf-2", NODE, cause, READY if left is None else left, Again("CMD"), **values).text()
+    again = values.pop("again", Again("CMD"))
+    return Told("sf-2", NODE, cause, READY if left is None else left, again, **values).text()
 
 
 def test_the_whole_message():
@@ -254,12 +256,21 @@ def test_parts_of_the_message(values, has, lacks):
     assert [part for part in has if part not in text] == [] and [part for part in lacks if part in text] == [], text
 
 
+@pytest.mark.parametrize("command, inventory", [
+    ("ansible-playbook shakenfist.rolling.upgrade", ""), ("(the command that you gave)", ""),
+    ("ansible-playbook -i a -i 'my file' shakenfist.rolling.upgrade -e rolling_release=1", "-i a -i 'my file' ")])
+def test_a_lost_node_is_asked_on_the_inventory_of_the_run(command, inventory):
+    assert see_why(["sf-1"], command) == f"see why sf-1 cannot be reached (ansible {inventory}sf-1 -m ping)"
+    text = told(cause=Cause("Gate", "gone", lost=True), again=Again(command))
+    assert f"(ansible {inventory}sf-2 -m ping), and fix the cause." in text
+
+
 def test_other_nodes_of_the_batch():
     again, lost = Again("CMD"), ["sf-3", "sf-4"]
     assert batch_failure("sf-1", ["sf-2"], [], again) == (
         "sf-1 is done and serves. The roll stops because of sf-2, see above.\n"
         "What it means: docs/runbook.md#the-outcome-for-the-node")
-    further = ("Next: see why sf-3 and sf-4 has dropped out (ansible sf-3 -m ping), and fix the cause.\n"
+    further = ("Next: see why sf-3 and sf-4 has dropped out (ansible sf-3,sf-4 -m ping), and fix the cause.\n"
                f"Then {again.words()}")
     assert batch_failure("sf-1", lost, lost, again).endswith(
         f"because of sf-3, sf-4, see above.\nWhat it means: docs/runbook.md#the-outcome-for-the-node\n{further}")

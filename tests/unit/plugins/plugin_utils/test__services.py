@@ -515,7 +515,7 @@ def test_who_still_speaks_an_older_rpc():
 
 @pytest.mark.parametrize("cause, words", [
     (dict(step="Gate", words="no heartbeat"), "look at journalctl -u cinder-volume -n 50 on c-1"),
-    (dict(step="Gate", words="gone", lost=True), "see why c-1 cannot be reached (ansible c-1 -m ping)"),
+    (dict(step="Gate", words="gone", lost=True), "see why c-1 cannot be reached (ansible -i inventory c-1 -m ping)"),
     (dict(words="asked to stop", stopped=True), "Before cinder-volume on c-1: asked to stop"),
     (dict(step="Renew the lock", words="the lock was lost", away="c-2"), "Next: look at c-2, where that happened, and"),
     (dict(step="Wait", words="UP", at_balancer=True), "the backend has to check the health check of cinder-volume, "),
@@ -524,5 +524,5 @@ def test_what_is_told_of_a_failure(cause, words):
     assert ('--since "1970-01-01 00:00:05 UTC" --until' in _services.told_of_service(
         "cinder-volume", "c-1", Cause(**cause), "went back.", "", (10.0, 20.0))) is words.startswith("look at")
     text = _services.told_of_service("cinder-volume", "c-1", Cause(**cause), "went back to 23.5.0.",
-                                     "ansible-playbook x")
-    assert words in text and "ansible-playbook x" in text and "Next: " in text
+                                     "ansible-playbook -i inventory x")
+    assert words in text and "ansible-playbook -i inventory x" in text and "Next: " in text

@@ -18,7 +18,7 @@ PHASES = dict(before=[dict(title="Ask", where="server", command=["x"])],
               migrate=[dict(title="Migrate the database", where="server", command=["x"]),
                        dict(title="Not this one", wanted=False, where="nowhere"),
                        dict(title="Migrate the rest", command=["y"])])
-COMMAND = "ansible-playbook shakenfist.rolling.dragonflow -e rolling_release=5.0.0"
+COMMAND = "ansible-playbook -i x shakenfist.rolling.dragonflow -e rolling_release=5.0.0"
 
 
 def unit(release=OLD, runs=None, active=True, **more):
@@ -215,7 +215,7 @@ def test_where_nothing_is_to_be_told_of_migrations(tier, schema):
 @pytest.mark.parametrize("cause, next", [
     (Cause(words="it hangs", units=["server"]), "look at journalctl -n 50 -u server on d-1, and fix the cause."),
     (Cause(words="it fails"), "Next: fix the cause."),
-    (Cause(words="gone", lost=True), "see why d-1 cannot be reached (ansible d-1 -m ping), and fix the cause.")])
+    (Cause(words="gone", lost=True), "see why d-1 cannot be reached (ansible -i x d-1 -m ping), and fix the cause.")])
 def test_what_is_told(cause, next):
     text = _tier.told_of_tier({"d-1": cause}, left(d_1=dict(tier=dict(BACK), restored="x")), COMMAND)
     assert text.startswith(f"d-1: {cause.words}\nd-1 went back to 4.0.0") and next in text
