@@ -318,7 +318,8 @@ def test_a_fault_explains_only_what_comes_with_it(make):
     run.first()
     began, ended = run.fault
     assert began <= ended
-    assert [run.excused(faults.Failure(at, 'GET', '/', 'HTTP 503')) for at in (began, ended + 1)] == [True, False]
+    assert [run.excused(faults.Failure(at, at + 0.1, 'GET', '/', 'HTTP 503'))
+            for at in (began, ended + 1)] == [True, False]
 
 
 def test_what_a_lab_says_of_what_is_left(monkeypatch):

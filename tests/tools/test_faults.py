@@ -336,8 +336,8 @@ LOG = '''Server sf-api/sf-1 is DOWN, reason: Layer7 wrong status, code: 503
 AT = 1795247899.0     # 07:58:19
 
 
-def failure(offset, method='GET', path='/api/', kind='HTTP 503', server='-'):
-    return faults.Failure(AT + offset, method, path, kind, server)
+def failure(offset, method='GET', path='/api/', kind='HTTP 503', server='-', seconds=0.1):
+    return faults.Failure(AT + offset, AT + offset + seconds, method, path, kind, server)
 
 
 def test_the_log_of_the_balancer():
@@ -366,6 +366,7 @@ def test_a_cut_on_a_kept_alive_connection_is_not_in_the_log():
     (dict(faulted=('sf-2',)), (AT, AT + 9), [failure(1, server='sf-2'), failure(1, server='sf-1')], 1, 1),
     (dict(fails='.'), (AT, AT + 9), [failure(1), failure(9.5), failure(-5)], 2, 1),
     (dict(fails='.', recovery=2), (AT, AT + 9), [failure(10.5)], 0, 1),
+    (dict(fails='.'), (AT, AT + 9), [failure(-25, seconds=25.1), failure(-0.5, seconds=0.4)], 1, 1),
     (dict(fails='^POST'), (AT, AT + 9), [failure(1), failure(1, 'POST')], 1, 1),
     (dict(fails='.'), (None, None), [failure(1)], 1, 0),
 ])
@@ -381,6 +382,14 @@ def test_count(make, row, fault, failures, others, own):
     run.count(load)
     assert (run.result.others, run.result.own, run.result.lost) == (others, own, 0)
     assert bool(run.result.problems) == bool(others)
+
+
+def test_a_failure_has_its_begin_and_its_end():
+    load = faults.Load(url='http://127.0.0.1:1/api')
+    load.fail(faults.availability.Job(90.0, '/x'), 'reset', 100.0, 125.0)
+    one, = load.every
+    assert (one.at - load.offset, one.end - one.at) == (pytest.approx(100), pytest.approx(25))
+    assert str(one) == 'GET /api/x reset at -'
 
 
 def test_lost_writes_are_a_problem(make):

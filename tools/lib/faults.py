@@ -204,7 +204,7 @@ class Load(availability.Prober):
 
     def fail(self, job, kind, start, now):
         super().fail(job, kind, start, now)
-        self.every.append(Failure(start + self.offset, job.method, self.prefix + job.path, kind))
+        self.every.append(Failure(start + self.offset, now + self.offset, job.method, self.prefix + job.path, kind))
 
     def stop(self):
         if not self.stopping:
@@ -217,7 +217,8 @@ class Load(availability.Prober):
 @dataclasses.dataclass
 class Failure:
     """A request that failed, and at whom."""
-    at: float
+    at: float               # when it was sent, in seconds since the epoch
+    end: float              # when it failed
     method: str
     path: str
     kind: str
@@ -634,8 +635,10 @@ class Run:
                                                  if end != 'first_failures'))
 
     def excused(self, failure):
+        """Whether the fault explains it: it may also cut what was in flight, whenever that was sent."""
         began, ended = self.fault
-        return bool(self.row.fails and began and began - 1 <= failure.at <= (ended or time.time()) + self.row.recovery
+        return bool(self.row.fails and began and began <= failure.end
+                    and failure.at <= (ended or time.time()) + self.row.recovery
                     and re.search(self.row.fails, str(failure)))
 
     def carry_out(self):
