@@ -368,7 +368,7 @@ WORKER = """while read -r row; do
   [ "$row" != end ] || exit 0
   case $row in *-2) problems='"red"' lost=1 ;; *) problems='' lost=0 ;; esac
   echo "{\\"name\\": \\"$row\\", \\"about\\": \\"of $row\\", \\"became\\": \\"killed\\", \\"others\\": 0, \\"own\\": 2,
-    \\"lost\\": $lost, \\"problems\\": [$problems]}" | tr -d '\\n'
+    \\"lost\\": $lost, \\"spoiled\\": 3, \\"problems\\": [$problems]}" | tr -d '\\n'
   echo
 done
 """
@@ -390,8 +390,8 @@ def test_a_run_of_random_rows(tmp_path, monkeypatch, capsys):
     assert ('the same rows again: tools/faults shakenfist --random 3 --seed 7; one of them alone: tools/faults '
             'random-7-1\n') in text
     assert re.search(r'^RED +random-7-2 .*\n +of random-7-2\n +red$', text, re.MULTILINE)
-    assert ('random: 0 requests failed that no fault explains, 6 that one does; 1 acknowledged writes lost; '
-            '0 met nothing\nfaults: 2 of 3 rows green, not: random-7-2') in text
+    assert ('random: 0 requests failed that no fault explains, 6 that one does; 1 acknowledged writes lost, '
+            'and 9 volumes that a fault explains; 0 met nothing\nfaults: 2 of 3 rows green, not: random-7-2') in text
 
 
 def test_a_worker_draws_its_row(tmp_path, monkeypatch):

@@ -406,17 +406,45 @@ def test_lost_writes_are_a_problem(make):
 VOLUMES = dict(created=9, available=9, deleted=9, error=0, stuck=0, lost=0, first_failures=[])
 
 
-@pytest.mark.parametrize('seen, spoils, lost, problems', [
-    ({}, 0, 0, []),
-    (dict(deleted=8, stuck=1), 0, 1, ['volumes: created 9, available 9, deleted 8, error 0, stuck 1, lost 0']),
-    (dict(available=8, deleted=8, error=1), 1, 1, []),
-    (dict(available=8), 0, 0, ['volumes: created 9, available 8, deleted 9, error 0, stuck 0, lost 0']),
+FAULT = AT, AT + 9
+TWO = dict(available=8, deleted=7, error=1, stuck=1)
+IN_ALL = 'volumes: created 9, available 8, deleted 7, error 1, stuck 1, lost 0'
+
+
+# Of each broken volume: from when until when, in seconds since the fault, it was there.
+@pytest.mark.parametrize('seen, broken, spoils, fault, lost, spoiled, problems', [
+    ({}, [], 0, FAULT, 0, 0, []),
+    (dict(available=8), [], 0, FAULT, 0, 0, ['volumes: created 9, available 8, deleted 9, error 0, stuck 0, lost 0']),
+    (TWO, [(1, 9), (2, 95)], 0, FAULT, 2, 0, [IN_ALL]),
+    (TWO, [(1, 9), (2, 95)], 2, FAULT, 0, 2, []),
+    (TWO, [(1, 9), (2, 95)], 1, FAULT, 1, 1, [IN_ALL]),
+    # In progress when the fault came, and created in its recovery.
+    (TWO, [(-9, 1), (12, 40)], 2, FAULT, 0, 2, []),
+    # Broken before it, and created long after it.
+    (TWO, [(-9, -1), (300, 390)], 2, FAULT, 2, 0, [IN_ALL]),
+    (TWO, [(1, 9), (2, 95)], 2, (None, None), 2, 0, [IN_ALL]),
 ])
-def test_every_volume_comes_to_a_good_end(make, seen, spoils, lost, problems):
-    run = make(product='cinder', spoils=spoils)
-    run.result.lost = 0
-    run.count_volumes({**VOLUMES, **seen})
-    assert (run.result.lost, run.result.problems) == (lost, problems)
+def test_every_volume_comes_to_a_good_end(make, seen, broken, spoils, fault, lost, spoiled, problems):
+    run = make(product='cinder', spoils=spoils, recovery=5)
+    run.result.lost, run.fault = 0, list(fault)
+    run.count_volumes({**VOLUMES, **seen}, [dict(began=AT + began, time=AT + ended) for began, ended in broken])
+    assert (run.result.lost, run.result.spoiled, run.result.problems) == (lost, spoiled, problems)
+
+
+def test_more_volumes_are_counted_than_the_report_lists(make):
+    run = make(product='cinder', spoils=11)
+    run.lab.balancer_log = lambda: ''
+    load = faults.Load(url='http://127.0.0.1:1/', volumes=('/volumes', 10))
+    load.began = load.ended = 0.0
+    load.stopping = True
+    run.fault = [load.offset, load.offset]
+    for number in range(12):
+        load.ends['created'] += 1
+        load.alive[str(number)] = 0.0, 'creating'
+        load.end(str(number), 'stuck')
+    assert len(load.report()['volumes']['first_failures']) == 10
+    run.count(load)
+    assert (run.result.lost, run.result.spoiled) == (1, 11)
 
 
 # ---- what is of a product
@@ -459,12 +487,12 @@ def test_a_product(name):
 # ---- the table
 
 def test_table():
-    results = [faults.Result('a-row', 'x', 'stopped', 0, 12, 0, 'yes', 'yes', 61.2),
+    results = [faults.Result('a-row', 'x', 'stopped', 0, 12, 0, 2, 'yes', 'yes', 61.2),
                faults.Result('another', 'y', problems=['it is red'])]
     assert faults.table(results).splitlines() == [
-        'fault    the roll  failed on others  lost  message  again  seconds',
-        'a-row    stopped   0 (fault: 12)     0     yes      yes    61',
-        'another  -         -                 -     -        -      0']
+        'fault    the roll  failed on others  lost          message  again  seconds',
+        'a-row    stopped   0 (fault: 12)     0 (fault: 2)  yes      yes    61',
+        'another  -         -                 -             -        -      0']
 
 
 def test_trouble_makes_a_row_red(make, monkeypatch):

@@ -388,6 +388,7 @@ class Result:
     others: int | None = None   # requests failed at nodes that the fault does not hit
     own: int = 0                # requests that the fault itself failed
     lost: int | None = None
+    spoiled: int = 0            # volumes that the fault itself broke
     said: str = '-'             # whether the message has all that it must have
     again: str = '-'            # whether the second command ended with all nodes on the target
     seconds: float = 0.0
@@ -396,9 +397,10 @@ class Result:
     COLUMNS = ('fault', 'the roll', 'failed on others', 'lost', 'message', 'again', 'seconds')
 
     def cells(self):
-        failed = '-' if self.others is None else str(self.others)
+        failed, lost = ('-' if number is None else str(number) for number in (self.others, self.lost))
         return (self.name, self.became, failed + (' (fault: %d)' % self.own if self.own else ''),
-                '-' if self.lost is None else str(self.lost), self.said, self.again, '%.0f' % self.seconds)
+                lost + (' (fault: %d)' % self.spoiled if self.spoiled else ''), self.said, self.again,
+                '%.0f' % self.seconds)
 
 
 class Run:
@@ -624,22 +626,28 @@ class Run:
         if report['lost'] or not report['read_back']:
             self.problem('%d acknowledged writes are lost' % report['lost'])
         if report['volumes']:
-            self.count_volumes(report['volumes'])
+            self.count_volumes(report['volumes'], load.troubles)
 
-    def count_volumes(self, volumes):
-        """Every volume that was created must have become available, and must have been deleted when that was asked."""
+    def count_volumes(self, volumes, troubles):
+        """Every volume that was created must have become available, and must have been deleted when that was asked;
+        the fault may break some of those that it meets."""
         bad = volumes['created'] - volumes['deleted']
-        self.result.lost += bad
-        if bad > self.row.spoils or not bad and volumes['created'] != volumes['available']:
+        met = sum(self.meets(trouble['began'], trouble['time']) for trouble in troubles)
+        self.result.spoiled = min(met, self.row.spoils)
+        lost = bad - self.result.spoiled
+        self.result.lost += lost
+        if lost or not bad and volumes['created'] != volumes['available']:
             self.problem('volumes: ' + ', '.join('%s %d' % (end, volumes[end]) for end in volumes
                                                  if end != 'first_failures'))
 
+    def meets(self, began, ended):
+        """Whether the fault, or the recovery from it, met what began and ended then: it may have begun long before."""
+        since, until = self.fault
+        return bool(since) and since <= ended and began <= (until or time.time()) + self.row.recovery
+
     def excused(self, failure):
-        """Whether the fault explains it: it may also cut what was in flight, whenever that was sent."""
-        began, ended = self.fault
-        return bool(self.row.fails and began and began <= failure.end
-                    and failure.at <= (ended or time.time()) + self.row.recovery
-                    and re.search(self.row.fails, str(failure)))
+        """Whether the fault explains it; it also cuts what is in flight."""
+        return bool(self.row.fails and self.meets(failure.at, failure.end) and re.search(self.row.fails, str(failure)))
 
     def carry_out(self):
         self.bring_up()
@@ -790,9 +798,10 @@ def states_of(rows):
 
 def sums(results):
     """What all random rows together have shown."""
-    words_ = '%d requests failed that no fault explains, %d that one does; %d acknowledged writes lost; %d met nothing'
+    words_ = ('%d requests failed that no fault explains, %d that one does; %d acknowledged writes lost, and '
+              '%d volumes that a fault explains; %d met nothing')
     return words_ % (sum(result.others or 0 for result in results), sum(result.own for result in results),
-                     sum(result.lost or 0 for result in results),
+                     sum(result.lost or 0 for result in results), sum(result.spoiled for result in results),
                      sum('not met' in result.became for result in results))
 
 
