@@ -403,6 +403,49 @@ def test_lost_writes_are_a_problem(make):
     assert run.result.problems == ['1 acknowledged writes are lost']
 
 
+def test_the_load_has_no_end_of_its_own(monkeypatch):
+    given = []
+    monkeypatch.setattr(faults.Load, 'run', lambda self, duration: given.append(duration))
+    load = faults.Load(url='http://127.0.0.1:1/')
+    load.thread.run()
+    assert given == [float('inf')]
+
+
+ENDED = 'the load ended before it was stopped: nobody knows what would have failed after that'
+
+
+@pytest.mark.parametrize('broken, problems', [(True, [ENDED]), (False, [])])
+@pytest.mark.filterwarnings('ignore::pytest.PytestUnhandledThreadExceptionWarning')
+def test_a_load_that_ends_before_it_is_stopped_is_a_problem(make, monkeypatch, broken, problems):
+    run = make(fails='.')
+    run.fault = [1.0, None]
+    run.lab.balancer_log = lambda: ''
+    load = faults.Load(url='http://127.0.0.1:1/', rate=10.0)
+    if broken:
+        monkeypatch.setattr(load, 'plan', None)
+    load.thread.start()
+    if broken:
+        load.thread.join()
+    run.count(load)
+    assert run.result.problems == problems and not load.thread.is_alive()
+
+
+@pytest.mark.parametrize('watch, problems', [(product.Guests, [ENDED]), (product.Nobody, [])])
+def test_what_watches_in_the_place_of_a_load_must_not_end_either(make, monkeypatch, watch, problems):
+    monkeypatch.setattr(product.watcher, 'running', lambda plan: [])
+    # It ends at once.
+    monkeypatch.setattr(product.watcher, 'Watcher', lambda *dummy: types.SimpleNamespace(
+        run=lambda: None, looks=9, answers=9, report=lambda: dict(down=[])))
+    run = make(product='ganeti')
+    run.lab.plan = types.SimpleNamespace(ganeti=[])
+    load = watch(run)
+    load.start()
+    if problems:
+        load.thread.join()
+    run.count(load)
+    assert (run.result.problems, run.result.others) == (problems, 0)
+
+
 VOLUMES = dict(created=9, available=9, deleted=9, error=0, stuck=0, lost=0, first_failures=[])
 
 

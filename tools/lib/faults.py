@@ -17,6 +17,7 @@ import dataclasses
 import datetime
 import importlib
 import json
+import math
 import os
 import pathlib
 import queue
@@ -200,7 +201,7 @@ class Load(availability.Prober):
         self.every = []
         # Volumes are followed to their end.
         self.patience = 60 + (2 * self.volume_limit + 3 * self.timeout if self.volumes else 0)
-        self.thread = threading.Thread(target=self.run, args=(3600,), daemon=True)
+        self.thread = threading.Thread(target=self.run, args=(math.inf,), daemon=True)
 
     def start(self):
         self.thread.start()
@@ -609,6 +610,8 @@ class Run:
 
     def count(self, load):
         """Whom the failed requests failed at."""
+        if not load.stopping and not load.thread.is_alive():
+            self.problem('the load ended before it was stopped: nobody knows what would have failed after that')
         if isinstance(load, product.Guests):
             load.count()
             return
