@@ -18,6 +18,7 @@ import yaml
 ROOT = pathlib.Path(__file__).parents[2]
 sys.path[:0] = [str(ROOT / folder) for folder in ("tests/lab/faults", "tests/lab", "tools/lib", ".ansible/collections")]
 
+import chaos  # noqa: E402
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._rollout import (  # noqa: E402
     OF_A_NODE,
     OF_ALL,
@@ -27,7 +28,10 @@ from ansible_collections.shakenfist.rolling.plugins.plugin_utils._rollout import
 SUBJECTS = sorted(path.stem for path in (ROOT / "tests/lab/faults").glob("*.py") if path.stem != "rows")
 ROWS = [row for subject in SUBJECTS for row in importlib.import_module(subject).ROWS]
 MOMENTS = sorted({row.moment.step for row in ROWS if row.moment and row.moment.step}
-                 | {step for row in ROWS for step in row.reach})
+                 | {step for row in ROWS for step in row.reach}
+                 # What random rows are drawn from: they are green where their moment never comes.
+                 | {moment.step for commands in chaos.COMMANDS.values() for command in commands
+                    for moment in command.moments if moment.step})
 
 
 def declared(node):

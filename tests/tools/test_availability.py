@@ -323,7 +323,8 @@ def test_the_life_of_a_volume(service, monkeypatch, life):
     assert found == dict.fromkeys(found, 0) | {'created': 1} | counts
     assert [failure['end'] for failure in failures] == [end for end in availability.BAD_ENDS if found[end]]
     for failure in failures:
-        assert failure['path'] in service.volumes and report['began'] <= failure['time'] <= time.time()
+        assert failure['path'] in service.volumes
+        assert report['began'] <= failure['began'] < failure['time'] <= time.time()
         report['volumes']['first_failures'] = failures
         assert '/volumes/1  %s (%s)\n' % (failure['end'], failure['status']) in availability.summary(report)
     deletions = [method for method, dummy, dummy in service.asked].count('DELETE')

@@ -247,7 +247,15 @@ def test_a_command_that_is_killed(make, tmp_path, name):
 def test_the_second_command_is_killed_too(make):
     again = (words.reaches('drain'), chaos.Fault('SIGTERM', kill('SIGTERM')))
     result = carried_out(make(WAITS, WAITS, '', kills=(again,), **KILLS))
-    assert (result.again, result.problems) == ('yes (3)', [])
+    assert (result.again, result.met, result.planned, result.problems) == ('yes (3)', 2, 2, [])
+
+
+# The second command ends before it is killed; already the first one does.
+@pytest.mark.parametrize('scripts, met', [((WAITS, ''), 1), (('',), 0)])
+def test_what_did_not_happen_is_planned_all_the_same(make, scripts, met):
+    again = (words.reaches('drain'), chaos.Fault('SIGTERM', kill('SIGTERM')))
+    result = carried_out(make(*scripts, kills=(again, again), **KILLS))
+    assert (result.met, result.planned, result.problems) == (met, 3, [])
 
 
 def test_everything_that_the_controller_has_started_is_killed(make, tmp_path):
@@ -318,7 +326,8 @@ def test_a_fault_explains_only_what_comes_with_it(make):
     run.first()
     began, ended = run.fault
     assert began <= ended
-    assert [run.excused(faults.Failure(at, 'GET', '/', 'HTTP 503')) for at in (began, ended + 1)] == [True, False]
+    assert [run.excused(faults.Failure(at, at + 0.1, 'GET', '/', 'HTTP 503'))
+            for at in (began, ended + 1)] == [True, False]
 
 
 def test_what_a_lab_says_of_what_is_left(monkeypatch):
@@ -365,32 +374,50 @@ def test_a_random_row_has_a_state_of_the_tree():
 
 WORKER = """while read -r row; do
   [ "$row" != end ] || exit 0
-  case $row in *-2) problems='"red"' lost=1 ;; *) problems='' lost=0 ;; esac
+  problems='' lost=0
+  case $row in *-RED) problems='"red"' lost=1 ;; esac
   echo "{\\"name\\": \\"$row\\", \\"about\\": \\"of $row\\", \\"became\\": \\"killed\\", \\"others\\": 0, \\"own\\": 2,
-    \\"lost\\": $lost, \\"problems\\": [$problems]}" | tr -d '\\n'
+    \\"lost\\": $lost, \\"spoiled\\": 3, \\"met\\": MET, \\"planned\\": 2, \\"problems\\": [$problems]}" | tr -d '\\n'
   echo
 done
 """
 
 
-def test_a_run_of_random_rows(tmp_path, monkeypatch, capsys):
-    path = tmp_path / 'worker.sh'
-    path.write_text(WORKER)
-    monkeypatch.setattr(faults, 'LOGS', tmp_path)
-    monkeypatch.setattr(faults, 'command_of_a_worker', lambda keep: ['sh', path])
-    monkeypatch.setattr(faults.subprocess, 'run', lambda command, **more: None)
+@pytest.fixture
+def three(tmp_path, monkeypatch, capsys):
+    """The exit code and the words of a run of three random rows, of which this one is red and each has met so much."""
+    def run(red, met):
+        path = tmp_path / 'worker.sh'
+        path.write_text(WORKER.replace('RED', red).replace('MET', str(met)))
+        monkeypatch.setattr(faults, 'LOGS', tmp_path)
+        monkeypatch.setattr(faults, 'command_of_a_worker', lambda keep: ['sh', path])
+        monkeypatch.setattr(faults.subprocess, 'run', lambda command, **more: None)
+        return faults.main(['shakenfist', '--random', '3', '--seed', '7', '--labs', '1']), capsys.readouterr().out
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        assert faults.main(['shakenfist', '--random', '3', '--seed', '7', '--labs', '1']) == 1
-    finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
-    text = capsys.readouterr().out
+    yield run
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+
+
+def test_a_run_of_random_rows(three):
+    code, text = three('2', 1)
+    assert code == 1
     assert ('the same rows again: tools/faults shakenfist --random 3 --seed 7; one of them alone: tools/faults '
             'random-7-1\n') in text
     assert re.search(r'^RED +random-7-2 .*\n +of random-7-2\n +red$', text, re.MULTILINE)
-    assert ('random: 0 requests failed that no fault explains, 6 that one does; 1 acknowledged writes lost; '
-            '0 met nothing\nfaults: 2 of 3 rows green, not: random-7-2') in text
+    assert ('random: 0 requests failed that no fault explains, 6 that one does; 1 acknowledged writes lost, and 9 '
+            'volumes that a fault explains\n'
+            'faults: 2 of 3 rows green, not: random-7-2; 3 of 6 faults happened, in ') in text
+
+
+@pytest.mark.parametrize('met, code, last', [
+    (2, 0, 'faults: 3 of 3 rows green; 6 of 6 faults happened, in '),
+    (1, 0, 'faults: 3 of 3 rows green; 3 of 6 faults happened, in '),
+    (0, 1, 'faults: 3 of 3 rows green; 0 of 6 faults happened, in ')])
+def test_green_rows_that_met_next_to_nothing_are_not_enough(three, met, code, last):
+    seen, text = three('none', met)
+    assert (seen, text.splitlines()[-1][:len(last)]) == (code, last)
+    assert ('random: expected that at least 50 % of the faults happen' in text) is bool(code)
 
 
 def test_a_worker_draws_its_row(tmp_path, monkeypatch):

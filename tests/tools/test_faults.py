@@ -336,8 +336,8 @@ LOG = '''Server sf-api/sf-1 is DOWN, reason: Layer7 wrong status, code: 503
 AT = 1795247899.0     # 07:58:19
 
 
-def failure(offset, method='GET', path='/api/', kind='HTTP 503', server='-'):
-    return faults.Failure(AT + offset, method, path, kind, server)
+def failure(offset, method='GET', path='/api/', kind='HTTP 503', server='-', seconds=0.1):
+    return faults.Failure(AT + offset, AT + offset + seconds, method, path, kind, server)
 
 
 def test_the_log_of_the_balancer():
@@ -366,6 +366,7 @@ def test_a_cut_on_a_kept_alive_connection_is_not_in_the_log():
     (dict(faulted=('sf-2',)), (AT, AT + 9), [failure(1, server='sf-2'), failure(1, server='sf-1')], 1, 1),
     (dict(fails='.'), (AT, AT + 9), [failure(1), failure(9.5), failure(-5)], 2, 1),
     (dict(fails='.', recovery=2), (AT, AT + 9), [failure(10.5)], 0, 1),
+    (dict(fails='.'), (AT, AT + 9), [failure(-25, seconds=25.1), failure(-0.5, seconds=0.4)], 1, 1),
     (dict(fails='^POST'), (AT, AT + 9), [failure(1), failure(1, 'POST')], 1, 1),
     (dict(fails='.'), (None, None), [failure(1)], 1, 0),
 ])
@@ -383,6 +384,14 @@ def test_count(make, row, fault, failures, others, own):
     assert bool(run.result.problems) == bool(others)
 
 
+def test_a_failure_has_its_begin_and_its_end():
+    load = faults.Load(url='http://127.0.0.1:1/api')
+    load.fail(faults.availability.Job(90.0, '/x'), 'reset', 100.0, 125.0)
+    one, = load.every
+    assert (one.at - load.offset, one.end - one.at) == (pytest.approx(100), pytest.approx(25))
+    assert str(one) == 'GET /api/x reset at -'
+
+
 def test_lost_writes_are_a_problem(make):
     run = make()
     run.lab.balancer_log = lambda: ''
@@ -394,20 +403,91 @@ def test_lost_writes_are_a_problem(make):
     assert run.result.problems == ['1 acknowledged writes are lost']
 
 
+def test_the_load_has_no_end_of_its_own(monkeypatch):
+    given = []
+    monkeypatch.setattr(faults.Load, 'run', lambda self, duration: given.append(duration))
+    load = faults.Load(url='http://127.0.0.1:1/')
+    load.thread.run()
+    assert given == [float('inf')]
+
+
+ENDED = 'the load ended before it was stopped: nobody knows what would have failed after that'
+
+
+@pytest.mark.parametrize('broken, problems', [(True, [ENDED]), (False, [])])
+@pytest.mark.filterwarnings('ignore::pytest.PytestUnhandledThreadExceptionWarning')
+def test_a_load_that_ends_before_it_is_stopped_is_a_problem(make, monkeypatch, broken, problems):
+    run = make(fails='.')
+    run.fault = [1.0, None]
+    run.lab.balancer_log = lambda: ''
+    load = faults.Load(url='http://127.0.0.1:1/', rate=10.0)
+    if broken:
+        monkeypatch.setattr(load, 'plan', None)
+    load.thread.start()
+    if broken:
+        load.thread.join()
+    run.count(load)
+    assert run.result.problems == problems and not load.thread.is_alive()
+
+
+@pytest.mark.parametrize('watch, problems', [(product.Guests, [ENDED]), (product.Nobody, [])])
+def test_what_watches_in_the_place_of_a_load_must_not_end_either(make, monkeypatch, watch, problems):
+    monkeypatch.setattr(product.watcher, 'running', lambda plan: [])
+    # It ends at once.
+    monkeypatch.setattr(product.watcher, 'Watcher', lambda *dummy: types.SimpleNamespace(
+        run=lambda: None, looks=9, answers=9, report=lambda: dict(down=[])))
+    run = make(product='ganeti')
+    run.lab.plan = types.SimpleNamespace(ganeti=[])
+    load = watch(run)
+    load.start()
+    if problems:
+        load.thread.join()
+    run.count(load)
+    assert (run.result.problems, run.result.others) == (problems, 0)
+
+
 VOLUMES = dict(created=9, available=9, deleted=9, error=0, stuck=0, lost=0, first_failures=[])
 
 
-@pytest.mark.parametrize('seen, spoils, lost, problems', [
-    ({}, 0, 0, []),
-    (dict(deleted=8, stuck=1), 0, 1, ['volumes: created 9, available 9, deleted 8, error 0, stuck 1, lost 0']),
-    (dict(available=8, deleted=8, error=1), 1, 1, []),
-    (dict(available=8), 0, 0, ['volumes: created 9, available 8, deleted 9, error 0, stuck 0, lost 0']),
+FAULT = AT, AT + 9
+TWO = dict(available=8, deleted=7, error=1, stuck=1)
+IN_ALL = 'volumes: created 9, available 8, deleted 7, error 1, stuck 1, lost 0'
+
+
+# Of each broken volume: from when until when, in seconds since the fault, it was there.
+@pytest.mark.parametrize('seen, broken, spoils, fault, lost, spoiled, problems', [
+    ({}, [], 0, FAULT, 0, 0, []),
+    (dict(available=8), [], 0, FAULT, 0, 0, ['volumes: created 9, available 8, deleted 9, error 0, stuck 0, lost 0']),
+    (TWO, [(1, 9), (2, 95)], 0, FAULT, 2, 0, [IN_ALL]),
+    (TWO, [(1, 9), (2, 95)], 2, FAULT, 0, 2, []),
+    (TWO, [(1, 9), (2, 95)], 1, FAULT, 1, 1, [IN_ALL]),
+    # In progress when the fault came, and created in its recovery.
+    (TWO, [(-9, 1), (12, 40)], 2, FAULT, 0, 2, []),
+    # Broken before it, and created long after it.
+    (TWO, [(-9, -1), (300, 390)], 2, FAULT, 2, 0, [IN_ALL]),
+    (TWO, [(1, 9), (2, 95)], 2, (None, None), 2, 0, [IN_ALL]),
 ])
-def test_every_volume_comes_to_a_good_end(make, seen, spoils, lost, problems):
-    run = make(product='cinder', spoils=spoils)
-    run.result.lost = 0
-    run.count_volumes({**VOLUMES, **seen})
-    assert (run.result.lost, run.result.problems) == (lost, problems)
+def test_every_volume_comes_to_a_good_end(make, seen, broken, spoils, fault, lost, spoiled, problems):
+    run = make(product='cinder', spoils=spoils, recovery=5)
+    run.result.lost, run.fault = 0, list(fault)
+    run.count_volumes({**VOLUMES, **seen}, [dict(began=AT + began, time=AT + ended) for began, ended in broken])
+    assert (run.result.lost, run.result.spoiled, run.result.problems) == (lost, spoiled, problems)
+
+
+def test_more_volumes_are_counted_than_the_report_lists(make):
+    run = make(product='cinder', spoils=11)
+    run.lab.balancer_log = lambda: ''
+    load = faults.Load(url='http://127.0.0.1:1/', volumes=('/volumes', 10))
+    load.began = load.ended = 0.0
+    load.stopping = True
+    run.fault = [load.offset, load.offset]
+    for number in range(12):
+        load.ends['created'] += 1
+        load.alive[str(number)] = 0.0, 'creating'
+        load.end(str(number), 'stuck')
+    assert len(load.report()['volumes']['first_failures']) == 10
+    run.count(load)
+    assert (run.result.lost, run.result.spoiled) == (1, 11)
 
 
 # ---- what is of a product
@@ -450,12 +530,12 @@ def test_a_product(name):
 # ---- the table
 
 def test_table():
-    results = [faults.Result('a-row', 'x', 'stopped', 0, 12, 0, 'yes', 'yes', 61.2),
+    results = [faults.Result('a-row', 'x', 'stopped', 0, 12, 0, 2, 'yes', 'yes', 61.2),
                faults.Result('another', 'y', problems=['it is red'])]
     assert faults.table(results).splitlines() == [
-        'fault    the roll  failed on others  lost  message  again  seconds',
-        'a-row    stopped   0 (fault: 12)     0     yes      yes    61',
-        'another  -         -                 -     -        -      0']
+        'fault    the roll  failed on others  lost          message  again  seconds',
+        'a-row    stopped   0 (fault: 12)     0 (fault: 2)  yes      yes    61',
+        'another  -         -                 -             -        -      0']
 
 
 def test_trouble_makes_a_row_red(make, monkeypatch):

@@ -168,7 +168,8 @@ class Prober:
         self.lost = []
         # (when, job) of the stories that go on, the first one first
         self.waiting: collections.deque[tuple] = collections.deque()
-        self.alive = {}                     # path of a volume: its status, from its creation to its end
+        # path of a volume: when it was asked for, and its status, from its creation to its end
+        self.alive: dict[str, tuple[float, str]] = {}
         self.ends: collections.Counter[str] = collections.Counter()
         self.troubles = []
         self.gap, self.gap_from = 0.0, None
@@ -333,11 +334,12 @@ class Prober:
         A request that failed is not sent again: the next look shows what it has done, and what is to be asked then.
         """
         body = json.dumps({'volume': {'size': 1, 'name': 'availability-%s' % uuid.uuid4()}}).encode()
-        answer = yield Job(None, self.volumes, 202, 'POST', body, read=volume_in)
+        creation = Job(None, self.volumes, 202, 'POST', body, read=volume_in)
+        answer = yield creation
         if not answer:
             return
-        path, since = '%s/%s' % (self.volumes, answer[1]), time.monotonic()
-        self.alive[path] = status = 'acknowledged'
+        path, since, status = '%s/%s' % (self.volumes, answer[1]), time.monotonic(), 'acknowledged'
+        self.alive[path] = creation.due, status
         self.ends['created'] += 1
         asked = accepted = False  # to be deleted
         while True:
@@ -348,7 +350,8 @@ class Prober:
             if answer[0] == 404:
                 return self.end(path, 'deleted' if asked else 'lost')
             if answer[2] != status:
-                self.alive[path] = status = answer[2]
+                status = answer[2]
+                self.alive[path] = creation.due, status
                 self.ends['available'] += status == 'available'
                 since = now
             if status.startswith('error'):
@@ -362,11 +365,11 @@ class Prober:
                 since = time.monotonic() if accepted else since
 
     def end(self, path, end):
-        status = self.alive.pop(path)
+        began, status = self.alive.pop(path)
         self.ends[end] += 1
-        if end != 'deleted' and len(self.troubles) < FIRST_FAILURES:
-            self.troubles.append({'time': time.monotonic() + self.offset, 'path': self.prefix + path, 'end': end,
-                                  'status': status})
+        if end != 'deleted':
+            self.troubles.append({'began': began + self.offset, 'time': time.monotonic() + self.offset,
+                                  'path': self.prefix + path, 'end': end, 'status': status})
 
     # -- the load
 
@@ -499,7 +502,7 @@ class Prober:
             'read_back': not any(kind.startswith('writes not read back') for kind in self.kinds),
             'volumes': self.volumes and dict(
                 {end: self.ends[end] for end in ('created', 'available', 'deleted') + BAD_ENDS},
-                first_failures=self.troubles),
+                first_failures=self.troubles[:FIRST_FAILURES]),
             'longest_gap': round(self.gap, 3),
             'longest_gap_from': None if self.gap_from is None else self.gap_from + self.offset,
             'p50': percentile(0.5), 'p99': percentile(0.99), 'worst': percentile(1.0),
