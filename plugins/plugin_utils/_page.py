@@ -253,6 +253,16 @@ def asked_of(failure):
             + (f": {request['reason']}" if request["reason"] else ", without a reason."))
 
 
+def no_migration_words(data):
+    """What is said of the migrations of a product where none was completed."""
+    schema, whole_product = data["schema"], data["kind"] == TIER
+    if schema["moved"]:
+        # What an older report has of its migrations is only that.
+        begun = whole_product and "migrations" in schema
+        return "A migration was begun, and none was completed." if begun else "The schema was migrated."
+    return "No migration was run." if whole_product and not schema["looked"] else "None was completed in this run."
+
+
 def tile(name, value, more="", kind=""):
     return dict(name=name, value=value, more=more, kind=kind)
 
@@ -366,7 +376,7 @@ def html_of(data):
             counted=f"{'services' if by_service else 'nodes'} {where}", out="" if by_service else f"out of {where[3:]}",
             footnote=footnote_of(data, drawn["kinds"]), picture=drawn, failures=failures, lane=LANE, words=WORDS,
             steps=[*OF_A_NODE, *OF_ALL], tiles=tiles_of(data), rows=rows_of(data, drawn["kinds"]),
-            probed=probed_of(data["probe"] or {}))
+            no_migration=no_migration_words(data), probed=probed_of(data["probe"] or {}))
     except (KeyError, TypeError, IndexError, AttributeError) as exc:
         raise AnsibleError("this is not the data of a report (docs/report.md): "
                            f"{type(exc).__name__}: {exc}") from exc

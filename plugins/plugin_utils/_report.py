@@ -320,9 +320,10 @@ class Gatherer:
         for name in self.names:
             undone += self.records[name].tier.get("undone", [])
             beyond = beyond or self.records[name].tier.get("beyond", "")
-        moved = moved or bool(beyond) or bool(any(self.records[name].tier.get("wrote") for name in self.names)
-                                              and not undone)
-        return dict(looked=bool(done or found), moved=moved, migrations=found, undone=undone, beyond=beyond,
+        # Packages from which there is no way back have migrated nothing.
+        wrote = any(self.records[name].tier.get("wrote") for name in self.names)
+        moved = moved or wrote and not undone
+        return dict(looked=bool(done or found or wrote), moved=moved, migrations=found, undone=undone, beyond=beyond,
                     tables=tables, notes=migrations(self.product(), tables), widened=details.get("widened", []),
                     backup=backup)
 

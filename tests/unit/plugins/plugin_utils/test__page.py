@@ -413,14 +413,24 @@ def test_how_long_everything_was_down(down, words):
     assert words in page and ("everything down" in page) is bool(down)
 
 
-@pytest.mark.parametrize("moved, beyond, words", [
-    (False, "", "Migrations None was completed in this run. Backup"),
-    (True, "", "Migrations The schema was migrated. Backup"),
-    (True, "no backup", "There is no way back: no backup.")])
-def test_migrations_of_a_product(moved, beyond, words):
-    data = data_of(ROLLS["tier"]())
-    data["schema"].update(migrations=[], moved=moved, beyond=beyond)
+@pytest.mark.parametrize("kind, looked, moved, words", [
+    ("services", False, False, "Migrations None was completed in this run. Backup"),
+    ("services", False, True, "Migrations The schema was migrated. Backup"),
+    ("tier", False, False, "Migrations No migration was run. Backup"),
+    ("tier", True, False, "Migrations None was completed in this run. Backup"),
+    ("tier", True, True, "Migrations A migration was begun, and none was completed. Backup")])
+def test_migrations_of_a_product(kind, looked, moved, words):
+    data = dict(data_of(ROLLS["tier"]()), kind=kind)
+    data["schema"].update(migrations=[], looked=looked, moved=moved)
     assert words in text_of(ET.fromstring(html_of(data)))
+
+
+def test_new_packages_are_no_migration():
+    facts = ROLLS["tier"]()
+    facts.nodes["sf-1"]["schema"] = {}
+    facts.nodes["sf-1"]["tier"].update(wrote=False, beyond="packages of sf-1 are those of 0.19")
+    words = text_of(page_of(facts))
+    assert "No migration was run. There is no way back: packages of sf-1 are those of 0.19." in words
 
 
 def test_hosts_have_nothing_of_other_products():
