@@ -235,10 +235,12 @@ def rest_of(failure, command):
     return [dict(words="\n".join(group), command=is_command) for is_command, group in groups]
 
 
-def title_of(failure):
+def title_of(failure, nodes):
     """What a box is about. Nothing is wrong with the nodes before which a run was stopped."""
     names = ", ".join(failure["nodes"])
     if failure["stopped"]:
+        if any(node["result"] == "not rebooted" for node in nodes if node["name"] in failure["nodes"]):
+            return f"Stopped before the reboot of {names}"
         # Only where the nodes are rolled a message comes with the name of its task.
         return f"Stopped before {names if failure['step'] else 'the migration of the schema'}"
     return f"{names}: {failure['step']}" if failure["step"] else names
@@ -338,7 +340,7 @@ def rows_of(data, kinds):
                 *(service_words(one, out) for one in node.get("services", ()))]
         rows.append(dict(
             name=node["name"], more=", ".join(filter(None, more)), result=node["result"],
-            kind={"failed": "bad", "down": "bad", "rolled": "good"}.get(node["result"], ""),
+            kind={"failed": "bad", "down": "bad", "rolled": "good", "rebooted": "good"}.get(node["result"], ""),
             out=out_of(node), cells=[dict(name="wait" if kind == "quorum" else WORDS.get(kind, kind),
                                           seconds=brief(seconds.get(kind))) for kind in kinds]))
     return rows
@@ -368,8 +370,8 @@ def html_of(data):
                                   trim_blocks=True, lstrip_blocks=True)
         environment.filters.update(brief=brief, utc=utc, whole=whole)
         drawn = picture(data)
-        failures = [dict(item, rest=rest_of(item, data["command"]), title=title_of(item), asked=asked_of(item))
-                    for item in data["failures"]]
+        failures = [dict(item, rest=rest_of(item, data["command"]), title=title_of(item, data["nodes"]),
+                         asked=asked_of(item)) for item in data["failures"]]
         by_service, where = data["kind"] in BY_SERVICE, where_of(data)
         return environment.get_template("report.html.j2").render(
             {"file": "", **data}, way=WAYS.get(data["kind"], f"rolling {data['kind']}"), down_words=down_words(data),

@@ -13,14 +13,23 @@ from ansible_collections.shakenfist.rolling.plugins.plugin_utils._failure import
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._findings import warnings_of
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._notes import migrations
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._rollout import OF_A_NODE, spell
-from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import SAME, node_of, plain, run_of
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import (
+    SAME,
+    has_work,
+    node_of,
+    plain,
+    reboots_of,
+    run_of,
+)
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._services import is_to_run
-from ansible_collections.shakenfist.rolling.plugins.plugin_utils._table import many
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._table import listed, many
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._watch import excused
 
 FORMAT = 1
 # The kinds of run of a product that is rolled service by service, host by host, or stopped as a whole.
 SERVICES, HOSTS, TIER = "services", "hosts", "tier"
+# What a node is when nothing is left to do with it.
+DONE = ("rolled", "rebooted")
 # Those of which each service is known, when it was out.
 BY_SERVICE = (SERVICES, TIER)
 # In words: what is done, to what it was done.
@@ -130,7 +139,7 @@ def progress(kind, nodes):
         results = [one.get("result", "rolled") for node in nodes for one in node["services"]]
         return "service", results.count("rolled"), len(results)
     results = [node["result"] for node in nodes if node["result"] != "passed over"]
-    return "node", results.count("rolled"), len(results)
+    return "node", sum(result in DONE for result in results), len(results)
 
 
 class Gatherer:
@@ -193,17 +202,32 @@ class Gatherer:
     def came_from(self, name):
         return (self.seen(name).get("release") or {}).get("version", "")
 
+    def rebooted(self, name, steps):
+        """Whether a node was rebooted, and is whole again; None if it was not to be."""
+        if name not in reboots_of(self.plan):
+            return None
+        since = [number for number, step in enumerate(steps) if step["step"] == "restart"][-1:]
+        later = [step["result"] for number in since for step in steps[number:]]
+        return bool(later) and "failed" not in later and (len(later) > 1 or not self.causes[name])
+
     def node(self, name):
         cause, record = self.causes[name], self.records[name]
         steps = steps_of(self.timelines[name], self.ends[name])
+        rebooted = self.rebooted(name, steps)
         known = self.seen(name).get("services") or {}
         # One that is not to run, the passive one of a pair, is not down.
         due = [each for each in self.plan.get("services", {}).get(name, ()) if self.run.kind == SERVICES
                or each not in known or is_to_run(known[each])]
         services = services_of(record.services, due, record.tier)
         results = {one["result"] for one in services}
-        if record.rolled:
+        over = record.rolled or name in self.plan.get("done", [])
+        # A reboot at the end, of a node that runs the release.
+        if self.run.kind == TIER and over and rebooted is False:
+            result = "failed" if cause and not cause.stopped else "not rebooted"
+        elif record.rolled:
             result = "rolled"
+        elif over and rebooted:
+            result = "rebooted"
         elif name in self.plan.get("done", []):
             result = "passed over"
         elif cause and cause.step and not cause.stopped:
@@ -214,7 +238,7 @@ class Gatherer:
             result = "in part" if "rolled" in results else "not touched"
         return {"name": name, "from": self.came_from(name), "result": result,
                 "database": name in self.plan.get("schema", []), "leader": name == self.plan.get("leader"),
-                "served": name in self.plan.get("serving", []), "restored": record.restored,
+                "served": name in self.plan.get("serving", []), "restored": record.restored, "rebooted": rebooted,
                 "out": None if "services" in self.plan else
                 out_of_rotation(steps, record.rolled, bool(record.failure.get("serves"))),
                 "services": services, "steps": steps}
@@ -276,7 +300,7 @@ class Gatherer:
         """What a reboot at the end takes out: all of the node, until its services were seen to run again."""
         if self.run.kind != TIER:
             return []
-        count = sum(one["result"] == "rolled" for one in node["services"])
+        count = sum(map(is_to_run, (self.seen(node["name"]).get("services") or {}).values()))
         reboots = [step for step in node["steps"] if step["step"] == "restart"]
         back = [step for step in node["steps"][-1:] if step["step"] == "gate" and step["result"] != "failed"]
         return [(step["began"], -count) for step in reboots] + [(step["ended"], count) for step in back if reboots]
@@ -361,13 +385,15 @@ class Gatherer:
         """All of it."""
         nodes, failures = [self.node(name) for name in self.names], self.failures()
         availability = self.availability(nodes)
-        rolled = [node for node in nodes if node["result"] == "rolled"]
         broken = list(filter(None, self.ends.values()))
         left = {node["from"] for node in nodes if node["result"] != "passed over"}
+        if self.run.changes_release():
+            left.discard(self.target())
         if failures:
             result = "stopped" if all(item["stopped"] for item in failures) else "failed"
         else:
-            result = "ok" if len(rolled) == len(self.plan.get("order", [])) else "incomplete"
+            due = [node["result"] for node in nodes if node["result"] != "passed over"]
+            result = "ok" if set(due) <= set(DONE) else "incomplete"
         data = dict(format=FORMAT, kind=self.run.kind, product=self.run.product, result=result,
                     began=self.began, ended=self.now, seconds=round(self.now - self.began, 3), who=who,
                     command=self.plan.get("command", ""),
@@ -380,8 +406,10 @@ class Gatherer:
         return data
 
     def is_worth_it(self):
-        """Whether there is anything to tell: a node that had to be rolled, or a failure."""
-        return bool(self.plan.get("order") or self.failures())
+        """Whether there is anything to tell: what was to be done, a failure, or what only the end has found left."""
+        left = (entry.get("changed") for entries in self.timelines.values() for entry in entries
+                if entry["step"] == "verify")
+        return bool(has_work(self.plan) or any(left) or self.failures())
 
 
 def verdict(data):
@@ -399,10 +427,16 @@ def outcome(data):
     unit, rolled, count = progress(data["kind"], data["nodes"])
     before, to = " and ".join(data["releases"]["from"]), data["releases"]["to"]
     target = f" on {to}" if data["kind"] in SAME else f" to {to}" if to else ""
+    only = sum(node["result"] == "rebooted" for node in data["nodes"])
     if data["result"] == "ok":
         way = target if data["kind"] in SAME or before in ("", to) else f" from {before}{target}"
-        return f"{many(rolled, unit)} {participle}{way} in {spell(data['seconds'], 0)}"
-    done = f"{rolled} of {many(count, unit)} done"
+        rolled -= only if unit == "node" else 0
+        words = [f"{many(rolled, unit)} {participle}{way}"] if rolled else []
+        words += [f"{many(only, 'node')} rebooted"] if only else []
+        words = words or [f"What was left of the {noun}{target} was done"]
+        return f"{listed(words, ' and ')} in {spell(data['seconds'], 0)}"
+    left = sum(node["result"] == "not rebooted" for node in data["nodes"])
+    done = f"{rolled} of {many(count, unit)} done" + (f", {left} only to be rebooted" if left else "")
     if data["result"] == "stopped":
         return f"The {noun}{target} was stopped: {done}"
     if data["result"] == "incomplete":

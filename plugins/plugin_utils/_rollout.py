@@ -16,7 +16,7 @@ import time
 from collections import namedtuple
 from datetime import datetime, timezone
 
-from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import NODE_FACT, RUN_FACT, SAME
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import NODE_FACT, RUN_FACT, SAME, reboots_of
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._runbook import MEANS, anchor_of
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._table import many
 
@@ -159,6 +159,7 @@ class Place:
         self.began, self.ended = now, None
         self.drained = self.gated = None
         self.failed = ""
+        self.rebooted = False
         self.peers = None
         self.leave()
 
@@ -177,7 +178,7 @@ class Rollout:
     def __init__(self, tell, name="", now=time.time):
         self.tell, self.name, self.now = tell, name, now
         self.began = self.latest = now()
-        self.id = ""
+        self.id = self.kind = ""
         self.plan, self.release, self.releases = {}, "", {}
         self.all = Place("", self.began)
         self.nodes = {}
@@ -200,7 +201,7 @@ class Rollout:
             self.plan, self.releases, self.nodes, self.probe = {}, {}, {}, {}
             self.stopped, self.ended = False, set()
             self.causes, self.lost = {}, set()
-        self.id, self.name = run["id"], run["kind"]
+        self.id, self.name, self.kind = run["id"], run["kind"], run["kind"]
         if run["kind"] in OF_A_PRODUCT and run.get("product"):
             self.name = f"upgrade of {run['product']}"
 
@@ -249,6 +250,8 @@ class Rollout:
             place.drained = place.since if place.about else place.drained or place.since
         if place.step == "gate":
             place.gated = place.last
+        if place.step == "restart" and place.result == "changed":
+            place.rebooted = True
         end = dict(node=place.name, step=place.step, about=place.about, seconds=round(place.last - place.since, 3),
                    result=place.result, message=place.message)
         moment = place.last
@@ -383,7 +386,7 @@ class Rollout:
 
     def take_plan(self, plan):
         """Tell the plan once: the record of the run passes by with each note that is added to it."""
-        told = {key: plan.get(key) or default for key, default in PLAN.items()}
+        told = {**{key: plan.get(key) or default for key, default in PLAN.items()}, "reboots": reboots_of(plan)}
         if told != self.plan:
             self.plan = told
             self.event("plan", self.latest, release=self.release, releases=dict(self.releases), **told)
@@ -425,6 +428,10 @@ class Rollout:
     def order(self):
         return self.plan.get("order", [])
 
+    def reboots(self):
+        """The nodes that are rebooted at the end, whether or not they are in the order; on a host that is its roll."""
+        return [] if self.kind == "hosts" else self.plan.get("reboots", [])
+
     def batches(self):
         """The nodes of the plan as they are taken: one by one, or several at once."""
         together = {name: tuple(batch) for batch in self.plan.get("batches", []) for name in batch}
@@ -455,10 +462,13 @@ class Rollout:
 
     def progress(self):
         """How many nodes are done, and when they will be."""
+        due = self.reboots()
+        rebooted = sum(name in self.nodes and self.nodes[name].rebooted for name in due)
+        further = f"{rebooted} of {many(len(due), 'node')} {'checked' if self.check else 'rebooted'}" if due else ""
         if self.plan and not self.order():
-            return "no node to roll"
+            return further or "no node to roll"
         words = (f"{len(self.rolled())}{f' of {len(self.order())}' if self.plan else ''} nodes "
-                 f"{'checked' if self.check else 'done'}")
+                 f"{'checked' if self.check else 'done'}{f', {further}' if further else ''}")
         left = self.left()
         return words if left is None else f"{words}, ETA {clock(self.now() + left)}"
 
@@ -510,8 +520,10 @@ def words(event, rollout):
         return f"{rollout.name} by {event['user']} on {event['host']}, run {event['run']}{check}"
     if kind == "plan":
         already = "restarted" if rollout.name == "restart" else "on it"
-        done = f"; {len(event['done'])} {already} already" if event["done"] else ""
-        return f"plan: {many(len(event['order']), 'node')} {rollout.way()} {event.get('release', 'the release')}{done}"
+        more = "".join(f"; {words}" for words in (
+            f"{len(event['done'])} {already} already" if event["done"] else "",
+            f"{len(rollout.reboots())} to reboot" if rollout.reboots() else "") if words)
+        return f"plan: {many(len(event['order']), 'node')} {rollout.way()} {event.get('release', 'the release')}{more}"
     if kind == "begin" and not node:
         return f"{step} ..."
     if kind == "end" and event["result"] not in ("ok", "changed", "skipped"):

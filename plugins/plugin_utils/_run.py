@@ -320,6 +320,18 @@ def changed(record, **values):
     return plain(vars(dataclasses.replace(record, **values)))
 
 
+def reboots_of(plan):
+    """The nodes that a run reboots: of a product that is stopped as a whole also those that are not in its order."""
+    hosts = plan.get("hosts") or {}
+    return (plan.get("tier") or {}).get("reboots") or [name for name, one in hosts.items() if one.get("reboots")]
+
+
+def has_work(plan):
+    """Whether a run has anything to do, as far as its plan knows: without a node in its order it may still reboot some,
+    or remove dead services from a product's records."""
+    return bool(plan.get("order") or reboots_of(plan) or plan.get("orphans"))
+
+
 def playbook_command(task_vars, playbook, product=""):
     """The command that runs a playbook on the same inventory.
 

@@ -101,6 +101,20 @@ def test_a_stop_before_the_schema():
     assert next(page_of(facts).iter("section")).find("h2").text == "Stopped before the migration of the schema"
 
 
+def test_a_stop_before_a_reboot():
+    facts = Facts().only_reboots("sf-2", "sf-3")
+    facts.fail("sf-2", "", "asked", "asked", stopped=True)
+    assert next(page_of(facts).iter("section")).find("h2").text == "Stopped before the reboot of sf-2"
+
+
+def test_a_run_that_only_reboots():
+    facts = Facts().only_reboots("sf-1")
+    facts.reboot("sf-1")
+    words = text_of(page_of(facts).find("body"))
+    for part in ("1 node rebooted in 8 s", "nodes done 1 of 1 2 passed over", "sf-1 0.8.1 rebooted 4.0 s 1.0 s"):
+        assert part in words, part
+
+
 def test_a_failure_of_all_nodes_has_their_names():
     facts = Facts()
     for name in ("sf-1", "sf-2"):

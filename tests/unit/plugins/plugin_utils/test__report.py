@@ -289,12 +289,85 @@ def test_what_runs_the_release_already_is_not_down():
 @pytest.mark.parametrize("up", [True, False])
 def test_a_reboot_at_the_end_takes_its_node_out(up):
     facts = Facts().as_a_whole()
-    facts.note("sf-1", "restart", facts.now, 4.0, module="boot_info")
-    if up:
-        facts.note("sf-1", "gate", facts.now + 5, 1.0, module="units_info")
+    at = facts.now
+    facts.reboot("sf-1", up)
     data = report(facts)
-    assert [count for moment, count in data["availability"]["curve"] if moment >= facts.now] == [3, 5][:1 + up]
+    assert [count for moment, count in data["availability"]["curve"] if moment >= at] == [3, 5][:1 + up]
     assert data["down"]["ended"] == NIGHT + 30.2
+
+
+def test_a_run_that_only_reboots():
+    facts = Facts().only_reboots("sf-1", "sf-2")
+    facts.reboot("sf-1")
+    facts.reboot("sf-2")
+    data = report(facts)
+    assert Gatherer(facts.hosts, facts.now).is_worth_it() and data["result"] == "ok"
+    assert data["verdict"] == "2 nodes rebooted in 13 s" and data["releases"] == {"from": [], "to": "0.8.1"}
+    assert [(node["result"], node["rebooted"]) for node in data["nodes"]] == [
+        ("rebooted", True), ("rebooted", True), ("passed over", None)]
+    assert [count for dummy, count in data["availability"]["curve"]] == [5, 3, 5, 3, 5]
+
+
+def test_a_run_that_also_reboots_what_runs_the_release():
+    facts = Facts().as_a_whole()
+    facts.plan.update(order=["sf-1", "sf-2"], done=["sf-3"], tier=dict(reboots=facts.names))
+    facts.nodes["sf-3"]["rolled"] = False
+    for name in facts.names:
+        facts.reboot(name)
+    data = report(facts)
+    assert [node["result"] for node in data["nodes"]] == ["rolled", "rolled", "rebooted"] and data["result"] == "ok"
+    assert data["verdict"].startswith("2 nodes upgraded from 0.8.0 to 0.8.1 and 1 node rebooted in ")
+
+
+@pytest.mark.parametrize("stopped, result, sentence", [
+    (True, "not rebooted", "The upgrade of Dragonflow to 0.8.1 was stopped: 1 of 3 nodes done, 2 only to be rebooted"),
+    (False, "failed", "The upgrade of Dragonflow to 0.8.1 failed on sf-2: 1 of 3 nodes done, 1 only to be rebooted")])
+@pytest.mark.parametrize("up", [None, False])
+def test_a_reboot_that_is_left(stopped, result, sentence, up):
+    """Whether the node does not come back, or its services do not."""
+    facts = Facts().as_a_whole()
+    facts.plan["tier"] = dict(reboots=facts.names)
+    facts.reboot("sf-1")
+    if up is False and not stopped:
+        facts.reboot("sf-2", up=False)
+    facts.fail("sf-2", "", "no", "no", stopped=stopped)
+    data = report(facts)
+    assert [node["result"] for node in data["nodes"]] == ["rolled", result, "not rebooted"]
+    assert data["verdict"] == sentence and data["result"] == ("stopped" if stopped else "failed")
+
+
+def test_what_fails_after_a_reboot_leaves_its_node_to_be_looked_at():
+    facts = Facts().only_reboots("sf-1", "sf-2")
+    facts.reboot("sf-1", up=False)
+    facts.fail("sf-1", "", "no", "no", timing=dict(step="gate", began=facts.now, ended=facts.now + 3))
+    assert [node["result"] for node in report(facts)["nodes"]] == ["failed", "not rebooted", "passed over"]
+
+
+def test_a_run_that_ends_before_its_reboots_is_not_complete():
+    facts = Facts().as_a_whole()
+    facts.plan["tier"] = dict(reboots=["sf-1"])
+    data = report(facts)
+    assert data["result"] == "incomplete" and data["verdict"] == (
+        "The upgrade of Dragonflow to 0.8.1 did not come to its end: 2 of 3 nodes done, 1 only to be rebooted")
+
+
+def test_what_only_the_end_has_found_left():
+    """Such as online migrations of a run that was killed before them."""
+    facts = Facts().services(failed=False)
+    facts.plan.update(order=[], done=facts.names, services={})
+    for record in facts.nodes.values():
+        record.update(services={}, rolled=False, timeline=[])
+    facts.note("sf-1", "verify", facts.now, 3.0, module="release_command", changed=False)
+    assert not Gatherer(facts.hosts, facts.now).is_worth_it()
+    facts.nodes["sf-1"]["timeline"][0]["changed"] = True
+    assert Gatherer(facts.hosts, facts.now).is_worth_it()
+    assert report(facts)["verdict"] == "What was left of the upgrade of Cinder to 0.8.1 was done in 1 min 0 s"
+
+
+def test_a_node_that_has_the_release_comes_from_no_other():
+    facts = Facts().rolled()
+    facts.nodes["sf-2"]["seen"]["node"]["release"]["version"] = "0.8.1"
+    assert report(facts)["releases"]["from"] == ["0.8.0"]
 
 
 def test_hosts_that_only_reboot():

@@ -314,6 +314,30 @@ def test_a_plan_without_nodes():
     assert run.rollout.progress() == "no node to roll" and run.rollout.left() is None
 
 
+def test_a_plan_that_only_reboots():
+    run = Run()
+    run.fact("sf-1", stage_resolved=dict(version="0.19"), rolling_run=run.record(
+        kind="tier", product="Synnefo", plan=dict(done=["sf-1", "sf-2"], tier=dict(reboots=["sf-1", "sf-2"]))))
+    assert run.lines() == ["plan: 0 nodes to 0.19; 2 on it already; 2 to reboot"]
+    run.task("sf-1", "restart", result="changed", seconds=9)
+    assert run.rollout.progress() == "0 of 2 nodes rebooted"
+    run.task("sf-1", "gate")
+    assert run.rollout.progress() == "1 of 2 nodes rebooted"
+    run.rollout.finish("ok")
+    assert run.lines()[-1] == "upgrade of Synnefo to 0.19 ok: 1 of 2 nodes rebooted, 10.0 s"
+    run.rollout.check = True
+    assert run.rollout.progress() == "1 of 2 nodes checked"
+
+
+def test_a_plan_that_reboots_at_the_end():
+    run = Run()
+    run.fact("sf-1", stage_resolved=dict(version="0.19"), rolling_run=run.record(
+        kind="tier", product="Synnefo", plan=dict(order=["sf-1"], done=[], tier=dict(reboots=["sf-1"]))))
+    assert run.lines() == ["plan: 1 node to 0.19; 1 to reboot"]
+    run.note("sf-1", rolled=True)
+    assert run.rollout.progress() == "0 of 1 nodes done, 0 of 1 node rebooted"
+
+
 def test_a_restart_leads_to_no_other_release():
     run = Run()
     run.fact("sf-1", stage_resolved=dict(version="0.8.0"),
