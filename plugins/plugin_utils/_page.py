@@ -50,6 +50,8 @@ OF_NODES = ("The number beside a lane is the time out of rotation, from the star
             "In a restart, the inner bars are its tiers, one after the other.")
 GATED = (" A node that was restarted passes the gate once it is ready and all its daemons run; then, in settle, it "
          "must stay so while the balancer marks it up.")
+# Of what was down already when the run began nobody knows here for how long.
+BEFORE = ", and before this run"
 # What all nodes do together, in colours of its own.
 OF_ALL = ("preflight", "stage", "schema", "verify")
 
@@ -173,14 +175,21 @@ def down_words(data):
     down = data.get("down")
     if not down:
         return []
-    words = [f"Everything was down from {utc(down['from'])} UTC on, and still was when the run ended."
-             if down["to"] is None else
-             f"Everything was down from {utc(down['from'])} to {utc(down['to'])} UTC, for {spell(down['seconds'])}.",
-             "It was down already when this run began." if down["began"] == data["began"] else
-             f"The first service was stopped at {utc(down['began'])} UTC."]
+    if down["from"] == data["began"]:
+        words = ["Everything was down already when this run began, and " + (
+            "still was when it ended." if down["to"] is None else
+            f"until {utc(down['to'])} UTC, {spell(down['seconds'])} later.")]
+    else:
+        words = [f"Everything was down from {utc(down['from'])} UTC on, and still was when the run ended."
+                 if down["to"] is None else
+                 f"Everything was down from {utc(down['from'])} to {utc(down['to'])} UTC, for "
+                 f"{spell(down['seconds'])}.",
+                 "Some of it was down already when this run began." if down["began"] == data["began"] else
+                 f"The first service was stopped at {utc(down['began'])} UTC."]
     if down["ended"] is not None:
+        since = "after its start" if down["began"] == data["began"] else "later"
         return [*words, f"All of them served again at {utc(down['ended'])} UTC, "
-                        f"{spell(down['ended'] - down['began'])} later."]
+                        f"{spell(down['ended'] - down['began'])} {since}."]
     return words if down["to"] is None else [*words, "Not all of them serve again."]
 
 
@@ -282,16 +291,19 @@ def tiles_of(data):
              tile("took", brief(data["seconds"]),
                   f"{utc(data['began'], '%H:%M')} to {utc(data['ended'], '%H:%M')} UTC")]
     times = {node["name"]: node["out"]["seconds"] for node in data["nodes"] if node["out"]}
-    times.update((f"{one['name']} on {node['name']}", one["seconds"]) for node in data["nodes"]
-                 for one in node.get("services", ()))
+    for node in data["nodes"]:
+        times.update((f"{one['name']} on {node['name']}{BEFORE if one.get('down_before') else ''}", spent(one, data))
+                     for one in node.get("services", ()))
+        times[f"all of {node['name']}, in its reboot"] = reboot_seconds(node, data)
     times = {name: seconds for name, seconds in times.items() if seconds is not None}
     if times:
         longest = max(times, key=times.__getitem__)
         tiles.append(tile(f"longest {out_words(data)}", brief(times[longest]), longest))
     there, down = data["availability"], data.get("down")
     if down:
+        when = f"from {utc(down['from'])}" + (f" to {utc(down['to'])} UTC" if down["to"] else " UTC on")
         tiles.append(tile("everything down", "still" if down["to"] is None else brief(down["seconds"]),
-                          f"from {utc(down['from'])}" + (f" to {utc(down['to'])} UTC" if down["to"] else " UTC on"),
+                          "of this run, and before it" if down["from"] == data["began"] else when,
                           "bad" if down["to"] is None else ""))
     else:
         tiles.append(tile(f"fewest {where}", f"{there['least']} of {there['nodes']}", "at any time",
@@ -322,22 +334,38 @@ def release_of(node, data):
     return f"from {node['from']}" if changes and node["from"] and node["result"] == "failed" else node["from"]
 
 
-def service_words(one, out="out"):
+def spent(one, data):
+    """For how many seconds of this run a service served nobody; None if that is not known."""
+    if one.get("down_before"):
+        return None if one["ended"] is None else one["ended"] - data["began"]
+    return one["seconds"]
+
+
+def reboot_seconds(node, data):
+    """For how many seconds all services of a node were down because it was rebooted; None if they were not."""
+    steps = [step["step"] for step in node["steps"]]
+    if data["kind"] != TIER or "restart" not in steps or steps[-1] != "gate":
+        return None
+    return node["steps"][-1]["ended"] - node["steps"][steps.index("restart")]["began"]
+
+
+def service_words(one, data):
     """How a service of a node was rolled."""
-    out = "" if one["seconds"] is None else f"{out} for {brief(one['seconds'])}"
-    result = one.get("result", "rolled")
-    return f"{one['name']} {', '.join(filter(None, ['' if out and result == 'rolled' else result, out]))}"
+    result, seconds = one.get("result", "rolled"), spent(one, data)
+    words = "" if seconds is None else f"{out_words(data).split(' ')[0]} for {brief(seconds)}"
+    before = BEFORE if one.get("down_before") else ""
+    return f"{one['name']} {', '.join(filter(None, ['' if words and result == 'rolled' else result, words]))}{before}"
 
 
 def rows_of(data, kinds):
     """The nodes and how long each step took; a step that was taken twice counts as one."""
-    rows, out = [], "down" if data["kind"] == TIER else "out"
+    rows = []
     for node in data["nodes"]:
         seconds: dict[str, float] = {}
         for step in node["steps"]:
             seconds[step["step"]] = seconds.get(step["step"], 0) + step["seconds"]
         more = [release_of(node, data), "database tier" if node["database"] else "", "leader" if node["leader"] else "",
-                *(service_words(one, out) for one in node.get("services", ()))]
+                *(service_words(one, data) for one in node.get("services", ()))]
         rows.append(dict(
             name=node["name"], more=", ".join(filter(None, more)), result=node["result"],
             kind={"failed": "bad", "down": "bad", "rolled": "good", "rebooted": "good"}.get(node["result"], ""),

@@ -114,20 +114,23 @@ def out_of_rotation(steps, rolled, serves):
     return dict(began=begins[0], ended=ended, seconds=None if ended is None else round(ended - begins[0], 3))
 
 
-def services_of(services, due, tier=None):
+def services_of(services, due, tier=None, known=None):
     """The services of a node, each with its result, and with the time in which nobody was served by it.
 
     :arg due: the names of those that were to be rolled.
-    :arg tier: what was done with the node of a product that is stopped as a whole.
+    :arg tier: what was done with the node of a product that is stopped as a whole, and C(known) the units that it had.
     """
     found = []
     for name in due:
         one = services.get(name, {})
         began, ended = one.get("began"), one.get("ended")
-        result = "failed" if one.get("failed") else "rolled" if name in services else "not touched"
-        if tier and result == "rolled":
-            result = "down" if ended is None else "went back" if tier.get("back") else "rolled"
-        found.append(dict(name=name, result=result, began=began, ended=ended,
+        before = name in (known or {}) and not known[name]["active"]
+        result = "failed" if one.get("failed") else "rolled" if name in services or before else "not touched"
+        if (tier or before) and result == "rolled":
+            # One that ran the release already was only seen to run.
+            result = ("down" if ended is None else "passed over" if began is None and not before
+                      else "went back" if tier.get("back") else "rolled")
+        found.append(dict(name=name, result=result, down_before=before, began=began, ended=ended,
                           seconds=None if began is None or ended is None else round(ended - began, 3)))
     return found
 
@@ -218,7 +221,7 @@ class Gatherer:
         # One that is not to run, the passive one of a pair, is not down.
         due = [each for each in self.plan.get("services", {}).get(name, ()) if self.run.kind == SERVICES
                or each not in known or is_to_run(known[each])]
-        services = services_of(record.services, due, record.tier)
+        services = services_of(record.services, due, record.tier, known if self.run.kind == TIER else None)
         results = {one["result"] for one in services}
         over = record.rolled or name in self.plan.get("done", [])
         # A reboot at the end, of a node that runs the release.
@@ -232,7 +235,7 @@ class Gatherer:
             result = "passed over"
         elif cause and cause.step and not cause.stopped:
             result = "failed"
-        elif record.tier:
+        elif record.tier or "down" in results:
             result = next((each for each in ("down", "went back") if each in results), "rolled")
         else:
             result = "in part" if "rolled" in results else "not touched"
@@ -318,7 +321,7 @@ class Gatherer:
             return None
         later = curve[nothing + 1:]
         # Before all of it is down, nothing is started.
-        began = curve[1][0] if nothing else self.began
+        began = curve[1][0] if curve[0][1] >= full else self.began
         since, until = curve[nothing][0], next((moment for moment, count in later if count), None)
         return dict({"from": since, "to": until}, seconds=None if until is None else round(until - since, 3),
                     began=began, ended=next((moment for moment, count in later if count >= full), None))

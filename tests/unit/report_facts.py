@@ -187,7 +187,7 @@ class Facts:
             for place, name in enumerate(self.names):
                 at = self.now + number * 4 + place / 10
                 self.note(name, "stop", at, 2.0, module="standstill", stopped=[service])
-                self.nodes[name].setdefault("services", {})[service] = dict(began=at)
+                self.nodes[name].setdefault("services", {})[service] = {} if held else dict(began=at)
         self.now += 8
         for name in self.names:
             self.note(name, "activate", self.now, 1.0, module="release")

@@ -418,8 +418,13 @@ DOWN = {"from": NIGHT + 5, "to": None, "seconds": None, "began": NIGHT + 2, "end
     (DOWN, "Everything was down from 03:53:07 UTC on, and still was when the run ended. The first service was stopped "
            "at 03:53:04 UTC."),
     ({**DOWN, "to": NIGHT + 9, "seconds": 4, "began": NIGHT},
-     "Everything was down from 03:53:07 to 03:53:11 UTC, for 4.0 s. It was down already when this run began. Not all "
-     "of them serve again.")])
+     "Everything was down from 03:53:07 to 03:53:11 UTC, for 4.0 s. Some of it was down already when this run began. "
+     "Not all of them serve again."),
+    ({**DOWN, "from": NIGHT, "began": NIGHT},
+     "Everything was down already when this run began, and still was when it ended."),
+    ({**DOWN, "from": NIGHT, "began": NIGHT, "to": NIGHT + 9, "seconds": 9, "ended": NIGHT + 12},
+     "Everything was down already when this run began, and until 03:53:11 UTC, 9.0 s later. All of them served again "
+     "at 03:53:14 UTC, 12.0 s after its start.")])
 def test_how_long_everything_was_down(down, words):
     data = dict(data_of(ROLLS["tier"]()), down=down)
     assert " ".join(module.down_words(data)) == words
@@ -445,6 +450,27 @@ def test_new_packages_are_no_migration():
     facts.nodes["sf-1"]["tier"].update(wrote=False, beyond="packages of sf-1 are those of 0.19")
     words = text_of(page_of(facts))
     assert "No migration was run. There is no way back: packages of sf-1 are those of 0.19." in words
+
+
+def test_what_a_killed_run_has_left_down():
+    """No service is down for less long than everything is."""
+    words = text_of(page_of(Facts().as_a_whole(held=True)).find("body"))
+    for part in ("longest down 30.2 s server on sf-1, and before this run",
+                 "everything down 25.2 s of this run, and before it",
+                 "agent down for 25.2 s, and before this run, server down for 30.2 s, and before this run"):
+        assert part in words, part
+    facts = Facts().as_a_whole(held=True)
+    for record in facts.nodes.values():
+        record.update(services={}, rolled=False)
+    assert "agent down, and before this run" in text_of(page_of(facts))
+
+
+def test_a_reboot_is_down_time_too():
+    facts = Facts().as_a_whole()
+    facts.note("sf-2", "restart", facts.now, 40.0, module="boot_info")
+    facts.note("sf-2", "gate", facts.now + 40, 2.0, module="standstill")
+    facts.now += 42
+    assert "longest down 42.0 s all of sf-2, in its reboot" in text_of(page_of(facts))
 
 
 def test_hosts_have_nothing_of_other_products():

@@ -273,6 +273,27 @@ def test_a_product_that_a_killed_run_has_left_down():
     data = report(Facts().as_a_whole(held=True))
     assert data["availability"]["curve"][0] == [NIGHT, 0] and data["availability"]["curve"][-1][1] == 5
     assert data["down"]["began"] == data["down"]["from"] == NIGHT and data["down"]["ended"] == NIGHT + 30.2
+    assert [(one["result"], one["down_before"], one["began"], one["seconds"])
+            for one in node_of(data, "sf-1")["services"]] == [("rolled", True, None, None)] * 2
+
+
+def test_what_a_killed_run_has_left_down_is_so_where_this_one_does_not_start_it():
+    """Also where it fails before it has stopped anything."""
+    facts = Facts().as_a_whole(held=True)
+    for record in facts.nodes.values():
+        record.update(services={}, tier={}, rolled=False)
+    data = report(facts)
+    assert {node["result"] for node in data["nodes"]} == {"down"}
+    assert services(data, "sf-1")[0] == ("agent", "down", None) and data["down"]["to"] is None
+
+
+def test_what_a_killed_run_has_left_down_in_part():
+    facts = Facts().as_a_whole()
+    units = facts.nodes["sf-2"]["seen"]["node"]["services"]
+    units["agent"] = dict(units["agent"], active=False, held="active")
+    del facts.nodes["sf-2"]["services"]["agent"]["began"]
+    down = report(facts)["down"]
+    assert down["began"] == NIGHT and down["from"] > NIGHT and down["ended"] == NIGHT + 30.2
 
 
 def test_what_runs_the_release_already_is_not_down():
@@ -283,7 +304,7 @@ def test_what_runs_the_release_already_is_not_down():
             del one["began"]
     data = report(facts)
     assert data["availability"]["curve"] == [[NIGHT, 5]] and data["down"] is None
-    assert services(data, "sf-1")[0] == ("agent", "rolled", None)
+    assert services(data, "sf-1")[0] == ("agent", "passed over", None)
 
 
 @pytest.mark.parametrize("up", [True, False])
