@@ -148,6 +148,7 @@ class ActionModule(StatesAction):
                       dest=self.carrier.place(BEFORE))
         self.remember(switched=prior_of(self.node, self.given.target))
         self.carrier.switch(left)
+        self.remember(on=self.given.target["version"])
 
     def configured(self):
         self.entries.append(self.hook())

@@ -327,11 +327,16 @@ def out_words(data):
 
 
 def release_of(node, data):
-    """Which release a node is on, and came from; of one that failed only the latter, its box says the rest."""
-    changes = data["kind"] not in SAME
-    if changes and node["result"] == "rolled":
-        return " → ".join(dict.fromkeys(filter(None, [node["from"], data["releases"]["to"]])))
-    return f"from {node['from']}" if changes and node["from"] and node["result"] == "failed" else node["from"]
+    """Which release a node is on, and came from; only the latter where it was left amid the way."""
+    if data["kind"] in SAME:
+        return node["from"]
+    target = data["releases"]["to"]
+    # An older report does not say on which release it was left.
+    on = node.get("to", target if node["result"] == "rolled" else "")
+    if on:
+        return " → ".join(dict.fromkeys(filter(None, [node["from"], on])))
+    amid = node["result"] in ("failed", "down", "in part") and node["from"] not in ("", target)
+    return f"from {node['from']}" if amid else node["from"]
 
 
 def spent(one, data):

@@ -239,7 +239,9 @@ class Gatherer:
             result = next((each for each in ("down", "went back") if each in results), "rolled")
         else:
             result = "in part" if "rolled" in results else "not touched"
-        return {"name": name, "from": self.came_from(name), "result": result,
+        # On which release it was left, as far as that is known.
+        on = "" if record.tier.get("back") else self.target() if over else record.tier.get("on", "")
+        return {"name": name, "from": self.came_from(name), "to": on, "result": result,
                 "database": name in self.plan.get("schema", []), "leader": name == self.plan.get("leader"),
                 "served": name in self.plan.get("serving", []), "restored": record.restored, "rebooted": rebooted,
                 "out": None if "services" in self.plan else

@@ -156,8 +156,9 @@ class Node:
     :param services: of a product that is rolled service by service, those that are done: when they were out of service,
         C(began) and C(ended), as somebody saw who asks them; and the one that has C(failed).
     :param tier: of a product all of which is stopped: C(stopped), the units that this run has stopped, C(switched),
-        whether it has given the node the release, C(started), whether it has begun to start its services, C(wrote),
-        whether a migration has written, and of the way back C(undone), C(beyond) and C(back).
+        the release that it has begun to take the node from, C(on), the one that it has taken it to, C(started), whether
+        it has begun to start its services, C(wrote), whether a migration has written, and of the way back C(undone),
+        C(beyond) and C(back).
     :param timeline: the modules that ran on the node, see C(_timeline.py).
     :param notes: warnings for the report.
     """

@@ -148,7 +148,9 @@ def test_the_release(one):
         ("kept_files", dict(state="kept", paths=["/etc/neutron"], dest=f"/r/{NEW}/.rolling-configuration")),
         *(("release", dict(state="active", name=NEW, scripts="release", path=f"/c/{name}", releases="/r",
                            distribution="dragonflow")) for name in ("agent", "server"))]
-    assert noted(result)["tier"] == dict(switched=OLD)
+    assert noted(result)["tier"] == dict(switched=OLD, on="5.0.0")
+    one.given["release"] = FAILS
+    assert noted(go(one, "switched"))["tier"] == dict(switched=OLD)
 
 
 def test_the_rest_leaves_alone_what_runs_the_release(one):

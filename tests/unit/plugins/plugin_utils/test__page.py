@@ -163,10 +163,20 @@ def test_the_release_of_a_node(kind, result, words):
 
 
 @pytest.mark.parametrize("before, result, words", [
-    ("0.8.1", "rolled", "0.8.1"), ("", "rolled", "0.8.1"), ("", "failed", ""), ("0.8.1", "passed over", "0.8.1")])
+    ("0.8.1", "rolled", "0.8.1"), ("", "rolled", "0.8.1"), ("", "failed", ""), ("0.8.1", "passed over", "0.8.1"),
+    ("0.8.1", "down", "0.8.1")])
 def test_the_release_of_a_node_that_had_it_or_that_nobody_knows(before, result, words):
     data = dict(kind="upgrade", releases={"from": [], "to": "0.8.1"})
     assert module.release_of({"from": before, "result": result}, data) == words
+
+
+@pytest.mark.parametrize("result, on, words", [
+    ("rolled", "0.8.1", "0.8.0 → 0.8.1"), ("down", "0.8.1", "0.8.0 → 0.8.1"), ("failed", "0.8.1", "0.8.0 → 0.8.1"),
+    ("down", "", "from 0.8.0"), ("in part", "", "from 0.8.0"), ("went back", "", "0.8.0"),
+    ("not touched", "", "0.8.0")])
+def test_the_release_that_a_node_was_left_on(result, on, words):
+    data = dict(kind="tier", releases={"from": ["0.8.0"], "to": "0.8.1"})
+    assert module.release_of({"from": "0.8.0", "to": on, "result": result}, data) == words
 
 
 def test_lines_break_between_words_only():

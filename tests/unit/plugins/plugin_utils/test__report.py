@@ -258,6 +258,14 @@ def test_a_product_that_stays_down():
     assert data["schema"]["moved"] and data["schema"]["beyond"] == "there is no backup"
 
 
+@pytest.mark.parametrize("tier, on", [(dict(on="0.8.1"), "0.8.1"), (dict(on="0.8.1", back="0.8.0"), ""), ({}, "")])
+def test_on_which_release_a_node_was_left(tier, on):
+    facts = Facts().as_a_whole(back=True)
+    facts.nodes["sf-2"]["tier"] = tier
+    assert node_of(report(facts), "sf-2")["to"] == on
+    assert {node["to"] for node in report(Facts().as_a_whole())["nodes"]} == {"0.8.1"}
+
+
 def test_nodes_that_run_the_release_where_another_one_has_failed_are_done():
     facts = Facts().as_a_whole()
     facts.fail("sf-1", "Start server", "it hangs", "it hangs")
