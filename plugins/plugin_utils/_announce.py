@@ -9,7 +9,7 @@
 from datetime import datetime, timezone
 
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._report import DONE, SERVICES, progress
-from ansible_collections.shakenfist.rolling.plugins.plugin_utils._rollout import spell
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._rollout import already, spell
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import reboots_of
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._table import many
 
@@ -50,9 +50,10 @@ def sort_nodes(found, causes, stopped):
                 passed_over=[name for name in done if name not in due and name not in failed])
 
 
-def headline(body, stopped, services=()):
+def headline(body, stopped, passed, services=()):
     """What, from, to, how many, who, and how long that took.
 
+    :arg passed: what is said of the nodes that are passed over.
     :arg services: where these are counted, how many are done, and how many were to be.
     """
     nodes = body["nodes"]
@@ -68,11 +69,11 @@ def headline(body, stopped, services=()):
         suffered += f", {watched['excused']} excused"
     done = f", {ready} of {count} {unit}s done{suffered}{who}."
     if body["event"] == "start":
-        passed = f", {len(nodes['passed_over'])} on it already" if nodes["passed_over"] else ""
-        return f"{what} begins: {many(count, unit)}{passed}{who}."
+        over = f", {len(nodes['passed_over'])} {passed} already" if nodes["passed_over"] else ""
+        return f"{what} begins: {many(count, unit)}{over}{who}."
     if body["event"] == "unchanged":
         count = len(nodes["passed_over"])
-        return f"{what}: nothing to do, {many(count, 'node')} {'was' if count == 1 else 'were'} on it already{who}."
+        return f"{what}: nothing to do, {many(count, 'node')} {'was' if count == 1 else 'were'} {passed} already{who}."
     if body["event"] == "end":
         return f"{what} is complete{took}{done}"
     if stopped:
@@ -113,7 +114,8 @@ def message(found, event, who, cluster="", playbook="", name="", state="", words
     if report or found.run.report:
         body["report"] = report or found.run.report
     services = progress(SERVICES, [*map(found.node, found.names)])[1:] if found.run.kind == SERVICES else ()
-    sentences = [f"{cluster}: " * bool(cluster) + headline(body, stopped, services)]
+    passed = already(found.run.kind, body["release"])
+    sentences = [f"{cluster}: " * bool(cluster) + headline(body, stopped, passed, services)]
     if event == "failure":
         words = words or told.get("text", "")
         # Of several nodes each says its own; what all say is said once.

@@ -6,6 +6,7 @@
 
 # What is known of a run, from its record and those of its nodes. docs/report.md has the structure.
 
+import collections
 import re
 from datetime import datetime, timezone
 
@@ -424,6 +425,19 @@ def verdict(data):
     return outcome(data) + words
 
 
+def deed(node, data, roll):
+    """What was done with a node that is done.
+
+    :arg roll: that of one that was rolled.
+    """
+    if node["result"] == "rebooted":
+        return "rebooted"
+    if data["kind"] != HOSTS or data["releases"]["to"] not in ("", node["from"]):
+        return roll
+    # One that an earlier run has upgraded, or rebooted, too.
+    return "rebooted" if any(step["step"] == "restart" for step in node["steps"]) else "given guests back"
+
+
 def outcome(data):
     # Hosts that only reboot come to no other release.
     same = data["kind"] == HOSTS and not data["releases"]["to"]
@@ -432,12 +446,11 @@ def outcome(data):
     unit, rolled, count = progress(data["kind"], data["nodes"])
     before, to = " and ".join(data["releases"]["from"]), data["releases"]["to"]
     target = f" on {to}" if data["kind"] in SAME else f" to {to}" if to else ""
-    only = sum(node["result"] == "rebooted" for node in data["nodes"])
     if data["result"] == "ok":
         way = target if data["kind"] in SAME or before in ("", to) else f" from {before}{target}"
-        rolled -= only if unit == "node" else 0
-        words = [f"{many(rolled, unit)} {participle}{way}"] if rolled else []
-        words += [f"{many(only, 'node')} rebooted"] if only else []
+        deeds = [deed(node, data, f"{participle}{way}") for node in data["nodes"] if node["result"] in DONE]
+        counts = {f"{participle}{way}": rolled} if unit == "service" and rolled else collections.Counter(deeds)
+        words = [f"{many(count, unit)} {one}" for one, count in counts.items()]
         words = words or [f"What was left of the {noun}{target} was done"]
         return f"{listed(words, ' and ')} in {spell(data['seconds'], 0)}"
     left = sum(node["result"] == "not rebooted" for node in data["nodes"])

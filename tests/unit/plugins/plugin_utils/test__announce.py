@@ -96,6 +96,17 @@ def test_a_run_that_only_reboots():
     assert told["nodes"] == dict(done=["sf-1", "sf-2"], failed=[], left=[], passed_over=["sf-3"])
 
 
+@pytest.mark.parametrize("kind, words", [("upgrade", "on it"), ("restart", "restarted"), ("hosts", "done")])
+def test_why_nodes_are_passed_over(facts, kind, words):
+    facts.run["kind"] = kind
+    if kind == "hosts":
+        for host in facts.hosts.values():
+            host.pop("stage_resolved", None)
+    assert f" begins: 3 nodes, 1 {words} already, " in tell(facts, "start")["text"]
+    facts.plan.update(order=[], done=["sf-1", "sf-0"])
+    assert f": nothing to do, 2 nodes were {words} already, " in tell(facts, "end")["text"]
+
+
 def test_a_node_has_failed(facts):
     rolled(facts, "sf-1")
     facts.fail("sf-2", "Restart", "expected <sf-net> & co\nto start", "sf-2: all\nof it\n",

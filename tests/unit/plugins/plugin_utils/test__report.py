@@ -405,6 +405,19 @@ def test_hosts_that_only_reboot():
     assert data["availability"]["least"] == 2 and node_of(data, "sf-1")["out"]["seconds"] == 13.0
 
 
+@pytest.mark.parametrize("release, before, words", [
+    ("", ["", ""], "2 nodes rebooted and 1 node given guests back in "),
+    ("0.19", ["0.18.1", "0.19"], "1 node upgraded from 0.18.1 to 0.19, 1 node rebooted and 1 node given guests back ")])
+def test_hosts_with_which_an_earlier_run_has_begun(release, before, words):
+    facts = Facts().host_by_host()
+    facts.plan["release"] = release
+    for name, version in zip(facts.names, [*before, release]):
+        facts.nodes[name]["seen"]["node"]["release"] = dict(version=version)
+    facts.nodes["sf-3"]["timeline"] = [
+        each for each in facts.nodes["sf-3"]["timeline"] if each["step"] not in ("drain", "restart")]
+    assert report(facts)["verdict"].startswith(words)
+
+
 @pytest.mark.parametrize("fails", [True, False])
 def test_a_command_of_the_operator_is_a_step(fails):
     """It may need a second drain, for what it has left to restart."""
