@@ -6,7 +6,9 @@
 
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._steps import Failed, StepsAction
 
-MOVES = ("emptied", "returned")
+# The states that move guests, and what the report says of those that have moved, also where others have not.
+MOVES = dict(emptied="Moved away from", returned="Given back to")
+GONE = "nowhere, it was removed"
 
 
 class ActionModule(StepsAction):
@@ -36,7 +38,7 @@ class ActionModule(StepsAction):
             left = answer.get("remaining") or []
             for one in now:
                 further = f", {len(left)} left" if left else ""
-                self.say(f"{one['guest']} ({one['state']}): {one['from']} -> {one['to'] or 'nowhere, it was removed'} "
+                self.say(f"{one['guest']} ({one['state']}): {one['from']} -> {one['to'] or GONE} "
                          f"in {one['seconds']:g} s{further}")
             if not now or not left or self._task.check_mode:
                 break
@@ -51,5 +53,6 @@ class ActionModule(StepsAction):
     def keep(self, given, moved):
         """For the report, which guests moved where."""
         if moved:
-            words = ", ".join(f"{one['guest']} to {one['to']}" for one in moved)
-            self.add_notes(f"{given.get('host')} was {given['state']}: {words}")
+            back = given["state"] == "returned"
+            words = ", ".join(one["guest"] if back else f"{one['guest']} to {one['to'] or GONE}" for one in moved)
+            self.add_notes(f"{MOVES[given['state']]} {given.get('host')}: {words}", key="done")

@@ -7,6 +7,7 @@
 # How new code comes to a node while all of a product is down: by a link to a staged release, or in packages.
 
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._packages import (
+    CHANGED,
     change_words,
     notes_of,
     setting_words,
@@ -75,13 +76,14 @@ class Packages:
             self.tell(*notes_of(action.name, answer), *(f"{action.name}: {words}" for words in step["notes"]))
         if step["checks"]:
             answer = action.call("Check the settings", "settings_files", checks=step["checks"], apply=step["apply"])
-            self.tell(*(f"{action.name}: {setting_words(one)}{': changed' if one['applied'] else ''}"
-                        for one in answer["found"]))
+            self.tell(*(f"{action.name}: {setting_words(one)}" for one in answer["found"] if not one["applied"]))
+            self.tell(*(f"{action.name}: {setting_words(one)}{CHANGED}" for one in answer["found"] if one["applied"]),
+                      key="done")
 
-    def tell(self, *lines):
+    def tell(self, *lines, **key):
         if lines:
             self.action.say(*lines)
-            self.action.add_notes(*lines)
+            self.action.add_notes(*lines, **key)
 
     def moved(self):
         self.action.remember(beyond=f"packages of {self.action.name} are those of {self.target['version']}, and there "

@@ -17,6 +17,8 @@ PLACE = "/var/lib/shakenfist-rolling"
 # What a process runs that was started before its package was unpacked.
 EARLIER = "an earlier release"
 ARGUMENTS = ("suites", "names", "expect", "pins", "lock_timeout")
+# What a setting is to be, and what it was, that is not as the release wants it.
+IS_CHANGED, CHANGED = ": it is changed", ": changed"
 # How many names of packages are told.
 SHOWN = 8
 
@@ -116,7 +118,7 @@ def package_findings(name, node, target, configured=False):
         f"{setting_words(one)}: {target.get('version')} does not work so. Have it changed with {APPLY}, or by a "
         "hook_configure of yours" for one in needed], made=bool(step["checks"]))
     findings.judge("settings", [
-        f"{setting_words(one)}{': it is changed' if step['apply'] and not one['problem'] else ''}"
+        f"{setting_words(one)}{IS_CHANGED if step['apply'] and not one['problem'] else ''}"
         for one in open_ones if one not in needed], "warn", made=bool(step["checks"]))
     return findings
 

@@ -407,9 +407,10 @@ def html_of(data):
                          asked=asked_of(item)) for item in data["failures"]]
         by_service, where = data["kind"] in BY_SERVICE, where_of(data)
         return environment.get_template("report.html.j2").render(
-            {"file": "", **data}, way=WAYS.get(data["kind"], f"rolling {data['kind']}"), down_words=down_words(data),
-            counted=f"{'services' if by_service else 'nodes'} {where}", out="" if by_service else f"out of {where[3:]}",
-            footnote=footnote_of(data, drawn["kinds"]), picture=drawn, failures=failures, lane=LANE, words=WORDS,
+            {"file": "", "done": [], **data}, way=WAYS.get(data["kind"], f"rolling {data['kind']}"),
+            down_words=down_words(data), counted=f"{'services' if by_service else 'nodes'} {where}",
+            out="" if by_service else f"out of {where[3:]}", footnote=footnote_of(data, drawn["kinds"]), picture=drawn,
+            failures=failures, lane=LANE, words=WORDS,
             steps=[*OF_A_NODE, *OF_ALL], tiles=tiles_of(data), rows=rows_of(data, drawn["kinds"]),
             no_migration=no_migration_words(data), probed=probed_of(data["probe"] or {}))
     except (KeyError, TypeError, IndexError, AttributeError) as exc:

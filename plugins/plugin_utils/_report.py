@@ -13,6 +13,7 @@ from datetime import datetime, timezone
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._failure import Cause
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._findings import warnings_of
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._notes import migrations
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._packages import CHANGED, IS_CHANGED
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._rollout import OF_A_NODE, spell
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import (
     SAME,
@@ -362,7 +363,7 @@ class Gatherer:
 
     def warnings(self):
         """Of the preflight, the drains, a backup that could not be tried, and a last hook that failed after all."""
-        found = warnings_of(self.plan.get("report", []))
+        found = list(filter(None, map(self.kept_promise, warnings_of(self.plan.get("report", [])))))
         for entry in (entry for name in self.names for entry in self.timelines[name] if entry.get("module") == "dump"):
             # Where it was not to be tried, the words end before the comma.
             why = re.search("not restored to check it, (.+)", entry["details"].get("verified", ""))
@@ -373,6 +374,17 @@ class Gatherer:
         for name in self.names:
             found += self.records[name].notes
         return list(dict.fromkeys(filter(None, [*found, *self.run.notes, self.run.problem])))
+
+    def kept_promise(self, words):
+        """What the preflight has said of a setting that is to be changed; nothing where it was, for it was done."""
+        if not words.endswith(IS_CHANGED):
+            return words
+        what = words.removesuffix(IS_CHANGED)
+        return "" if f"{what}{CHANGED}" in self.done() else f"{what}: not changed in this run"
+
+    def done(self):
+        """What was done and is no warning."""
+        return [line for name in self.names for line in self.records[name].done]
 
     def pauses(self):
         """When an operator let the run wait."""
@@ -406,7 +418,7 @@ class Gatherer:
                     releases={"from": sorted(left - {""}), "to": self.target()},
                     failures=failures, phases=phases_of(self.timelines, broken, self.run.kind == TIER),
                     nodes=nodes, availability=availability, down=self.down(availability), pauses=self.pauses(),
-                    schema=self.schema(), warnings=self.warnings(), probe=self.probe(),
+                    schema=self.schema(), done=self.done(), warnings=self.warnings(), probe=self.probe(),
                     watched=bool(self.run.watch.get("started")))
         data["verdict"] = verdict(data)
         return data

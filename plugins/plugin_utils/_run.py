@@ -161,6 +161,7 @@ class Node:
         C(beyond) and C(back).
     :param timeline: the modules that ran on the node, see C(_timeline.py).
     :param notes: warnings for the report.
+    :param done: what was done and is no warning, as lines for the report, such as which guests have moved.
     """
 
     run: str = ""
@@ -181,6 +182,7 @@ class Node:
     tier: dict = dataclasses.field(default_factory=dict)
     timeline: list = dataclasses.field(default_factory=list)
     notes: list = dataclasses.field(default_factory=list)
+    done: list = dataclasses.field(default_factory=list)
 
 
 def inventory_of(kind, groups, rolling_group=SHAKENFIST, rolling_database_groups=DATABASE_GROUPS):

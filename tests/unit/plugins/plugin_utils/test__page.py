@@ -492,6 +492,17 @@ def test_hosts_have_nothing_of_other_products():
         assert part not in words, part
 
 
+def test_guests_that_moved_are_no_warning():
+    facts = ROLLS["hosts"]()
+    assert "What was done" not in text_of(page_of(facts))
+    facts.nodes["sf-1"]["done"] = ["Moved away from h1: web to h2"]
+    data = data_of(facts)
+    words = "What was done Moved away from h1: web to h2 Warnings None."
+    assert words in text_of(ET.fromstring(html_of(data)))
+    del data["done"]
+    assert "Warnings None." in text_of(ET.fromstring(html_of(data)))
+
+
 def test_no_node_serves():
     facts = Facts(1)
     facts.plan["serving"] = []

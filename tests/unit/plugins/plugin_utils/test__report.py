@@ -537,6 +537,16 @@ def test_warnings_and_pauses():
     assert data["pauses"] == [[NIGHT + 40, NIGHT + 50]]
 
 
+def test_a_setting_that_was_changed_is_no_warning():
+    facts = Facts().rolled()
+    facts.plan["report"] = [f"warn  {name}: the mode: /etc/g has a, wanted is b: it is changed"
+                            for name in ("sf-1", "sf-2")]
+    facts.nodes["sf-1"]["done"] = ["sf-1: the mode: /etc/g has a, wanted is b: changed"]
+    data = report(facts)
+    assert data["warnings"] == ["sf-2: the mode: /etc/g has a, wanted is b: not changed in this run"]
+    assert data["done"] == facts.nodes["sf-1"]["done"]
+
+
 def test_what_a_drain_warns_of():
     facts = Facts().rolled()
     drains = [entry for name in facts.names for entry in facts.nodes[name]["timeline"]
