@@ -167,7 +167,16 @@ def where_of(data):
 
 def footnote_of(data, kinds):
     """What the times are from and to."""
+    if data["kind"] == TIER and "restart" in kinds:
+        return f"{OUT[TIER]} A reboot takes down all services of its node."
     return OUT.get(data["kind"]) or OF_NODES + (GATED if "gate" in kinds else "")
+
+
+def way_of(data):
+    """How the product is upgraded, in words; a run that only does the reboots that are left stops nothing else."""
+    if data["kind"] == TIER and not any(node["services"] for node in data["nodes"]):
+        return "node by node"
+    return WAYS.get(data["kind"], f"rolling {data['kind']}")
 
 
 def down_words(data):
@@ -188,9 +197,14 @@ def down_words(data):
                  f"The first service was stopped at {utc(down['began'])} UTC."]
     if down["ended"] is not None:
         since = "after its start" if down["began"] == data["began"] else "later"
-        return [*words, f"All of them served again at {utc(down['ended'])} UTC, "
-                        f"{spell(down['ended'] - down['began'])} {since}."]
-    return words if down["to"] is None else [*words, "Not all of them serve again."]
+        words.append(f"All of them served again at {utc(down['ended'])} UTC, "
+                     f"{spell(down['ended'] - down['began'])} {since}.")
+    elif down["to"] is not None:
+        words.append("Not all of them serve again.")
+    # All nodes are rebooted one by one, and the first that is not whole again ends the run.
+    gone = [node["name"] for node in data["nodes"] if node.get("rebooted") is False
+            and any(step["step"] == "restart" for step in node["steps"])]
+    return words + [f"Those of {name} were not seen to serve since its reboot." for name in gone]
 
 
 def out_of(node):
@@ -266,12 +280,14 @@ def asked_of(failure):
 
 def no_migration_words(data):
     """What is said of the migrations of a product where none was completed."""
-    schema, whole_product = data["schema"], data["kind"] == TIER
-    if schema["moved"]:
-        # What an older report has of its migrations is only that.
-        begun = whole_product and "migrations" in schema
-        return "A migration was begun, and none was completed." if begun else "The schema was migrated."
-    return "No migration was run." if whole_product and not schema["looked"] else "None was completed in this run."
+    schema = data["schema"]
+    # What the first reports have of migrations is only that.
+    if data["kind"] != TIER or "migrations" not in schema:
+        return "The schema was migrated." if schema["moved"] else "None was completed in this run."
+    if schema["looked"] and schema["moved"]:
+        return "A migration was begun, and none was completed."
+    # An older report takes new packages for a migration.
+    return "None was completed in this run." if schema["looked"] or schema["moved"] else "No migration was run."
 
 
 def tile(name, value, more="", kind=""):
@@ -302,8 +318,9 @@ def tiles_of(data):
     there, down = data["availability"], data.get("down")
     if down:
         when = f"from {utc(down['from'])}" + (f" to {utc(down['to'])} UTC" if down["to"] else " UTC on")
-        tiles.append(tile("everything down", "still" if down["to"] is None else brief(down["seconds"]),
-                          "of this run, and before it" if down["from"] == data["began"] else when,
+        if down["from"] == data["began"]:
+            when = "of this run, and before it" if down["to"] else "since before this run"
+        tiles.append(tile("everything down", "still" if down["to"] is None else brief(down["seconds"]), when,
                           "bad" if down["to"] is None else ""))
     else:
         tiles.append(tile(f"fewest {where}", f"{there['least']} of {there['nodes']}", "at any time",
@@ -349,7 +366,7 @@ def spent(one, data):
 def reboot_seconds(node, data):
     """For how many seconds all services of a node were down because it was rebooted; None if they were not."""
     steps = [step["step"] for step in node["steps"]]
-    if data["kind"] != TIER or "restart" not in steps or steps[-1] != "gate":
+    if data["kind"] != TIER or "restart" not in steps or not node.get("rebooted"):
         return None
     return node["steps"][-1]["ended"] - node["steps"][steps.index("restart")]["began"]
 
@@ -407,7 +424,7 @@ def html_of(data):
                          asked=asked_of(item)) for item in data["failures"]]
         by_service, where = data["kind"] in BY_SERVICE, where_of(data)
         return environment.get_template("report.html.j2").render(
-            {"file": "", "done": [], **data}, way=WAYS.get(data["kind"], f"rolling {data['kind']}"),
+            {"file": "", "done": [], **data}, way=way_of(data),
             down_words=down_words(data), counted=f"{'services' if by_service else 'nodes'} {where}",
             out="" if by_service else f"out of {where[3:]}", footnote=footnote_of(data, drawn["kinds"]), picture=drawn,
             failures=failures, lane=LANE, words=WORDS,

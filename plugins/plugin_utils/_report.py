@@ -242,7 +242,8 @@ class Gatherer:
         else:
             result = "in part" if "rolled" in results else "not touched"
         # On which release it was left, as far as that is known.
-        on = "" if record.tier.get("back") else self.target() if over else record.tier.get("on", "")
+        on = "" if record.tier.get("back") or result == "passed over" else (
+            self.target() if over else record.tier.get("on", ""))
         return {"name": name, "from": self.came_from(name), "to": on, "result": result,
                 "database": name in self.plan.get("schema", []), "leader": name == self.plan.get("leader"),
                 "served": name in self.plan.get("serving", []), "restored": record.restored, "rebooted": rebooted,

@@ -111,7 +111,8 @@ def test_a_run_that_only_reboots():
     facts = Facts().only_reboots("sf-1")
     facts.reboot("sf-1")
     words = text_of(page_of(facts).find("body"))
-    for part in ("1 node rebooted in 8 s", "nodes done 1 of 1 2 passed over", "sf-1 0.8.1 rebooted 4.0 s 1.0 s"):
+    for part in ("ok Dragonflow, node by node", "1 node rebooted in 8 s",
+                 "nodes done 1 of 1 2 passed over", "sf-1 0.8.1 rebooted 4.0 s 1.0 s"):
         assert part in words, part
 
 
@@ -446,6 +447,7 @@ def test_how_long_everything_was_down(down, words):
     ("services", False, False, "Migrations None was completed in this run. Backup"),
     ("services", False, True, "Migrations The schema was migrated. Backup"),
     ("tier", False, False, "Migrations No migration was run. Backup"),
+    ("tier", False, True, "Migrations None was completed in this run. Backup"),
     ("tier", True, False, "Migrations None was completed in this run. Backup"),
     ("tier", True, True, "Migrations A migration was begun, and none was completed. Backup")])
 def test_migrations_of_a_product(kind, looked, moved, words):
@@ -472,15 +474,29 @@ def test_what_a_killed_run_has_left_down():
     facts = Facts().as_a_whole(held=True)
     for record in facts.nodes.values():
         record.update(services={}, rolled=False)
-    assert "agent down, and before this run" in text_of(page_of(facts))
+    words = text_of(page_of(facts))
+    assert "agent down, and before this run" in words and "everything down still since before this run" in words
 
 
 def test_a_reboot_is_down_time_too():
     facts = Facts().as_a_whole()
+    facts.plan["tier"] = dict(reboots=["sf-2"])
     facts.note("sf-2", "restart", facts.now, 40.0, module="boot_info")
     facts.note("sf-2", "gate", facts.now + 40, 2.0, module="standstill")
     facts.now += 42
-    assert "longest down 42.0 s all of sf-2, in its reboot" in text_of(page_of(facts))
+    words = text_of(page_of(facts))
+    assert "longest down 42.0 s all of sf-2, in its reboot" in words and "since its reboot" not in words
+    assert "A reboot takes down all services of its node." in words
+
+
+def test_a_node_that_is_not_whole_again_after_its_reboot():
+    facts = Facts().as_a_whole()
+    facts.plan["tier"] = dict(reboots=["sf-2"])
+    facts.fail("sf-2", "", "gone", "gone", timing=dict(step="restart", began=facts.now, ended=facts.now + 40))
+    facts.now += 41
+    words = text_of(page_of(facts))
+    assert "27.0 s later. Those of sf-2 were not seen to serve since its reboot." in words
+    assert "longest down 27.0 s server on sf-1" in words and "3 of 5 in service from 03:53:44 to 03:54:25 UTC" in words
 
 
 def test_hosts_have_nothing_of_other_products():
