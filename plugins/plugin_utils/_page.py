@@ -210,7 +210,9 @@ def down_words(data):
 def out_of(node):
     """How long a node was out of rotation, in words."""
     out = node["out"]
-    return "" if not out else "still out" if out["seconds"] is None else brief(out["seconds"])
+    if not out:
+        return ""
+    return ("still out" if out["seconds"] is None else brief(out["seconds"])) + (BEFORE if out.get("before") else "")
 
 
 def picture(data):
@@ -306,7 +308,8 @@ def tiles_of(data):
                if to or data["kind"] != HOSTS else []),
              tile("took", brief(data["seconds"]),
                   f"{utc(data['began'], '%H:%M')} to {utc(data['ended'], '%H:%M')} UTC")]
-    times = {node["name"]: node["out"]["seconds"] for node in data["nodes"] if node["out"]}
+    times = {f"{node['name']}{BEFORE if node['out'].get('before') else ''}": node["out"]["seconds"]
+             for node in data["nodes"] if node["out"]}
     for node in data["nodes"]:
         times.update((f"{one['name']} on {node['name']}{BEFORE if one.get('down_before') else ''}", spent(one, data))
                      for one in node.get("services", ()))

@@ -105,15 +105,19 @@ def phases_of(timelines, failed, tier=False):
     return [dict(phase, seconds=round(phase["ended"] - phase["began"], 3)) for phase in phases.values()]
 
 
-def out_of_rotation(steps, rolled, serves):
-    """When a node was out of rotation, None if it never was; without an end if it still is."""
-    begins = [step["began"] for step in steps if step["step"] == "drain"]
+def out_of_rotation(steps, rolled, serves, before=None):
+    """When a node was out of rotation, None if it never was; without an end if it still is.
+
+    :arg before: when the run began, where it was so already.
+    """
+    begins = [step["began"] for step in steps if step["step"] == "drain"] if before is None else [before]
     if not begins:
         return None
     # What comes after the gate is spent in rotation; a node that failed is back when all has been tried.
     gates = [step["ended"] for step in steps if step["step"] == "gate" and rolled]
     ended = gates[-1] if gates else steps[-1]["ended"] if rolled or serves else None
-    return dict(began=begins[0], ended=ended, seconds=None if ended is None else round(ended - begins[0], 3))
+    return dict(began=begins[0], ended=ended, seconds=None if ended is None else round(ended - begins[0], 3),
+                before=before is not None)
 
 
 def services_of(services, due, tier=None, known=None):
@@ -204,8 +208,16 @@ class Gatherer:
         """What the preflight has seen of a node."""
         return self.records[name].seen.get("node") or {}
 
+    def out_before(self, name):
+        """Whether a killed run has left a host drained, or offline."""
+        return bool(self.host(name).get("out"))
+
+    def host(self, name):
+        """What the plan has of a host."""
+        return (self.plan.get("hosts") or {}).get(name, {})
+
     def came_from(self, name):
-        return (self.seen(name).get("release") or {}).get("version", "")
+        return self.host(name).get("came_from") or (self.seen(name).get("release") or {}).get("version", "")
 
     def rebooted(self, name, steps):
         """Whether a node was rebooted, and is whole again; None if it was not to be."""
@@ -218,7 +230,7 @@ class Gatherer:
     def node(self, name):
         cause, record = self.causes[name], self.records[name]
         steps = steps_of(self.timelines[name], self.ends[name])
-        rebooted = self.rebooted(name, steps)
+        rebooted, before = self.rebooted(name, steps), self.out_before(name)
         known = self.seen(name).get("services") or {}
         # One that is not to run, the passive one of a pair, is not down.
         due = [each for each in self.plan.get("services", {}).get(name, ()) if self.run.kind == SERVICES
@@ -246,9 +258,11 @@ class Gatherer:
             self.target() if over else record.tier.get("on", ""))
         return {"name": name, "from": self.came_from(name), "to": on, "result": result,
                 "database": name in self.plan.get("schema", []), "leader": name == self.plan.get("leader"),
-                "served": name in self.plan.get("serving", []), "restored": record.restored, "rebooted": rebooted,
+                "served": name in self.plan.get("serving", []) and not before,
+                "restored": record.restored, "rebooted": rebooted,
                 "out": None if "services" in self.plan else
-                out_of_rotation(steps, record.rolled, bool(record.failure.get("serves"))),
+                out_of_rotation(steps, record.rolled, bool(record.failure.get("serves")),
+                                self.began if before else None),
                 "services": services, "steps": steps}
 
     def failures(self):
@@ -274,7 +288,8 @@ class Gatherer:
                 moves.append((out["began"], -1))
             if out and out["ended"] is not None:
                 moves.append((out["ended"], 1))
-        curve = self.curve(len(self.plan.get("serving", [])), moves)
+        serving = [name for name in self.plan.get("serving", []) if not self.out_before(name)]
+        curve = self.curve(len(serving), moves)
         asked = [entry["details"]["minimum"] for entries in self.timelines.values() for entry in entries
                  if "minimum" in entry.get("details", {})]
         everybody = {*self.names, *self.plan.get("serving", [])}

@@ -508,6 +508,14 @@ def test_hosts_have_nothing_of_other_products():
         assert part not in words, part
 
 
+def test_a_host_that_a_killed_run_has_left_out():
+    data = data_of(ROLLS["hosts"]())
+    data["nodes"][0]["out"].update(began=NIGHT, seconds=17.5, before=True)
+    words = text_of(ET.fromstring(html_of(data)))
+    assert "longest out of service 17.5 s sf-1, and before this run" in words
+    assert "sf-1 rolled 17.5 s, and before this run" in words
+
+
 def test_guests_that_moved_are_no_warning():
     facts = ROLLS["hosts"]()
     assert "What was done" not in text_of(page_of(facts))

@@ -405,14 +405,31 @@ def test_hosts_that_only_reboot():
     assert data["availability"]["least"] == 2 and node_of(data, "sf-1")["out"]["seconds"] == 13.0
 
 
+@pytest.mark.parametrize("before", [True, False])
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_host_that_a_killed_run_has_left_out(before, fails):
+    facts = Facts().host_by_host()
+    facts.plan["hosts"] = {"sf-1": dict(out=before)}
+    facts.nodes["sf-1"]["rolled"] = not fails
+    data = report(facts)
+    one = node_of(data, "sf-1")
+    assert one["out"]["before"] is before and one["served"] is not before
+    assert one["out"]["began"] == (NIGHT if before else NIGHT + 4.5)
+    assert (one["out"]["ended"] is None) is fails and not node_of(data, "sf-2")["out"]["before"]
+    assert [count for dummy, count in data["availability"]["curve"]][:2 + (not before)] == (
+        [2, 1 if fails else 3, 2][:2] if before else [3, 2, 1 if fails else 3])
+
+
 @pytest.mark.parametrize("release, before, words", [
     ("", ["", ""], "2 nodes rebooted and 1 node given guests back in "),
     ("0.19", ["0.18.1", "0.19"], "1 node upgraded from 0.18.1 to 0.19, 1 node rebooted and 1 node given guests back ")])
 def test_hosts_with_which_an_earlier_run_has_begun(release, before, words):
     facts = Facts().host_by_host()
     facts.plan["release"] = release
+    facts.plan["hosts"] = {}
     for name, version in zip(facts.names, [*before, release]):
-        facts.nodes[name]["seen"]["node"]["release"] = dict(version=version)
+        facts.plan["hosts"][name] = dict(came_from=version)
+        facts.nodes[name]["seen"]["node"]["release"] = dict(version=release)  # as it is seen at the end
     facts.nodes["sf-3"]["timeline"] = [
         each for each in facts.nodes["sf-3"]["timeline"] if each["step"] not in ("drain", "restart")]
     assert report(facts)["verdict"].startswith(words)
