@@ -120,19 +120,26 @@ def out_of_rotation(steps, rolled, serves, before=None):
                 before=before is not None)
 
 
-def services_of(services, due, tier=None, known=None):
+def serves(unit):
+    """Whether a service served before the run; one may run that an earlier run has taken out of rotation."""
+    return bool(unit["active"] and not unit.get("shut"))
+
+
+def services_of(services, due, known, tier=None):
     """The services of a node, each with its result, and with the time in which nobody was served by it.
 
     :arg due: the names of those that were to be rolled.
-    :arg tier: what was done with the node of a product that is stopped as a whole, and C(known) the units that it had.
+    :arg known: what the preflight has seen of its units.
+    :arg tier: what was done with the node of a product that is stopped as a whole, None of any other.
     """
     found = []
     for name in due:
-        one = services.get(name, {})
-        began, ended = one.get("began"), one.get("ended")
-        before = name in (known or {}) and not known[name]["active"]
-        result = "failed" if one.get("failed") else "rolled" if name in services or before else "not touched"
-        if (tier or before) and result == "rolled":
+        one, before = services.get(name, {}), name in known and not serves(known[name])
+        # Of what was down before nobody knows here since when.
+        began, ended = None if before else one.get("began"), one.get("ended")
+        touched = name in services or before and tier is not None
+        result = "failed" if one.get("failed") else "rolled" if touched else "not touched"
+        if result == "rolled" and (tier or before and tier is not None):
             # One that ran the release already was only seen to run.
             result = ("down" if ended is None else "passed over" if began is None and not before
                       else "went back" if tier.get("back") else "rolled")
@@ -235,7 +242,7 @@ class Gatherer:
         # One that is not to run, the passive one of a pair, is not down.
         due = [each for each in self.plan.get("services", {}).get(name, ()) if self.run.kind == SERVICES
                or each not in known or is_to_run(known[each])]
-        services = services_of(record.services, due, record.tier, known if self.run.kind == TIER else None)
+        services = services_of(record.services, due, known, record.tier if self.run.kind == TIER else None)
         results = {one["result"] for one in services}
         over = record.rolled or name in self.plan.get("done", [])
         # A reboot at the end, of a node that runs the release.
@@ -308,15 +315,13 @@ class Gatherer:
         moves, known = [], {name: self.seen(name).get("services") or {} for name in self.names}
         for node in nodes:
             for one in node["services"]:
-                ran = known[node["name"]].get(one["name"], {}).get("active")
-                if one["began"] is not None and ran:
+                if one["began"] is not None:
                     moves.append((one["began"], -1))
-                # One that did not run is started.
-                if one["ended"] is not None and (one["began"] is not None or not ran):
+                if one["ended"] is not None and (one["began"] is not None or one["down_before"]):
                     moves.append((one["ended"], 1))
             moves += self.reboot_of(node)
         units = [unit for services in known.values() for unit in services.values() if is_to_run(unit)]
-        curve = self.curve(sum(bool(unit["active"]) for unit in units), moves)
+        curve = self.curve(sum(map(serves, units)), moves)
         return dict(nodes=len(units), least=min(point[1] for point in curve), curve=curve, min_ready=None)
 
     def reboot_of(self, node):

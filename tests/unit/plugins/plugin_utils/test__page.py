@@ -391,9 +391,10 @@ def test_the_notes_on_a_migration():
 
 def test_services_are_counted_where_they_are_rolled():
     words = text_of(page_of(Facts().services()))
-    for part in ("services done 2 of 4 1 node passed over", "longest out of service 12.0 s volume on sf-1",
+    for part in ("services done 2 of 4 1 node passed over",
+                 "longest out of service 52.0 s volume on sf-1, and before this run",
                  "fewest in service 2 of 5", "services in service", "in part", "2 of 5 in service from",
-                 "scheduler out for 6.0 s, volume failed, out for 12.0 s",
+                 "scheduler out for 6.0 s, volume failed, out for 52.0 s, and before this run",
                  "scheduler out for 6.0 s, volume not touched"):
         assert part in words, part
 

@@ -195,11 +195,21 @@ def test_services_are_counted_where_they_are_rolled():
     assert data["verdict"] == "The upgrade of Cinder to 0.8.1 failed on volume on sf-1: 2 of 4 services done"
     assert [node["result"] for node in data["nodes"]] == ["failed", "in part", "passed over"]
     assert [[(one["name"], one["result"], one["seconds"]) for one in node["services"]] for node in data["nodes"]] == [
-        [("scheduler", "rolled", 6.0), ("volume", "failed", 12.0)],
+        [("scheduler", "rolled", 6.0), ("volume", "failed", None)],
         [("scheduler", "rolled", 6.0), ("volume", "not touched", None)], []]
     # A volume that did not run is started; one that is not to run does not count.
     assert data["availability"] == dict(nodes=5, least=2, min_ready=None, curve=[
         [NIGHT, 3], [NIGHT, 2], [NIGHT + 6, 3], [NIGHT + 20, 2], [NIGHT + 26, 3], [NIGHT + 52, 4]])
+
+
+def test_a_service_that_a_killed_run_has_left_out_of_rotation():
+    facts = Facts().services(failed=False)
+    units = facts.nodes["sf-2"]["seen"]["node"]["services"]
+    units["scheduler"] = dict(units["scheduler"], shut=True)
+    data = report(facts)
+    one = node_of(data, "sf-2")["services"][0]
+    assert (one["result"], one["down_before"], one["began"], one["ended"]) == ("rolled", True, None, NIGHT + 26)
+    assert [count for dummy, count in data["availability"]["curve"]] == [2, 1, 2, 3, 4]
 
 
 def test_services_that_were_all_rolled():
