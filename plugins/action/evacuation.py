@@ -7,7 +7,9 @@
 
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._steps import Failed, StepsAction
 
-MOVES = ("emptied", "returned")
+# The states that move guests, and what the report says of those that have moved, also where others have not.
+MOVES = dict(emptied="Moved away from", returned="Given back to")
+GONE = "nowhere, it was removed"
 FLAGS = ("drained", "undrained", "offline", "online")
 
 
@@ -51,7 +53,7 @@ class ActionModule(StepsAction):
             left = answer.get("remaining") or []
             for one in now:
                 further = f", {len(left)} left" if left else ""
-                self.say(f"{one['guest']} ({one['state']}): {one['from']} -> {one['to'] or 'nowhere, it was removed'} "
+                self.say(f"{one['guest']} ({one['state']}): {one['from']} -> {one['to'] or GONE} "
                          f"in {one['seconds']:g} s{further}")
             if not now or not left or self._task.check_mode:
                 break
@@ -69,5 +71,6 @@ class ActionModule(StepsAction):
             known = self.values.get("host", self.record.host).get("moved", {})
             away = {one["guest"]: one["to"] if given["state"] == "emptied" else "" for one in moved}
             self.know(moved={guest: to for guest, to in {**known, **away}.items() if to})
-            words = ", ".join(f"{one['guest']} to {one['to']}" for one in moved)
-            self.add_notes(f"{given.get('host')} was {given['state']}: {words}")
+            back = given["state"] == "returned"
+            words = ", ".join(one["guest"] if back else f"{one['guest']} to {one['to'] or GONE}" for one in moved)
+            self.add_notes(f"{MOVES[given['state']]} {given.get('host')}: {words}", key="done")

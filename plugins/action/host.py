@@ -231,6 +231,8 @@ class ActionModule(LookingAction):
                 news = time.monotonic() + NEWS
                 self.say(f"{self.name} reboots since {time.monotonic() - began:.0f} s; {last}")
             time.sleep(INTERVAL)
+        # So that the report knows since when it is gone.
+        self.timing = entry_of(self.step, wall, time.time(), "boot_info", {}, dict(failed=True))
         raise Failed(dict(msg=f"expected it to be back with another boot id within {limit:g} s (roll_reboot_timeout); "
                           f"last seen: {last}"), REBOOT_STEP)
 

@@ -5,7 +5,7 @@
 # Private to the roles of this collection: keep the record of a run.
 # state: begun makes a new record, and forgets the one of an earlier run. The task runs once, for localhost.
 # state: noted adds run to the record of the run, and node to that of the node that the task is for.
-# state: running records that the lock is held and the run has something to do, ended that the run was ended.
+# state: running records that the lock is held, where the run has something to do; ended that the run was ended.
 # state: seen only returns both.
 
 import os
@@ -25,6 +25,7 @@ from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import (
     addresses_of,
     changed,
     foreign,
+    has_work,
     inventory_of,
     lock_node,
     node_of,
@@ -129,7 +130,8 @@ class ActionModule(ControllerAction):
         return facts
 
     def running(self, arguments, task_vars):
-        return {RUN_FACT: changed(run_of(task_vars["hostvars"]), begun=round(time.time(), 3))}
+        run = run_of(task_vars["hostvars"])
+        return {RUN_FACT: changed(run, begun=round(time.time(), 3))} if has_work(run.plan) else {}
 
     def ended(self, arguments, task_vars):
         return {RUN_FACT: changed(run_of(task_vars["hostvars"]), ended=round(time.time(), 3))}

@@ -97,10 +97,15 @@ class ActionModule(StatesAction):
         if self.is_stale():
             self.set_aside()
         self.remember(stopped=self.record.tier.get("stopped", []))
-        self.mark("began")
+        began = time.time()
+        # One that a killed run has left down is so since nobody here knows when.
+        if self.ran(one.name):
+            self.mark("began", began)
         answer = self.call(f"Stop {one.name}", "standstill", state="stopped", units=[one.name],
                            timeout=self.given.stop_timeout, **(dict(quiet=True) if self.given.packages else {}))
         self.remember(stopped=[*self.record.tier.get("stopped", []), *answer["stopped"]])
+        if one.name in answer["stopped"]:
+            self.mark("began", began)
         if answer["killed"]:
             words = (f"{one.name} did not end in the time that systemd gives it, and was ended by force: what it was "
                      "doing may be half done")
@@ -108,6 +113,9 @@ class ActionModule(StatesAction):
                        "itself" if one.killed == "fail" else "", f"Stop {one.name}", failed_units=[one.name])
             self.say(f"warn  {self.name}: {words}")
             self.add_notes(f"{self.name}: {words}")
+
+    def ran(self, service):
+        return bool(self.node["services"][service]["active"])
 
     def is_stale(self):
         """Whether a copy of the configuration can only be that of a run whose holds somebody has removed.
@@ -142,6 +150,7 @@ class ActionModule(StatesAction):
                       dest=self.carrier.place(BEFORE))
         self.remember(switched=prior_of(self.node, self.given.target))
         self.carrier.switch(left)
+        self.remember(on=self.given.target["version"])
 
     def configured(self):
         self.entries.append(self.hook())
@@ -189,6 +198,11 @@ class ActionModule(StatesAction):
                            timeout=given.start_timeout, stays=given.stays)
         if self._task.check_mode:
             return
+        if self.step == "start" and one.name in answer["started"] and self.ran(one.name) and (
+                "began" not in self.record.services.get(one.name, {})):
+            # No stop of ours: what has given the node the release has ended it, or it has ended by itself meanwhile.
+            self.mark("began", min((entry["began"] for entry in self.record.timeline if entry["step"] == "activate"),
+                                   default=None))
         if not self.record.tier.get("back"):
             self.begin("gate")
         run = answer["units"][one.name]

@@ -8,8 +8,9 @@
 
 from datetime import datetime, timezone
 
-from ansible_collections.shakenfist.rolling.plugins.plugin_utils._report import SERVICES, progress
-from ansible_collections.shakenfist.rolling.plugins.plugin_utils._rollout import spell
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._report import DONE, SERVICES, progress
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._rollout import already, spell
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import reboots_of
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._table import many
 
 EVENTS = ["start", "failure", "end"]
@@ -38,18 +39,21 @@ def causes_of(found):
 
 def sort_nodes(found, causes, stopped):
     """Each node of the run in one of four states."""
-    rolled = [name for name in found.everybody if found.records[name].rolled]
+    over = [name for name in found.everybody if found.node(name)["result"] in DONE]
     # Who is asked to stop has not failed.
     failed = [] if stopped else list(causes)
-    order = found.plan.get("order") or rolled
-    return dict(done=[name for name in order if name in rolled and name not in failed], failed=failed,
-                left=[name for name in order if name not in rolled and name not in failed],
-                passed_over=[name for name in found.plan.get("done") or () if name not in failed])
+    done = found.plan.get("done") or []
+    due = [*(found.plan.get("order") or ([] if found.plan else over)),
+           *(name for name in reboots_of(found.plan) if name in done)]
+    return dict(done=[name for name in due if name in over and name not in failed], failed=failed,
+                left=[name for name in due if name not in over and name not in failed],
+                passed_over=[name for name in done if name not in due and name not in failed])
 
 
-def headline(body, stopped, services=()):
+def headline(body, stopped, passed, services=()):
     """What, from, to, how many, who, and how long that took.
 
+    :arg passed: what is said of the nodes that are passed over.
     :arg services: where these are counted, how many are done, and how many were to be.
     """
     nodes = body["nodes"]
@@ -65,11 +69,11 @@ def headline(body, stopped, services=()):
         suffered += f", {watched['excused']} excused"
     done = f", {ready} of {count} {unit}s done{suffered}{who}."
     if body["event"] == "start":
-        passed = f", {len(nodes['passed_over'])} on it already" if nodes["passed_over"] else ""
-        return f"{what} begins: {many(count, unit)}{passed}{who}."
+        over = f", {len(nodes['passed_over'])} {passed} already" if nodes["passed_over"] else ""
+        return f"{what} begins: {many(count, unit)}{over}{who}."
     if body["event"] == "unchanged":
         count = len(nodes["passed_over"])
-        return f"{what}: nothing to do, {many(count, 'node')} {'was' if count == 1 else 'were'} on it already{who}."
+        return f"{what}: nothing to do, {many(count, 'node')} {'was' if count == 1 else 'were'} {passed} already{who}."
     if body["event"] == "end":
         return f"{what} is complete{took}{done}"
     if stopped:
@@ -87,9 +91,11 @@ def message(found, event, who, cluster="", playbook="", name="", state="", words
     causes = causes_of(found) if event == "failure" else {}
     stopped = any(cause.stopped for cause in found.causes.values() if cause)
     order = found.plan.get("order") or []
-    came_from = ", ".join(dict.fromkeys(filter(None, map(found.came_from, order))))
+    # A node that a killed run has taken to the release is to come from none.
+    came_from = ", ".join(dict.fromkeys(each for each in map(found.came_from, order) if each not in (
+        "", found.target() if found.run.changes_release() else "")))
     body = dict(
-        event="unchanged" if event == "end" and found.plan and not order else event,
+        event="unchanged" if event == "end" and found.plan and not found.is_worth_it() else event,
         cluster=cluster, playbook=playbook, run=who.get("run", ""),
         user=f"{who['user']}@{who['host']}" if who else "",
         release=found.target(), **{"from": came_from or found.target()}, nodes=sort_nodes(found, causes, stopped),
@@ -108,7 +114,8 @@ def message(found, event, who, cluster="", playbook="", name="", state="", words
     if report or found.run.report:
         body["report"] = report or found.run.report
     services = progress(SERVICES, [*map(found.node, found.names)])[1:] if found.run.kind == SERVICES else ()
-    sentences = [f"{cluster}: " * bool(cluster) + headline(body, stopped, services)]
+    passed = already(found.run.kind, body["release"])
+    sentences = [f"{cluster}: " * bool(cluster) + headline(body, stopped, passed, services)]
     if event == "failure":
         words = words or told.get("text", "")
         # Of several nodes each says its own; what all say is said once.

@@ -8,6 +8,7 @@
 
 from ansible_collections.shakenfist.rolling.plugins.module_utils._packages import upstream
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._packages import (
+    CHANGED,
     change_words,
     no_way_back,
     notes_of,
@@ -81,13 +82,14 @@ class Packages:
             self.tell(*notes_of(action.name, answer), *(f"{action.name}: {words}" for words in step["notes"]))
         if step["checks"]:
             answer = action.call("Check the settings", "settings_files", checks=step["checks"], apply=step["apply"])
-            self.tell(*(f"{action.name}: {setting_words(one)}{': changed' if one['applied'] else ''}"
-                        for one in answer["found"]))
+            self.tell(*(f"{action.name}: {setting_words(one)}" for one in answer["found"] if not one["applied"]))
+            self.tell(*(f"{action.name}: {setting_words(one)}{CHANGED}" for one in answer["found"] if one["applied"]),
+                      key="done")
 
-    def tell(self, *lines):
+    def tell(self, *lines, **key):
         if lines:
             self.action.say(*lines)
-            self.action.add_notes(*lines)
+            self.action.add_notes(*lines, **key)
 
     def moved(self, words):
         """Note that there is no way back, and which packages the node has now."""

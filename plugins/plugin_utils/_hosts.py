@@ -94,6 +94,11 @@ class View:
         host = self.host(name)
         return bool(host and host.note)
 
+    def is_left_out(self, name):
+        """Whether that run has left it drained, or offline, so that it is in service again when this one is done."""
+        host = self.host(name)
+        return bool(host and host.note == UNDRAINED and (host.drained or host.offline))
+
     def to_reboot(self, name, options):
         node = self.nodes[name]
         return bool(node.get("behind") or node.get("due") or options.since and node["booted"] < options.since)
@@ -267,7 +272,9 @@ def plan_of_hosts(view, options, command, lines):
                            upgrades=bool(view.nodes[name].get("behind")), guests=[guest.name for guest in moving],
                            size=sum(guest.needs() for guest in moving), in_hand=view.is_in_hand(name),
                            left=[guest.name for guest in left], left_size=sum(guest.needs() for guest in left),
-                           back=[guest.name for guest in strayed])
+                           back=[guest.name for guest in strayed], out=view.is_left_out(name),
+                           # What is seen at the end takes the place of what was seen now.
+                           came_from=(view.nodes[name].get("release") or {}).get("version", ""))
     last = hosts[view.leader]["where"] if view.leader in order else view.leader
     return dict(
         waves=[dataclasses.asdict(Wave(WAVE, [[name] for name in order]))] if order else [], order=order, database=[],

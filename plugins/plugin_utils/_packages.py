@@ -19,6 +19,8 @@ EARLIER = "an earlier release"
 ARGUMENTS = ("suites", "names", "expect", "pins", "lock_timeout")
 # For how many seconds another apt is waited for; the module packages has the same.
 LOCK_TIMEOUT = 600
+# What a setting is to be, and what it was, that is not as the release wants it.
+IS_CHANGED, CHANGED = ": it would be changed", ": changed"
 # How many names of packages are told.
 SHOWN = 8
 
@@ -120,7 +122,7 @@ def package_findings(name, node, target, configured=False):
         f"{setting_words(one)}: {target.get('version')} does not work so. Have it changed with {APPLY}, or by a "
         "hook_configure of yours" for one in needed], made=bool(step["checks"]))
     findings.judge("settings", [
-        f"{setting_words(one)}{': it would be changed' if step['apply'] and not one['problem'] else ''}"
+        f"{setting_words(one)}{IS_CHANGED if step['apply'] and not one['problem'] else ''}"
         for one in open_ones if one not in needed], "warn", made=bool(step["checks"]))
     return findings
 

@@ -50,6 +50,8 @@ OF_NODES = ("The number beside a lane is the time out of rotation, from the star
             "In a restart, the inner bars are its tiers, one after the other.")
 GATED = (" A node that was restarted passes the gate once it is ready and all its daemons run; then, in settle, it "
          "must stay so while the balancer marks it up.")
+# Of what was down already when the run began nobody knows here for how long.
+BEFORE = ", and before this run"
 # What all nodes do together, in colours of its own.
 OF_ALL = ("preflight", "stage", "schema", "verify")
 
@@ -165,7 +167,16 @@ def where_of(data):
 
 def footnote_of(data, kinds):
     """What the times are from and to."""
+    if data["kind"] == TIER and "restart" in kinds:
+        return f"{OUT[TIER]} A reboot takes down all services of its node."
     return OUT.get(data["kind"]) or OF_NODES + (GATED if "gate" in kinds else "")
+
+
+def way_of(data):
+    """How the product is upgraded, in words; a run that only does the reboots that are left stops nothing else."""
+    if data["kind"] == TIER and not any(node["services"] for node in data["nodes"]):
+        return "node by node"
+    return WAYS.get(data["kind"], f"rolling {data['kind']}")
 
 
 def down_words(data):
@@ -173,21 +184,35 @@ def down_words(data):
     down = data.get("down")
     if not down:
         return []
-    words = [f"Everything was down from {utc(down['from'])} UTC on, and still was when the run ended."
-             if down["to"] is None else
-             f"Everything was down from {utc(down['from'])} to {utc(down['to'])} UTC, for {spell(down['seconds'])}.",
-             "It was down already when this run began." if down["began"] == data["began"] else
-             f"The first service was stopped at {utc(down['began'])} UTC."]
+    if down["from"] == data["began"]:
+        words = ["Everything was down already when this run began, and " + (
+            "still was when it ended." if down["to"] is None else
+            f"until {utc(down['to'])} UTC, {spell(down['seconds'])} later.")]
+    else:
+        words = [f"Everything was down from {utc(down['from'])} UTC on, and still was when the run ended."
+                 if down["to"] is None else
+                 f"Everything was down from {utc(down['from'])} to {utc(down['to'])} UTC, for "
+                 f"{spell(down['seconds'])}.",
+                 "Some of it was down already when this run began." if down["began"] == data["began"] else
+                 f"The first service was stopped at {utc(down['began'])} UTC."]
     if down["ended"] is not None:
-        return [*words, f"All of them served again at {utc(down['ended'])} UTC, "
-                        f"{spell(down['ended'] - down['began'])} later."]
-    return words if down["to"] is None else [*words, "Not all of them serve again."]
+        since = "after its start" if down["began"] == data["began"] else "later"
+        words.append(f"All of them served again at {utc(down['ended'])} UTC, "
+                     f"{spell(down['ended'] - down['began'])} {since}.")
+    elif down["to"] is not None:
+        words.append("Not all of them serve again.")
+    # All nodes are rebooted one by one, and the first that is not whole again ends the run.
+    gone = [node["name"] for node in data["nodes"] if node.get("rebooted") is False
+            and any(step["step"] == "restart" for step in node["steps"])]
+    return words + [f"Those of {name} were not seen to serve since its reboot." for name in gone]
 
 
 def out_of(node):
     """How long a node was out of rotation, in words."""
     out = node["out"]
-    return "" if not out else "still out" if out["seconds"] is None else brief(out["seconds"])
+    if not out:
+        return ""
+    return ("still out" if out["seconds"] is None else brief(out["seconds"])) + (BEFORE if out.get("before") else "")
 
 
 def picture(data):
@@ -235,10 +260,12 @@ def rest_of(failure, command):
     return [dict(words="\n".join(group), command=is_command) for is_command, group in groups]
 
 
-def title_of(failure):
+def title_of(failure, nodes):
     """What a box is about. Nothing is wrong with the nodes before which a run was stopped."""
     names = ", ".join(failure["nodes"])
     if failure["stopped"]:
+        if any(node["result"] == "not rebooted" for node in nodes if node["name"] in failure["nodes"]):
+            return f"Stopped before the reboot of {names}"
         # Only where the nodes are rolled a message comes with the name of its task.
         return f"Stopped before {names if failure['step'] else 'the migration of the schema'}"
     return f"{names}: {failure['step']}" if failure["step"] else names
@@ -251,6 +278,18 @@ def asked_of(failure):
         return ""
     return (f"{request['user']}@{request['host']} asked for it at {utc(request['since'], '%Y-%m-%d %H:%M:%S')} UTC"
             + (f": {request['reason']}" if request["reason"] else ", without a reason."))
+
+
+def no_migration_words(data):
+    """What is said of the migrations of a product where none was completed."""
+    schema = data["schema"]
+    # What the first reports have of migrations is only that.
+    if data["kind"] != TIER or "migrations" not in schema:
+        return "The schema was migrated." if schema["moved"] else "None was completed in this run."
+    if schema["looked"] and schema["moved"]:
+        return "A migration was begun, and none was completed."
+    # An older report takes new packages for a migration.
+    return "None was completed in this run." if schema["looked"] or schema["moved"] else "No migration was run."
 
 
 def tile(name, value, more="", kind=""):
@@ -269,17 +308,22 @@ def tiles_of(data):
                if to or data["kind"] != HOSTS else []),
              tile("took", brief(data["seconds"]),
                   f"{utc(data['began'], '%H:%M')} to {utc(data['ended'], '%H:%M')} UTC")]
-    times = {node["name"]: node["out"]["seconds"] for node in data["nodes"] if node["out"]}
-    times.update((f"{one['name']} on {node['name']}", one["seconds"]) for node in data["nodes"]
-                 for one in node.get("services", ()))
+    times = {f"{node['name']}{BEFORE if node['out'].get('before') else ''}": node["out"]["seconds"]
+             for node in data["nodes"] if node["out"]}
+    for node in data["nodes"]:
+        times.update((f"{one['name']} on {node['name']}{BEFORE if one.get('down_before') else ''}", spent(one, data))
+                     for one in node.get("services", ()))
+        times[f"all of {node['name']}, in its reboot"] = reboot_seconds(node, data)
     times = {name: seconds for name, seconds in times.items() if seconds is not None}
     if times:
         longest = max(times, key=times.__getitem__)
         tiles.append(tile(f"longest {out_words(data)}", brief(times[longest]), longest))
     there, down = data["availability"], data.get("down")
     if down:
-        tiles.append(tile("everything down", "still" if down["to"] is None else brief(down["seconds"]),
-                          f"from {utc(down['from'])}" + (f" to {utc(down['to'])} UTC" if down["to"] else " UTC on"),
+        when = f"from {utc(down['from'])}" + (f" to {utc(down['to'])} UTC" if down["to"] else " UTC on")
+        if down["from"] == data["began"]:
+            when = "of this run, and before it" if down["to"] else "since before this run"
+        tiles.append(tile("everything down", "still" if down["to"] is None else brief(down["seconds"]), when,
                           "bad" if down["to"] is None else ""))
     else:
         tiles.append(tile(f"fewest {where}", f"{there['least']} of {there['nodes']}", "at any time",
@@ -303,32 +347,53 @@ def out_words(data):
 
 
 def release_of(node, data):
-    """Which release a node is on, and came from; of one that failed only the latter, its box says the rest."""
-    changes = data["kind"] not in SAME
-    if changes and node["result"] == "rolled":
-        return " → ".join(dict.fromkeys(filter(None, [node["from"], data["releases"]["to"]])))
-    return f"from {node['from']}" if changes and node["from"] and node["result"] == "failed" else node["from"]
+    """Which release a node is on, and came from; only the latter where it was left amid the way."""
+    if data["kind"] in SAME:
+        return node["from"]
+    target = data["releases"]["to"]
+    # An older report does not say on which release it was left.
+    on = node.get("to", target if node["result"] == "rolled" else "")
+    if on:
+        return " → ".join(dict.fromkeys(filter(None, [node["from"], on])))
+    amid = node["result"] in ("failed", "down", "in part") and node["from"] not in ("", target)
+    return f"from {node['from']}" if amid else node["from"]
 
 
-def service_words(one, out="out"):
+def spent(one, data):
+    """For how many seconds of this run a service served nobody; None if that is not known."""
+    if one.get("down_before"):
+        return None if one["ended"] is None else one["ended"] - data["began"]
+    return one["seconds"]
+
+
+def reboot_seconds(node, data):
+    """For how many seconds all services of a node were down because it was rebooted; None if they were not."""
+    steps = [step["step"] for step in node["steps"]]
+    if data["kind"] != TIER or "restart" not in steps or not node.get("rebooted"):
+        return None
+    return node["steps"][-1]["ended"] - node["steps"][steps.index("restart")]["began"]
+
+
+def service_words(one, data):
     """How a service of a node was rolled."""
-    out = "" if one["seconds"] is None else f"{out} for {brief(one['seconds'])}"
-    result = one.get("result", "rolled")
-    return f"{one['name']} {', '.join(filter(None, ['' if out and result == 'rolled' else result, out]))}"
+    result, seconds = one.get("result", "rolled"), spent(one, data)
+    words = "" if seconds is None else f"{out_words(data).split(' ')[0]} for {brief(seconds)}"
+    before = BEFORE if one.get("down_before") else ""
+    return f"{one['name']} {', '.join(filter(None, ['' if words and result == 'rolled' else result, words]))}{before}"
 
 
 def rows_of(data, kinds):
     """The nodes and how long each step took; a step that was taken twice counts as one."""
-    rows, out = [], "down" if data["kind"] == TIER else "out"
+    rows = []
     for node in data["nodes"]:
         seconds: dict[str, float] = {}
         for step in node["steps"]:
             seconds[step["step"]] = seconds.get(step["step"], 0) + step["seconds"]
         more = [release_of(node, data), "database tier" if node["database"] else "", "leader" if node["leader"] else "",
-                *(service_words(one, out) for one in node.get("services", ()))]
+                *(service_words(one, data) for one in node.get("services", ()))]
         rows.append(dict(
             name=node["name"], more=", ".join(filter(None, more)), result=node["result"],
-            kind={"failed": "bad", "down": "bad", "rolled": "good"}.get(node["result"], ""),
+            kind={"failed": "bad", "down": "bad", "rolled": "good", "rebooted": "good"}.get(node["result"], ""),
             out=out_of(node), cells=[dict(name="wait" if kind == "quorum" else WORDS.get(kind, kind),
                                           seconds=brief(seconds.get(kind))) for kind in kinds]))
     return rows
@@ -358,15 +423,16 @@ def html_of(data):
                                   trim_blocks=True, lstrip_blocks=True)
         environment.filters.update(brief=brief, utc=utc, whole=whole)
         drawn = picture(data)
-        failures = [dict(item, rest=rest_of(item, data["command"]), title=title_of(item), asked=asked_of(item))
-                    for item in data["failures"]]
+        failures = [dict(item, rest=rest_of(item, data["command"]), title=title_of(item, data["nodes"]),
+                         asked=asked_of(item)) for item in data["failures"]]
         by_service, where = data["kind"] in BY_SERVICE, where_of(data)
         return environment.get_template("report.html.j2").render(
-            {"file": "", **data}, way=WAYS.get(data["kind"], f"rolling {data['kind']}"), down_words=down_words(data),
-            counted=f"{'services' if by_service else 'nodes'} {where}", out="" if by_service else f"out of {where[3:]}",
-            footnote=footnote_of(data, drawn["kinds"]), picture=drawn, failures=failures, lane=LANE, words=WORDS,
+            {"file": "", "done": [], **data}, way=way_of(data),
+            down_words=down_words(data), counted=f"{'services' if by_service else 'nodes'} {where}",
+            out="" if by_service else f"out of {where[3:]}", footnote=footnote_of(data, drawn["kinds"]), picture=drawn,
+            failures=failures, lane=LANE, words=WORDS,
             steps=[*OF_A_NODE, *OF_ALL], tiles=tiles_of(data), rows=rows_of(data, drawn["kinds"]),
-            probed=probed_of(data["probe"] or {}))
+            no_migration=no_migration_words(data), probed=probed_of(data["probe"] or {}))
     except (KeyError, TypeError, IndexError, AttributeError) as exc:
         raise AnsibleError("this is not the data of a report (docs/report.md): "
                            f"{type(exc).__name__}: {exc}") from exc

@@ -6,21 +6,32 @@
 
 # What is known of a run, from its record and those of its nodes. docs/report.md has the structure.
 
+import collections
 import re
 from datetime import datetime, timezone
 
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._failure import Cause
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._findings import warnings_of
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._notes import migrations
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._packages import CHANGED, IS_CHANGED
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._rollout import OF_A_NODE, spell
-from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import SAME, node_of, plain, run_of
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import (
+    SAME,
+    has_work,
+    node_of,
+    plain,
+    reboots_of,
+    run_of,
+)
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._services import is_to_run
-from ansible_collections.shakenfist.rolling.plugins.plugin_utils._table import many
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._table import listed, many
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._watch import excused
 
 FORMAT = 1
 # The kinds of run of a product that is rolled service by service, host by host, or stopped as a whole.
 SERVICES, HOSTS, TIER = "services", "hosts", "tier"
+# What a node is when nothing is left to do with it.
+DONE = ("rolled", "rebooted")
 # Those of which each service is known, when it was out.
 BY_SERVICE = (SERVICES, TIER)
 # In words: what is done, to what it was done.
@@ -94,31 +105,45 @@ def phases_of(timelines, failed, tier=False):
     return [dict(phase, seconds=round(phase["ended"] - phase["began"], 3)) for phase in phases.values()]
 
 
-def out_of_rotation(steps, rolled, serves):
-    """When a node was out of rotation, None if it never was; without an end if it still is."""
-    begins = [step["began"] for step in steps if step["step"] == "drain"]
+def out_of_rotation(steps, rolled, serves, before=None):
+    """When a node was out of rotation, None if it never was; without an end if it still is.
+
+    :arg before: when the run began, where it was so already.
+    """
+    begins = [step["began"] for step in steps if step["step"] == "drain"] if before is None else [before]
     if not begins:
         return None
     # What comes after the gate is spent in rotation; a node that failed is back when all has been tried.
     gates = [step["ended"] for step in steps if step["step"] == "gate" and rolled]
     ended = gates[-1] if gates else steps[-1]["ended"] if rolled or serves else None
-    return dict(began=begins[0], ended=ended, seconds=None if ended is None else round(ended - begins[0], 3))
+    return dict(began=begins[0], ended=ended, seconds=None if ended is None else round(ended - begins[0], 3),
+                before=before is not None)
 
 
-def services_of(services, due, tier=None):
+def serves(unit):
+    """Whether a service served before the run; one may run that an earlier run has taken out of rotation."""
+    return bool(unit["active"] and not unit.get("shut"))
+
+
+def services_of(services, due, known, tier=None):
     """The services of a node, each with its result, and with the time in which nobody was served by it.
 
     :arg due: the names of those that were to be rolled.
-    :arg tier: what was done with the node of a product that is stopped as a whole.
+    :arg known: what the preflight has seen of its units.
+    :arg tier: what was done with the node of a product that is stopped as a whole, None of any other.
     """
     found = []
     for name in due:
-        one = services.get(name, {})
-        began, ended = one.get("began"), one.get("ended")
-        result = "failed" if one.get("failed") else "rolled" if name in services else "not touched"
-        if tier and result == "rolled":
-            result = "down" if ended is None else "went back" if tier.get("back") else "rolled"
-        found.append(dict(name=name, result=result, began=began, ended=ended,
+        one, before = services.get(name, {}), name in known and not serves(known[name])
+        # Of what was down before nobody knows here since when.
+        began, ended = None if before else one.get("began"), one.get("ended")
+        touched = name in services or before and tier is not None
+        result = "failed" if one.get("failed") else "rolled" if touched else "not touched"
+        if result == "rolled" and (tier or before and tier is not None):
+            # One that ran the release already was only seen to run.
+            result = ("down" if ended is None else "passed over" if began is None and not before
+                      else "went back" if tier.get("back") else "rolled")
+        found.append(dict(name=name, result=result, down_before=before, began=began, ended=ended,
                           seconds=None if began is None or ended is None else round(ended - began, 3)))
     return found
 
@@ -130,7 +155,7 @@ def progress(kind, nodes):
         results = [one.get("result", "rolled") for node in nodes for one in node["services"]]
         return "service", results.count("rolled"), len(results)
     results = [node["result"] for node in nodes if node["result"] != "passed over"]
-    return "node", results.count("rolled"), len(results)
+    return "node", sum(result in DONE for result in results), len(results)
 
 
 class Gatherer:
@@ -190,33 +215,61 @@ class Gatherer:
         """What the preflight has seen of a node."""
         return self.records[name].seen.get("node") or {}
 
+    def out_before(self, name):
+        """Whether a killed run has left a host drained, or offline."""
+        return bool(self.host(name).get("out"))
+
+    def host(self, name):
+        """What the plan has of a host."""
+        return (self.plan.get("hosts") or {}).get(name, {})
+
     def came_from(self, name):
-        return (self.seen(name).get("release") or {}).get("version", "")
+        return self.host(name).get("came_from") or (self.seen(name).get("release") or {}).get("version", "")
+
+    def rebooted(self, name, steps):
+        """Whether a node was rebooted, and is whole again; None if it was not to be."""
+        if name not in reboots_of(self.plan):
+            return None
+        since = [number for number, step in enumerate(steps) if step["step"] == "restart"][-1:]
+        later = [step["result"] for number in since for step in steps[number:]]
+        return bool(later) and "failed" not in later and (len(later) > 1 or not self.causes[name])
 
     def node(self, name):
         cause, record = self.causes[name], self.records[name]
         steps = steps_of(self.timelines[name], self.ends[name])
+        rebooted, before = self.rebooted(name, steps), self.out_before(name)
         known = self.seen(name).get("services") or {}
         # One that is not to run, the passive one of a pair, is not down.
         due = [each for each in self.plan.get("services", {}).get(name, ()) if self.run.kind == SERVICES
                or each not in known or is_to_run(known[each])]
-        services = services_of(record.services, due, record.tier)
+        services = services_of(record.services, due, known, record.tier if self.run.kind == TIER else None)
         results = {one["result"] for one in services}
-        if record.rolled:
+        over = record.rolled or name in self.plan.get("done", [])
+        # A reboot at the end, of a node that runs the release.
+        if self.run.kind == TIER and over and rebooted is False:
+            result = "failed" if cause and not cause.stopped else "not rebooted"
+        elif record.rolled:
             result = "rolled"
+        elif over and rebooted:
+            result = "rebooted"
         elif name in self.plan.get("done", []):
             result = "passed over"
         elif cause and cause.step and not cause.stopped:
             result = "failed"
-        elif record.tier:
+        elif record.tier or "down" in results:
             result = next((each for each in ("down", "went back") if each in results), "rolled")
         else:
             result = "in part" if "rolled" in results else "not touched"
-        return {"name": name, "from": self.came_from(name), "result": result,
+        # On which release it was left, as far as that is known.
+        on = "" if record.tier.get("back") or result == "passed over" else (
+            self.target() if over else record.tier.get("on", ""))
+        return {"name": name, "from": self.came_from(name), "to": on, "result": result,
                 "database": name in self.plan.get("schema", []), "leader": name == self.plan.get("leader"),
-                "served": name in self.plan.get("serving", []), "restored": record.restored,
+                "served": name in self.plan.get("serving", []) and not before,
+                "restored": record.restored, "rebooted": rebooted,
                 "out": None if "services" in self.plan else
-                out_of_rotation(steps, record.rolled, bool(record.failure.get("serves"))),
+                out_of_rotation(steps, record.rolled, bool(record.failure.get("serves")),
+                                self.began if before else None),
                 "services": services, "steps": steps}
 
     def failures(self):
@@ -242,7 +295,8 @@ class Gatherer:
                 moves.append((out["began"], -1))
             if out and out["ended"] is not None:
                 moves.append((out["ended"], 1))
-        curve = self.curve(len(self.plan.get("serving", [])), moves)
+        serving = [name for name in self.plan.get("serving", []) if not self.out_before(name)]
+        curve = self.curve(len(serving), moves)
         asked = [entry["details"]["minimum"] for entries in self.timelines.values() for entry in entries
                  if "minimum" in entry.get("details", {})]
         everybody = {*self.names, *self.plan.get("serving", [])}
@@ -261,22 +315,20 @@ class Gatherer:
         moves, known = [], {name: self.seen(name).get("services") or {} for name in self.names}
         for node in nodes:
             for one in node["services"]:
-                ran = known[node["name"]].get(one["name"], {}).get("active")
-                if one["began"] is not None and ran:
+                if one["began"] is not None:
                     moves.append((one["began"], -1))
-                # One that did not run is started.
-                if one["ended"] is not None and (one["began"] is not None or not ran):
+                if one["ended"] is not None and (one["began"] is not None or one["down_before"]):
                     moves.append((one["ended"], 1))
             moves += self.reboot_of(node)
         units = [unit for services in known.values() for unit in services.values() if is_to_run(unit)]
-        curve = self.curve(sum(bool(unit["active"]) for unit in units), moves)
+        curve = self.curve(sum(map(serves, units)), moves)
         return dict(nodes=len(units), least=min(point[1] for point in curve), curve=curve, min_ready=None)
 
     def reboot_of(self, node):
         """What a reboot at the end takes out: all of the node, until its services were seen to run again."""
         if self.run.kind != TIER:
             return []
-        count = sum(one["result"] == "rolled" for one in node["services"])
+        count = sum(map(is_to_run, (self.seen(node["name"]).get("services") or {}).values()))
         reboots = [step for step in node["steps"] if step["step"] == "restart"]
         back = [step for step in node["steps"][-1:] if step["step"] == "gate" and step["result"] != "failed"]
         return [(step["began"], -count) for step in reboots] + [(step["ended"], count) for step in back if reboots]
@@ -294,7 +346,7 @@ class Gatherer:
             return None
         later = curve[nothing + 1:]
         # Before all of it is down, nothing is started.
-        began = curve[1][0] if nothing else self.began
+        began = curve[1][0] if curve[0][1] >= full else self.began
         since, until = curve[nothing][0], next((moment for moment, count in later if count), None)
         return dict({"from": since, "to": until}, seconds=None if until is None else round(until - since, 3),
                     began=began, ended=next((moment for moment, count in later if count >= full), None))
@@ -320,9 +372,10 @@ class Gatherer:
         for name in self.names:
             undone += self.records[name].tier.get("undone", [])
             beyond = beyond or self.records[name].tier.get("beyond", "")
-        moved = moved or bool(beyond) or bool(any(self.records[name].tier.get("wrote") for name in self.names)
-                                              and not undone)
-        return dict(looked=bool(done or found), moved=moved, migrations=found, undone=undone, beyond=beyond,
+        # Packages from which there is no way back have migrated nothing.
+        wrote = any(self.records[name].tier.get("wrote") for name in self.names)
+        moved = moved or wrote and not undone
+        return dict(looked=bool(done or found or wrote), moved=moved, migrations=found, undone=undone, beyond=beyond,
                     tables=tables, notes=migrations(self.product(), tables), widened=details.get("widened", []),
                     backup=backup)
 
@@ -331,7 +384,7 @@ class Gatherer:
 
     def warnings(self):
         """Of the preflight, the drains, a backup that could not be tried, and a last hook that failed after all."""
-        found = warnings_of(self.plan.get("report", []))
+        found = list(filter(None, map(self.kept_promise, warnings_of(self.plan.get("report", [])))))
         for entry in (entry for name in self.names for entry in self.timelines[name] if entry.get("module") == "dump"):
             # Where it was not to be tried, the words end before the comma.
             why = re.search("not restored to check it, (.+)", entry["details"].get("verified", ""))
@@ -342,6 +395,17 @@ class Gatherer:
         for name in self.names:
             found += self.records[name].notes
         return list(dict.fromkeys(filter(None, [*found, *self.run.notes, self.run.problem])))
+
+    def kept_promise(self, words):
+        """What the preflight has said of a setting that is to be changed; nothing where it was, for it was done."""
+        if not words.endswith(IS_CHANGED):
+            return words
+        what = words.removesuffix(IS_CHANGED)
+        return "" if f"{what}{CHANGED}" in self.done() else f"{what}: not changed in this run"
+
+    def done(self):
+        """What was done and is no warning."""
+        return [line for name in self.names for line in self.records[name].done]
 
     def pauses(self):
         """When an operator let the run wait."""
@@ -360,27 +424,31 @@ class Gatherer:
         """All of it."""
         nodes, failures = [self.node(name) for name in self.names], self.failures()
         availability = self.availability(nodes)
-        rolled = [node for node in nodes if node["result"] == "rolled"]
         broken = list(filter(None, self.ends.values()))
         left = {node["from"] for node in nodes if node["result"] != "passed over"}
+        if self.run.changes_release():
+            left.discard(self.target())
         if failures:
             result = "stopped" if all(item["stopped"] for item in failures) else "failed"
         else:
-            result = "ok" if len(rolled) == len(self.plan.get("order", [])) else "incomplete"
+            due = [node["result"] for node in nodes if node["result"] != "passed over"]
+            result = "ok" if set(due) <= set(DONE) else "incomplete"
         data = dict(format=FORMAT, kind=self.run.kind, product=self.run.product, result=result,
                     began=self.began, ended=self.now, seconds=round(self.now - self.began, 3), who=who,
                     command=self.plan.get("command", ""),
                     releases={"from": sorted(left - {""}), "to": self.target()},
                     failures=failures, phases=phases_of(self.timelines, broken, self.run.kind == TIER),
                     nodes=nodes, availability=availability, down=self.down(availability), pauses=self.pauses(),
-                    schema=self.schema(), warnings=self.warnings(), probe=self.probe(),
+                    schema=self.schema(), done=self.done(), warnings=self.warnings(), probe=self.probe(),
                     watched=bool(self.run.watch.get("started")))
         data["verdict"] = verdict(data)
         return data
 
     def is_worth_it(self):
-        """Whether there is anything to tell: a node that had to be rolled, or a failure."""
-        return bool(self.plan.get("order") or self.failures())
+        """Whether there is anything to tell: what was to be done, a failure, or what only the end has found left."""
+        left = (entry.get("changed") for entries in self.timelines.values() for entry in entries
+                if entry["step"] == "verify")
+        return bool(has_work(self.plan) or any(left) or self.failures())
 
 
 def verdict(data):
@@ -388,6 +456,19 @@ def verdict(data):
     seen = (data["probe"] or {}).get("since") or data["probe"]
     words = f", {seen['failed'] or 'none'} of {many(seen['requests'], 'request')} failed{excused(seen)}" if seen else ""
     return outcome(data) + words
+
+
+def deed(node, data, roll):
+    """What was done with a node that is done.
+
+    :arg roll: that of one that was rolled.
+    """
+    if node["result"] == "rebooted":
+        return "rebooted"
+    if data["kind"] != HOSTS or data["releases"]["to"] not in ("", node["from"]):
+        return roll
+    # One that an earlier run has upgraded, or rebooted, too.
+    return "rebooted" if any(step["step"] == "restart" for step in node["steps"]) else "given guests back"
 
 
 def outcome(data):
@@ -400,8 +481,13 @@ def outcome(data):
     target = f" on {to}" if data["kind"] in SAME else f" to {to}" if to else ""
     if data["result"] == "ok":
         way = target if data["kind"] in SAME or before in ("", to) else f" from {before}{target}"
-        return f"{many(rolled, unit)} {participle}{way} in {spell(data['seconds'], 0)}"
-    done = f"{rolled} of {many(count, unit)} done"
+        deeds = [deed(node, data, f"{participle}{way}") for node in data["nodes"] if node["result"] in DONE]
+        counts = {f"{participle}{way}": rolled} if unit == "service" and rolled else collections.Counter(deeds)
+        words = [f"{many(count, unit)} {one}" for one, count in counts.items()]
+        words = words or [f"What was left of the {noun}{target} was done"]
+        return f"{listed(words, ' and ')} in {spell(data['seconds'], 0)}"
+    left = sum(node["result"] == "not rebooted" for node in data["nodes"])
+    done = f"{rolled} of {many(count, unit)} done" + (f", {left} only to be rebooted" if left else "")
     if data["result"] == "stopped":
         return f"The {noun}{target} was stopped: {done}"
     if data["result"] == "incomplete":

@@ -16,7 +16,7 @@ import time
 from collections import namedtuple
 from datetime import datetime, timezone
 
-from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import NODE_FACT, RUN_FACT, SAME
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import NODE_FACT, RUN_FACT, SAME, reboots_of
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._runbook import MEANS, anchor_of
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._table import many
 
@@ -132,6 +132,11 @@ def spell(seconds, digits=1):
     return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
+def already(kind, release):
+    """What is said of nodes that are passed over."""
+    return "restarted" if kind == "restart" else "on it" if release else "done"
+
+
 def clock(moment):
     return time.strftime("%H:%M:%S", time.localtime(moment))
 
@@ -159,6 +164,7 @@ class Place:
         self.began, self.ended = now, None
         self.drained = self.gated = None
         self.failed = ""
+        self.rebooted = False
         self.peers = None
         self.leave()
 
@@ -177,7 +183,9 @@ class Rollout:
     def __init__(self, tell, name="", now=time.time):
         self.tell, self.name, self.now = tell, name, now
         self.began = self.latest = now()
-        self.id = ""
+        self.id = self.kind = self.product = ""
+        # Whether hosts are rolled, as their plan tells.
+        self.hosts = False
         self.plan, self.release, self.releases = {}, "", {}
         self.all = Place("", self.began)
         self.nodes = {}
@@ -200,9 +208,13 @@ class Rollout:
             self.plan, self.releases, self.nodes, self.probe = {}, {}, {}, {}
             self.stopped, self.ended = False, set()
             self.causes, self.lost = {}, set()
-        self.id, self.name = run["id"], run["kind"]
-        if run["kind"] in OF_A_PRODUCT and run.get("product"):
-            self.name = f"upgrade of {run['product']}"
+        self.id, self.name, self.kind = run["id"], run["kind"], run["kind"]
+        self.product = run.get("product") or "" if run["kind"] in OF_A_PRODUCT else ""
+        # Whether hosts come to another release is known once they have a plan.
+        self.name_product("roll" if run["kind"] == "hosts" else "upgrade")
+
+    def name_product(self, noun):
+        self.name = f"{noun} of {self.product}" if self.product else self.name
 
     def event(self, event, moment=None, **fields):
         self.check = fields.get("check", self.check)
@@ -249,6 +261,8 @@ class Rollout:
             place.drained = place.since if place.about else place.drained or place.since
         if place.step == "gate":
             place.gated = place.last
+        if place.step == "restart" and place.result == "changed":
+            place.rebooted = True
         end = dict(node=place.name, step=place.step, about=place.about, seconds=round(place.last - place.since, 3),
                    result=place.result, message=place.message)
         moment = place.last
@@ -383,9 +397,13 @@ class Rollout:
 
     def take_plan(self, plan):
         """Tell the plan once: the record of the run passes by with each note that is added to it."""
-        told = {key: plan.get(key) or default for key, default in PLAN.items()}
+        told = {**{key: plan.get(key) or default for key, default in PLAN.items()}, "reboots": reboots_of(plan)}
         if told != self.plan:
             self.plan = told
+            self.hosts = "hosts" in plan
+            if self.hosts:
+                self.release = plan.get("release") or ""
+                self.name_product("upgrade" if self.release else "reboot")
             self.event("plan", self.latest, release=self.release, releases=dict(self.releases), **told)
 
     def message(self, host, task, text):
@@ -425,6 +443,10 @@ class Rollout:
     def order(self):
         return self.plan.get("order", [])
 
+    def reboots(self):
+        """The nodes that are rebooted at the end, whether or not they are in the order; on a host that is its roll."""
+        return [] if self.hosts else self.plan.get("reboots", [])
+
     def batches(self):
         """The nodes of the plan as they are taken: one by one, or several at once."""
         together = {name: tuple(batch) for batch in self.plan.get("batches", []) for name in batch}
@@ -455,10 +477,13 @@ class Rollout:
 
     def progress(self):
         """How many nodes are done, and when they will be."""
+        due = self.reboots()
+        rebooted = sum(name in self.nodes and self.nodes[name].rebooted for name in due)
+        further = f"{rebooted} of {many(len(due), 'node')} {'checked' if self.check else 'rebooted'}" if due else ""
         if self.plan and not self.order():
-            return "no node to roll"
+            return further or "no node to roll"
         words = (f"{len(self.rolled())}{f' of {len(self.order())}' if self.plan else ''} nodes "
-                 f"{'checked' if self.check else 'done'}")
+                 f"{'checked' if self.check else 'done'}{f', {further}' if further else ''}")
         left = self.left()
         return words if left is None else f"{words}, ETA {clock(self.now() + left)}"
 
@@ -501,6 +526,22 @@ class Rollout:
 
 # ---- events as lines
 
+def planned(event, rollout):
+    """What a run is to do, in a few words each."""
+    order, done, reboots = len(event["order"]), len(event["done"]), len(event["reboots"])
+    release = event.get("release", "" if rollout.hosts else "the release")
+    if release:
+        yield f"{many(order, 'node')} {rollout.way()} {release}"
+    else:
+        yield f"{many(reboots, 'node')} to reboot"
+        if order > reboots:
+            yield f"{order - reboots} to get guests back"
+    if done:
+        yield f"{done} {already(rollout.name, release)} already"
+    if rollout.reboots():
+        yield f"{reboots} to reboot"
+
+
 def words(event, rollout):
     """One line for an event, without its time; an empty string if it is only for the file."""
     kind, node, step = event["event"], event.get("node", ""), event.get("step", "")
@@ -509,9 +550,7 @@ def words(event, rollout):
         check = ", check mode: nothing is changed" if event["check"] else ""
         return f"{rollout.name} by {event['user']} on {event['host']}, run {event['run']}{check}"
     if kind == "plan":
-        already = "restarted" if rollout.name == "restart" else "on it"
-        done = f"; {len(event['done'])} {already} already" if event["done"] else ""
-        return f"plan: {many(len(event['order']), 'node')} {rollout.way()} {event.get('release', 'the release')}{done}"
+        return f"plan: {'; '.join(planned(event, rollout))}"
     if kind == "begin" and not node:
         return f"{step} ..."
     if kind == "end" and event["result"] not in ("ok", "changed", "skipped"):
@@ -525,7 +564,8 @@ def words(event, rollout):
     if kind == "done" and rollout.check:
         return f"{node} checked"
     if kind == "done":
-        out = f", {spell(event['out_of_rotation'])} out of rotation" if "out_of_rotation" in event else ""
+        where = "service" if rollout.kind in OF_A_PRODUCT else "rotation"
+        out = f", {spell(event['out_of_rotation'])} out of {where}" if "out_of_rotation" in event else ""
         return f"{node} done {spell(event['seconds'])}{out}; {rollout.progress()}"
     if kind == "finish":
         where = (f" in {step}" if step else "") + (f" on {', '.join(event['failed'])}" if step in OF_A_NODE else "")

@@ -157,13 +157,15 @@ class Node:
     :param services: of a product that is rolled service by service, those that are done: when they were out of service,
         C(began) and C(ended), as somebody saw who asks them; and the one that has C(failed).
     :param tier: of a product all of which is stopped: C(stopped), the units that this run has stopped, C(switched),
-        whether it has given the node the release, C(started), whether it has begun to start its services, C(wrote),
-        whether a migration has written, and of the way back C(undone), C(beyond) and C(back).
+        the release that it has begun to take the node from, C(on), the one that it has taken it to, C(started), whether
+        it has begun to start its services, C(wrote), whether a migration has written, and of the way back C(undone),
+        C(beyond) and C(back).
     :param host: of a product that is rolled host by host, what the run knows of the host without asking the cluster:
         C(flag), what it has last made of it, C(moved), by guest where it has moved it to, C(led), whether another node
         has taken the lead for its turn, and C(paused), until when what starts guests is paused, 0 if it is not.
     :param timeline: the modules that ran on the node, see C(_timeline.py).
     :param notes: warnings for the report.
+    :param done: what was done and is no warning, as lines for the report, such as which guests have moved.
     """
 
     run: str = ""
@@ -186,6 +188,7 @@ class Node:
     host: dict = dataclasses.field(default_factory=dict)
     timeline: list = dataclasses.field(default_factory=list)
     notes: list = dataclasses.field(default_factory=list)
+    done: list = dataclasses.field(default_factory=list)
 
 
 def inventory_of(kind, groups, rolling_group=SHAKENFIST, rolling_database_groups=DATABASE_GROUPS):
@@ -324,6 +327,18 @@ def changed(record, **values):
         raise KeyError(f"the record of a {type(record).__name__.lower()} has no {', '.join(unknown)}")
     # Not asdict, which keeps the types: a copy of what Ansible has marked cannot be written into a fact cache.
     return plain(vars(dataclasses.replace(record, **values)))
+
+
+def reboots_of(plan):
+    """The nodes that a run reboots: of a product that is stopped as a whole also those that are not in its order."""
+    hosts = plan.get("hosts") or {}
+    return (plan.get("tier") or {}).get("reboots") or [name for name, one in hosts.items() if one.get("reboots")]
+
+
+def has_work(plan):
+    """Whether a run has anything to do, as far as its plan knows: without a node in its order it may still reboot some,
+    or remove dead services from a product's records."""
+    return bool(plan.get("order") or reboots_of(plan) or plan.get("orphans"))
 
 
 def playbook_command(task_vars, playbook, product=""):

@@ -237,10 +237,10 @@ class StepsAction(PersistentAction):
         """Have the record of the node say so, whatever comes of the task."""
         self.values.update(values)
 
-    def add_notes(self, *lines):
-        """Have the report tell more of the node."""
-        known = self.values.get("notes", self.record.notes)
-        self.note(notes=[*known, *(line for line in lines if line not in known)])
+    def add_notes(self, *lines, key="notes"):
+        """Have the report warn of more; with the C(key) V(done), tell of more that was done with the node."""
+        known = self.values.get(key, getattr(self.record, key))
+        self.note(**{key: [*known, *(line for line in lines if line not in known)]})
 
     def remember(self, **values):
         """Keep it in what the run does with the node while all of the product is down."""

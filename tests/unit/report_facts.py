@@ -187,7 +187,7 @@ class Facts:
             for place, name in enumerate(self.names):
                 at = self.now + number * 4 + place / 10
                 self.note(name, "stop", at, 2.0, module="standstill", stopped=[service])
-                self.nodes[name].setdefault("services", {})[service] = dict(began=at)
+                self.nodes[name].setdefault("services", {})[service] = {} if held else dict(began=at)
         self.now += 8
         for name in self.names:
             self.note(name, "activate", self.now, 1.0, module="release")
@@ -215,6 +215,24 @@ class Facts:
             self.nodes[name]["tier"].update(dict(back="0.8.0") if back else dict(started=True))
         self.now += 10
         return self if back else self.finish()
+
+    def reboot(self, name, up=True):
+        """Reboot a node at the end, after which its services are seen to run again, or are not."""
+        self.note(name, "restart", self.now, 4.0, module="boot_info")
+        if up:
+            self.note(name, "gate", self.now + 4.2, 1.0, module="standstill")
+        self.now += 5.5
+
+    def only_reboots(self, *names):
+        """What a run that was killed before its reboots has left."""
+        self.as_a_whole()
+        self.now = NIGHT
+        for record in self.nodes.values():
+            record.update(timeline=[], services={}, tier={}, schema={}, rolled=False)
+            record["seen"]["node"]["release"]["version"] = "0.8.1"
+        self.plan.update(order=[], done=list(self.names), services={}, tier=dict(reboots=list(names)))
+        self.all("preflight", 2.0)
+        return self
 
     def host_by_host(self):
         """Hosts that are emptied and rebooted, without another release."""

@@ -19,7 +19,7 @@ def moved(*names, **more):
 def one(monkeypatch):
     monkeypatch.setattr(evacuation, "ARGUMENTS", {}, raising=False)
     steps = Steps(monkeypatch, evacuation, "drain")
-    steps.node = dict(notes=["before"])
+    steps.node = dict(done=["before"])
     return steps
 
 
@@ -59,7 +59,8 @@ def test_each_guest_is_told(one):
     assert one.words() == ["web (running): b -> c in 1.5 s, 1 left", "db (running): b -> c in 1.5 s"]
     assert [each["guest"] for each in result["moved"]] == ["web", "db"] and result["changed"]
     assert result["left"] == ["old"] and result["hosts"] == [1]
-    assert result["ansible_facts"]["rolling_node"]["notes"] == ["before", "b was emptied: web to c, db to c"]
+    assert result["ansible_facts"]["rolling_node"]["done"] == [
+        "before", "Moved away from b: web to c, db to c"]
 
 
 def test_nothing_to_move_is_asked_once(one):
@@ -77,12 +78,20 @@ def test_a_guest_that_was_removed_meanwhile(one):
     answer = moved("web")
     answer["moved"][0]["to"] = ""
     one.given["evacuation"] = [answer, moved()]
-    one.act(state="emptied", host="b")
+    result = one.act(state="emptied", host="b")
     assert one.words() == ["web (running): b -> nowhere, it was removed in 1.5 s"]
+    assert result["ansible_facts"]["rolling_node"]["done"][1:] == [
+        "Moved away from b: web to nowhere, it was removed"]
 
 
 def test_what_was_moved_before_a_failure_is_recorded(one):
     one.given["evacuation"] = [moved("web", remaining=["db"]), dict(failed=True, msg="db does not move", moved=[])]
     result = one.act(state="emptied", host="b")
     assert result["failed"] and result["msg"] == "db does not move"
-    assert result[NOTED]["notes"] == ["before", "b was emptied: web to c"]
+    assert result[NOTED]["done"] == ["before", "Moved away from b: web to c"]
+
+
+def test_guests_are_given_back(one):
+    one.given["evacuation"] = [moved("web"), moved()]
+    result = one.act(state="returned", host="b")
+    assert result["ansible_facts"]["rolling_node"]["done"] == ["before", "Given back to b: web"]

@@ -204,6 +204,11 @@ def test_what_the_run_is_told_of_itself(cluster):
     assert cluster.act(run, "sf-1", state="ended")["run"]["ended"] > 0 and cluster.run()["begun"] > 0
 
 
+def test_a_run_that_has_nothing_to_do_does_not_begin(cluster):
+    cluster.run()["plan"].update(order=[])
+    assert cluster.act(run, "sf-1", state="running")["ansible_facts"] == {} and not cluster.run().get("begun")
+
+
 def test_the_second_run_sees_nothing_of_the_first(cluster):
     cluster.fail("kept", task="Drain", result=RESULT)
     cluster.fail("told", node=NODE, left=LEFT, members=["sf-2"])

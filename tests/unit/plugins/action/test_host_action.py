@@ -256,6 +256,7 @@ def test_a_node_that_does_not_come_back(one, answers, command, words):
     assert result["msg"] == ("expected it to be back with another boot id within 40 s (roll_reboot_timeout); last "
                              "seen: " + words)
     assert result["title"] == "Reboot" and one.words()[0].startswith("sf-1 reboots since 30 s; it ")
+    assert result["timing"]["step"] == "restart" and result["timing"]["began"] <= result["timing"]["ended"]
 
 
 def test_a_node_that_is_away_before_its_reboot(one):

@@ -57,6 +57,13 @@ def test_a_service_is_stopped(one):
     assert noted(result)["tier"] == dict(stopped=["server"]) and "began" in noted(result)["services"]["server"]
 
 
+@pytest.mark.parametrize("active, stopped, marked", [
+    (True, ["server"], True), (True, [], True), (False, ["server"], True), (False, [], False)])
+def test_a_service_that_does_not_run_goes_down_no_more(one, active, stopped, marked):
+    one.given["standstill"] = dict(UP, stopped=stopped, started=[])
+    assert ("server" in noted(go(one, "stopped", node=node(active=active))).get("services", {})) is marked
+
+
 HELD = {name: dict(unit(name, active=False), held="active") for name in ("agent", "server")}
 
 
@@ -143,7 +150,9 @@ def test_the_release(one):
         ("kept_files", dict(state="kept", paths=["/etc/neutron"], dest=f"/r/{NEW}/.rolling-configuration")),
         *(("release", dict(state="active", name=NEW, scripts="release", path=f"/c/{name}", releases="/r",
                            distribution="dragonflow")) for name in ("agent", "server"))]
-    assert noted(result)["tier"] == dict(switched=OLD)
+    assert noted(result)["tier"] == dict(switched=OLD, on="5.0.0")
+    one.given["release"] = FAILS
+    assert noted(go(one, "switched"))["tier"] == dict(switched=OLD)
 
 
 def test_the_rest_leaves_alone_what_runs_the_release(one):
@@ -164,6 +173,19 @@ def test_a_service_is_started_and_gated(one):
         ("ready_info", dict(urls=["http://10.0.0.1:9696/x"], unit="server", status=300, timeout=9, up_since=up)),
         ("units_info", dict(patterns=["server"], up_since=up))]
     assert noted(result)["tier"] == dict(started=True) and "ended" in noted(result)["services"]["server"]
+
+
+@pytest.mark.parametrize("active, started, known, began", [
+    (True, ["server"], {}, 7.0), (True, ["server"], dict(began=5.0), 5.0), (True, [], {}, None),
+    (False, ["server"], {}, None)])
+def test_a_service_that_nobody_has_stopped_and_that_is_started(one, active, started, known, began):
+    """An upgrade of packages may have ended what was to be left alone: from there on it counts as down."""
+    one.given["standstill"] = dict(UP, started=started)
+    entries = [dict(step=step, began=began, ended=9.0) for step, began in (
+        ("stop", 3.0), ("activate", 7.0), ("activate", 8.0))]
+    one.node = dict(timeline=entries, services=dict(server=known) if known else {})
+    result = go(one, "started", node=node(active=active))
+    assert noted(result)["services"]["server"].get("began") == began
 
 
 def test_what_was_kept_is_forgotten_before_the_first_start(one):

@@ -86,6 +86,27 @@ def test_a_run_that_had_nothing_to_do(facts):
     assert told["text"] == "prod: upgrade of 0.8.1: nothing to do, 4 nodes were on it already, by alice@admin."
 
 
+def test_a_run_that_only_reboots():
+    facts = Facts().only_reboots("sf-1", "sf-2")
+    assert tell(facts, "start")["nodes"] == dict(done=[], failed=[], left=["sf-1", "sf-2"], passed_over=["sf-3"])
+    for name in ("sf-1", "sf-2"):
+        facts.reboot(name)
+    told = tell(facts, "end")
+    assert told["event"] == "end" and told["text"].startswith("prod: upgrade of 0.8.1 is complete ")
+    assert told["nodes"] == dict(done=["sf-1", "sf-2"], failed=[], left=[], passed_over=["sf-3"])
+
+
+@pytest.mark.parametrize("kind, words", [("upgrade", "on it"), ("restart", "restarted"), ("hosts", "done")])
+def test_why_nodes_are_passed_over(facts, kind, words):
+    facts.run["kind"] = kind
+    if kind == "hosts":
+        for host in facts.hosts.values():
+            host.pop("stage_resolved", None)
+    assert f" begins: 3 nodes, 1 {words} already, " in tell(facts, "start")["text"]
+    facts.plan.update(order=[], done=["sf-1", "sf-0"])
+    assert f": nothing to do, 2 nodes were {words} already, " in tell(facts, "end")["text"]
+
+
 def test_a_node_has_failed(facts):
     rolled(facts, "sf-1")
     facts.fail("sf-2", "Restart", "expected <sf-net> & co\nto start", "sf-2: all\nof it\n",
@@ -160,6 +181,8 @@ def test_releases_before(facts):
     facts.nodes["sf-2"]["seen"]["node"]["release"]["version"] = "0.7.9"
     facts.nodes["sf-3"]["seen"] = {}
     assert "upgrade from 0.8.0, 0.7.9 to 0.8.1 begins" in tell(facts, "start")["text"]
+    facts.nodes["sf-2"]["seen"]["node"]["release"]["version"] = "0.8.1"
+    assert "upgrade from 0.8.0 to 0.8.1 begins" in tell(facts, "start")["text"]
 
 
 def test_with_nothing_known():

@@ -52,7 +52,7 @@ class Node:
         self.given = SimpleNamespace(packages=dict(to="0.19"), target=dict(name="0.19", version="0.19"))
         self.name, self.answers, self.calls, self.said, self.values = "snf-1", answers, [], [], {}
         self._task = SimpleNamespace(check_mode=False)
-        self.record, self.packages, self.beyond = SimpleNamespace(notes=["before"]), "", ""
+        self.record, self.packages, self.beyond = SimpleNamespace(notes=["before"], done=[]), "", ""
 
     def call(self, title, module, **arguments):
         self.calls.append((module, arguments))
@@ -84,7 +84,8 @@ FOUND = dict(title="the mode", file="/etc/g", line=3, found="'django'", wanted="
 
 def test_packages_are_upgraded():
     node = Node(dict(checks=[dict(title="x")], apply=True, notes=["Users need kamaki."]),
-                packages=dict(changes=CHANGES, conffiles=["/etc/x"]), settings_files=dict(found=[FOUND]))
+                packages=dict(changes=CHANGES, conffiles=["/etc/x"]),
+                settings_files=dict(found=[FOUND, dict(FOUND, title="hosts", applied=False)]))
     carrier = carrier_of(node)
     assert carrier.place(".x") == "/p/0.19/.x" and carrier.runs_another("gunicorn", {}, "0.19") == ""
     carrier.switch(["gunicorn"])
@@ -95,7 +96,9 @@ def test_packages_are_upgraded():
     assert node.beyond.startswith("packages have changed (snf-1: 0.19), and there is no way back from a release")
     assert node.values["notes"] == [
         "before", "snf-1: kept as you have them, though their packages have others (PATH.dpkg-dist): /etc/x",
-        "snf-1: Users need kamaki.", "snf-1: the mode: /etc/g:3 has 'django', wanted is 'wsgi': changed"]
+        "snf-1: Users need kamaki.", "snf-1: hosts: /etc/g:3 has 'django', wanted is 'wsgi'"]
+    assert node.values["done"] == ["snf-1: the mode: /etc/g:3 has 'django', wanted is 'wsgi': changed"]
+    assert node.said[-2:] == [node.values["notes"][-1], node.values["done"][0]]
 
 
 def test_a_node_that_has_its_packages():

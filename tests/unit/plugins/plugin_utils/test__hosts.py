@@ -154,6 +154,17 @@ def test_what_a_killed_run_has_left_on_a_host_that_is_not_in_this_one():
                for line in lines)
 
 
+@pytest.mark.parametrize("flags, out", [
+    (dict(offline=True, note="undrained"), True), (dict(drained=True, note="undrained"), True),
+    (dict(note="undrained"), False), (dict(drained=True, note="drained"), False), (dict(drained=True), False)])
+def test_how_a_host_is_before_its_turn(flags, out):
+    """One that an operator has drained stays so."""
+    seen = cluster(n3=flags)
+    seen["n3"]["node"].update(behind=True, release=dict(version="0.18.1"))
+    found = judged(seen, Options(release="0.19"))[1]["hosts"]["n3"]
+    assert (found["out"], found["came_from"]) == (out, "0.18.1")
+
+
 def test_what_a_killed_run_has_left_on_a_host_that_still_reboots():
     seen = cluster([guest("a", "n1", home="n3")], n3=dict(note="undrained", offline=True, free=None))
     seen["n3"] = dict(seen["n3"], failure="it cannot be reached: refused", node={})

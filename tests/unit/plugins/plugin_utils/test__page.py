@@ -101,6 +101,21 @@ def test_a_stop_before_the_schema():
     assert next(page_of(facts).iter("section")).find("h2").text == "Stopped before the migration of the schema"
 
 
+def test_a_stop_before_a_reboot():
+    facts = Facts().only_reboots("sf-2", "sf-3")
+    facts.fail("sf-2", "", "asked", "asked", stopped=True)
+    assert next(page_of(facts).iter("section")).find("h2").text == "Stopped before the reboot of sf-2"
+
+
+def test_a_run_that_only_reboots():
+    facts = Facts().only_reboots("sf-1")
+    facts.reboot("sf-1")
+    words = text_of(page_of(facts).find("body"))
+    for part in ("ok Dragonflow, node by node", "1 node rebooted in 8 s",
+                 "nodes done 1 of 1 2 passed over", "sf-1 0.8.1 rebooted 4.0 s 1.0 s"):
+        assert part in words, part
+
+
 def test_a_failure_of_all_nodes_has_their_names():
     facts = Facts()
     for name in ("sf-1", "sf-2"):
@@ -149,10 +164,20 @@ def test_the_release_of_a_node(kind, result, words):
 
 
 @pytest.mark.parametrize("before, result, words", [
-    ("0.8.1", "rolled", "0.8.1"), ("", "rolled", "0.8.1"), ("", "failed", ""), ("0.8.1", "passed over", "0.8.1")])
+    ("0.8.1", "rolled", "0.8.1"), ("", "rolled", "0.8.1"), ("", "failed", ""), ("0.8.1", "passed over", "0.8.1"),
+    ("0.8.1", "down", "0.8.1")])
 def test_the_release_of_a_node_that_had_it_or_that_nobody_knows(before, result, words):
     data = dict(kind="upgrade", releases={"from": [], "to": "0.8.1"})
     assert module.release_of({"from": before, "result": result}, data) == words
+
+
+@pytest.mark.parametrize("result, on, words", [
+    ("rolled", "0.8.1", "0.8.0 → 0.8.1"), ("down", "0.8.1", "0.8.0 → 0.8.1"), ("failed", "0.8.1", "0.8.0 → 0.8.1"),
+    ("down", "", "from 0.8.0"), ("in part", "", "from 0.8.0"), ("went back", "", "0.8.0"),
+    ("not touched", "", "0.8.0")])
+def test_the_release_that_a_node_was_left_on(result, on, words):
+    data = dict(kind="tier", releases={"from": ["0.8.0"], "to": "0.8.1"})
+    assert module.release_of({"from": "0.8.0", "to": on, "result": result}, data) == words
 
 
 def test_lines_break_between_words_only():
@@ -366,9 +391,10 @@ def test_the_notes_on_a_migration():
 
 def test_services_are_counted_where_they_are_rolled():
     words = text_of(page_of(Facts().services()))
-    for part in ("services done 2 of 4 1 node passed over", "longest out of service 12.0 s volume on sf-1",
+    for part in ("services done 2 of 4 1 node passed over",
+                 "longest out of service 52.0 s volume on sf-1, and before this run",
                  "fewest in service 2 of 5", "services in service", "in part", "2 of 5 in service from",
-                 "scheduler out for 6.0 s, volume failed, out for 12.0 s",
+                 "scheduler out for 6.0 s, volume failed, out for 52.0 s, and before this run",
                  "scheduler out for 6.0 s, volume not touched"):
         assert part in words, part
 
@@ -404,8 +430,13 @@ DOWN = {"from": NIGHT + 5, "to": None, "seconds": None, "began": NIGHT + 2, "end
     (DOWN, "Everything was down from 03:53:07 UTC on, and still was when the run ended. The first service was stopped "
            "at 03:53:04 UTC."),
     ({**DOWN, "to": NIGHT + 9, "seconds": 4, "began": NIGHT},
-     "Everything was down from 03:53:07 to 03:53:11 UTC, for 4.0 s. It was down already when this run began. Not all "
-     "of them serve again.")])
+     "Everything was down from 03:53:07 to 03:53:11 UTC, for 4.0 s. Some of it was down already when this run began. "
+     "Not all of them serve again."),
+    ({**DOWN, "from": NIGHT, "began": NIGHT},
+     "Everything was down already when this run began, and still was when it ended."),
+    ({**DOWN, "from": NIGHT, "began": NIGHT, "to": NIGHT + 9, "seconds": 9, "ended": NIGHT + 12},
+     "Everything was down already when this run began, and until 03:53:11 UTC, 9.0 s later. All of them served again "
+     "at 03:53:14 UTC, 12.0 s after its start.")])
 def test_how_long_everything_was_down(down, words):
     data = dict(data_of(ROLLS["tier"]()), down=down)
     assert " ".join(module.down_words(data)) == words
@@ -413,14 +444,60 @@ def test_how_long_everything_was_down(down, words):
     assert words in page and ("everything down" in page) is bool(down)
 
 
-@pytest.mark.parametrize("moved, beyond, words", [
-    (False, "", "Migrations None was completed in this run. Backup"),
-    (True, "", "Migrations The schema was migrated. Backup"),
-    (True, "no backup", "There is no way back: no backup.")])
-def test_migrations_of_a_product(moved, beyond, words):
-    data = data_of(ROLLS["tier"]())
-    data["schema"].update(migrations=[], moved=moved, beyond=beyond)
+@pytest.mark.parametrize("kind, looked, moved, words", [
+    ("services", False, False, "Migrations None was completed in this run. Backup"),
+    ("services", False, True, "Migrations The schema was migrated. Backup"),
+    ("tier", False, False, "Migrations No migration was run. Backup"),
+    ("tier", False, True, "Migrations None was completed in this run. Backup"),
+    ("tier", True, False, "Migrations None was completed in this run. Backup"),
+    ("tier", True, True, "Migrations A migration was begun, and none was completed. Backup")])
+def test_migrations_of_a_product(kind, looked, moved, words):
+    data = dict(data_of(ROLLS["tier"]()), kind=kind)
+    data["schema"].update(migrations=[], looked=looked, moved=moved)
     assert words in text_of(ET.fromstring(html_of(data)))
+
+
+def test_new_packages_are_no_migration():
+    facts = ROLLS["tier"]()
+    facts.nodes["sf-1"]["schema"] = {}
+    facts.nodes["sf-1"]["tier"].update(wrote=False, beyond="packages of sf-1 are those of 0.19")
+    words = text_of(page_of(facts))
+    assert "No migration was run. There is no way back: packages of sf-1 are those of 0.19." in words
+
+
+def test_what_a_killed_run_has_left_down():
+    """No service is down for less long than everything is."""
+    words = text_of(page_of(Facts().as_a_whole(held=True)).find("body"))
+    for part in ("longest down 30.2 s server on sf-1, and before this run",
+                 "everything down 25.2 s of this run, and before it",
+                 "agent down for 25.2 s, and before this run, server down for 30.2 s, and before this run"):
+        assert part in words, part
+    facts = Facts().as_a_whole(held=True)
+    for record in facts.nodes.values():
+        record.update(services={}, rolled=False)
+    words = text_of(page_of(facts))
+    assert "agent down, and before this run" in words and "everything down still since before this run" in words
+
+
+def test_a_reboot_is_down_time_too():
+    facts = Facts().as_a_whole()
+    facts.plan["tier"] = dict(reboots=["sf-2"])
+    facts.note("sf-2", "restart", facts.now, 40.0, module="boot_info")
+    facts.note("sf-2", "gate", facts.now + 40, 2.0, module="standstill")
+    facts.now += 42
+    words = text_of(page_of(facts))
+    assert "longest down 42.0 s all of sf-2, in its reboot" in words and "since its reboot" not in words
+    assert "A reboot takes down all services of its node." in words
+
+
+def test_a_node_that_is_not_whole_again_after_its_reboot():
+    facts = Facts().as_a_whole()
+    facts.plan["tier"] = dict(reboots=["sf-2"])
+    facts.fail("sf-2", "", "gone", "gone", timing=dict(step="restart", began=facts.now, ended=facts.now + 40))
+    facts.now += 41
+    words = text_of(page_of(facts))
+    assert "27.0 s later. Those of sf-2 were not seen to serve since its reboot." in words
+    assert "longest down 27.0 s server on sf-1" in words and "3 of 5 in service from 03:53:44 to 03:54:25 UTC" in words
 
 
 def test_hosts_have_nothing_of_other_products():
@@ -430,6 +507,25 @@ def test_hosts_have_nothing_of_other_products():
         assert part in words, part
     for part in ("Schema", "Migrations", "rotation", "balancer", "release -"):
         assert part not in words, part
+
+
+def test_a_host_that_a_killed_run_has_left_out():
+    data = data_of(ROLLS["hosts"]())
+    data["nodes"][0]["out"].update(began=NIGHT, seconds=17.5, before=True)
+    words = text_of(ET.fromstring(html_of(data)))
+    assert "longest out of service 17.5 s sf-1, and before this run" in words
+    assert "sf-1 rolled 17.5 s, and before this run" in words
+
+
+def test_guests_that_moved_are_no_warning():
+    facts = ROLLS["hosts"]()
+    assert "What was done" not in text_of(page_of(facts))
+    facts.nodes["sf-1"]["done"] = ["Moved away from h1: web to h2"]
+    data = data_of(facts)
+    words = "What was done Moved away from h1: web to h2 Warnings None."
+    assert words in text_of(ET.fromstring(html_of(data)))
+    del data["done"]
+    assert "Warnings None." in text_of(ET.fromstring(html_of(data)))
 
 
 def test_no_node_serves():

@@ -195,11 +195,21 @@ def test_services_are_counted_where_they_are_rolled():
     assert data["verdict"] == "The upgrade of Cinder to 0.8.1 failed on volume on sf-1: 2 of 4 services done"
     assert [node["result"] for node in data["nodes"]] == ["failed", "in part", "passed over"]
     assert [[(one["name"], one["result"], one["seconds"]) for one in node["services"]] for node in data["nodes"]] == [
-        [("scheduler", "rolled", 6.0), ("volume", "failed", 12.0)],
+        [("scheduler", "rolled", 6.0), ("volume", "failed", None)],
         [("scheduler", "rolled", 6.0), ("volume", "not touched", None)], []]
     # A volume that did not run is started; one that is not to run does not count.
     assert data["availability"] == dict(nodes=5, least=2, min_ready=None, curve=[
         [NIGHT, 3], [NIGHT, 2], [NIGHT + 6, 3], [NIGHT + 20, 2], [NIGHT + 26, 3], [NIGHT + 52, 4]])
+
+
+def test_a_service_that_a_killed_run_has_left_out_of_rotation():
+    facts = Facts().services(failed=False)
+    units = facts.nodes["sf-2"]["seen"]["node"]["services"]
+    units["scheduler"] = dict(units["scheduler"], shut=True)
+    data = report(facts)
+    one = node_of(data, "sf-2")["services"][0]
+    assert (one["result"], one["down_before"], one["began"], one["ended"]) == ("rolled", True, None, NIGHT + 26)
+    assert [count for dummy, count in data["availability"]["curve"]] == [2, 1, 2, 3, 4]
 
 
 def test_services_that_were_all_rolled():
@@ -258,6 +268,14 @@ def test_a_product_that_stays_down():
     assert data["schema"]["moved"] and data["schema"]["beyond"] == "there is no backup"
 
 
+@pytest.mark.parametrize("tier, on", [(dict(on="0.8.1"), "0.8.1"), (dict(on="0.8.1", back="0.8.0"), ""), ({}, "")])
+def test_on_which_release_a_node_was_left(tier, on):
+    facts = Facts().as_a_whole(back=True)
+    facts.nodes["sf-2"]["tier"] = tier
+    assert node_of(report(facts), "sf-2")["to"] == on
+    assert {node["to"] for node in report(Facts().as_a_whole())["nodes"]} == {"0.8.1"}
+
+
 def test_nodes_that_run_the_release_where_another_one_has_failed_are_done():
     facts = Facts().as_a_whole()
     facts.fail("sf-1", "Start server", "it hangs", "it hangs")
@@ -273,6 +291,27 @@ def test_a_product_that_a_killed_run_has_left_down():
     data = report(Facts().as_a_whole(held=True))
     assert data["availability"]["curve"][0] == [NIGHT, 0] and data["availability"]["curve"][-1][1] == 5
     assert data["down"]["began"] == data["down"]["from"] == NIGHT and data["down"]["ended"] == NIGHT + 30.2
+    assert [(one["result"], one["down_before"], one["began"], one["seconds"])
+            for one in node_of(data, "sf-1")["services"]] == [("rolled", True, None, None)] * 2
+
+
+def test_what_a_killed_run_has_left_down_is_so_where_this_one_does_not_start_it():
+    """Also where it fails before it has stopped anything."""
+    facts = Facts().as_a_whole(held=True)
+    for record in facts.nodes.values():
+        record.update(services={}, tier={}, rolled=False)
+    data = report(facts)
+    assert {node["result"] for node in data["nodes"]} == {"down"}
+    assert services(data, "sf-1")[0] == ("agent", "down", None) and data["down"]["to"] is None
+
+
+def test_what_a_killed_run_has_left_down_in_part():
+    facts = Facts().as_a_whole()
+    units = facts.nodes["sf-2"]["seen"]["node"]["services"]
+    units["agent"] = dict(units["agent"], active=False, held="active")
+    del facts.nodes["sf-2"]["services"]["agent"]["began"]
+    down = report(facts)["down"]
+    assert down["began"] == NIGHT and down["from"] > NIGHT and down["ended"] == NIGHT + 30.2
 
 
 def test_what_runs_the_release_already_is_not_down():
@@ -283,24 +322,127 @@ def test_what_runs_the_release_already_is_not_down():
             del one["began"]
     data = report(facts)
     assert data["availability"]["curve"] == [[NIGHT, 5]] and data["down"] is None
-    assert services(data, "sf-1")[0] == ("agent", "rolled", None)
+    assert services(data, "sf-1")[0] == ("agent", "passed over", None)
 
 
 @pytest.mark.parametrize("up", [True, False])
 def test_a_reboot_at_the_end_takes_its_node_out(up):
     facts = Facts().as_a_whole()
-    facts.note("sf-1", "restart", facts.now, 4.0, module="boot_info")
-    if up:
-        facts.note("sf-1", "gate", facts.now + 5, 1.0, module="units_info")
+    at = facts.now
+    facts.reboot("sf-1", up)
     data = report(facts)
-    assert [count for moment, count in data["availability"]["curve"] if moment >= facts.now] == [3, 5][:1 + up]
+    assert [count for moment, count in data["availability"]["curve"] if moment >= at] == [3, 5][:1 + up]
     assert data["down"]["ended"] == NIGHT + 30.2
+
+
+def test_a_run_that_only_reboots():
+    facts = Facts().only_reboots("sf-1", "sf-2")
+    facts.reboot("sf-1")
+    facts.reboot("sf-2")
+    data = report(facts)
+    assert Gatherer(facts.hosts, facts.now).is_worth_it() and data["result"] == "ok"
+    assert data["verdict"] == "2 nodes rebooted in 13 s" and data["releases"] == {"from": [], "to": "0.8.1"}
+    assert [(node["result"], node["rebooted"]) for node in data["nodes"]] == [
+        ("rebooted", True), ("rebooted", True), ("passed over", None)]
+    assert [count for dummy, count in data["availability"]["curve"]] == [5, 3, 5, 3, 5]
+
+
+def test_a_run_that_also_reboots_what_runs_the_release():
+    facts = Facts().as_a_whole()
+    facts.plan.update(order=["sf-1", "sf-2"], done=["sf-3"], tier=dict(reboots=facts.names))
+    facts.nodes["sf-3"]["rolled"] = False
+    for name in facts.names:
+        facts.reboot(name)
+    data = report(facts)
+    assert [node["result"] for node in data["nodes"]] == ["rolled", "rolled", "rebooted"] and data["result"] == "ok"
+    assert data["verdict"].startswith("2 nodes upgraded from 0.8.0 to 0.8.1 and 1 node rebooted in ")
+
+
+@pytest.mark.parametrize("stopped, result, sentence", [
+    (True, "not rebooted", "The upgrade of Dragonflow to 0.8.1 was stopped: 1 of 3 nodes done, 2 only to be rebooted"),
+    (False, "failed", "The upgrade of Dragonflow to 0.8.1 failed on sf-2: 1 of 3 nodes done, 1 only to be rebooted")])
+@pytest.mark.parametrize("up", [None, False])
+def test_a_reboot_that_is_left(stopped, result, sentence, up):
+    """Whether the node does not come back, or its services do not."""
+    facts = Facts().as_a_whole()
+    facts.plan["tier"] = dict(reboots=facts.names)
+    facts.reboot("sf-1")
+    if up is False and not stopped:
+        facts.reboot("sf-2", up=False)
+    facts.fail("sf-2", "", "no", "no", stopped=stopped)
+    data = report(facts)
+    assert [node["result"] for node in data["nodes"]] == ["rolled", result, "not rebooted"]
+    assert data["verdict"] == sentence and data["result"] == ("stopped" if stopped else "failed")
+
+
+def test_what_fails_after_a_reboot_leaves_its_node_to_be_looked_at():
+    facts = Facts().only_reboots("sf-1", "sf-2")
+    facts.reboot("sf-1", up=False)
+    facts.fail("sf-1", "", "no", "no", timing=dict(step="gate", began=facts.now, ended=facts.now + 3))
+    assert [node["result"] for node in report(facts)["nodes"]] == ["failed", "not rebooted", "passed over"]
+
+
+def test_a_run_that_ends_before_its_reboots_is_not_complete():
+    facts = Facts().as_a_whole()
+    facts.plan["tier"] = dict(reboots=["sf-1"])
+    data = report(facts)
+    assert data["result"] == "incomplete" and data["verdict"] == (
+        "The upgrade of Dragonflow to 0.8.1 did not come to its end: 2 of 3 nodes done, 1 only to be rebooted")
+
+
+def test_what_only_the_end_has_found_left():
+    """Such as online migrations of a run that was killed before them."""
+    facts = Facts().services(failed=False)
+    facts.plan.update(order=[], done=facts.names, services={})
+    for record in facts.nodes.values():
+        record.update(services={}, rolled=False, timeline=[])
+    facts.note("sf-1", "verify", facts.now, 3.0, module="release_command", changed=False)
+    assert not Gatherer(facts.hosts, facts.now).is_worth_it()
+    facts.nodes["sf-1"]["timeline"][0]["changed"] = True
+    assert Gatherer(facts.hosts, facts.now).is_worth_it()
+    assert report(facts)["verdict"] == "What was left of the upgrade of Cinder to 0.8.1 was done in 1 min 0 s"
+
+
+def test_a_node_that_has_the_release_comes_from_no_other():
+    facts = Facts().rolled()
+    facts.nodes["sf-2"]["seen"]["node"]["release"]["version"] = "0.8.1"
+    assert report(facts)["releases"]["from"] == ["0.8.0"]
 
 
 def test_hosts_that_only_reboot():
     data = report(Facts().host_by_host())
     assert data["verdict"].startswith("3 nodes rebooted in ") and data["down"] is None
     assert data["availability"]["least"] == 2 and node_of(data, "sf-1")["out"]["seconds"] == 13.0
+
+
+@pytest.mark.parametrize("before", [True, False])
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_host_that_a_killed_run_has_left_out(before, fails):
+    facts = Facts().host_by_host()
+    facts.plan["hosts"] = {"sf-1": dict(out=before)}
+    facts.nodes["sf-1"]["rolled"] = not fails
+    data = report(facts)
+    one = node_of(data, "sf-1")
+    assert one["out"]["before"] is before and one["served"] is not before
+    assert one["out"]["began"] == (NIGHT if before else NIGHT + 4.5)
+    assert (one["out"]["ended"] is None) is fails and not node_of(data, "sf-2")["out"]["before"]
+    assert [count for dummy, count in data["availability"]["curve"]][:2 + (not before)] == (
+        [2, 1 if fails else 3, 2][:2] if before else [3, 2, 1 if fails else 3])
+
+
+@pytest.mark.parametrize("release, before, words", [
+    ("", ["", ""], "2 nodes rebooted and 1 node given guests back in "),
+    ("0.19", ["0.18.1", "0.19"], "1 node upgraded from 0.18.1 to 0.19, 1 node rebooted and 1 node given guests back ")])
+def test_hosts_with_which_an_earlier_run_has_begun(release, before, words):
+    facts = Facts().host_by_host()
+    facts.plan["release"] = release
+    facts.plan["hosts"] = {}
+    for name, version in zip(facts.names, [*before, release]):
+        facts.plan["hosts"][name] = dict(came_from=version)
+        facts.nodes[name]["seen"]["node"]["release"] = dict(version=release)  # as it is seen at the end
+    facts.nodes["sf-3"]["timeline"] = [
+        each for each in facts.nodes["sf-3"]["timeline"] if each["step"] not in ("drain", "restart")]
+    assert report(facts)["verdict"].startswith(words)
 
 
 @pytest.mark.parametrize("fails", [True, False])
@@ -420,6 +562,16 @@ def test_warnings_and_pauses():
     data = report(facts)
     assert data["warnings"] == ["sf-3: fix that", "hook_after_roll: no mail"]
     assert data["pauses"] == [[NIGHT + 40, NIGHT + 50]]
+
+
+def test_a_setting_that_was_changed_is_no_warning():
+    facts = Facts().rolled()
+    facts.plan["report"] = [f"warn  {name}: the mode: /etc/g has a, wanted is b: it would be changed"
+                            for name in ("sf-1", "sf-2")]
+    facts.nodes["sf-1"]["done"] = ["sf-1: the mode: /etc/g has a, wanted is b: changed"]
+    data = report(facts)
+    assert data["warnings"] == ["sf-2: the mode: /etc/g has a, wanted is b: not changed in this run"]
+    assert data["done"] == facts.nodes["sf-1"]["done"]
 
 
 def test_what_a_drain_warns_of():

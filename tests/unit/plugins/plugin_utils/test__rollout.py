@@ -314,6 +314,58 @@ def test_a_plan_without_nodes():
     assert run.rollout.progress() == "no node to roll" and run.rollout.left() is None
 
 
+def test_a_plan_that_only_reboots():
+    run = Run()
+    run.fact("sf-1", stage_resolved=dict(version="0.19"), rolling_run=run.record(
+        kind="tier", product="Synnefo", plan=dict(done=["sf-1", "sf-2"], tier=dict(reboots=["sf-1", "sf-2"]))))
+    assert run.lines() == ["plan: 0 nodes to 0.19; 2 on it already; 2 to reboot"]
+    run.task("sf-1", "restart", result="changed", seconds=9)
+    assert run.rollout.progress() == "0 of 2 nodes rebooted"
+    run.task("sf-1", "gate")
+    assert run.rollout.progress() == "1 of 2 nodes rebooted"
+    run.rollout.finish("ok")
+    assert run.lines()[-1] == "upgrade of Synnefo to 0.19 ok: 1 of 2 nodes rebooted, 10.0 s"
+    run.rollout.check = True
+    assert run.rollout.progress() == "1 of 2 nodes checked"
+
+
+def test_a_plan_that_reboots_at_the_end():
+    run = Run()
+    run.fact("sf-1", stage_resolved=dict(version="0.19"), rolling_run=run.record(
+        kind="tier", product="Synnefo", plan=dict(order=["sf-1"], done=[], tier=dict(reboots=["sf-1"]))))
+    assert run.lines() == ["plan: 1 node to 0.19; 1 to reboot"]
+    run.note("sf-1", rolled=True)
+    assert run.rollout.progress() == "0 of 1 nodes done, 0 of 1 node rebooted"
+
+
+HOSTS = dict(n1=dict(reboots=True), n2=dict(reboots=True), n3=dict(reboots=False))
+
+
+@pytest.mark.parametrize("release, order, done, line, title", [
+    ("", ["n1", "n2"], [], "plan: 2 nodes to reboot", "reboot of Ganeti"),
+    ("", ["n1", "n2", "n3"], ["n4"], "plan: 2 nodes to reboot; 1 to get guests back; 1 done already",
+     "reboot of Ganeti"),
+    ("0.19", ["n1", "n2"], ["n4"], "plan: 2 nodes to 0.19; 1 on it already", "upgrade of Ganeti to 0.19")])
+def test_hosts_that_come_to_no_release_reboot(release, order, done, line, title):
+    run = Run()
+    run.fact("n1", rolling_run=run.record(kind="hosts", product="Ganeti"))
+    assert run.rollout.title() == "roll of Ganeti"
+    hosts = {name: HOSTS[name] for name in order}
+    run.fact("n1", rolling_run=run.record(kind="hosts", product="Ganeti", plan=dict(
+        order=order, done=done, hosts=hosts, release=release)))
+    assert run.lines() == [line] and run.rollout.title() == title
+    run.roll("n1")
+    assert run.lines()[-1] == f"n1 done 20.0 s, 18.0 s out of service; {run.rollout.progress()}"
+    assert run.rollout.progress().startswith(f"1 of {len(order)} nodes done")
+
+
+def test_who_only_plans_the_reboot_of_hosts():
+    run = Run()
+    run.fact("n1", rolling_run=run.record(kind="plan", product="Ganeti", plan=dict(
+        order=["n1"], hosts=dict(n1=dict(reboots=True)), release="")))
+    assert run.lines() == ["plan: 1 node to reboot"] and run.rollout.title() == "plan"
+
+
 def test_a_restart_leads_to_no_other_release():
     run = Run()
     run.fact("sf-1", stage_resolved=dict(version="0.8.0"),
@@ -326,7 +378,7 @@ def test_a_restart_leads_to_no_other_release():
 
 @pytest.mark.parametrize("more, title", [
     (dict(kind="services", product="Cinder"), "upgrade of Cinder"), (dict(kind="services", product=""), "services"),
-    (dict(kind="plan", product="Cinder"), "plan")])
+    (dict(kind="plan", product="Cinder"), "plan"), (dict(kind="tier", product="Synnefo"), "upgrade of Synnefo")])
 def test_a_run_of_a_product_bears_its_name(more, title):
     run = Run()
     run.fact("sf-1", stage_resolved=dict(version="24.5.0"), rolling_run=run.record(

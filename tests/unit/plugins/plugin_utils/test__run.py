@@ -15,11 +15,13 @@ from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import (
     addresses_of,
     changed,
     foreign,
+    has_work,
     inventory_of,
     lock_node,
     node_of,
     plain,
     playbook_command,
+    reboots_of,
     run_of,
     shape_of,
     way_of,
@@ -264,3 +266,11 @@ def test_a_product_that_does_not_say_by_which_playbook_it_is_upgraded():
 ])
 def test_a_playbook_for_this_product(kind, way, asked, given, made_for):
     assert foreign(kind, way, asked, given, made_for, **SAYS) == ""
+
+
+@pytest.mark.parametrize("plan, reboots, work", [
+    ({}, [], False), (dict(order=["n1"], tier=dict(mode="whole")), [], True),
+    (dict(order=[], tier=dict(reboots=["n1"])), ["n1"], True), (dict(order=[], orphans=[["a", "b"]]), [], True),
+    (dict(order=["n1", "n2"], hosts=dict(n1=dict(reboots=True), n2=dict(reboots=False))), ["n1"], True)])
+def test_what_a_plan_has_to_do(plan, reboots, work):
+    assert reboots_of(plan) == reboots and has_work(plan) is work
