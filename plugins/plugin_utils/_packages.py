@@ -112,8 +112,8 @@ def package_findings(name, node, target, configured=False):
         "completes that before it upgrades"] if apt["interrupted"] else [], "warn")
     findings.judge("apt", [
         f"{apt['locked']['command']} (pid {apt['locked']['pid']}) is at work with apt: before anything is stopped it "
-        f"is waited for, for up to {step['arguments'].get('lock_timeout', LOCK_TIMEOUT):g} s"]
-                   if apt["locked"] and step["upgrade"] else [], "warn")
+        f"is waited for, for up to {step['arguments'].get('lock_timeout', LOCK_TIMEOUT):g} s"
+    ] if apt["locked"] and step["upgrade"] else [], "warn")
     findings.judge("policy", ["a run that was killed has left its policy-rc.d: the run removes it"]
                    if apt["policy"] == "ours" else [], "warn", made=False)
     open_ones = [one for one in node["settings_found"] if release != target.get("version") or one["needed"]]

@@ -377,7 +377,7 @@ def reboot_seconds(node, data):
 def service_words(one, data):
     """How a service of a node was rolled."""
     result, seconds = one.get("result", "rolled"), spent(one, data)
-    words = "" if seconds is None else f"{out_words(data).split(' ')[0]} for {brief(seconds)}"
+    words = "" if seconds is None else f"{out_words(data).partition(' ')[0]} for {brief(seconds)}"
     before = BEFORE if one.get("down_before") else ""
     return f"{one['name']} {', '.join(filter(None, ['' if words and result == 'rolled' else result, words]))}{before}"
 

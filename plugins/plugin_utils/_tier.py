@@ -75,8 +75,8 @@ def steps_of(migrations, mode=WHOLE):
     own = [dict(title="Try the migrations once more on a copy, while nobody writes", point="tried"),
            dict(title="Back up the database", point="backed_up"),
            dict(title="Record that the migrations begin", point="begun")]
-    return [*(own if mode == WHOLE else []), *(dict(title=phase["title"], point="migrate", number=number)
-                    for number, phase in enumerate(migrations)),
+    each = [dict(title=phase["title"], point="migrate", number=number) for number, phase in enumerate(migrations)]
+    return [*(own if mode == WHOLE else []), *each,
             dict(title="Check that what the services keep is whole", point="whole")]
 
 

@@ -77,8 +77,8 @@ def test_servers(start, kind):
                      last_check="Service Unavailable", tracks="", fall=3, rise=2, errors=3),
         "sf-2": dict(status="no check", sessions=0, check_status="", check_code="", last_check="", tracks="", fall=0,
                      rise=0, errors=0)}
-    assert Haproxy(fake.address).server("sf-api", "sf-2") == dict(servers["sf-2"], senders=["sf-api/sf-2"],
-                                                                     requests={"sf-api/sf-2": "0"})
+    assert Haproxy(fake.address).server("sf-api", "sf-2") == dict(
+        servers["sf-2"], senders=["sf-api/sf-2"], requests={"sf-api/sf-2": "0"})
 
 
 def test_a_page_with_a_login(start):
