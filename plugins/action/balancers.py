@@ -12,9 +12,9 @@ from ansible_collections.shakenfist.rolling.plugins.plugin_utils._balancers impo
     answers_of,
     balancers_of,
     drain_balancers,
+    failures_of,
     haproxy_of,
     is_asked,
-    problems_of,
     remembered,
     sightings_of,
     was_of,
@@ -61,12 +61,10 @@ class ActionModule(StatesAction):
                 told["haproxy"]["senders"] = results["haproxy"]["senders"]
         told.update({kind: True for kind in ("nginx", "apache") if answers_of(kind, results[kind])})
         self.note(balancers=told)
-        problems = problems_of(results)
+        failures = failures_of(results)
         # A balancer's host that is lost is no fault of the node, which stays as it is.
-        answers = [results["haproxy"], *(each for kind in ("nginx", "apache")
-                                         for each in answers_of(kind, results[kind]).values())]
-        lost = next((dict(lost=True, away=each.get("away", "")) for each in answers if each.get("lost")), {})
-        self.check("; ".join(f"{name}: {words}" for name, words in problems.items()), logs=list(problems), **lost)
+        lost = next((dict(lost=True, away=each.get("away", "")) for each in failures.values() if each.get("lost")), {})
+        self.check("; ".join(f"{name}: {each['msg']}" for name, each in failures.items()), logs=list(failures), **lost)
 
     def asked(self):
         where = self.haproxy

@@ -36,7 +36,7 @@ class ActionModule(StepsAction):
     def know(self, **values):
         # What runs once for all nodes would give each of them the record of the first.
         if not self._task.check_mode and not self._task.run_once:
-            self.note(host={**self.values.get("host", self.record.host), **values})
+            self.note(host={**self.so_far("host"), **values})
 
     def one_by_one(self, given):
         """Call the module until it has nothing left to move; gives its last answer, with all that was moved."""
@@ -68,7 +68,7 @@ class ActionModule(StepsAction):
     def keep(self, given, moved):
         """For the report, which guests moved where."""
         if moved:
-            known = self.values.get("host", self.record.host).get("moved", {})
+            known = self.so_far("host").get("moved", {})
             away = {one["guest"]: one["to"] if given["state"] == "emptied" else "" for one in moved}
             self.know(moved={guest: to for guest, to in {**known, **away}.items() if to})
             back = given["state"] == "returned"

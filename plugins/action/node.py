@@ -12,8 +12,7 @@
 # Role balancer drains through nginx, Apache, and HAProxy that is asked from another host: elsewhere says whether there
 # are any.
 
-import time
-
+from ansible_collections.shakenfist.rolling.plugins.module_utils._common import wait_for
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._balancers import (
     balancers_of,
     drain_balancers,
@@ -96,13 +95,9 @@ class ActionModule(StatesAction):
         if not (where and told.get("was") == "ready" and self.record.asked.get("probes")):
             return
         # A drain that ended early may be over before enough checks have failed.
-        deadline = time.monotonic() + UNCHECKED
-        while not self.is_down(where):
-            if time.monotonic() >= deadline:
-                return
-            time.sleep(INTERVAL)
-        self.admitted()
-        self.note(balancers=dict(self.record.balancers, haproxy={}))
+        if wait_for(lambda: self.is_down(where), UNCHECKED, INTERVAL):
+            self.admitted()
+            self.note(balancers=dict(self.record.balancers, haproxy={}))
 
     def is_down(self, where):
         """Whether HAProxy's checks alone keep requests from the node."""

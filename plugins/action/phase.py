@@ -186,11 +186,11 @@ class ActionModule(StepsAction):
     def migrated(self, title, words="done", store="", ran=()):
         """Have the report tell what was done to what the product keeps."""
         if not self._task.check_mode:
-            known = self.values.get("schema", self.record.schema).get("migrations", [])
+            known = self.so_far("schema").get("migrations", [])
             self.note_schema(migrations=[*known, dict(title=title, words=words, store=store, ran=list(ran))])
 
     def note_schema(self, **values):
-        self.note(schema={**self.values.get("schema", self.record.schema), **values})
+        self.note(schema={**self.so_far("schema"), **values})
 
     def call_module(self, title, module, arguments):
         """What is no command: a module of the collection, which says itself what it has done."""
@@ -445,7 +445,7 @@ class ActionModule(StepsAction):
         return dump
 
     def undid(self, words):
-        self.remember(undone=[*self.values.get("tier", self.record.tier).get("undone", []), words])
+        self.remember(undone=[*self.so_far("tier").get("undone", []), words])
 
     def finish(self, *names):
         """The database is whole again, in one release or the other."""

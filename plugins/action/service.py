@@ -222,7 +222,7 @@ class ActionModule(StatesAction):
     def admit(self):
         given, one = self.given, self.service
         # What an operator has taken out of rotation, also since the preflight, stays so.
-        was = self.values.get("balancers", self.record.balancers).get(one.name, self.before())
+        was = self.so_far("balancers").get(one.name, self.before())
         if one.drain and (self.now["shut"] or was == "enabled"):
             self.begin("gate")
             self.health("absent")
@@ -315,7 +315,7 @@ class ActionModule(StatesAction):
 
     def still_out(self):
         """What was done before the restart, and is still so."""
-        one, balancers = self.service, self.values.get("balancers", self.record.balancers)
+        one, balancers = self.service, self.so_far("balancers")
         if not (balancers[one.name] == "enabled" if one.name in balancers else self.now["shut"]):
             return ""
         if one.drain:

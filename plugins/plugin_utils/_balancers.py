@@ -164,12 +164,15 @@ def sightings_of(kind, result):
                 shut=[name for name in was if was[name] == "drain"], out=[name for name in was if was[name] == "out"])
 
 
-def problems_of(results):
-    """Why balancers have not done what they were told, by what each is called, from the result of each kind."""
+def failures_of(results):
+    """What balancers have answered that have not done what they were told, by what each is called.
+
+    :arg results: the result of each kind.
+    """
     told = {"HAProxy": results["haproxy"]}
     for kind in CALLED:
         told.update(answers_of(kind, results[kind]))
-    return {name: answer["msg"] for name, answer in told.items() if answer.get("msg") and not answer.get("skipped")}
+    return {name: answer for name, answer in told.items() if answer.get("msg") and not answer.get("skipped")}
 
 
 def timing_of(nodes, detection, settle, count=0, gate=0.0):

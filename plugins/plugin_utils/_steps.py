@@ -233,18 +233,22 @@ class StepsAction(PersistentAction):
         if problem:
             raise Failed(dict(more, msg=problem), title)
 
+    def so_far(self, key):
+        """What the record of the node says of something, with what this action has noted of it."""
+        return self.values.get(key, getattr(self.record, key))
+
     def note(self, **values):
         """Have the record of the node say so, whatever comes of the task."""
         self.values.update(values)
 
     def add_notes(self, *lines, key="notes"):
         """Have the report warn of more; with the C(key) V(done), tell of more that was done with the node."""
-        known = self.values.get(key, getattr(self.record, key))
+        known = self.so_far(key)
         self.note(**{key: [*known, *(line for line in lines if line not in known)]})
 
     def remember(self, **values):
         """Keep it in what the run does with the node while all of the product is down."""
-        self.note(tier={**self.values.get("tier", self.record.tier), **values})
+        self.note(tier={**self.so_far("tier"), **values})
 
     def say(self, *lines):
         """Tell the operator, while the task still runs."""

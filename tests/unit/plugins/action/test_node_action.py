@@ -12,6 +12,7 @@ import pytest
 from ansible.errors import AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
 from ansible_collections.shakenfist.rolling.plugins.action import balancers, node
+from ansible_collections.shakenfist.rolling.plugins.module_utils import _common
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._steps import NOTED
 from ansible_collections.shakenfist.rolling.tests.unit.fakes import Clock, with_several
 
@@ -505,7 +506,7 @@ def test_haproxy_that_is_told_may_probe(one, check, may, probes):
     # It may get requests at once, or before it is ready, or it is not ours.
     ("DRAIN", True, "ready", False), ("DOWN", False, "ready", False), ("DOWN", True, "drain", False)])
 def test_a_node_that_does_not_serve_is_left_to_the_checks_of_haproxy(one, monkeypatch, status, probes, was, released):
-    monkeypatch.setattr(node, "time", Clock(0.0))
+    monkeypatch.setattr(_common, "time", Clock(0.0))
     one.variables = dict(drain_haproxy_address=SOCKET)
     haproxy = dict(backend="sf-api", server="one", was=was)
     one.note(balancers=dict(haproxy=haproxy, nginx=True), asked=dict(probes=probes))
@@ -517,7 +518,7 @@ def test_a_node_that_does_not_serve_is_left_to_the_checks_of_haproxy(one, monkey
 
 def test_checks_that_have_not_failed_yet_are_waited_for(one, monkeypatch):
     clock = Clock(0.0)
-    monkeypatch.setattr(node, "time", clock)
+    monkeypatch.setattr(_common, "time", clock)
     one.variables = dict(drain_haproxy_address=SOCKET)
     one.note(balancers=dict(haproxy=dict(backend="sf-api", server="one", was="ready")), asked=dict(probes=True))
     one.given["haproxy_info"] = [dict(servers=dict(one=dict(status=status))) for status in ("DRAIN", "DRAIN", "DOWN")]

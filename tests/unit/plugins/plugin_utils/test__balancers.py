@@ -120,9 +120,10 @@ def test_what_they_have_said():
 
 def test_who_has_not_done_it():
     results = dict(haproxy=NOTHING, nginx=loop(dict(was="ready")), apache=NOTHING)
-    assert _balancers.problems_of(results) == {}
+    assert _balancers.failures_of(results) == {}
     results.update(haproxy=dict(msg="3 sessions are left"), apache=loop(dict(msg="lost", lost=True)))
-    assert _balancers.problems_of(results) == {"HAProxy": "3 sessions are left", "Apache, asked from lb-1": "lost"}
+    assert {name: answer["msg"] for name, answer in _balancers.failures_of(results).items()} == {
+        "HAProxy": "3 sessions are left", "Apache, asked from lb-1": "lost"}
 
 
 def node(grace=25.0, told=False, **haproxy):

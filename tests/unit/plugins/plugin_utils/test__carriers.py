@@ -65,6 +65,7 @@ class Node:
         self.said += lines
 
     add_notes = StepsAction.add_notes
+    so_far = StepsAction.so_far
 
     def note(self, **values):
         self.values.update(values)
