@@ -29,6 +29,7 @@ from ansible_collections.shakenfist.rolling.plugins.plugin_utils._tier import (
     counted,
     etcd_problem,
     interrupted_words,
+    locked_words,
     prior_of,
     troubles,
 )
@@ -248,8 +249,7 @@ class ActionModule(StepsAction):
         for phase in self.phases(store=True):
             store, active = phase["store"], self.node["release"]["path"]
             seen = self.ask_store("Check the store", store, active, state="reported", gone="warn", edited="warn")
-            self.check(f"another run has the lock of the store since {seen['holder']['since']}, on "
-                       f"{seen['holder']['host']}: wait for it" if seen.get("holder") else "", "Check the store")
+            self.check(locked_words(seen["holder"]), "Check the store")
             if seen.get("interrupted"):
                 self.say(f"warn  {interrupted_words(seen['interrupted'])}")
             if store["store"] == "etcd":
@@ -422,8 +422,11 @@ class ActionModule(StepsAction):
                                  "read it")
 
     def ask_prior(self, title, store, prior):
-        return self.ask_store(f"{title}: check whether the prior release knows what is in it", store, prior,
-                              state="reported", gone="warn")
+        title = f"{title}: check whether the prior release knows what is in it"
+        seen = self.ask_store(title, store, prior, state="reported", gone="warn")
+        # Somebody else who migrates may write at any moment what the prior release, once started, cannot read.
+        self.check(locked_words(seen["holder"]), title)
+        return seen
 
     def undo_database(self):
         """Nobody has written since the backup was made, for all has been down since."""

@@ -210,10 +210,13 @@ from ansible_collections.shakenfist.rolling.plugins.module_utils._common import 
     wait_for,
 )
 
-# Seconds for a question, between two looks, and until the list must show what a command has done that has ended.
+# Seconds for a question, between two looks, and until what is odd in the list is taken for true.
 ASK = 120
 INTERVAL = 0.5
-SETTLE = 10
+ODD = 10
+# Until the list must show what a command has done that has ended: Ganeti's daemon that answers may miss that the
+# configuration was changed, and looks by itself only every 17 s.
+SETTLE = 30
 # By how many seconds a pause may end after what its note says: its command counts from when it has started.
 LATE = 60
 # How timeout(1) tells that it has ended a command, by SIGTERM and by SIGKILL.
@@ -319,7 +322,7 @@ class Evacuation:
             hosts, guests = self.look_at_hosts(), self.look_at_guests()
             return all(one.offline or one.is_known() for one in hosts) and all(
                 one.state in ("running", "stopped") for one in guests)
-        wait_for(calm, SETTLE, INTERVAL)
+        wait_for(calm, ODD, INTERVAL)
         return self.hosts, self.guests
 
     def look_at(self):
@@ -597,7 +600,7 @@ class Evacuation:
             said = self.act(self.cluster["lead"])
             if self.module.check_mode:
                 return dict(changed=True)
-            if not wait_for(leads, SETTLE * 3, INTERVAL):
+            if not wait_for(leads, SETTLE, INTERVAL):
                 raise RollingError(f"expected this node to take the lead, it does not. {said}")
         return self.result()
 

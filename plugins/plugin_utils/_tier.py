@@ -226,6 +226,12 @@ def interrupted_words(found):
             "no service may be started before")
 
 
+def locked_words(holder):
+    """That somebody else migrates a store; empty if nobody does."""
+    return (f"another run has the lock of the store since {holder['since']}, on {holder['host']}: wait for it"
+            if holder else "")
+
+
 def etcd_problem(member):
     """What is wrong with a member of etcd, in words."""
     where = f"etcd at {member['endpoint']}"

@@ -430,7 +430,9 @@ ROWS = [
                   moment=step('stop', 'd-1', 'neutron-server'), inject=another_run, check=was_as_it_should),
     DragonflowRow('dragonflow-two-runners', 'somebody else runs the migrations by hand', moment=DOWN,
                   prepare=publish(NEW, 'held-migration'), inject=another_runner, mend=other_has_ended, node='d-1',
-                  outcome=STOPPED, cause=('Migrate the north-bound database', 'd-2'), check=was_as_it_should),
+                  outcome=STOPPED, check=was_as_it_should,
+                  cause=('Migrate the north-bound database', 'another run has the lock of the store since', 'on d-2',
+                         'ALL SERVICES STAY STOPPED')),
 
     # ---- the controller
     killed('stage', step('stage')),

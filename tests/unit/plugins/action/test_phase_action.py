@@ -186,7 +186,8 @@ STORE = dict(store="etcd", directory="lib/{python}/migrations", endpoints=["http
 MIGRATE = [dict(title="Neutron", release="staged", command=["manage"], where="server", wanted=True, once=False),
            dict(title="Not wanted", command=["x"], where="", wanted=False, once=False),
            dict(title="North", release="staged", store=STORE, where="server", wanted=True, once=False, command=[])]
-SEEN = dict(changed=False, ran=[], pending=[], objects=3, changes={}, resumed="", gone=[], edited=[], interrupted=None)
+SEEN = dict(changed=False, ran=[], pending=[], objects=3, changes={}, resumed="", gone=[], edited=[], interrupted=None,
+            holder=None)
 PENDING = dict(id="mtu", proposed_at="2018", description="Ports have an MTU")
 MEMBER = dict(endpoint="http://e", alarms=[], in_use=1, quota=9, problem="")
 TIER = dict(NODE, kind="3.11 linux", services={}, previous={}, release=dict(path="/r/4.0.0"))
@@ -493,6 +494,9 @@ def test_nothing_was_written(tier):
     (dict(store_migrations=[dict(SEEN, gone=["mtu"]), SEEN, dict(SEEN, gone=["mtu"])]),
      "the store was migrated (mtu), and the release before"),
     (dict(store_migrations=dict(failed=True, msg="no answer")), "it is not known what the migrations have left (North"),
+    (dict(store_migrations=dict(SEEN, holder=dict(host="d-2", since="noon"))), "lock of the store since noon, on d-2"),
+    (dict(store_migrations=[dict(SEEN, gone=["mtu"]), SEEN, dict(SEEN, holder=dict(host="d-2", since="noon"))]),
+     "it is not known what the migrations have left (North"),
     (dict(stat=[dict(stat=dict(exists=True)), dict(stat=dict(exists=False))]), "there is no backup from before")])
 def test_there_is_no_way_back(tier, given, words):
     tier.given.update(given)
