@@ -30,7 +30,6 @@ from ansible_collections.shakenfist.rolling.plugins.plugin_utils._tier import (
     etcd_problem,
     interrupted_words,
     locked_words,
-    prior_of,
     troubles,
 )
 
@@ -73,6 +72,7 @@ class ActionModule(StepsAction):
         self.node, self.target = given["node"], given["target"]
         self.staged = f"{self.node['releases']}/{self.target['name']}"
         self.tier = self.run_record.plan.get("tier") or {}
+        self.prior = f"{self.node['releases']}/{self.tier.get('priors', {}).get(self.name, '')}"
         if given["point"] == "orphans":
             return self.orphans()
         if self.tier:
@@ -164,13 +164,13 @@ class ActionModule(StepsAction):
         migrates = self.tier and self.given["point"] == "migrate" and not self._task.check_mode and (
             self.tier.get("mode") != REST)
         if migrates:
-            self.write("Record that the database is being migrated", f"{self.staged}/{MIGRATING}", title, "600")
+            self.begin_migration(title)
             self.remember(wrote=True)
         answer = self.command(title, command, release, **options)
         if not options.get("looks"):
             self.migrated(title)
         if migrates:
-            self.write("Record that this migration has ended", f"{self.staged}/{MIGRATING}", "", "600")
+            self.begin_migration()
         if answer.get("warned"):
             words = f"{' '.join(command)} has something to say:\n{last_lines(answer['output'], 40)}"
             self.say(f"warn  {words}")
@@ -183,6 +183,15 @@ class ActionModule(StepsAction):
             self.say(f"{' '.join(command)}: {outcome(answer['runs'], **options)}")
         if once and not self._task.check_mode:
             self.write("Record that it was done", done, "", "600")
+
+    def begin_migration(self, title=""):
+        """Record that the release migrates the database, and which migration is under way, if one is."""
+        self.write("Record which migration of the database is under way", self.place(MIGRATING),
+                   f"{self.target['name']}\n{title}\n", "600")
+
+    def place(self, name):
+        """A path of ours on the node: of a product that is stopped as a whole, of the time in which all is down."""
+        return f"{self.node['releases'] if self.tier else self.staged}/{name}"
 
     def migrated(self, title, words="done", store="", ran=()):
         """Have the report tell what was done to what the product keeps."""
@@ -203,7 +212,7 @@ class ActionModule(StepsAction):
     def back_up(self, again=False):
         """Back up the database; once for each release, for a later run would keep a schema half-way."""
         name, mode = BACKUP
-        path = f"{self.staged}/{name}"
+        path = self.place(name)
         if not again and self.exists(path, "Check for a backup"):
             return
         dump = self.module("dump", self.task_vars, title="Back up the database", config=self.node["config"],
@@ -292,28 +301,34 @@ class ActionModule(StepsAction):
         writers = self.writers()
         if not any(one["active"] or not one.get("held") for name, one in self.services() if name in writers):
             return
-        torn, names = self.torn(), " and ".join(sorted(writers))
+        torn, names = self.begun_by()[1], " and ".join(sorted(writers))
         if torn:
             how = self.restore_point("restore") if self.has_backup() else "from your own backup"
             self.check(f"a run that was killed has begun this on {self.name}, and not ended it: {torn}. Nothing holds "
                        f"{names} any more, so the database may have been written to since, and is not restored by "
                        f"itself. Stop {names} on all nodes, and restore it: {how}. Where it is whole already, that is "
-                       f"not needed. Then, on {self.name}: rm {self.staged}/{MIGRATING}", "Check for half a migration")
+                       f"not needed. Then, on {self.name}: rm {self.place(MIGRATING)}", "Check for half a migration")
         # What has the new release by now was migrated, and that remains to be known.
         self.finish(RESTORING, BACKUP[0], *([] if self.has_begun() else [MIGRATING]))
 
-    def torn(self):
-        """The migration of the database that a run has begun and not ended: MariaDB cannot roll that back."""
-        path = f"{self.staged}/{MIGRATING}"
-        return self.read("Read which migration was begun", path).strip() if self.exists(
-            path, "Check whether the database was being migrated") else ""
+    def begun_by(self):
+        """The release that has begun to migrate the database since all went down, empty if none has, and the migration
+        that it has begun and not ended: MariaDB cannot roll that back."""
+        path = self.place(MIGRATING)
+        if not self.exists(path, "Check whether the database was being migrated"):
+            return "", ""
+        release, dummy, title = self.read("Read which migration was begun", path).strip().partition("\n")
+        # What the prior release has completed, it knows; that is from before all went down.
+        known = not title and f"{self.node['releases']}/{release}" == self.prior and self.exists(
+            f"{self.prior}/{MIGRATED}", "Check whether the prior release has completed its migrations")
+        return ("", "") if known else (release, title)
 
     def has_backup(self):
-        return self.exists(f"{self.staged}/{BACKUP[0]}", "Check for the backup")
+        return self.exists(self.place(BACKUP[0]), "Check for the backup")
 
     def restore_point(self, key):
         """The file of the backup, or the command that restores it."""
-        return json.loads(self.read("Read the restore point", f"{self.staged}/{BACKUP[0]}"))[key]
+        return json.loads(self.read("Read the restore point", self.place(BACKUP[0])))[key]
 
     def tried(self):
         """The same once more when nobody writes, before anything is written."""
@@ -378,15 +393,17 @@ class ActionModule(StepsAction):
 
         Gives whether the database is whole now.
         """
-        restoring = self.exists(f"{self.staged}/{RESTORING}", "Check whether a restore was interrupted")
-        begun = not restoring and self.exists(f"{self.staged}/{MIGRATING}",
-                                              "Check whether the database was being migrated")
-        if begun and not self.has_backup():
+        restoring = self.exists(self.place(RESTORING), "Check whether a restore was interrupted")
+        release, torn = ("", "") if restoring else self.begun_by()
+        if release and not self.has_backup():
+            words = (f"no backup of the database is made: {release} has migrated it, in part or all of it, and there "
+                     "is none from before, so one of now would lead back to nothing")
+            self.say(f"warn  {words}")
+            self.add_notes(words)
             return False
-        torn = self.torn() if begun else ""
-        if restoring or torn:
+        if restoring or torn or release not in ("", self.target["name"]):
             why = f"for a killed run has begun this, and not ended it: {torn}" if torn else (
-                "which a killed run had begun")
+                f"for {release} has migrated it since" if release else "which a killed run had begun")
             self.say(f"The database was restored from {self.restore()}, {why}.")
         return True
 
@@ -394,12 +411,10 @@ class ActionModule(StepsAction):
         """Take back what migrations have left, and find out whether the prior release can work on what there is."""
         if self._task.check_mode:
             return {}
-        prior = prior_of(self.node, self.target)
         try:
             for phase in self.phases(store=True):
-                self.undo_store(phase["title"], phase["store"], f"{self.node['releases']}/{prior}")
-            if any(self.phases(store=False)) and self.exists(f"{self.staged}/{MIGRATING}",
-                                                             "Check whether the database was being migrated"):
+                self.undo_store(phase["title"], phase["store"])
+            if any(self.phases(store=False)) and self.begun_by()[0]:
                 self.undo_database()
             if any(self.phases(store=False)) and "beyond" not in self.values.get("tier", {}):
                 # What is started now writes.
@@ -408,22 +423,22 @@ class ActionModule(StepsAction):
             self.remember(beyond=f"it is not known what the migrations have left ({told_of(exc.title, exc.result)})")
         return {}
 
-    def undo_store(self, title, store, prior):
-        seen = self.ask_prior(title, store, prior)
+    def undo_store(self, title, store):
+        seen = self.ask_prior(title, store)
         # What the release before knows was there before this run: an earlier upgrade may have kept what would undo it.
         if seen["interrupted"] or seen["gone"]:
             undone = self.ask_store(f"{title}: undo what is half done", store, self.staged, state="restored",
                                     gone="warn")
             if undone.get("changed"):
                 self.undid("What the migrations had written into the store was undone.")
-            seen = self.ask_prior(title, store, prior)
+            seen = self.ask_prior(title, store)
         if seen["gone"]:
             self.remember(beyond=f"the store was migrated ({', '.join(seen['gone'])}), and the release before cannot "
                                  "read it")
 
-    def ask_prior(self, title, store, prior):
+    def ask_prior(self, title, store):
         title = f"{title}: check whether the prior release knows what is in it"
-        seen = self.ask_store(title, store, prior, state="reported", gone="warn")
+        seen = self.ask_store(title, store, self.prior, state="reported", gone="warn")
         # Somebody else who migrates may write at any moment what the prior release, once started, cannot read.
         self.check(locked_words(seen["holder"]), title)
         return seen
@@ -434,7 +449,7 @@ class ActionModule(StepsAction):
             self.remember(beyond="the schema of the database may be migrated, in part or all of it, and there is no "
                                  "backup from before (schema_backup)")
             return
-        self.write("Record that the database is being restored", f"{self.staged}/{RESTORING}", "", "600")
+        self.write("Record that the database is being restored", self.place(RESTORING), "", "600")
         self.undid(f"The database was restored from {self.restore()}.")
 
     def restore(self):
@@ -452,7 +467,7 @@ class ActionModule(StepsAction):
 
     def finish(self, *names):
         """The database is whole again, in one release or the other."""
-        self.remove("Record that it is whole", *(f"{self.staged}/{name}" for name in names))
+        self.remove("Record that it is whole", *map(self.place, names))
 
     def whole(self):
         """Nothing may be started before this: no reader could tell a store that is half written."""

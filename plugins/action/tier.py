@@ -19,10 +19,10 @@ from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import nod
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._services import is_to_run, services_of, url_of
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._steps import NOTED, Failed, StatesAction, skipped
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._tier import (
+    BEFORE,
     REST,
     RESTORING,
     Left,
-    prior_of,
     runs_it,
     told_of_tier,
     trouble_words,
@@ -42,8 +42,6 @@ ARGUMENTS = dict(
 )
 # Why a node does nothing.
 FAILED, NOT_HERE, GOES_ON = "the run has failed", "the node has no such service", "it runs the release already"
-# Where a release directory has what the configuration was before the run has changed it.
-BEFORE = ".rolling-configuration"
 
 
 class ActionModule(StatesAction):
@@ -56,6 +54,10 @@ class ActionModule(StatesAction):
         self.troubles = troubles(self.hostvars, self.run_record, self.everybody, list(task_vars["ansible_play_hosts"]))
         self.plan = self.run_record.plan.get("tier") or {}
         self.carrier = carrier_of(self)
+
+    def place(self, name):
+        """A path of ours on the node that is of the time in which all is down."""
+        return f"{self.node['releases']}/{name}"
 
     def has(self, service):
         return service in self.node.get("services", {})
@@ -87,6 +89,9 @@ class ActionModule(StatesAction):
             return skipped(GOES_ON)
         return self.tried(self.stop)
 
+    def prior(self):
+        return self.plan.get("priors", {}).get(self.name, "")
+
     def goes_on(self, service):
         """Whether a service runs the release already, in a run that only does the rest."""
         return self.plan.get("mode") == REST and runs_it(self.node["services"][service], self.given.target)
@@ -102,7 +107,8 @@ class ActionModule(StatesAction):
         if self.ran(one.name):
             self.mark("began", began)
         answer = self.call(f"Stop {one.name}", "standstill", state="stopped", units=[one.name],
-                           timeout=self.given.stop_timeout, **(dict(quiet=True) if self.given.packages else {}))
+                           timeout=self.given.stop_timeout, release=self.prior(),
+                           **(dict(quiet=True) if self.given.packages else {}))
         self.remember(stopped=[*self.record.tier.get("stopped", []), *answer["stopped"]])
         if one.name in answer["stopped"]:
             self.mark("began", began)
@@ -129,7 +135,7 @@ class ActionModule(StatesAction):
     def set_aside(self):
         """What an earlier run has kept of the configuration: to take it back would undo what the operator has done."""
         path = self.call("Set aside what an earlier run has kept", "kept_files", state="aside",
-                         paths=self.given.configuration, dest=self.carrier.place(BEFORE))["aside"]
+                         paths=self.given.configuration, dest=self.place(BEFORE))["aside"]
         if path:
             words = (f"{self.name}: somebody has removed what held its services since a run that has not come to its "
                      f"end. What the configuration was before that run is in {path}, and is not taken back any more")
@@ -147,8 +153,8 @@ class ActionModule(StatesAction):
         self.call("Check that all is down", "standstill", state="down", units=left)
         if self.given.configuration:
             self.call("Back up the configuration", "kept_files", state="kept", paths=self.given.configuration,
-                      dest=self.carrier.place(BEFORE))
-        self.remember(switched=prior_of(self.node, self.given.target))
+                      dest=self.place(BEFORE))
+        self.remember(switched=self.prior())
         self.carrier.switch(left)
         self.remember(on=self.given.target["version"])
 
@@ -185,11 +191,11 @@ class ActionModule(StatesAction):
         """From here on nothing goes back. Left there, it would pass for what was before another run."""
         if self.given.configuration:
             self.call("Forget the configuration of before", "kept_files", state="dropped",
-                      paths=self.given.configuration, dest=self.carrier.place(BEFORE))
+                      paths=self.given.configuration, dest=self.place(BEFORE))
         if self.name not in self.plan.get("places", {}).values() or self._task.check_mode:
             return
         # Which of them is there tells whether the backup is to be restored. That the database was migrated stays known.
-        self.remove("Forget the restore point", *map(self.carrier.place, (RESTORING, BACKUP[0])))
+        self.remove("Forget the restore point", *map(self.place, (RESTORING, BACKUP[0])))
 
     def bring_up(self, release):
         given, one = self.given, next(one for one in services_of(self.given.services)
@@ -272,10 +278,8 @@ class ActionModule(StatesAction):
     def left(self):
         hostvars, there = self.hostvars, list(self.task_vars["ansible_play_hosts"])
         records = {name: node_of(hostvars, name, self.run_record) for name in self.everybody if name in there}
-        nodes = {name: plain(hostvars[name].get("cluster_node") or {}) for name in records}
-        priors = {name: prior_of(node, self.given.target) for name, node in nodes.items()}
         lost = [name for name in self.everybody if name not in there]
-        return Left(self.everybody, records, priors, self.plan.get("mode", ""),
+        return Left(self.everybody, records, self.plan.get("priors", {}), self.plan.get("mode", ""),
                     [name for name in lost if self.may_have_migrated(name)])
 
     def may_have_migrated(self, name):
@@ -291,13 +295,13 @@ class ActionModule(StatesAction):
         left = self.left()
         if not left.leads_back():
             return skipped("there is no way back")
-        prior = left.priors[self.name]
+        prior = self.prior()
         self.begin("restore")
         try:
             self.carrier.back(prior)
             if self.given.configuration:
                 self.call("Take the configuration back", "kept_files", state="restored",
-                          paths=self.given.configuration, dest=self.carrier.place(BEFORE))
+                          paths=self.given.configuration, dest=self.place(BEFORE))
         except Failed as exc:
             words = f"{self.name}: {_failure.told_of(exc.title or 'way back', exc.result)}"
             self.say(f"fail  {words}")

@@ -16,9 +16,10 @@ SYSTEM = "/etc/systemd/system"
 NAME = "50-shakenfist-rolling-held.conf"
 # What becomes of that when the unit is released, until it runs: systemd does not read it, and it still tells what ran.
 RELEASED = ".released"
-TEXT = """# Written by shakenfist.rolling, which has stopped this unit and starts it again.
-# Where it does not, remove this file.
+TEXT = """# Written by shakenfist.rolling, which has stopped this unit: the same command goes on, and starts it again.
+# Do not remove this file while a migration may be half done: see docs/runbook.md.
 # before: {before}
+# release: {release}
 [Unit]
 {kind}PathExists=!{path}
 """
@@ -29,13 +30,14 @@ def hold_of(name):
     return os.path.join(SYSTEM, f"{name}.service.d", NAME)
 
 
-def text_of(name, ran, quiet=False):
+def text_of(name, ran, quiet=False, release=""):
     """What that file says.
 
     :arg ran: whether the unit ran when it was stopped.
     :arg quiet: whether a start is skipped in silence: a package whose script wants one is not to fail for it.
+    :arg release: which release it had then; empty if nobody knows.
     """
-    return TEXT.format(before="active" if ran else "inactive", path=hold_of(name),
+    return TEXT.format(before="active" if ran else "inactive", release=release, path=hold_of(name),
                        kind="Condition" if quiet else "Assert")
 
 
@@ -49,12 +51,24 @@ def before(name):
     return held(name) or _before(hold_of(name) + RELEASED)
 
 
+def came_from(name):
+    """The release that a unit had when it was held; empty if that is not known, or it is not held any more."""
+    found = re.search(r"^# release: (\S+)$", _text(hold_of(name)) or "", re.MULTILINE)
+    return found.group(1) if found else ""
+
+
 def _before(path):
-    try:
-        with open(path, encoding="utf-8") as file:
-            text = file.read()
-    except FileNotFoundError:
+    text = _text(path)
+    if text is None:
         return ""
     found = re.search("^# before: (active|inactive)$", text, re.MULTILINE)
     # Cut off by a loss of power, it holds all the same.
     return found.group(1) if found else "inactive"
+
+
+def _text(path):
+    try:
+        with open(path, encoding="utf-8") as file:
+            return file.read()
+    except FileNotFoundError:
+        return None

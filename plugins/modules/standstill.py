@@ -39,6 +39,11 @@ options:
       one of which may start its service, and would be left half done.
     type: bool
     default: false
+  release:
+    description: Which release the units have, by the name of its directory. What holds them tells it a later run, for
+      their links may lead elsewhere by then. Of what is held already the first one stays.
+    type: str
+    default: ""
 extends_documentation_fragment: shakenfist.rolling.attributes
 attributes:
   diff_mode:
@@ -145,7 +150,8 @@ class Standstill:
         if self.check_mode:
             return
         for name in loose:
-            self.hold(name, name in running or before[name] == "active", self.params["quiet"])
+            self.hold(name, name in running or before[name] == "active", self.params["quiet"],
+                      self.params["release"])
         if loose:
             self.reload()
         if running:
@@ -164,9 +170,9 @@ class Standstill:
         return not self.running()
 
     @staticmethod
-    def hold(name, ran, quiet=False):
+    def hold(name, ran, quiet=False, release=""):
         """Write the file whole or not at all: half of it would not hold."""
-        replace_file(_standstill.hold_of(name), _standstill.text_of(name, ran, quiet).encode())
+        replace_file(_standstill.hold_of(name), _standstill.text_of(name, ran, quiet, release).encode())
 
     def down(self):
         running = self.running()
@@ -251,6 +257,7 @@ def main():
             timeout=dict(type="float", default=120),
             stays=dict(type="float", default=3),
             quiet=dict(type="bool", default=False),
+            release=dict(type="str", default=""),
         ),
         supports_check_mode=True,
     )

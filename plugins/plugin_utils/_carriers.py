@@ -27,10 +27,6 @@ class Links:
     def __init__(self, action):
         self.action, self.node, self.target = action, action.node, action.given.target
 
-    def place(self, name):
-        """A path of ours on the node that is as old as what this run brings."""
-        return f"{self.node['releases']}/{self.target['name']}/{name}"
-
     def switch(self, services):
         """Give the services the new release."""
         self.link(self.target["name"], services)
@@ -58,10 +54,6 @@ class Packages:
     def __init__(self, action):
         self.action, self.node, self.target = action, action.node, action.given.target
         self.step = self.node.get("step") or {}
-
-    def place(self, name):
-        """A path of ours on the node that is as old as what this run brings."""
-        return f"{self.node['releases']}/{self.target['name']}/{name}"
 
     def switch(self, services):
         """Upgrade the packages while these services are down, and look at the settings that the new ones want.

@@ -117,7 +117,7 @@ def node_of_services(product, name, address, releases, units, info):
             runs=os.path.basename(root) if inside else "", program=unit["program"], active=unit["active"],
             managed=unit["managed"], load=unit["load"], state=unit["state"], stop_seconds=unit["stop_seconds"],
             invocation=unit["invocation"], restarts=unit["restarts"], disabled=bool(disabled),
-            held=unit.get("held", ""),
+            held=unit.get("held", ""), came=unit.get("came", ""),
             # What a run that was killed has left so; what an operator has taken out stays so.
             shut=REASON in disabled or (
                 kinds[service].drain and bool(settings.get("shut") and settings.get("own", True))),

@@ -25,12 +25,17 @@ from ansible_collections.shakenfist.rolling.plugins.plugin_utils._table import l
 # All is stopped; or some of it runs the release, which nothing does before all migrations are complete: then the others
 # follow, and the store is left alone.
 WHOLE, REST = "whole", "rest"
-# What a release directory has from before the first command that writes to the database: without a backup nothing leads
-# back then. It has the title of the migration that is under way, and nothing in it between two of them and afterwards.
+# These are of the time in which all is down, whichever release ends it: so they lie beside the release directories, for
+# a run that was killed may be followed by one that brings another build.
+# What is there from before the first command that writes to the database: without a backup nothing leads back then. It
+# has the release that migrates, and in its second line the title of the migration that is under way.
 MIGRATING = ".rolling-migrating"
 # And for as long as the database is being restored from its backup.
 RESTORING = ".rolling-restoring"
-# And from when all nodes have agreed that all migrations of the database are complete, which it does not tell itself.
+# And what the configuration of a node was before the run has changed it.
+BEFORE = ".rolling-configuration"
+# What a release directory has from when all nodes have agreed that all its migrations of the database are complete,
+# which that does not tell itself.
 MIGRATED = ".rolling-migrated"
 
 
@@ -46,13 +51,31 @@ def mode_of(nodes, target):
     return REST if begun else WHOLE
 
 
-def prior_of(node, target):
-    """The name of the release that a node came from, or comes from; empty if it is not known.
+def came_from(node, target, running=()):
+    """The releases that the services of a node came from, or come from, by their names.
 
-    A run that was killed may have moved some of its links.
+    A run that was killed may have moved some of their links. What it held tells what they had before, and that counts
+    unless another one runs by now what the link leads to.
     """
-    links = [one["release"] for one in node["services"].values() if one["release"] != target.get("name")]
-    return (links or [(node.get("previous") or {}).get("name") or ""])[0]
+    found = {one.get("came") if one.get("came") and one["release"] not in running else one["release"]
+             for one in node["services"].values()}
+    return sorted(found - {target.get("name"), ""})
+
+
+def prior_of(node, target, running=()):
+    """The name of the release that a node came from, or comes from; empty if it is not known."""
+    return (came_from(node, target, running) or [(node.get("previous") or {}).get("name") or ""])[0]
+
+
+def running_on(nodes):
+    """The releases that something runs."""
+    return {one["runs"] for node in nodes.values() for one in node["services"].values() if one["active"]}
+
+
+def priors_of(nodes, target):
+    """By node, the release that it came from."""
+    running = running_on(nodes)
+    return {name: prior_of(node, target, running) for name, node in nodes.items()}
 
 
 def node_for(nodes, service):
@@ -92,9 +115,10 @@ class Tier:
 
     def findings(self, nodes, services, target):
         findings = Findings()
+        running = running_on(nodes)
         mixed = [f"the services of {name} have links to {listed(links, ' and ')}, and all of them go back to one "
                  "release if it comes to that: give them the same link first" for name, links in (
-                     (name, sorted({one["release"] for one in node["services"].values()} - {target.get("name")}))
+                     (name, came_from(node, target, running))
                      for name, node in nodes.items()) if len(links) > 1]
         findings.judge("prior", mixed)
         lacking = [f"no node has the unit {service}, or a package of that name, beside which a migration runs: correct "
@@ -107,7 +131,7 @@ class Tier:
 
     def plan(self, nodes, services, target, command, lines):
         """The plan, as the run record keeps it."""
-        mode, places = mode_of(nodes, target), places_of(nodes, self.phases)
+        mode, places, priors = mode_of(nodes, target), places_of(nodes, self.phases), priors_of(nodes, target)
         left = [name for name, node in nodes.items() if not all(is_done(one, target)
                                                                 for one in node["services"].values())]
         # What is down has to be down everywhere; only where nothing is left, nothing is stopped.
@@ -127,12 +151,12 @@ class Tier:
             done=[name for name in nodes if name not in order], serving=list(nodes), leader="", command=command,
             release=target.get("version", ""), report=lines, orphans=[],
             services={name: list(nodes[name]["services"]) for name in order},
-            tier=dict(mode=mode, places=places, steps=steps_of(self.migrations, mode),
+            tier=dict(mode=mode, places=places, priors=priors, steps=steps_of(self.migrations, mode),
                       units=[one.name for one in services],
                       titles=[f"{phase['title']} on {places[phase.get('where') or '']}" for phase in self.migrations],
                       **(dict(reboots=reboots) if reboots else {}),
                       comes=[came_words(names, came, target.get("version", "")) for came, names in by(
-                          order, lambda name: came_of(nodes[name], target)).items()]))
+                          order, lambda name: came_of(nodes[name], priors[name])).items()]))
 
     def lines(self, plan, nodes):
         return tier_lines(plan, nodes)
@@ -146,9 +170,9 @@ def by(names, key):
     return found
 
 
-def came_of(node, target):
+def came_of(node, prior):
     """In words, the release that a node comes from; that of the run where it has it already."""
-    release = prior_of(node, target) or (node.get("release") or {}).get("version") or ""
+    release = prior or (node.get("release") or {}).get("version") or ""
     return packages_words(release or "an unknown release", (node.get("apt") or {}).get("interrupted"))
 
 

@@ -443,6 +443,9 @@ ROWS = [
     DragonflowRow('dragonflow-killed-between-ddl', 'controller, module and neutron-db-manage are killed between two '
                   'statements of DDL', prepare=publish(NEW, 'slow-neutron-migration'), moment=IN_DDL,
                   inject=kill_in_ddl, outcome=KILLED, check=was_restored),
+    DragonflowRow('dragonflow-killed-and-another-build', 'killed there, and the release is built anew before the '
+                  'second command', prepare=publish(NEW, 'slow-neutron-migration'), moment=IN_DDL, inject=kill_in_ddl,
+                  mend=publish(NEW), again=PLAIN, outcome=KILLED, check=was_restored),
     killed('start', step('start', 'd-3', 'df-local-controller')),
     killed('gate', step('gate', 'd-1', 'neutron-server')),
 ]

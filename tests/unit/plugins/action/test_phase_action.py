@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import base64
 import pathlib
 
 import pytest
@@ -195,7 +196,8 @@ TIER = dict(NODE, kind="3.11 linux", services={}, previous={}, release=dict(path
 
 @pytest.fixture
 def tier(one):
-    one.run = dict(id="x", kind="tier", plan=dict(tier=dict(mode="whole", places={"": "sf-1", "server": "sf-1"})))
+    one.run = dict(id="x", kind="tier", plan=dict(tier=dict(mode="whole", places={"": "sf-1", "server": "sf-1"},
+                                                       priors={"sf-1": "4.0.0"})))
     one.variables = dict(ansible_play_hosts_all=["sf-1", "sf-2"], ansible_play_hosts=["sf-1", "sf-2"])
     one.given.update(store_migrations=SEEN, etcd_info=dict(members=[MEMBER]), file={}, slurp=dict(
         content="eyJwYXRoIjogIi9iL3guc3FsIn0="))
@@ -343,11 +345,16 @@ def test_a_restore_that_was_interrupted_is_completed_before_anything_is_migrated
         return
     assert [one["restore"] for module, one in tier.calls if module == "dump"] == ["/b/x.sql"]
     assert [one["path"] for module, one in tier.calls if module == "file"] == [
-        f"/r/{NEW}/.rolling-restoring", f"/r/{NEW}/.rolling-migrating"]
+        "/r/.rolling-restoring", "/r/.rolling-migrating"]
     assert tier.words() == ["The database was restored from /b/x.sql, which a killed run had begun."]
 
 
-HALF, NONE = "TWlncmF0ZSBOZXV0cm9uCg==", ""
+def journal(text):
+    return base64.b64encode(text.encode()).decode()
+
+
+HALF, NONE = journal(f"{NEW}\nMigrate Neutron\n"), journal(f"{NEW}\n\n")
+OTHER, OF_OLD = journal("5.0.0-bbbbbbbb\n\n"), journal("4.0.0\n\n")
 WAS = "eyJwYXRoIjogIi9iL3guc3FsIiwgInJlc3RvcmUiOiAibWFyaWFkYiA8IHgifQ=="
 
 
@@ -356,21 +363,36 @@ def there(*names):
     return [dict(stat=dict(exists=one)) for one in names]
 
 
+ENDED = "for a killed run has begun this, and not ended it: Migrate Neutron."
+
+
 @pytest.mark.parametrize("begun, backup, restored", [
-    (HALF, True, True), (HALF, False, False), (NONE, True, False), (NONE, False, False), (None, True, False)])
+    (HALF, True, ENDED), (HALF, False, ""), (NONE, True, ""), (NONE, False, ""), (None, True, ""),
+    (OTHER, True, "for 5.0.0-bbbbbbbb has migrated it since."), (OTHER, False, "")])
 def test_half_a_migration_is_restored_before_it_begins_anew(tier, begun, backup, restored):
-    """MariaDB cannot roll DDL back, so the same statement would fail in each further run."""
-    tier.given["stat"] = there(False, *([True, backup, True] if begun is not None else [False]), backup)
+    """MariaDB cannot roll DDL back, so the same statement would fail in each further run. And what another build has
+    migrated, the release may not know."""
+    tier.given["stat"] = there(False, *([True, backup] if begun is not None else [False]), backup)
     tier.given["slurp"] = [dict(content=begun), dict(content=WAS)][begun is None:]
-    went(tier, "backed_up")
+    result = went(tier, "backed_up")
+    assert any("no backup" in words for words in noted(result).get("notes", [])) == (begun is not None and not backup)
     # Nor is a backup made of what is half migrated.
     dumps = [arguments.get("restore") for module, arguments in tier.calls if module == "dump"]
     assert dumps == (["/b/x.sql"] if restored else [])
     if restored:
         wait, = [one for module, one in tier.calls if module == "release_command"]
         assert wait["command"] == [] and tier.asked().index("release_command") < tier.asked().index("dump")
-        assert tier.words() == ["The database was restored from /b/x.sql, for a killed run has begun this, and not "
-                                "ended it: Migrate Neutron."]
+        assert tier.words() == [f"The database was restored from /b/x.sql, {restored}"]
+
+
+@pytest.mark.parametrize("complete", [True, False])
+def test_what_the_prior_release_has_migrated_needs_a_backup_as_ever(tier, complete):
+    """It was killed while it started, and is followed by another build: its own restore point is gone by then."""
+    tier.given.update(stat=there(False, True, complete, False), slurp=[dict(content=OF_OLD)])
+    went(tier, "backed_up")
+    assert ("dump" in tier.asked()) == complete
+    tier.given.update(stat=there(True, complete, False), slurp=[dict(content=OF_OLD)])
+    assert bool(noted(went(tier, "undone")).get("tier", {}).get("beyond")) != complete
 
 
 def test_a_migration_that_has_failed_was_begun_and_not_ended(tier, monkeypatch):
@@ -378,10 +400,10 @@ def test_a_migration_that_has_failed_was_begun_and_not_ended(tier, monkeypatch):
     monkeypatch.setattr(tier.plugin.ActionModule, "write", lambda self, title, path, text, mode: written.append(
         (path, text)))
     went(tier, "migrate", number=0)
-    path = f"/r/{NEW}/.rolling-migrating"
-    assert written == [(path, "Neutron"), (path, "")]
+    path = "/r/.rolling-migrating"
+    assert written == [(path, f"{NEW}\nNeutron\n"), (path, f"{NEW}\n\n")]
     tier.given["release_command"] = dict(failed=True, msg="Duplicate column")
-    assert went(tier, "migrate", number=0)["failed"] and written[2:] == [(path, "Neutron")]
+    assert went(tier, "migrate", number=0)["failed"] and written[2:] == [(path, f"{NEW}\nNeutron\n")]
 
 
 @pytest.mark.parametrize("stopped, backup, dumped", [
@@ -416,7 +438,7 @@ def test_a_backup_of_an_earlier_run_is_forgotten_unless_what_writes_was_held_sin
     went(tier, "rehearsed")
     paths = [arguments["path"] for module, arguments in tier.calls if module == "file"]
     names = [".rolling-restoring", ".rolling-backup.json", ".rolling-migrating"] if forgotten else []
-    assert paths == [f"/r/{NEW}/{name}" for name in [*names, ".rolling-migrated"]]
+    assert paths == [*(f"/r/{name}" for name in names), f"/r/{NEW}/.rolling-migrated"]
     tier.check = True
     went(tier, "rehearsed")
     assert "file" not in tier.asked()
@@ -429,7 +451,7 @@ def test_that_the_database_was_migrated_stays_known_while_the_new_release_is_the
     tier.others["sf-2"] = dict(cluster_node=dict(services=services))
     went(tier, "rehearsed")
     assert [arguments["path"] for module, arguments in tier.calls if module == "file"] == [
-        f"/r/{NEW}/{name}" for name in (".rolling-restoring", ".rolling-backup.json", ".rolling-migrated")]
+        "/r/.rolling-restoring", "/r/.rolling-backup.json", f"/r/{NEW}/.rolling-migrated"]
 
 
 @pytest.mark.parametrize("begun, backup, words", [
@@ -444,7 +466,7 @@ def test_half_a_migration_that_may_have_been_written_to_is_the_operators(tier, b
     if words:
         assert result["msg"].startswith("a run that was killed has begun this on sf-1, and not ended it: Migrate "
                                         "Neutron. Nothing holds server any more") and words in result["msg"]
-        assert result["msg"].endswith(f"on sf-1: rm /r/{NEW}/.rolling-migrating")
+        assert result["msg"].endswith("on sf-1: rm /r/.rolling-migrating")
 
 
 @pytest.mark.parametrize("point, given", [("migrate", dict(number=0)), ("tried", {}), ("backed_up", {}), ("whole", {})])
@@ -486,7 +508,7 @@ def test_nothing_was_written(tier):
     tier.given["store_migrations"] = dict(SEEN, kept=["mtu"])
     went(tier, "undone")
     assert [arguments["path"] for module, arguments in tier.calls if module == "file"] == [
-        f"/r/{NEW}/.rolling-backup.json"]
+        "/r/.rolling-backup.json"]
     assert "dump" not in tier.asked() and [state for state, dummy in stores(tier)] == ["reported"]
 
 

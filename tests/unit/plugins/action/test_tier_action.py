@@ -29,8 +29,9 @@ def one(monkeypatch):
     steps = Steps(monkeypatch, tier, "restart", standstill=dict(UP, stopped=["server"], started=[]),
                   release=dict(changed=True), kept_files=dict(changed=True), ready_info=dict(ready=True),
                   units_info=dict(units=dict(server=dict(program=f"/r/{NEW}/bin/python"))))
-    steps.run = dict(id="x", kind="tier", plan=dict(tier=dict(mode="whole"), command="the command"))
     everybody = ["sf-1", "sf-2"]
+    steps.run = dict(id="x", kind="tier", plan=dict(
+        tier=dict(mode="whole", priors=dict.fromkeys(everybody, OLD)), command="the command"))
     steps.variables = dict(ansible_play_hosts_all=everybody, ansible_play_hosts=everybody)
     steps.others = {name: dict(cluster_node=node()) for name in everybody}
     return steps
@@ -53,7 +54,7 @@ def noted(result):
 
 def test_a_service_is_stopped(one):
     result = go(one, "stopped", stop_timeout=7)
-    assert one.calls == [("standstill", dict(state="stopped", units=["server"], timeout=7))]
+    assert one.calls == [("standstill", dict(state="stopped", units=["server"], timeout=7, release=OLD))]
     assert noted(result)["tier"] == dict(stopped=["server"]) and "began" in noted(result)["services"]["server"]
 
 
@@ -78,7 +79,7 @@ def test_a_configuration_of_before_whose_holds_were_removed_is_set_aside(one, se
     result = go(one, "stopped", configuration=["/etc/neutron"], node=dict(node(), services=services))
     assert ("kept_files" in one.asked()) == aside and one.asked()[-1] == "standstill"
     if aside:
-        assert one.calls[0][1] == dict(state="aside", paths=["/etc/neutron"], dest=f"/r/{NEW}/.rolling-configuration")
+        assert one.calls[0][1] == dict(state="aside", paths=["/etc/neutron"], dest="/r/.rolling-configuration")
         assert noted(result)["notes"][0].endswith("is in /r/x-2026, and is not taken back any more")
         assert one.words()[0].startswith("warn  sf-1: somebody has removed what held its services")
         one.given["kept_files"] = dict(changed=False, aside="")
@@ -115,7 +116,7 @@ def test_the_restore_point_ends_with_the_first_start(one, places, check, started
     paths = [arguments["path"] for module, arguments in one.calls if module == "file"]
     # That the database was migrated stays known, for where nothing has come up the next run finds all as before.
     names = [".rolling-restoring", ".rolling-backup.json"]
-    assert paths == ([f"/r/{NEW}/{name}" for name in names] if forgotten else [])
+    assert paths == ([f"/r/{name}" for name in names] if forgotten else [])
     if forgotten:
         assert one.asked().index("file") < one.asked().index("standstill")
 
@@ -147,7 +148,7 @@ def test_the_release(one):
     assert result["goes_on"]
     assert one.calls == [
         ("standstill", dict(state="down", units=["agent", "server"])),
-        ("kept_files", dict(state="kept", paths=["/etc/neutron"], dest=f"/r/{NEW}/.rolling-configuration")),
+        ("kept_files", dict(state="kept", paths=["/etc/neutron"], dest="/r/.rolling-configuration")),
         *(("release", dict(state="active", name=NEW, scripts="release", path=f"/c/{name}", releases="/r",
                            distribution="dragonflow")) for name in ("agent", "server"))]
     assert noted(result)["tier"] == dict(switched=OLD, on="5.0.0")
@@ -192,7 +193,7 @@ def test_what_was_kept_is_forgotten_before_the_first_start(one):
     one.given["standstill"] = UP
     go(one, "started", configuration=["/etc/neutron"])
     assert one.calls[0] == ("kept_files", dict(state="dropped", paths=["/etc/neutron"],
-                                               dest=f"/r/{NEW}/.rolling-configuration"))
+                                               dest="/r/.rolling-configuration"))
     one.node = dict(tier=dict(started=True))
     go(one, "started", configuration=["/etc/neutron"])
     assert one.asked()[0] == "standstill"
@@ -364,7 +365,7 @@ def test_a_stop_is_told_once(one, tier, cause, words):
 def test_a_hold_of_packages_is_quiet(one):
     """A maintainer script that wants to start what is held is not to fail."""
     go(one, "stopped", stop_timeout=7, packages=dict(to="0.19"), node=dict(node(), step=dict(upgrade=True)))
-    assert one.calls == [("standstill", dict(state="stopped", units=["server"], timeout=7, quiet=True))]
+    assert one.calls == [("standstill", dict(state="stopped", units=["server"], timeout=7, release=OLD, quiet=True))]
 
 
 def test_after_a_reboot_all_of_it_serves(one):

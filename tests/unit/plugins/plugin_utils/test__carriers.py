@@ -32,7 +32,6 @@ def test_links(links, calls):
     links.back("4.0.0")
     assert calls == [("release", "/c/agent", "5.0.0-a", "release"), ("release", "/c/server", "4.0.0", "release"),
                      ("release", "/c/agent", "4.0.0", "release")]
-    assert links.place(".x") == "/r/5.0.0-a/.x"
 
 
 def test_what_a_unit_runs(links):
@@ -88,7 +87,7 @@ def test_packages_are_upgraded():
                 packages=dict(changes=CHANGES, conffiles=["/etc/x"]),
                 settings_files=dict(found=[FOUND, dict(FOUND, title="hosts", applied=False)]))
     carrier = carrier_of(node)
-    assert carrier.place(".x") == "/p/0.19/.x" and carrier.runs_another("gunicorn", {}, "0.19") == ""
+    assert carrier.runs_another("gunicorn", {}, "0.19") == ""
     carrier.switch(["gunicorn"])
     assert node.calls == [
         ("packages", dict(state="upgraded", start=False, units=["gunicorn"], stop_started=True,

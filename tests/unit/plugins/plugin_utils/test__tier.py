@@ -44,6 +44,7 @@ def test_everything_is_stopped_on_all_nodes():
     plan = planned(nodes(unit()))
     assert plan["order"] == ["d-1", "d-2", "d-3"] and plan["done"] == []
     steps, units = plan["tier"].pop("steps"), plan["tier"].pop("units")
+    assert plan["tier"].pop("priors") == dict.fromkeys(plan["order"], OLD)
     assert plan["tier"] == dict(mode=WHOLE, places={"": "d-1", "server": "d-1"}, titles=[
         "Migrate the database on d-1", "Migrate the rest on d-1"], comes=["d-1, d-2, d-3: 4.0.0 -> 5.0.0"])
     assert units == ["agent", "server"]
@@ -97,7 +98,7 @@ def test_a_service_of_a_node_that_runs_the_release_is_left_alone():
 def test_what_becomes_of_the_packages_of_a_node(version, interrupted, words):
     made = dict(services=dict(server=unit(version if version == OLD else NEW)), previous={},
                 release=dict(version=version), apt=dict(interrupted=interrupted))
-    assert _tier.came_words(["d-1"], _tier.came_of(made, TARGET), "5.0.0") == f"d-1: {words}"
+    assert _tier.came_words(["d-1"], _tier.came_of(made, _tier.prior_of(made, TARGET)), "5.0.0") == f"d-1: {words}"
 
 
 def test_nothing_is_left():
@@ -136,9 +137,24 @@ def test_what_refuses_it(found, words):
 
 @pytest.mark.parametrize("found, prior", [
     (node(server=unit()), OLD), (node(previous="3.9.0", server=unit(NEW), agent=unit()), OLD),
-    (node(previous=OLD, server=unit(NEW)), OLD), (node(server=unit(NEW)), "")])
+    (node(previous=OLD, server=unit(NEW)), OLD), (node(server=unit(NEW)), ""),
+    (node(previous="3.9.0", server=unit(NEW, held="active", came=OLD)), OLD)])
 def test_where_a_node_came_from(found, prior):
     assert _tier.prior_of(found, TARGET) == prior
+
+
+HALF = "5.0.0-bbbbbbbb"
+KILLED = unit(HALF, "", False, held="active", came=OLD)
+
+
+@pytest.mark.parametrize("agent, prior", [(KILLED, OLD), (unit(HALF), HALF), (unit(OLD), OLD)])
+def test_a_run_that_was_killed_is_followed_by_one_with_another_build(agent, prior):
+    """What it has not started was not migrated for, perhaps, and is nothing to go back to."""
+    found = nodes(KILLED, unit(OLD, held="active", came=OLD), agent)
+    assert planned(found)["tier"]["priors"] == {"d-1": prior if prior == HALF else OLD, "d-2": OLD, "d-3": prior}
+    half = {"d-1": node(agent=KILLED, server=unit(OLD)), "d-2": node(agent=agent)}
+    mixed = [one.words for one in Tier(PHASES).findings(half, SERVICES, TARGET) if one.level == "fail"]
+    assert bool(mixed) == (prior == HALF)
 
 
 @pytest.mark.parametrize("member, words", [
