@@ -156,9 +156,8 @@ from ansible_collections.shakenfist.rolling.plugins.module_utils._wheels import 
 
 AT_FDCWD = -100
 RENAME_EXCHANGE = 2
-# What another part keeps about the release that it lies in.
-NOTES = [".rolling-schema.json", ".rolling-backup.json", ".rolling-reloaded"]
-NOT_CLONED = [*NOTES, MARKER, _release.ACTIVATED]
+# What other parts keep about the release that it lies in: notes, journals, copies. It holds for no other release.
+KEPT = ".rolling-"
 
 
 def exchange(one, other):
@@ -274,7 +273,7 @@ def rename(params, found, name):
     # Scripts of an installer that does not go by the link name the directory itself.
     correct_shebangs(os.path.join(active, "bin"), active, path)
     # Not the marker: without it, another build of the same version would pass for what the old name says.
-    forget(active, NOTES)
+    forget(active, but=(MARKER, _release.ACTIVATED))
     mark(active, found, os.path.basename(name))
     previous = os.path.join(releases, _release.PREVIOUS)
     follows = os.path.islink(previous) and os.path.realpath(previous) == active
@@ -436,11 +435,12 @@ def install(module, root, again=False, **options):
     return _release.installed(report)
 
 
-def forget(root, names=tuple(NOT_CLONED)):
+def forget(root, but=()):
     """Remove what only holds for the release that the virtualenv C(root) held before."""
-    for name in names:
-        if os.path.lexists(os.path.join(root, name)):
-            os.unlink(os.path.join(root, name))
+    for name in os.listdir(root):
+        path = os.path.join(root, name)
+        if name.startswith(KEPT) and name not in but:
+            (shutil.rmtree if os.path.isdir(path) and not os.path.islink(path) else os.unlink)(path)
 
 
 def broken_by(module, found):

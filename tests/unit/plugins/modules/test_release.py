@@ -53,13 +53,18 @@ def test_only_who_stages_stands_back(run, venv, eager):
 def test_stage(run, venv, releases, tmp_path):
     active = venv("venv", offers=OFFERS, becomes="0.8.1")
     (active / "plugin").write_text("an operator's own")
-    (active / ".rolling-schema.json").write_text("about the active release")
+    for name in (".rolling-schema.json", ".rolling-migrating", ".rolling-done-cinder-manage-x", ".rolling-new/file"):
+        (active / name).parent.mkdir(exist_ok=True)
+        (active / name).write_text("about the active release")
+    (active / ".rolling-link").symlink_to(".")
     result = run("staged", extra_args=["--pre"], index_url="http://me:hunter2@db/simple/")
     staged = releases / NAME
     assert not result["failed"] and result["changed"] and result["release"] == str(staged)
     assert result["packages"] == [{"name": "shakenfist", "version": "0.8.1", "sha256": SHA}]
     assert result["diff"]["after"] == f"{staged}: shakenfist 0.8.1\n"
-    assert (staged / "plugin").exists() and not (staged / ".rolling-schema.json").exists()
+    assert (staged / "plugin").exists()
+    assert [path.name for path in staged.glob(".rolling-*")] == [".rolling-release.json"]
+    assert len(list(active.glob(".rolling-*"))) == 5
     assert [path.name for path in releases.iterdir()] == [NAME]
     command, index = (tmp_path / "pip.log").read_text().splitlines()
     assert "--pre --upgrade-strategy only-if-needed --require-hashes -r " in command and "--no-index" not in command
