@@ -184,10 +184,10 @@ class ActionModule(StepsAction):
         if once and not self._task.check_mode:
             self.write("Record that it was done", done, "", "600")
 
-    def begin_migration(self, title=""):
+    def begin_migration(self, title="", release=""):
         """Record that the release migrates the database, and which migration is under way, if one is."""
         self.write("Record which migration of the database is under way", self.place(MIGRATING),
-                   f"{self.target['name']}\n{title}\n", "600")
+                   f"{release or self.target['name']}\n{title}\n", "600")
 
     def place(self, name):
         """A path of ours on the node: of a product that is stopped as a whole, of the time in which all is down."""
@@ -223,6 +223,9 @@ class ActionModule(StepsAction):
             return
         self.say(f"{where}: {dump['verified']}", "To restore it:", dump["restore"])
         backup = {key: dump[key] for key in ("path", "restore")}
+        if self.tier and self.begun_by()[0]:
+            # It leads on, where the next migration is torn, and never back: the prior release may not work on it.
+            backup["late"] = True
         self.write("Record the restore point", path, json.dumps(backup, indent=4, sort_keys=True) + "\n", mode)
         self.note_schema(backup=backup)
 
@@ -327,8 +330,8 @@ class ActionModule(StepsAction):
         return self.exists(self.place(BACKUP[0]), "Check for the backup")
 
     def restore_point(self, key):
-        """The file of the backup, or the command that restores it."""
-        return json.loads(self.read("Read the restore point", self.place(BACKUP[0])))[key]
+        """The file of the backup, the command that restores it, or whether it is C(late), from after a migration."""
+        return json.loads(self.read("Read the restore point", self.place(BACKUP[0]))).get(key)
 
     def tried(self):
         """The same once more when nobody writes, before anything is written."""
@@ -395,13 +398,14 @@ class ActionModule(StepsAction):
         """
         restoring = self.exists(self.place(RESTORING), "Check whether a restore was interrupted")
         release, torn = ("", "") if restoring else self.begun_by()
-        if release and not self.has_backup():
-            words = (f"no backup of the database is made: {release} has migrated it, in part or all of it, and there "
-                     "is none from before, so one of now would lead back to nothing")
+        backup = bool(release) and self.has_backup()
+        if torn and not backup:
+            words = (f"no backup of the database is made: {release} has begun this, and not ended it: {torn}, and there "
+                     "is none from before, so one of now would lead to nothing")
             self.say(f"warn  {words}")
             self.add_notes(words)
             return False
-        if restoring or torn or release not in ("", self.target["name"]):
+        if restoring or torn or backup and release != self.target["name"]:
             why = f"for a killed run has begun this, and not ended it: {torn}" if torn else (
                 f"for {release} has migrated it since" if release else "which a killed run had begun")
             self.say(f"The database was restored from {self.restore()}, {why}.")
@@ -445,7 +449,7 @@ class ActionModule(StepsAction):
 
     def undo_database(self):
         """Nobody has written since the backup was made, for all has been down since."""
-        if not self.has_backup():
+        if not self.has_backup() or self.restore_point("late"):
             self.remember(beyond="the schema of the database may be migrated, in part or all of it, and there is no "
                                  "backup from before (schema_backup)")
             return
@@ -456,10 +460,12 @@ class ActionModule(StepsAction):
         """Restore the database from the restore point; gives its file."""
         # A command that a killed run has left may still be at work.
         self.command("Wait until no command is at work on the database", [], "staged")
-        dump = self.restore_point("path")
+        dump, late = self.restore_point("path"), self.restore_point("late")
         self.module("dump", self.task_vars, title="Restore the database from its backup", config=self.node["config"],
                     restore=dump, **{key: self.given["backup"][key] for key in ("connection", "directory")})
-        self.finish(RESTORING, MIGRATING)
+        if late:
+            self.begin_migration(release=self.begun_by()[0])
+        self.finish(RESTORING, *([] if late else [MIGRATING]))
         return dump
 
     def undid(self, words):

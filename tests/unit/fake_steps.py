@@ -26,7 +26,7 @@ class Steps:
         module = module_name.rpartition(".")[2]
         self.calls.append((module, module_args))
         answer = self.given[module]
-        answer = answer.pop(0) if isinstance(answer, list) else answer
+        answer = answer.pop(0) if isinstance(answer, list) else answer(module_args) if callable(answer) else answer
         if isinstance(answer, Exception):
             raise answer
         return dict(answer)

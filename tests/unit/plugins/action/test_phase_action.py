@@ -372,27 +372,49 @@ ENDED = "for a killed run has begun this, and not ended it: Migrate Neutron."
 def test_half_a_migration_is_restored_before_it_begins_anew(tier, begun, backup, restored):
     """MariaDB cannot roll DDL back, so the same statement would fail in each further run. And what another build has
     migrated, the release may not know."""
-    tier.given["stat"] = there(False, *([True, backup] if begun is not None else [False]), backup)
-    tier.given["slurp"] = [dict(content=begun), dict(content=WAS)][begun is None:]
+    tier.given["stat"] = there(False, *([True, backup] if begun is not None else [False]), backup, begun is not None)
+    tier.given["slurp"] = [dict(content=begun), *[dict(content=WAS)] * 2 * bool(restored),
+                           *[dict(content=begun)] * (begun is not None)][begun is None:]
     result = went(tier, "backed_up")
-    assert any("no backup" in words for words in noted(result).get("notes", [])) == (begun is not None and not backup)
+    torn = begun == HALF and not backup
+    assert any("no backup" in words for words in noted(result).get("notes", [])) == torn
     # Nor is a backup made of what is half migrated.
     dumps = [arguments.get("restore") for module, arguments in tier.calls if module == "dump"]
-    assert dumps == (["/b/x.sql"] if restored else [])
+    assert dumps == (["/b/x.sql"] if restored else [] if torn or backup else [None])
     if restored:
         wait, = [one for module, one in tier.calls if module == "release_command"]
         assert wait["command"] == [] and tier.asked().index("release_command") < tier.asked().index("dump")
         assert tier.words() == [f"The database was restored from /b/x.sql, {restored}"]
 
 
+def files(**kept):
+    """The answers of a node that has these of our files, C(_) for C(-) in their names, with what is in them."""
+    def name(arguments):
+        return arguments["path"].rpartition(".rolling-")[2].partition(".")[0].replace("-", "_")
+    return dict(stat=lambda arguments: dict(stat=dict(exists=name(arguments) in kept)),
+                slurp=lambda arguments: dict(content=kept[name(arguments)]))
+
+
 @pytest.mark.parametrize("complete", [True, False])
 def test_what_the_prior_release_has_migrated_needs_a_backup_as_ever(tier, complete):
     """It was killed while it started, and is followed by another build: its own restore point is gone by then."""
-    tier.given.update(stat=there(False, True, complete, False), slurp=[dict(content=OF_OLD)])
-    went(tier, "backed_up")
-    assert ("dump" in tier.asked()) == complete
-    tier.given.update(stat=there(True, complete, False), slurp=[dict(content=OF_OLD)])
+    tier.given.update(files(migrating=OF_OLD, **(dict(migrated="") if complete else {})))
+    result = went(tier, "backed_up")
+    assert noted(result)["schema"]["backup"] == dict(path="/b/x.sql", restore="mariadb < x", **(
+        {} if complete else dict(late=True)))
     assert bool(noted(went(tier, "undone")).get("tier", {}).get("beyond")) != complete
+
+
+@pytest.mark.parametrize("late", [True, False])
+def test_a_backup_from_after_a_migration_leads_on_and_not_back(tier, late):
+    point = journal(f'{{"path": "/b/x.sql", "restore": "y", "late": {str(late).lower()}}}')
+    tier.given.update(files(migrating=HALF, backup=point), command={})
+    assert bool(noted(went(tier, "undone"))["tier"].get("beyond")) == late
+    went(tier, "backed_up")
+    kept = [arguments["stdin"] for module, arguments in tier.calls if module == "command"]
+    assert kept == ([f"{NEW}\n\n"] if late else [])
+    left = [arguments["path"] for module, arguments in tier.calls if module == "file"]
+    assert left == ["/r/.rolling-restoring", *([] if late else ["/r/.rolling-migrating"])]
 
 
 def test_a_migration_that_has_failed_was_begun_and_not_ended(tier, monkeypatch):
@@ -412,7 +434,7 @@ def test_the_backup_is_of_the_time_in_which_all_is_down(tier, stopped, backup, d
     """What does not write may have run since."""
     tier.run["plan"]["serving"], tier.node = ["sf-1"], dict(tier=dict(stopped=stopped))
     tier.others["sf-1"] = dict(cluster_node=dict(services=dict(server={}, agent={})))
-    tier.given["stat"] = there(False, False, backup)
+    tier.given.update(files(**(dict(backup=WAS) if backup else {})))
     went(tier, "backed_up")
     assert ("dump" in tier.asked()) == dumped
 
