@@ -64,8 +64,8 @@ def outcome(runs, again=(), looks=False, **dummy):
 class ActionModule(StepsAction):
     """Run the commands one after the other."""
 
-    # Whether anything was asked of the node.
-    asked = False
+    # Whether anything was asked of the node, and whether that is only tried, in a run that does the same in earnest.
+    asked = tries = False
 
     def steps(self, task_vars):
         given = self.given = plain(self.validate_argument_spec(argument_spec=ARGUMENTS)[1])
@@ -235,10 +235,16 @@ class ActionModule(StepsAction):
     def rehearsing(self):
         """Call modules in check mode, also in a run that is none."""
         mode, self._task.check_mode = self._task.check_mode, True
+        self.tries = not mode
         try:
             yield
         finally:
-            self._task.check_mode = mode
+            self._task.check_mode, self.tries = mode, False
+
+    def took(self, title, module, arguments, answer, *times):
+        """What a trial would change is no change of this run; where the run is one itself, that is what it is for."""
+        known = {key: value for key, value in answer.items() if not self.tries or key not in ("changed", "diff")}
+        return super().took(title, module, arguments, known, *times)
 
     def ask_store(self, title, store, release, **arguments):
         """What the runner of migrations says of a store, by the Python of a release, with its migrations."""

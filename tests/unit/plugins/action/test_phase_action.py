@@ -325,6 +325,22 @@ def test_the_rehearsal_is_in_check_mode(tier, monkeypatch):
     assert modes == [True]
 
 
+@pytest.mark.parametrize("point", ["looked", "rehearsed", "tried"])
+def test_what_is_tried_on_a_copy_changes_nothing(tier, point):
+    """In check mode it is the prediction that was asked for."""
+    tier.given["store_migrations"] = dict(SEEN, changed=True, diff=dict(before="a", after="b"))
+    if point == "looked":
+        tier.given["store_migrations"] = [SEEN, tier.given["store_migrations"]] * 2
+    result = went(tier, point)
+    assert stores(tier) and not result["changed"] and "diff" not in result
+    tier.check = True
+    result = went(tier, point)
+    assert point == "tried" or result["changed"] and result["diff"] == [dict(before="a", after="b")]
+    tier.check = False
+    if point == "tried":
+        assert went(tier, "migrate", number=1)["changed"]
+
+
 def test_some_of_it_runs_the_release_and_the_store_is_not_migrated(tier):
     tier.run["plan"]["tier"]["mode"], tier.given["store_migrations"] = "rest", dict(SEEN, pending=[PENDING])
     result = went(tier, "rehearsed")
