@@ -406,8 +406,8 @@ class ActionModule(StepsAction):
         release, torn = ("", "") if restoring else self.begun_by()
         backup = bool(release) and self.has_backup()
         if torn and not backup:
-            words = (f"no backup of the database is made: {release} has begun this, and not ended it: {torn}, and there "
-                     "is none from before, so one of now would lead to nothing")
+            words = (f"no backup of the database is made: {release} has begun this, and not ended it: {torn}, and "
+                     "there is none from before, so one of now would lead to nothing")
             self.say(f"warn  {words}")
             self.add_notes(words)
             return False
