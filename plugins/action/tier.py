@@ -10,6 +10,7 @@
 # state: On the way back, examined tells whether there may be one, returned takes code and configuration back, unless
 # the action phase has found that what a migration has written forbids it. told makes the message.
 
+import dataclasses
 import time
 
 from ansible_collections.shakenfist.rolling.plugins.action.migration import BACKUP
@@ -23,9 +24,9 @@ from ansible_collections.shakenfist.rolling.plugins.plugin_utils._tier import (
     REST,
     RESTORING,
     Left,
+    brief,
     runs_it,
     told_of_tier,
-    trouble_words,
     troubles,
 )
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._timeline import entry_of
@@ -76,8 +77,13 @@ class ActionModule(StatesAction):
         return {}
 
     def blame(self, title, result):
-        cause = _failure.cause_of(title or self._task.get_name(), result, time.time())
+        cause = _failure.cause_of(title or self._task.get_name(), {"timing": self.timing, **result}, time.time())
         self.say(f"fail  {self.name}: {cause.step}: {cause.words}")
+        if self.record.cause:
+            # What fails after it in the start is told beside it.
+            first, later = _failure.Cause(**self.record.cause), cause
+            cause = dataclasses.replace(first, words=f"{first.words}\n{self.name}: {later.step}: {later.words}",
+                                        units=[*first.units, *later.units])
         self.note(cause=plain(vars(cause)))
 
     # ---- the way through
@@ -144,14 +150,18 @@ class ActionModule(StatesAction):
 
     def switched(self):
         result = self.tried(self.switch)
-        # Where a node has failed already, nothing was kept of the configuration, so nothing may change it.
-        return dict(result, goes_on=not self.troubles and "cause" not in self.values)
+        # Where a node has failed already, nothing was kept of the configuration, so nothing may change it. And a run
+        # that does the rest leaves alone what was configured before anything was started.
+        comes = any(one["release"] != self.given.target["name"] for one in self.node["services"].values())
+        return dict(result, goes_on=not self.troubles and "cause" not in self.values and (
+            comes or self.plan.get("mode") != REST))
 
     def switch(self):
         self.begin("activate")
         left = [name for name in self.node["services"] if not self.goes_on(name)]
         self.call("Check that all is down", "standstill", state="down", units=left)
-        if self.given.configuration:
+        # What does the rest goes back to nothing.
+        if self.given.configuration and self.plan.get("mode") != REST:
             self.call("Back up the configuration", "kept_files", state="kept", paths=self.given.configuration,
                       dest=self.place(BEFORE))
         self.remember(switched=self.prior())
@@ -173,9 +183,11 @@ class ActionModule(StatesAction):
         back = bool(self.record.tier.get("back"))
         if not self.has(self.given.service):
             return skipped(NOT_HERE)
-        # Where all failed before the start and nothing went back, it would be the new release on what was not migrated.
-        if not back and (self.record.cause or self.troubles and self.plan.get("mode") != REST
-                         and not self.left().started()):
+        # Where it, or all, failed before the start and nothing went back, it would be the new release on what was not
+        # migrated.
+        begun = self.record.tier.get("started") or not self.record.cause and (
+            self.plan.get("mode") == REST or self.left().started())
+        if not back and self.troubles and not begun:
             return skipped(FAILED)
         return self.noting(self.start) if not back else self.start_again()
 
@@ -256,11 +268,11 @@ class ActionModule(StatesAction):
 
     def agreed(self):
         """Before anything is started: in a run that does the rest nothing waits for another one."""
-        self.check(self.in_short(trouble_words(self.troubles)) if self.plan.get("mode") != REST else "")
+        self.check(brief(self.troubles) if self.plan.get("mode") != REST else "")
         return {}
 
     def completed(self):
-        self.check(self.in_short(trouble_words(self.troubles)))
+        self.check(brief(self.troubles))
         if not self._task.check_mode:
             self.note(rolled=True)
         return {}
@@ -316,7 +328,7 @@ class ActionModule(StatesAction):
         left = self.left()
         text = told_of_tier(self.troubles, left, self.run_record.plan.get("command") or "")
         self.note(failure=dict(text=text, state=left.state().partition("\n")[0],
-                               serves=bool(self.record.tier.get("back"))))
+                               serves=bool(self.record.tier.get("back"))), rolled=self.is_done())
         quiet = not left.touched() and all(cause.stopped for cause in self.troubles.values())
         return dict(message="" if quiet and self.name != self.speaker() else self.in_short(text))
 
@@ -330,4 +342,9 @@ class ActionModule(StatesAction):
         speaker = self.speaker()
         if not words or self.name == speaker:
             return words
-        return f"{self.name} {self.record.restored or 'goes no further'}, for the run has failed: see {speaker}"
+        became = "runs the release, and" if self.is_done() else f"{self.record.restored or 'goes no further'}, for"
+        return f"{self.name} {became} the run has failed: see {speaker}"
+
+    def is_done(self):
+        """Whether all of the node was started on the release, whatever has failed elsewhere."""
+        return bool(self.record.tier.get("started")) and self.name not in self.troubles

@@ -156,7 +156,7 @@ class Tier:
                       titles=[f"{phase['title']} on {places[phase.get('where') or '']}" for phase in self.migrations],
                       **(dict(reboots=reboots) if reboots else {}),
                       comes=[came_words(names, came, target.get("version", "")) for came, names in by(
-                          order, lambda name: came_of(nodes[name], priors[name])).items()]))
+                          order, lambda name: came_of(nodes[name], priors[name], target, mode)).items()]))
 
     def lines(self, plan, nodes):
         return tier_lines(plan, nodes)
@@ -170,9 +170,10 @@ def by(names, key):
     return found
 
 
-def came_of(node, prior):
+def came_of(node, prior, target, mode=WHOLE):
     """In words, the release that a node comes from; that of the run where it has it already."""
-    release = prior or (node.get("release") or {}).get("version") or ""
+    has_it = mode == REST and all(one["release"] == target["name"] for one in node["services"].values())
+    release = target["version"] if has_it else prior or (node.get("release") or {}).get("version") or ""
     return packages_words(release or "an unknown release", (node.get("apt") or {}).get("interrupted"))
 
 
@@ -293,6 +294,12 @@ def trouble_words(found):
     """What has failed, one line for each node."""
     return "\n".join(f"{name}: {cause.step + ': ' if cause.step else ''}{cause.words}"
                      for name, cause in found.items())
+
+
+def brief(found):
+    """The same in one line; what was expected and what was seen is told when it fails, and in the end."""
+    return "; ".join(f"{', '.join(names)}: {step}" for step, names in by(
+        found, lambda name: found[name].step or "it was lost").items())
 
 
 @dataclasses.dataclass

@@ -251,10 +251,12 @@ def test_all_of_them_fail_together(one, state, mode, fails):
     result = go(one, state)
     assert bool(result.get("failed")) == fails
     if fails:
-        # It is told in full by the node that has failed.
-        assert result["msg"] == "sf-1 goes no further, for the run has failed: see sf-2"
+        # It is told in full when it fails, and in the end by the node that has failed.
+        assert result["msg"] == "sf-2: Stop agent"
         one.node = OTHER["ansible_facts"]["rolling_node"]
-        assert go(one, state)["msg"].startswith("sf-1: Stop agent: it hangs")
+        assert go(one, state)["msg"] == "sf-1, sf-2: Stop agent"
+        one.variables["ansible_play_hosts"], one.others["sf-2"] = ["sf-1"], dict(cluster_node=node())
+        assert go(one, state)["msg"] == "sf-1: Stop agent; sf-2: it was lost"
 
 
 def test_all_is_well(one):
@@ -383,6 +385,37 @@ def test_after_a_reboot_all_of_it_serves(one):
 
 @pytest.mark.parametrize("mode, started, starts", [
     ("whole", False, False), ("whole", True, True), ("rest", False, True)])
+def test_one_that_does_not_start_keeps_no_other_from_its_start(one):
+    one.node = dict(cause=dict(step="Start agent", words="it ends", units=["agent"]), tier=dict(started=True))
+    one.given["standstill"] = dict(FAILS, timing=dict(step="start"))
+    cause = noted(go(one, "started"))["cause"]
+    assert one.asked() == ["standstill"] and cause["units"] == ["agent", "server"]
+    assert (cause["step"], cause["words"]) == ("Start agent", "it ends\nsf-1: Start server: it hangs")
+
+
+def test_a_failure_that_is_noted_tells_its_step(one):
+    one.given["standstill"] = FAILS
+    assert noted(go(one, "started"))["cause"]["timing"]["step"] == "start"
+
+
+@pytest.mark.parametrize("services, mode, goes_on", [
+    (node()["services"], "rest", True), (node(NEW)["services"], "rest", False), (node(NEW)["services"], "whole", True)])
+def test_a_run_of_the_rest_configures_only_who_comes_from_another_release(one, services, mode, goes_on):
+    """And keeps nothing of before, for it goes back to nothing."""
+    one.run["plan"]["tier"]["mode"] = mode
+    result = go(one, "switched", node=dict(node(), services=services), configuration=["/etc/neutron"])
+    assert result["goes_on"] == goes_on and ("kept_files" in one.asked()) == (mode == "whole")
+
+
+@pytest.mark.parametrize("tier, done", [(dict(started=True), True), (dict(stopped=["server"]), False)])
+def test_a_node_that_has_started_is_done_whatever_has_failed_elsewhere(one, tier, done):
+    one.node, one.others["sf-2"] = dict(tier=tier), dict(one.others["sf-2"], **OTHER)
+    result = go(one, "told")
+    assert bool(noted(result).get("rolled")) == done
+    assert result["message"] == ("sf-1 runs the release, and the run has failed: see sf-2" if done else
+                                 "sf-1 goes no further, for the run has failed: see sf-2")
+
+
 def test_nothing_starts_where_all_has_failed_and_nothing_went_back(one, mode, started, starts):
     """It would be the new release, on what was not migrated."""
     one.run["plan"]["tier"]["mode"] = mode

@@ -76,7 +76,7 @@ def test_what_is_left_follows_where_some_of_it_runs_the_release():
     plan = planned(found)
     assert plan["tier"]["mode"] == REST and plan["order"] == ["d-1", "d-2"] and plan["done"] == ["d-3"]
     lines = _tier.tier_lines(plan, found)
-    assert lines == ["1. stop server on no node: it runs on none", "2. d-1, d-2: an unknown release -> 5.0.0",
+    assert lines == ["1. stop server on no node: it runs on none", "2. d-1, d-2: on 5.0.0 already",
                      "3. start server on d-1, d-2", "What runs the release already goes on, and migrations that are "
                      "complete are not run again.", "d-3: on 5.0.0 already, passed over"]
     assert [step["point"] for step in plan["tier"]["steps"]] == ["migrate", "migrate", "whole"]
@@ -89,7 +89,7 @@ def test_a_service_of_a_node_that_runs_the_release_is_left_alone():
     assert [(wave["name"], wave["batches"]) for wave in plan["waves"]] == [
         ("agent", [["d-2"]]), ("server", [["d-1", "d-2"]])]
     assert _tier.tier_lines(plan, found)[:3] == [
-        "1. stop server on d-2", "2. stop agent on d-2", "3. d-1: an unknown release -> 5.0.0; d-2: 4.0.0 -> 5.0.0"]
+        "1. stop server on d-2", "2. stop agent on d-2", "3. d-1: on 5.0.0 already; d-2: 4.0.0 -> 5.0.0"]
 
 
 @pytest.mark.parametrize("version, interrupted, words", [
@@ -98,7 +98,8 @@ def test_a_service_of_a_node_that_runs_the_release_is_left_alone():
 def test_what_becomes_of_the_packages_of_a_node(version, interrupted, words):
     made = dict(services=dict(server=unit(version if version == OLD else NEW)), previous={},
                 release=dict(version=version), apt=dict(interrupted=interrupted))
-    assert _tier.came_words(["d-1"], _tier.came_of(made, _tier.prior_of(made, TARGET)), "5.0.0") == f"d-1: {words}"
+    came = _tier.came_of(made, _tier.prior_of(made, TARGET), TARGET)
+    assert _tier.came_words(["d-1"], came, "5.0.0") == f"d-1: {words}"
 
 
 def test_nothing_is_left():
