@@ -383,8 +383,6 @@ def test_after_a_reboot_all_of_it_serves(one):
     assert one.calls == []
 
 
-@pytest.mark.parametrize("mode, started, starts", [
-    ("whole", False, False), ("whole", True, True), ("rest", False, True)])
 def test_one_that_does_not_start_keeps_no_other_from_its_start(one):
     one.node = dict(cause=dict(step="Start agent", words="it ends", units=["agent"]), tier=dict(started=True))
     one.given["standstill"] = dict(FAILS, timing=dict(step="start"))
@@ -416,6 +414,8 @@ def test_a_node_that_has_started_is_done_whatever_has_failed_elsewhere(one, tier
                                  "sf-1 goes no further, for the run has failed: see sf-2")
 
 
+@pytest.mark.parametrize("mode, started, starts", [
+    ("whole", False, False), ("whole", True, True), ("rest", False, True)])
 def test_nothing_starts_where_all_has_failed_and_nothing_went_back(one, mode, started, starts):
     """It would be the new release, on what was not migrated."""
     one.run["plan"]["tier"]["mode"] = mode
