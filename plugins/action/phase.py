@@ -86,6 +86,8 @@ class ActionModule(StepsAction):
 
     def in_a_tier(self, point):
         """A point of a product that is stopped as a whole, where no node goes on without the others."""
+        if point == "undone" and self.record.cause.get("lost"):
+            return skipped("the node is lost")
         if point not in ("undone", "looked") and troubles(
                 self.hostvars, self.run_record, self.task_vars["ansible_play_hosts_all"],
                 self.task_vars["ansible_play_hosts"]):

@@ -114,6 +114,7 @@ class ActionModule(StatesAction):
             self.mark("began", began)
         answer = self.call(f"Stop {one.name}", "standstill", state="stopped", units=[one.name],
                            timeout=self.given.stop_timeout, release=self.prior(),
+                           migrates=self.plan.get("migrates", []),
                            **(dict(quiet=True) if self.given.packages else {}))
         self.remember(stopped=[*self.record.tier.get("stopped", []), *answer["stopped"]])
         if one.name in answer["stopped"]:
@@ -290,8 +291,8 @@ class ActionModule(StatesAction):
     def left(self):
         hostvars, there = self.hostvars, list(self.task_vars["ansible_play_hosts"])
         records = {name: node_of(hostvars, name, self.run_record) for name in self.everybody if name in there}
-        lost = [name for name in self.everybody if name not in there]
-        return Left(self.everybody, records, self.plan.get("priors", {}), self.plan.get("mode", ""),
+        lost = [name for name, cause in self.troubles.items() if cause.lost and not cause.away]
+        return Left(self.everybody, records, self.plan.get("priors", {}), self.plan.get("mode", ""), lost,
                     [name for name in lost if self.may_have_migrated(name)])
 
     def may_have_migrated(self, name):
@@ -305,8 +306,9 @@ class ActionModule(StatesAction):
     def returned(self):
         """Take code and configuration back, unless what was written has no way back."""
         left = self.left()
-        if not left.leads_back():
-            return skipped("there is no way back")
+        if not left.leads_back() or self.name in left.lost:
+            # All others would wait for it once more, while everything is down.
+            return skipped("the node is lost" if self.name in left.lost else "there is no way back")
         prior = self.prior()
         self.begin("restore")
         try:

@@ -20,6 +20,7 @@ TEXT = """# Written by shakenfist.rolling, which has stopped this unit: the same
 # Do not remove this file while a migration may be half done: see docs/runbook.md.
 # before: {before}
 # release: {release}
+# migrates: {migrates}
 [Unit]
 {kind}PathExists=!{path}
 """
@@ -30,15 +31,16 @@ def hold_of(name):
     return os.path.join(SYSTEM, f"{name}.service.d", NAME)
 
 
-def text_of(name, ran, quiet=False, release=""):
+def text_of(name, ran, quiet=False, release="", migrates=()):
     """What that file says.
 
     :arg ran: whether the unit ran when it was stopped.
     :arg quiet: whether a start is skipped in silence: a package whose script wants one is not to fail for it.
     :arg release: which release it had then; empty if nobody knows.
+    :arg migrates: the nodes on which the database is migrated meanwhile.
     """
-    return TEXT.format(before="active" if ran else "inactive", release=release, path=hold_of(name),
-                       kind="Condition" if quiet else "Assert")
+    return TEXT.format(before="active" if ran else "inactive", release=release, migrates=" ".join(migrates),
+                       path=hold_of(name), kind="Condition" if quiet else "Assert")
 
 
 def held(name):
@@ -53,7 +55,16 @@ def before(name):
 
 def came_from(name):
     """The release that a unit had when it was held; empty if that is not known, or it is not held any more."""
-    found = re.search(r"^# release: (\S+)$", _text(hold_of(name)) or "", re.MULTILINE)
+    return _line(name, "release")
+
+
+def migrates(name):
+    """The nodes on which the database is migrated while a unit is held."""
+    return _line(name, "migrates").split()
+
+
+def _line(name, key):
+    found = re.search(f"^# {key}: (.*)$", _text(hold_of(name)) or "", re.MULTILINE)
     return found.group(1) if found else ""
 
 

@@ -43,8 +43,7 @@ BESIDE = 4
 # What etcd says when it will do what was asked for a little later.
 TRANSIENT = (4, 14)
 FULL = "the store is out of space (NOSPACE)"
-MAKE_ROOM = ("Compact and defragment etcd, or raise --quota-backend-bytes, then etcdctl alarm disarm, and start again: "
-             "it goes on where it stopped")
+MAKE_ROOM = ("Compact and defragment etcd, or raise --quota-backend-bytes, then etcdctl alarm disarm, and start again")
 
 
 def encode(text):

@@ -44,6 +44,12 @@ options:
       their links may lead elsewhere by then. Of what is held already the first one stays.
     type: str
     default: ""
+  migrates:
+    description: The nodes on which the database is migrated while the units are held. What holds them tells that, too,
+      for what was begun there, and its backup, are nowhere else.
+    type: list
+    elements: str
+    default: []
 extends_documentation_fragment: shakenfist.rolling.attributes
 attributes:
   diff_mode:
@@ -151,7 +157,7 @@ class Standstill:
             return
         for name in loose:
             self.hold(name, name in running or before[name] == "active", self.params["quiet"],
-                      self.params["release"])
+                      self.params["release"], self.params["migrates"])
         if loose:
             self.reload()
         if running:
@@ -170,9 +176,9 @@ class Standstill:
         return not self.running()
 
     @staticmethod
-    def hold(name, ran, quiet=False, release=""):
+    def hold(name, ran, quiet=False, release="", migrates=()):
         """Write the file whole or not at all: half of it would not hold."""
-        replace_file(_standstill.hold_of(name), _standstill.text_of(name, ran, quiet, release).encode())
+        replace_file(_standstill.hold_of(name), _standstill.text_of(name, ran, quiet, release, migrates).encode())
 
     def down(self):
         running = self.running()
@@ -258,6 +264,7 @@ def main():
             stays=dict(type="float", default=3),
             quiet=dict(type="bool", default=False),
             release=dict(type="str", default=""),
+            migrates=dict(type="list", elements="str", default=[]),
         ),
         supports_check_mode=True,
     )

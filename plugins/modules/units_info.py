@@ -54,7 +54,8 @@ units:
     - The installed units that match, by name without C(.service). C(state) is the state in words.
     - C(managed) is whether somebody wants the unit to run, that is, it is enabled, active, or failed.
     - C(held) is what M(shakenfist.rolling.standstill) has found a unit that it holds, V(active) or V(inactive). It is
-      empty of all others. C(came) is the release that it had before that, empty where that is not known.
+      empty of all others. C(came) is the release that it had before that, empty where that is not
+      known, and C(migrates) has the nodes on which the database is migrated meanwhile.
     - C(load) is what systemd makes of its unit file. One that is not V(loaded), such as V(masked), it does not start.
     - C(program) is the path that its main process was started by, of a script that of its interpreter. It is the first
       word of the command line that the process shows, which it may have set itself, and empty without a process.
@@ -71,7 +72,7 @@ units:
   returned: success
   type: dict
   sample:
-    sf-api: {"active": true, "load": "loaded", "managed": true, "held": "", "came": "",
+    sf-api: {"active": true, "load": "loaded", "managed": true, "held": "", "came": "", "migrates": [],
       "invocation": "7f1c2d0ab1c24d3f8be2f3a1c7f0a4de", "pid": 4711, "program": "/srv/shakenfist/venv/bin/python",
       "restarts": 0, "started": 1763700000.25, "entered": 1763700000.66, "state": "active (running)",
       "start_seconds": 0.41, "stop_seconds": 5.62, "stop_timeout": 70.0,

@@ -60,9 +60,13 @@ def rows(path=PATH):
         return []
 
 
-def anchor_of(message, path=PATH):
-    """Where the runbook explains a message; empty if nothing there does. The longest part decides, then the first."""
+def anchor_of(message, path=PATH, prefer=()):
+    """Where the runbook explains a message; empty if nothing there does. The longest part decides, then the first.
+
+    :arg prefer: the anchors of the sections that count before all others.
+    """
     found = [row for row in rows(path) if row.pattern.search(message)]
+    found = [row for row in found if row.anchor in prefer] or found
     return f"{PAGE}#{max(found, key=lambda row: row.weight).anchor}" if found else ""
 
 
@@ -71,9 +75,9 @@ def section(anchor, path=PATH):
     return f"{MEANS}{PAGE}#{anchor}" if any(row.anchor == anchor for row in rows(path)) else ""
 
 
-def explained(text, cause=""):
+def explained(text, cause="", prefer=()):
     """A text with the line that names the section for its cause, above what comes next, so that the command is last."""
-    anchor = anchor_of(cause or text)
+    anchor = anchor_of(cause or text, prefer=prefer)
     if not anchor or MEANS in text:
         return text
     before, following, after = text.rpartition(NEXT)

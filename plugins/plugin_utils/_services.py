@@ -118,6 +118,7 @@ def node_of_services(product, name, address, releases, units, info):
             managed=unit["managed"], load=unit["load"], state=unit["state"], stop_seconds=unit["stop_seconds"],
             invocation=unit["invocation"], restarts=unit["restarts"], disabled=bool(disabled),
             held=unit.get("held", ""), came=unit.get("came", ""),
+            migrates=unit.get("migrates", []),
             # What a run that was killed has left so; what an operator has taken out stays so.
             shut=REASON in disabled or (
                 kinds[service].drain and bool(settings.get("shut") and settings.get("own", True))),

@@ -9,6 +9,7 @@
 
 import dataclasses
 
+from ansible_collections.shakenfist.rolling.plugins.module_utils._migrations import locked_by
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._failure import OPTIONS, Cause, see_why
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._findings import Findings, warnings_of
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._packages import (
@@ -84,9 +85,16 @@ def node_for(nodes, service):
                  or service in node.get("packages", {})), "")
 
 
+def migrating(nodes):
+    """The nodes on which a run that was killed was to migrate a database: what it holds tells, on every node."""
+    return {name for node in nodes.values() for one in node["services"].values() for name in one.get("migrates") or ()}
+
+
 def places_of(nodes, phases):
-    """The node of each phase, by the service beside which it runs."""
-    return {service: node_for(nodes, service) for service in ["", *(phase.get("where") or "" for phase in phases)]}
+    """The node of each phase, by the service beside which it runs. Who has begun goes on, for the backup is there."""
+    begun = migrating(nodes)
+    order = {name: nodes[name] for name in sorted(nodes, key=lambda name: name not in begun)}
+    return {service: node_for(order, service) for service in ["", *(phase.get("where") or "" for phase in phases)]}
 
 
 def steps_of(migrations, mode=WHOLE):
@@ -121,6 +129,11 @@ class Tier:
                      (name, came_from(node, target, running))
                      for name, node in nodes.items()) if len(links) > 1]
         findings.judge("prior", mixed)
+        away = sorted(migrating(nodes) - set(nodes)) if mode_of(nodes, target) == WHOLE else []
+        findings.judge("migrates", [
+            f"services are held by a run that was to migrate the database on {listed(away, ' and ')}, which is not "
+            "among the nodes. What it has begun, and the backup from before, are there: put it back into the "
+            "inventory, and give no --limit"] if away else [])
         lacking = [f"no node has the unit {service}, or a package of that name, beside which a migration runs: correct "
                    "`where` in the product's file, or the inventory"
                    for service, name in places_of(nodes, self.phases).items() if not name]
@@ -152,6 +165,8 @@ class Tier:
             release=target.get("version", ""), report=lines, orphans=[],
             services={name: list(nodes[name]["services"]) for name in order},
             tier=dict(mode=mode, places=places, priors=priors, steps=steps_of(self.migrations, mode),
+                      migrates=sorted({places[phase.get("where") or ""] for phase in self.migrations
+                                       if not phase.get("store")}),
                       units=[one.name for one in services],
                       titles=[f"{phase['title']} on {places[phase.get('where') or '']}" for phase in self.migrations],
                       **(dict(reboots=reboots) if reboots else {}),
@@ -253,8 +268,7 @@ def interrupted_words(found):
 
 def locked_words(holder):
     """That somebody else migrates a store; empty if nobody does."""
-    return (f"another run has the lock of the store since {holder['since']}, on {holder['host']}: wait for it"
-            if holder else "")
+    return f"{locked_by(holder)}. Wait until it has ended" if holder else ""
 
 
 def etcd_problem(member):
@@ -275,6 +289,10 @@ def etcd_problem(member):
 
 # ---- what has failed, and whether there is a way back
 
+# The sections of the runbook that are about that; what is in others is so of products that are rolled.
+SECTIONS = ("dragonflow-and-other-products-that-are-stopped-as-a-whole", "migrations-of-a-store",
+            "packages-and-synnefos-service-nodes", "synnefo-a-migration-has-failed")
+
 def troubles(hostvars, run, everybody, there):
     """By node that has failed or was lost, why; nothing else goes on then.
 
@@ -286,7 +304,7 @@ def troubles(hostvars, run, everybody, there):
         if cause:
             found[name] = Cause(**cause)
         elif name not in there:
-            found[name] = Cause(words="it cannot be reached any more, see above", lost=True)
+            found[name] = Cause(words="it was lost, see above", lost=True)
     return found
 
 
@@ -310,13 +328,15 @@ class Left:
     :param records: of each that Ansible still has, the record.
     :param priors: by node, the release that it came from.
     :param mode: V(whole) or V(rest).
-    :param migrating: the nodes that were lost when they may have begun to migrate.
+    :param lost: the nodes that cannot be reached; Ansible may have them still.
+    :param migrating: those of them that may have begun to migrate when they were lost.
     """
 
     order: list
     records: dict
     priors: dict
     mode: str = WHOLE
+    lost: list = dataclasses.field(default_factory=list)
     migrating: list = dataclasses.field(default_factory=list)
 
     def started(self):
@@ -331,7 +351,8 @@ class Left:
             return "other services run the new release already, for which the migrations were made"
         if self.migrating:
             # Nobody else knows its backup, nor whether a command of it still runs.
-            return f"{listed(self.migrating, ' and ')} was lost and may have begun to migrate what the services keep"
+            return (f"{listed(self.migrating, ' and ')} was lost and may have begun to migrate what the services keep, "
+                    "and the backup is there: leave it in the inventory")
         if any(record.tier.get("packages") for record in self.records.values()):
             return no_way_back({name: record.tier.get("packages") or self.priors.get(name) or "not known"
                                 for name, record in self.records.items()})
@@ -345,9 +366,12 @@ class Left:
         done = [f"{each['title']} on {name}" for name, record in self.records.items()
                 for each in record.schema.get("migrations", [])]
         wrote = any(record.tier.get("wrote") for record in self.records.values())
-        backup = any(record.schema.get("backup") for record in self.records.values())
+        backups = {name: record.schema["backup"] for name, record in self.records.items()
+                   if record.schema.get("backup") and not record.schema["backup"].get("late")}
         return [*([f"Complete before that: {'; '.join(done)}."] if done else []),
-                *(["This run has made no backup of what the services keep."] if wrote and not backup else [])]
+                *(f"The database as it was before: {backup['path']} on {name}. To restore it, where the next run does "
+                  f"not do that itself: {backup['restore']}" for name, backup in backups.items()),
+                *(["This run has made no backup of what the services keep."] if wrote and not backups else [])]
 
     def leads_back(self):
         """Whether there is something to go back from, and a way back."""
@@ -365,16 +389,17 @@ class Left:
         if beyond:
             return "\n".join([f"ALL SERVICES STAY STOPPED on {', '.join(self.records)}, nothing went back: {beyond}. "
                               "Nothing starts them but the next run.", *self.migrations()])
-        lost = [name for name in self.order if name not in self.records]
         back = [name for name, record in self.records.items() if record.restored and not record.tier.get("down")]
+        down = [f"{name} {record.restored}, but for what follows.\n{record.tier['down']}" if record.restored else
+                record.tier["down"] for name, record in self.records.items() if record.tier.get("down")]
         undone = [words for record in self.records.values() for words in record.tier.get("undone", [])]
         priors = listed(sorted({self.priors[name] for name in back} - {""}), " and ")
         return "\n".join(filter(None, [
             f"{', '.join(back)} went back to {priors}, with the configuration of before, and "
             f"{'runs' if len(back) == 1 else 'run'} it." if back else "",
             "" if undone else "Nothing of what the services keep was changed.", *undone, *down,
-            f"{', '.join(lost)} may still be on the new release, and its services are held, or stopped: the next run "
-            "takes it along." if lost else ""]))
+            f"{', '.join(self.lost)} may still be on the new release, and its services are held, or stopped: the next "
+            "run takes it along." if self.lost else ""]))
 
 
 def told_of_tier(found, left, command):
@@ -382,7 +407,7 @@ def told_of_tier(found, left, command):
     first = next(iter(found.values()), Cause(words="see above"))
     if first.stopped and not left.touched():
         return explained(f"Before anything was stopped: {first.words}\nNext: when it may go on, {OPTIONS} and this "
-                         f"release:\n{command}", first.words)
+                         f"release:\n{command}", first.words, SECTIONS)
     names = [name for name, cause in found.items() if not cause.lost]
     lost = [cause.away or name for name, cause in found.items() if cause.lost]
     units = listed(sorted({unit for cause in found.values() for unit in cause.units}), ' and ')
@@ -392,4 +417,4 @@ def told_of_tier(found, left, command):
     what = f"{look}, and fix the cause" if look else "fix the cause"
     why = trouble_words(found) or first.words
     return explained(f"{why}\n{left.state()}\nNext: {what}. Then {OPTIONS} and this release:\n{command}\nIt goes on "
-                     "from what it finds.", why)
+                     "from what it finds.", why, SECTIONS)

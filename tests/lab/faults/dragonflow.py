@@ -445,7 +445,7 @@ ROWS = [
     DragonflowRow('dragonflow-two-runners', 'somebody else runs the migrations by hand', moment=DOWN,
                   prepare=publish(NEW, 'held-migration'), inject=another_runner, mend=other_has_ended, node='d-1',
                   outcome=STOPPED, check=was_as_it_should,
-                  cause=('Migrate the north-bound database', 'another run has the lock of the store since', 'on d-2',
+                  cause=('Migrate the north-bound database', 'another run of store_migrations is under way', 'on d-2',
                          'ALL SERVICES STAY STOPPED')),
 
     # ---- the controller

@@ -267,7 +267,7 @@ def test_the_store_is_asked_before_anything_is_touched(tier):
 
 
 @pytest.mark.parametrize("given, words", [
-    (dict(store_migrations=dict(SEEN, holder=dict(since="now", host="d-2"))), "another run has the lock of the store"),
+    (dict(store_migrations=dict(SEEN, holder=dict(since="now", host="d-2"))), "on d-2 since now. Wait"),
     (dict(etcd_info=dict(members=[dict(MEMBER, alarms=["NOSPACE"])])), "has raised the alarm NOSPACE")])
 def test_a_store_that_cannot_be_migrated(tier, given, words):
     tier.given.update(given)
@@ -554,7 +554,7 @@ def test_nothing_was_written(tier):
     (dict(store_migrations=[dict(SEEN, gone=["mtu"]), SEEN, dict(SEEN, gone=["mtu"])]),
      "the store was migrated (mtu), and the release before"),
     (dict(store_migrations=dict(failed=True, msg="no answer")), "it is not known what the migrations have left (North"),
-    (dict(store_migrations=dict(SEEN, holder=dict(host="d-2", since="noon"))), "lock of the store since noon, on d-2"),
+    (dict(store_migrations=dict(SEEN, holder=dict(host="d-2", since="noon"))), "on d-2 since noon. Wait"),
     (dict(store_migrations=[dict(SEEN, gone=["mtu"]), SEEN, dict(SEEN, holder=dict(host="d-2", since="noon"))]),
      "it is not known what the migrations have left (North"),
     (dict(stat=[dict(stat=dict(exists=True)), dict(stat=dict(exists=False))]), "there is no backup from before")])
@@ -563,6 +563,11 @@ def test_there_is_no_way_back(tier, given, words):
     result = went(tier, "undone")
     assert not result.get("failed") and words in noted(result)["tier"]["beyond"]
     assert "file" not in tier.asked()
+
+
+def test_a_node_that_is_lost_is_not_waited_for_once_more(tier):
+    tier.node = dict(cause=dict(step="Stop agent", words="gone", lost=True))
+    assert went(tier, "undone")["skipped"] and tier.calls == []
 
 
 @pytest.mark.parametrize("mode", ["whole", "rest"])

@@ -54,7 +54,7 @@ def noted(result):
 
 def test_a_service_is_stopped(one):
     result = go(one, "stopped", stop_timeout=7)
-    assert one.calls == [("standstill", dict(state="stopped", units=["server"], timeout=7, release=OLD))]
+    assert one.calls == [("standstill", dict(state="stopped", units=["server"], timeout=7, release=OLD, migrates=[]))]
     assert noted(result)["tier"] == dict(stopped=["server"]) and "began" in noted(result)["services"]["server"]
 
 
@@ -289,6 +289,12 @@ def test_a_way_back_that_fails_is_told_beside_the_first_cause(one):
     assert noted(result)["tier"]["down"].startswith("sf-1: ") and "back" not in noted(result)["tier"]
 
 
+def test_a_lost_node_is_not_waited_for_once_more(one):
+    one.node = dict(tier=dict(stopped=["server"]), cause=dict(step="Stop server", words="gone", lost=True))
+    assert go(one, "returned")["skip_reason"] == "the node is lost" and one.calls == []
+    assert "sf-1 may still be on the new release" in go(one, "told")["message"]
+
+
 @pytest.mark.parametrize("found", [{}, dict(started=True), dict(beyond="the store was migrated")])
 def test_nothing_goes_back(one, found):
     one.node = dict(tier=found)
@@ -367,7 +373,8 @@ def test_a_stop_is_told_once(one, tier, cause, words):
 def test_a_hold_of_packages_is_quiet(one):
     """A maintainer script that wants to start what is held is not to fail."""
     go(one, "stopped", stop_timeout=7, packages=dict(to="0.19"), node=dict(node(), step=dict(upgrade=True)))
-    assert one.calls == [("standstill", dict(state="stopped", units=["server"], timeout=7, release=OLD, quiet=True))]
+    assert one.calls == [("standstill", dict(state="stopped", units=["server"], timeout=7, release=OLD, migrates=[],
+                                             quiet=True))]
 
 
 def test_after_a_reboot_all_of_it_serves(one):

@@ -20,7 +20,7 @@ def test_what_holds_a_unit_fails_as_long_as_it_is_there(drop_in):
     assert _standstill.hold_of("neutron-server") == str(drop_in)
     assert f"[Unit]\nConditionPathExists=!{drop_in}\n" in _standstill.text_of("neutron-server", True, quiet=True)
     text = _standstill.text_of("neutron-server", True)
-    assert text.endswith(f"# before: active\n# release: \n[Unit]\nAssertPathExists=!{drop_in}\n")
+    assert text.endswith(f"# before: active\n# release: \n# migrates: \n[Unit]\nAssertPathExists=!{drop_in}\n")
 
 
 @pytest.mark.parametrize("text, held", [
@@ -33,9 +33,10 @@ def test_what_a_unit_was_before(drop_in, text, held):
 
 
 @pytest.mark.parametrize("text, release", [
-    (None, ""), (_standstill.text_of("x", True, release="4.0.0-a"), "4.0.0-a"), (_standstill.text_of("x", True), ""),
-    ("# Written by shaken", "")])
+    (None, ""), (_standstill.text_of("x", True, release="4.0.0-a", migrates=["d-1", "d-2"]), "4.0.0-a"),
+    (_standstill.text_of("x", True), ""), ("# Written by shaken", "")])
 def test_which_release_it_had(drop_in, text, release):
     if text is not None:
         drop_in.write_text(text)
     assert _standstill.came_from("neutron-server") == release
+    assert _standstill.migrates("neutron-server") == (["d-1", "d-2"] if release else [])

@@ -107,3 +107,9 @@ ASKED = "the roll was asked to stop: bob"
 ])
 def test_the_line_is_above_what_comes_next(text, cause, found):
     assert explained(text, cause) == found
+
+
+def test_sections_that_are_preferred(page):
+    assert anchor_of("unit x failed (rc 1): no", page) != anchor_of("unit x failed (rc 1): no", page, (
+        "roll-drain-at-3-am",)) == "docs/runbook.md#roll-drain-at-3-am"
+    assert anchor_of("too early", page, ("roll-drain-at-3-am",)).endswith("what-it-means")

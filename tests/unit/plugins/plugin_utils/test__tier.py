@@ -44,6 +44,7 @@ def test_everything_is_stopped_on_all_nodes():
     plan = planned(nodes(unit()))
     assert plan["order"] == ["d-1", "d-2", "d-3"] and plan["done"] == []
     steps, units = plan["tier"].pop("steps"), plan["tier"].pop("units")
+    assert plan["tier"].pop("migrates") == ["d-1"]
     assert plan["tier"].pop("priors") == dict.fromkeys(plan["order"], OLD)
     assert plan["tier"] == dict(mode=WHOLE, places={"": "d-1", "server": "d-1"}, titles=[
         "Migrate the database on d-1", "Migrate the rest on d-1"], comes=["d-1, d-2, d-3: 4.0.0 -> 5.0.0"])
@@ -158,6 +159,19 @@ def test_a_run_that_was_killed_is_followed_by_one_with_another_build(agent, prio
     assert bool(mixed) == (prior == HALF)
 
 
+@pytest.mark.parametrize("begun, place, problems", [
+    (["d-2"], "d-2", 0), (["d-1"], "d-1", 0), ([], "d-1", 0), (["d-9"], "d-1", 1)])
+def test_who_has_begun_to_migrate_goes_on(begun, place, problems):
+    """What it has begun, and the backup from before, are nowhere else."""
+    found = nodes(unit(active=False, held="active", migrates=begun))
+    assert planned(found)["tier"]["places"]["server"] == place and planned(found)["tier"]["migrates"] == [place]
+    words = [one.words for one in Tier(PHASES).findings(found, SERVICES, TARGET) if one.level == "fail"]
+    assert len(words) == problems and all("was to migrate the database on d-9, which is not" in each for each in words)
+    assert list(planned(found)["tier"]["priors"]) == ["d-1", "d-2", "d-3"]
+    found["d-3"] = node(agent=unit(NEW))
+    assert not [one for one in Tier(PHASES).findings(found, SERVICES, TARGET) if one.level == "fail"]
+
+
 @pytest.mark.parametrize("member, words", [
     (dict(), ""), (dict(quota=0), ""), (dict(problem="refused"), "cannot be asked: refused"),
     (dict(alarms=["NOSPACE"]), "has raised the alarm NOSPACE, and it takes no writes"),
@@ -186,12 +200,12 @@ def test_who_has_failed_or_was_lost():
     found = _tier.troubles(hostvars(d_1={}, d_2=dict(cause=dict(step="Stop server", words="it hangs")), d_3={}),
                            Run(id="r"), ["d-1", "d-2", "d-3"], ["d-1", "d-2"])
     assert _tier.trouble_words(found) == ("d-2: Stop server: it hangs\n"
-                                          "d-3: it cannot be reached any more, see above")
+                                          "d-3: it was lost, see above")
 
 
 def left(mode=WHOLE, priors=OLD, lost=(), **records):
     records = {name.replace("_", "-"): Node(**record) for name, record in records.items()}
-    return Left([*records, *lost], records, dict.fromkeys(records, priors), mode)
+    return Left([*records, *lost], records, dict.fromkeys(records, priors), mode, list(lost))
 
 
 STOPPED, BACK = dict(stopped=["server"]), dict(stopped=["server"], back=OLD)
@@ -202,8 +216,13 @@ STOPPED, BACK = dict(stopped=["server"]), dict(stopped=["server"], back=OLD)
     (left(d_1=dict(tier=dict(BACK), restored="x"), d_2=dict(tier=dict(BACK), restored="x")),
      ["d-1, d-2 went back to 4.0.0, with the configuration of before, and run it.",
       "Nothing of what the services keep was changed."]),
-    (left(d_1=dict(tier=dict(BACK, undone=["The database was restored."], down="d-1: start: fails"), restored="x")),
-     ["The database was restored.", "d-1: start: fails"]),
+    (left(d_1=dict(tier=dict(BACK, undone=["The database was restored."], down="d-1: start: fails"),
+                   restored="went back to 4.0.0")),
+     ["The database was restored.", "d-1 went back to 4.0.0, but for what follows.\nd-1: start: fails"]),
+    (left(d_1=dict(tier=dict(STOPPED, down="d-1: it has no link"))), ["changed.\nd-1: it has no link"]),
+    (left(lost=["d-2"], d_1=dict(tier=dict(BACK), restored="x"), d_2=dict(tier=STOPPED)), ["d-2 may still be on"]),
+    (left(d_1=dict(tier=dict(STOPPED, beyond="x"), schema=dict(backup=dict(path="/b.sql", restore="mariadb <x")))),
+     ["The database as it was before: /b.sql on d-1. To restore it, where the next run does not do that itself: mari"]),
     (left(lost=["d-2"], d_1=dict(tier=dict(BACK), restored="x")),
      ["d-1 went back to 4.0.0, with the configuration of before, and runs it.",
       "d-2 may still be on the new release"]),
@@ -224,7 +243,8 @@ def test_how_it_was_left(given, words):
     assert all(each in state for each in words), state
 
 
-@pytest.mark.parametrize("tier, schema", [(dict(wrote=True), dict(backup=dict(path="/b"))), ({}, {})])
+@pytest.mark.parametrize("tier, schema", [
+    ({}, dict(backup=dict(path="/b", restore="x", late=True))), ({}, {})])
 def test_where_nothing_is_to_be_told_of_migrations(tier, schema):
     assert left(d_1=dict(tier=dict(tier, beyond="x"), schema=schema)).migrations() == []
 

@@ -20,6 +20,7 @@ from ansible_collections.shakenfist.rolling.plugins.plugin_utils._runbook import
     prose_of,
     rows,
 )
+from ansible_collections.shakenfist.rolling.plugins.plugin_utils._tier import SECTIONS
 from ansible_collections.shakenfist.rolling.tests.unit.messages import ROOT, VARIES, Messages, of_tasks
 
 # What needs no row of its own, and why.
@@ -112,6 +113,17 @@ def test_a_frame_is_explained_by_what_it_frames(message):
 ])
 def test_the_section_is_the_right_one(message, anchor):
     assert anchor_of(message) == f"{PAGE}#{anchor}"
+
+
+@pytest.mark.parametrize("message, number", [
+    ("d-1: Migrate Neutron's database: neutron-db-manage upgrade heads of /r/5.0.0-a failed (rc 1):\nno", 0),
+    ("d-2: Stop neutron-server: expected neutron-server to be stopped within 15 s; last seen: deactivating", 0),
+    ("d-4: Start x: the node cannot be reached by ssh any more, and did not come back within 9 s: no", 0),
+    ("d-4: it was lost, see above", 0), ("the store is out of space (NOSPACE), so it takes no write", 1),
+    ("x-1: Upgrade: not all packages were upgraded: see them with dpkg --audit (rc 1)", 2),
+    ("snf-manage migrate failed (rc 1):\nno", 3)])
+def test_the_section_is_one_of_products_that_are_stopped_as_a_whole(message, number):
+    assert anchor_of(message, prefer=SECTIONS) == f"{PAGE}#{SECTIONS[number]}"
 
 
 def test_a_part_of_a_message_is_in_one_row():
