@@ -91,8 +91,11 @@ class ActionModule(StatesAction):
             words = (f"{self.task_vars['inventory_hostname']}: with {self.target['version']} installed packages no "
                      f"longer fit together: {' '.join(release['conflicts'])} Upgrade these with the release "
                      "(stage_packages); -e stage_conflicts=fail refuses such a release")
-            self.say(f"warn  {words}")
-            self.note(notes=[words])
+            self.warn(words)
+        if release.get("outdated"):
+            self.warn(f"{self.name}: {self.target['name']} was staged before, and is used as it is. Of what was "
+                      f"resolved now it has {'; '.join(release['outdated'])}. To have it staged anew, stop this run, "
+                      f"remove it there with rm -r {release['release']}, and run the command again")
         # In place, pip needs them once more, when the release is activated.
         if self.brought and given.strategy == "clone":
             self.remove("Remove the wheels", plan.wheels)
@@ -105,6 +108,10 @@ class ActionModule(StatesAction):
             self.module("ctl_info", self.task_vars, title="Ask the staged release whether it accepts the configuration "
                         "of the node", release=release["release"], config=self.node["config"])
         return dict(release=release["release"])
+
+    def warn(self, words):
+        self.say(f"warn  {words}")
+        self.add_notes(words)
 
     def active(self):
         # A directory that is named, or is gone back to, is there.

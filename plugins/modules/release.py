@@ -112,6 +112,14 @@ conflicts:
   type: list
   elements: str
   sample: ["sf-plugin 1.0 requires grpcio<1.60, and the release brings 1.62."]
+outdated:
+  description: What a release directory that was there before, and that is only staged, has in another version than
+    O(lock) says, such as a dependency that was fixed since. It is left as it is.
+  returned: when O(state=staged)
+  type: list
+  elements: str
+  sample: ["grpcio 1.60, not 1.62"]
+  version_added: 0.2.0
 previous: {type: str, returned: when O(state=active), description: The directory that was active before.}
 adopted:
   description: Whether a plain directory was adopted as the first release.
@@ -486,6 +494,23 @@ def build(module, clone, **options):
     return packages
 
 
+def lacking(module, root):
+    """Which entries of the lock the virtualenv C(root) does not have, and by name the versions that it has."""
+    lock, present = module.params["lock"], _release.distributions(module.run_command, root)
+    before = {one["name"]: present.get(_release.canonical(one["name"]), {}).get("version") for one in lock}
+    # As pip sees it: 6.0+debian1 is good enough for ==6.0.
+    return [one for one in lock
+            if one["version"] not in (before[one["name"]], (before[one["name"]] or "").split("+")[0])], before
+
+
+def is_only_staged(params, target):
+    """Whether no link leads to a release directory, and nobody keeps anything about it, such as a restore point."""
+    places = [os.path.dirname(params["path"]), os.path.dirname(target)]
+    links = [entry.path for place in places for entry in os.scandir(place) if entry.is_symlink()]
+    kept = {name for name in os.listdir(target) if name.startswith(KEPT)} - {MARKER, _release.ACTIVATED}
+    return not kept and target not in map(os.path.realpath, links)
+
+
 def staged_already(module, target):
     """Whether the release directory is there. It is always whole, but may be of another release."""
     params = module.params
@@ -500,6 +525,14 @@ def staged_already(module, target):
         raise RollingError(f"it holds another build of {params['distribution']} {staged['version']} than the one that "
                            f"was staged there: {remove}")
     return True
+
+
+def outdated(module, target):
+    """What a release directory that is there has otherwise than the lock says, in words; nothing where it is in use."""
+    if not is_only_staged(module.params, target):
+        return []
+    other, before = lacking(module, target)
+    return [f"{one['name']} {before[one['name']] or '(absent)'}, not {one['version']}" for one in other]
 
 
 def make_way(params, target):
@@ -528,7 +561,8 @@ def stage(module, target):
     found, name, staged = look()
     active = os.path.realpath(params["path"])
     release = f"{params['distribution']} {found['version']}"
-    result = dict(changed=not staged or bool(name), release=target, renamed=name, conflicts=broken_by(module, found))
+    result = dict(changed=not staged or bool(name), release=target, renamed=name, conflicts=broken_by(module, found),
+                  outdated=outdated(module, target) if staged else [])
     if not result["changed"]:
         return result
     if not staged:
@@ -580,11 +614,7 @@ def upgraded(module, path, **options):
     params = module.params
     found = _release.inspect(module.run_command, path, params["distribution"])
     _release.require_pip(found, path)
-    present = _release.distributions(module.run_command, path)
-    before = {one["name"]: present.get(_release.canonical(one["name"]), {}).get("version") for one in params["lock"]}
-    # As pip sees it: 6.0+debian1 is good enough for ==6.0.
-    other = [one for one in params["lock"]
-             if one["version"] not in (before[one["name"]], (before[one["name"]] or "").split("+")[0])]
+    other, before = lacking(module, path)
     now = contents(found["record"])
     again = bool(now and params["contents"]) and now != params["contents"] and found["version"] == params["version"]
     build = f"another build of {params['distribution']} {params['version']}\n" if again else ""

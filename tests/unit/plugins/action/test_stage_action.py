@@ -197,6 +197,12 @@ def test_what_no_longer_fits_together_is_noted_of_the_node(act):
     notes = result["ansible_facts"]["rolling_node"]["notes"]
     words = f"sf-1: with 0.8.1 installed packages no longer fit together: {conflict}"
     assert len(notes) == 1 and notes[0].startswith(words)
+    outdated = dict(release="/r/0.8.1", conflicts=[conflict], outdated=["grpcio 1.4, not 1.5"])
+    result = act("staged", dict(release=outdated), conflicts="warn")[0]
+    first, second = result["ansible_facts"]["rolling_node"]["notes"]
+    assert first.startswith(words) and second == (
+        "sf-1: 0.8.1-0a1b2c3d was staged before, and is used as it is. Of what was resolved now it has grpcio 1.4, not "
+        "1.5. To have it staged anew, stop this run, remove it there with rm -r /r/0.8.1, and run the command again")
 
 
 def test_in_place_fails(act):

@@ -162,6 +162,19 @@ def test_a_directory_that_holds_another_release(run, venv, releases):
     assert f"it holds shakenfist 0.7.0, not 0.8.1: remove it with rm -r {releases}/{NAME}" in result["msg"]
 
 
+@pytest.mark.parametrize("used", [
+    "", "current/other", "releases/.previous", f"releases/{NAME}/.rolling-backup.json"])
+def test_what_was_staged_before_a_dependency_was_fixed(run, venv, tmp_path, used):
+    """Not of what is in use, or was migrated from: that cannot be staged anew."""
+    venv("current/service")
+    root = venv(f"releases/{NAME}", version="0.8.1")
+    if used:
+        (tmp_path / used).symlink_to(root)
+    result = run("staged", path=str(tmp_path / "current/service"))
+    assert not result["changed"] and result["outdated"] == ([] if used else ["flask (absent), not 3.0"])
+    assert run("staged", path=str(tmp_path / "current/service"), lock=LOCK[:1])["outdated"] == []
+
+
 def test_releases_on_another_file_system(tmp_path):
     release.check_file_system(str(tmp_path / "venv"), str(tmp_path))
     with pytest.raises(release.RollingError, match=r"another file system than .* \(cluster_releases\)"):
