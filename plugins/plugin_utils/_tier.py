@@ -293,6 +293,7 @@ def etcd_problem(member):
 SECTIONS = ("dragonflow-and-other-products-that-are-stopped-as-a-whole", "migrations-of-a-store",
             "packages-and-synnefos-service-nodes", "synnefo-a-migration-has-failed")
 
+
 def troubles(hostvars, run, everybody, there):
     """By node that has failed or was lost, why; nothing else goes on then.
 

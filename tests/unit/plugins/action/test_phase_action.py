@@ -196,8 +196,8 @@ TIER = dict(NODE, kind="3.11 linux", services={}, previous={}, release=dict(path
 
 @pytest.fixture
 def tier(one):
-    one.run = dict(id="x", kind="tier", plan=dict(tier=dict(mode="whole", places={"": "sf-1", "server": "sf-1"},
-                                                       priors={"sf-1": "4.0.0"})))
+    one.run = dict(id="x", kind="tier", plan=dict(tier=dict(
+        mode="whole", places={"": "sf-1", "server": "sf-1"}, priors={"sf-1": "4.0.0"})))
     one.variables = dict(ansible_play_hosts_all=["sf-1", "sf-2"], ansible_play_hosts=["sf-1", "sf-2"])
     one.given.update(store_migrations=SEEN, etcd_info=dict(members=[MEMBER]), file={}, slurp=dict(
         content="eyJwYXRoIjogIi9iL3guc3FsIn0="))
