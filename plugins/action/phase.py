@@ -86,7 +86,7 @@ class ActionModule(StepsAction):
 
     def in_a_tier(self, point):
         """A point of a product that is stopped as a whole, where no node goes on without the others."""
-        if point == "undone" and self.record.cause.get("lost"):
+        if point == "undone" and self.record.cause.get("lost") and not self.record.cause.get("away"):
             return skipped("the node is lost")
         if point not in ("undone", "looked") and troubles(
                 self.hostvars, self.run_record, self.task_vars["ansible_play_hosts_all"],
@@ -216,6 +216,7 @@ class ActionModule(StepsAction):
         name, mode = BACKUP
         path = self.place(name)
         if not again and self.exists(path, "Check for a backup"):
+            self.note_schema(backup=self.restore_point())
             return
         dump = self.module("dump", self.task_vars, title="Back up the database", config=self.node["config"],
                            name=f"before-{self.target['version']}", **self.given["backup"])
@@ -314,7 +315,7 @@ class ActionModule(StepsAction):
             return
         torn, names = self.begun_by()[1], " and ".join(sorted(writers))
         if torn:
-            how = self.restore_point("restore") if self.has_backup() else "from your own backup"
+            how = self.restore_point()["restore"] if self.has_backup() else "from your own backup"
             self.check(f"a run that was killed has begun this on {self.name}, and not ended it: {torn}. Nothing holds "
                        f"{names} any more, so the database may have been written to since, and is not restored by "
                        f"itself. Stop {names} on all nodes, and restore it: {how}. Where it is whole already, that is "
@@ -337,9 +338,9 @@ class ActionModule(StepsAction):
     def has_backup(self):
         return self.exists(self.place(BACKUP[0]), "Check for the backup")
 
-    def restore_point(self, key):
-        """The file of the backup, the command that restores it, or whether it is C(late), from after a migration."""
-        return json.loads(self.read("Read the restore point", self.place(BACKUP[0]))).get(key)
+    def restore_point(self):
+        """C(path) of the backup, the command to C(restore) it, and whether it is C(late), from after a migration."""
+        return json.loads(self.read("Read the restore point", self.place(BACKUP[0])))
 
     def tried(self):
         """The same once more when nobody writes, before anything is written."""
@@ -457,7 +458,7 @@ class ActionModule(StepsAction):
 
     def undo_database(self):
         """Nobody has written since the backup was made, for all has been down since."""
-        if not self.has_backup() or self.restore_point("late"):
+        if not self.has_backup() or self.restore_point().get("late"):
             self.remember(beyond="the schema of the database may be migrated, in part or all of it, and there is no "
                                  "backup from before (schema_backup)")
             return
@@ -468,7 +469,8 @@ class ActionModule(StepsAction):
         """Restore the database from the restore point; gives its file."""
         # A command that a killed run has left may still be at work.
         self.command("Wait until no command is at work on the database", [], "staged")
-        dump, late = self.restore_point("path"), self.restore_point("late")
+        point = self.restore_point()
+        dump, late = point["path"], point.get("late")
         self.module("dump", self.task_vars, title="Restore the database from its backup", config=self.node["config"],
                     restore=dump, **{key: self.given["backup"][key] for key in ("connection", "directory")})
         if late:

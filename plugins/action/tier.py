@@ -289,8 +289,7 @@ class ActionModule(StatesAction):
         return dict(back=left.leads_back(), stopped=bool(result.get("stopped")))
 
     def left(self):
-        hostvars, there = self.hostvars, list(self.task_vars["ansible_play_hosts"])
-        records = {name: node_of(hostvars, name, self.run_record) for name in self.everybody if name in there}
+        records = {name: node_of(self.hostvars, name, self.run_record) for name in self.everybody}
         lost = [name for name, cause in self.troubles.items() if cause.lost and not cause.away]
         return Left(self.everybody, records, self.plan.get("priors", {}), self.plan.get("mode", ""), lost,
                     [name for name in lost if self.may_have_migrated(name)])

@@ -326,7 +326,7 @@ class Left:
     """How all nodes together were left by a run that has failed.
 
     :param order: the nodes of the run.
-    :param records: of each that Ansible still has, the record.
+    :param records: of each the record.
     :param priors: by node, the release that it came from.
     :param mode: V(whole) or V(rest).
     :param lost: the nodes that cannot be reached; Ansible may have them still.
@@ -388,7 +388,8 @@ class Left:
                               "back. What else could be started runs it.", *down])
         beyond = self.beyond()
         if beyond:
-            return "\n".join([f"ALL SERVICES STAY STOPPED on {', '.join(self.records)}, nothing went back: {beyond}. "
+            there = [name for name in self.order if name not in self.lost]
+            return "\n".join([f"ALL SERVICES STAY STOPPED on {', '.join(there)}, nothing went back: {beyond}. "
                               "Nothing starts them but the next run.", *self.migrations()])
         back = [name for name, record in self.records.items() if record.restored and not record.tier.get("down")]
         down = [f"{name} {record.restored}, but for what follows.\n{record.tier['down']}" if record.restored else

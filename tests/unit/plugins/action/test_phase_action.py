@@ -109,9 +109,11 @@ def test_a_backup_is_made_once(one):
     assert one.calls[1][1] == dict(BACKUP, config="/etc/cinder/cinder.conf", name="before-24.5.0")
     assert one.words() == ["/b/x.sql on sf-1: complete\nTo restore it:\nmariadb < x"]
     assert result["ansible_facts"]["rolling_node"]["schema"]["backup"] == dict(path="/b/x.sql", restore="mariadb < x")
-    one.given["stat"] = dict(stat=dict(exists=True))
-    go(one, "before", backup=dict(BACKUP, mode="auto"))
-    assert one.asked() == ["stat"]
+    one.given.update(stat=dict(stat=dict(exists=True)), slurp=dict(content=WAS))
+    result = go(one, "before", backup=dict(BACKUP, mode="auto"))
+    assert one.asked() == ["stat", "slurp"]
+    # A failure that comes later still tells where it is.
+    assert result["ansible_facts"]["rolling_node"]["schema"]["backup"] == dict(path="/b/x.sql", restore="mariadb < x")
 
 
 @pytest.mark.parametrize("backup", [dict(BACKUP, mode="never"), dict(BACKUP, mode="auto", connection="")])
@@ -379,6 +381,14 @@ def there(*names):
     return [dict(stat=dict(exists=one)) for one in names]
 
 
+def files(**kept):
+    """The answers of a node that has these of our files, C(_) for C(-) in their names, with what is in them."""
+    def name(arguments):
+        return arguments["path"].rpartition(".rolling-")[2].partition(".")[0].replace("-", "_")
+    return dict(stat=lambda arguments: dict(stat=dict(exists=name(arguments) in kept)),
+                slurp=lambda arguments: dict(content=kept[name(arguments)]))
+
+
 ENDED = "for a killed run has begun this, and not ended it: Migrate Neutron."
 
 
@@ -388,9 +398,8 @@ ENDED = "for a killed run has begun this, and not ended it: Migrate Neutron."
 def test_half_a_migration_is_restored_before_it_begins_anew(tier, begun, backup, restored):
     """MariaDB cannot roll DDL back, so the same statement would fail in each further run. And what another build has
     migrated, the release may not know."""
-    tier.given["stat"] = there(False, *([True, backup] if begun is not None else [False]), backup, begun is not None)
-    tier.given["slurp"] = [dict(content=begun), *[dict(content=WAS)] * 2 * bool(restored),
-                           *[dict(content=begun)] * (begun is not None)][begun is None:]
+    kept = dict(migrating=begun, backup=WAS if backup else None)
+    tier.given.update(files(**{name: text for name, text in kept.items() if text is not None}))
     result = went(tier, "backed_up")
     torn = begun == HALF and not backup
     assert any("no backup" in words for words in noted(result).get("notes", [])) == torn
@@ -401,14 +410,6 @@ def test_half_a_migration_is_restored_before_it_begins_anew(tier, begun, backup,
         wait, = [one for module, one in tier.calls if module == "release_command"]
         assert wait["command"] == [] and tier.asked().index("release_command") < tier.asked().index("dump")
         assert tier.words() == [f"The database was restored from /b/x.sql, {restored}"]
-
-
-def files(**kept):
-    """The answers of a node that has these of our files, C(_) for C(-) in their names, with what is in them."""
-    def name(arguments):
-        return arguments["path"].rpartition(".rolling-")[2].partition(".")[0].replace("-", "_")
-    return dict(stat=lambda arguments: dict(stat=dict(exists=name(arguments) in kept)),
-                slurp=lambda arguments: dict(content=kept[name(arguments)]))
 
 
 @pytest.mark.parametrize("complete", [True, False])
@@ -568,6 +569,9 @@ def test_there_is_no_way_back(tier, given, words):
 def test_a_node_that_is_lost_is_not_waited_for_once_more(tier):
     tier.node = dict(cause=dict(step="Stop agent", words="gone", lost=True))
     assert went(tier, "undone")["skipped"] and tier.calls == []
+    # Another host was.
+    tier.node["cause"]["away"] = "lb"
+    assert not went(tier, "undone").get("skipped") and tier.calls
 
 
 @pytest.mark.parametrize("mode", ["whole", "rest"])

@@ -306,13 +306,15 @@ def test_nothing_goes_back_where_the_node_that_migrates_was_lost(one, migrates, 
     """The others would start the release before on what is half migrated, and only that node has the backup."""
     one.node = dict(tier=dict(stopped=["server"]))
     one.variables["ansible_play_hosts"] = ["sf-1"]
-    lost = dict(tier=dict(switched=OLD, **(dict(migrates=True) if migrates else {})), run="x")
+    lost = dict(tier=dict(switched=OLD, **(dict(migrates=True) if migrates else {})), run="x",
+                schema=dict(backup=dict(path="/b/x.sql", restore="mariadb < x")))
     one.others["sf-2"] = dict(one.others["sf-2"], ansible_facts=dict(rolling_node=lost))
     assert bool(noted(go(one, "returned")).get("restored")) is back
     go(one, "started")
     assert one.calls == []
-    assert ("ALL SERVICES STAY STOPPED on sf-1, nothing went back: sf-2 was lost and may have begun to migrate" in go(
-        one, "told")["message"]) is migrates
+    text = go(one, "told")["message"]
+    assert ("ALL SERVICES STAY STOPPED on sf-1, nothing went back: sf-2 was lost and may have begun to migrate" in text
+            and "/b/x.sql on sf-2" in text) is migrates
 
 
 @pytest.mark.parametrize("places, held, back", [
