@@ -175,8 +175,7 @@ class ActionModule(StepsAction):
             self.begin_migration()
         if answer.get("warned"):
             words = f"{' '.join(command)} has something to say:\n{last_lines(answer['output'], 40)}"
-            self.say(f"warn  {words}")
-            self.add_notes(words)
+            self.warn(words)
         elif tell and answer.get("output"):
             words = f"{title}:\n{last_lines(answer['output'], 40)}"
             self.say(words)
@@ -411,8 +410,7 @@ class ActionModule(StepsAction):
         if torn and not backup:
             words = (f"no backup of the database is made: {release} has begun this, and not ended it: {torn}, and "
                      "there is none from before, so one of now would lead to nothing")
-            self.say(f"warn  {words}")
-            self.add_notes(words)
+            self.warn(words)
             return False
         if restoring or torn or backup and release != self.target["name"]:
             why = f"for a killed run has begun this, and not ended it: {torn}" if torn else (

@@ -109,10 +109,6 @@ class ActionModule(StatesAction):
                         "of the node", release=release["release"], config=self.node["config"])
         return dict(release=release["release"])
 
-    def warn(self, words):
-        self.say(f"warn  {words}")
-        self.add_notes(words)
-
     def active(self):
         # A directory that is named, or is gone back to, is there.
         if self.given.strategy == "clone" or self.given.release or "lock" not in self.target:

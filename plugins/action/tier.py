@@ -80,7 +80,7 @@ class ActionModule(StatesAction):
         cause = _failure.cause_of(title or self._task.get_name(), {"timing": self.timing, **result}, time.time())
         self.say(f"fail  {self.name}: {cause.step}: {cause.words}")
         if self.record.cause:
-            # What fails after it in the start is told beside it.
+            # A later failure of the start is reported beside the first one.
             first, later = _failure.Cause(**self.record.cause), cause
             cause = dataclasses.replace(first, words=f"{first.words}\n{self.name}: {later.step}: {later.words}",
                                         units=[*first.units, *later.units])
@@ -124,8 +124,7 @@ class ActionModule(StatesAction):
                      "doing may be half done")
             self.check(f"{words}. See journalctl -u {one.name}; a longer TimeoutStopSec in its unit lets it end by "
                        "itself" if one.killed == "fail" else "", f"Stop {one.name}", failed_units=[one.name])
-            self.say(f"warn  {self.name}: {words}")
-            self.add_notes(f"{self.name}: {words}")
+            self.warn(f"{self.name}: {words}")
 
     def ran(self, service):
         return bool(self.node["services"][service]["active"])
@@ -146,8 +145,7 @@ class ActionModule(StatesAction):
         if path:
             words = (f"{self.name}: somebody has removed what held its services since a run that has not come to its "
                      f"end. What the configuration was before that run is in {path}, and is not taken back any more")
-            self.say(f"warn  {words}")
-            self.add_notes(words)
+            self.warn(words)
 
     def switched(self):
         result = self.tried(self.switch)

@@ -53,19 +53,11 @@ def before(name):
     return held(name) or _before(hold_of(name) + RELEASED)
 
 
-def came_from(name):
-    """The release that a unit had when it was held; empty if that is not known, or it is not held any more."""
-    return _line(name, "release")
-
-
-def migrates(name):
-    """The nodes on which the database is migrated while a unit is held."""
-    return _line(name, "migrates").split()
-
-
-def _line(name, key):
-    found = re.search(f"^# {key}: (.*)$", _text(hold_of(name)) or "", re.MULTILINE)
-    return found.group(1) if found else ""
+def recorded(name):
+    """What else is recorded of a unit that is held: C(came), the release that it had then, empty if that is not known,
+    and C(migrates), the nodes on which the database is migrated meanwhile."""
+    found = dict(re.findall("^# (release|migrates): (.*)$", _text(hold_of(name)) or "", re.MULTILINE))
+    return dict(came=found.get("release", ""), migrates=found.get("migrates", "").split())
 
 
 def _before(path):

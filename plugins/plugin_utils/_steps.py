@@ -246,6 +246,11 @@ class StepsAction(PersistentAction):
         known = self.so_far(key)
         self.note(**{key: [*known, *(line for line in lines if line not in known)]})
 
+    def warn(self, words):
+        """Warn at once, and in the report."""
+        self.say(f"warn  {words}")
+        self.add_notes(words)
+
     def remember(self, **values):
         """Keep it in what the run does with the node while all of the product is down."""
         self.note(tier={**self.so_far("tier"), **values})

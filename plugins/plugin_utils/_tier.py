@@ -316,7 +316,7 @@ def trouble_words(found):
 
 
 def brief(found):
-    """The same in one line; what was expected and what was seen is told when it fails, and in the end."""
+    """The same in one line, with the steps alone; the message has what was expected and what was seen."""
     return "; ".join(f"{', '.join(names)}: {step}" for step, names in by(
         found, lambda name: found[name].step or "it was lost").items())
 
@@ -382,7 +382,8 @@ class Left:
         """In which state all is, in words."""
         if not self.touched():
             return "Nothing was stopped, all services serve as before."
-        down = [words for words in (record.tier.get("down", "") for record in self.records.values()) if words]
+        down = [f"{name} {record.restored}, but for what follows.\n{record.tier['down']}" if record.restored else
+                record.tier["down"] for name, record in self.records.items() if record.tier.get("down")]
         if self.started():
             return "\n".join(["The release is active on all nodes, and all migrations are complete, so nothing goes "
                               "back. What else could be started runs it.", *down])
@@ -392,8 +393,6 @@ class Left:
             return "\n".join([f"ALL SERVICES STAY STOPPED on {', '.join(there)}, nothing went back: {beyond}. "
                               "Nothing starts them but the next run.", *self.migrations()])
         back = [name for name, record in self.records.items() if record.restored and not record.tier.get("down")]
-        down = [f"{name} {record.restored}, but for what follows.\n{record.tier['down']}" if record.restored else
-                record.tier["down"] for name, record in self.records.items() if record.tier.get("down")]
         undone = [words for record in self.records.values() for words in record.tier.get("undone", [])]
         priors = listed(sorted({self.priors[name] for name in back} - {""}), " and ")
         return "\n".join(filter(None, [

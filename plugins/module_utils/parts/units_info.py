@@ -97,8 +97,7 @@ class Guard:
 def ask(systemd, patterns, exclude, arguments, stops, up_since):
     ignored = [_systemd.short(name) for name in exclude]
     names = [name for name in systemd.installed(patterns) if name not in ignored]
-    units = {name: dict(look(state, arguments), held=_standstill.before(name), came=_standstill.came_from(name),
-                        migrates=_standstill.migrates(name))
+    units = {name: dict(look(state, arguments), held=_standstill.before(name), **_standstill.recorded(name))
              for name, state in systemd.show(names, MORE).items()}
     for name in map(_systemd.short, stops):
         if name in units:

@@ -38,5 +38,5 @@ def test_what_a_unit_was_before(drop_in, text, held):
 def test_which_release_it_had(drop_in, text, release):
     if text is not None:
         drop_in.write_text(text)
-    assert _standstill.came_from("neutron-server") == release
-    assert _standstill.migrates("neutron-server") == (["d-1", "d-2"] if release else [])
+    found = _standstill.recorded("neutron-server")
+    assert found == dict(came=release, migrates=["d-1", "d-2"] if release else [])
