@@ -4,6 +4,8 @@
 
 # This plugin_util is private to the collection: it may change at any time, use it only from shakenfist.rolling.
 
+import multiprocessing
+import os
 import time
 
 from ansible.plugins.action import ActionBase
@@ -34,6 +36,16 @@ def with_entries(facts, task_vars, entries, **values):
     return {**facts, NODE_FACT: changed(record, timeline=[*record.timeline, *entries], **values)}
 
 
+def end_if_alone():
+    """End the process of a task whose controller was killed.
+
+    Nobody reads its result any more, and one that is larger than a pipe would keep it there for good.
+    """
+    controller = multiprocessing.parent_process()
+    if controller and os.getppid() != controller.pid:
+        os._exit(1)
+
+
 class TimedAction(ActionBase):
     """A module that leaves behind when it ran, as an entry in the timeline of the record of its node.
 
@@ -49,6 +61,7 @@ class TimedAction(ActionBase):
         began = time.time()
         result.update(self.act(task_vars or {}))
         result.update(self.aside(self.noted, began, result, task_vars or {}) or {})
+        end_if_alone()
         return result
 
     def aside(self, tell, *arguments):

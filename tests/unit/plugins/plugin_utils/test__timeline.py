@@ -87,3 +87,14 @@ def test_a_mishap_does_not_touch_the_result(run, monkeypatch):
     result, warned = run(dict(changed=True))
     assert result == dict(changed=True)
     assert warned == ["The report will lack a part, the run goes on: ValueError: broken on purpose"]
+
+
+@pytest.mark.parametrize("controller, parent, ended", [
+    (None, 1, []), (SimpleNamespace(pid=4711), 4711, []), (SimpleNamespace(pid=4711), 1, [1])])
+def test_a_task_ends_without_its_controller(run, monkeypatch, controller, parent, ended):
+    """Killed, it reads no results, and one that is larger than a pipe would never be written."""
+    seen = []
+    monkeypatch.setattr(_timeline, "multiprocessing", SimpleNamespace(parent_process=lambda: controller))
+    monkeypatch.setattr(_timeline, "os", SimpleNamespace(getppid=lambda: parent, _exit=seen.append))
+    run(dict(changed=True))
+    assert seen == ended
