@@ -166,11 +166,11 @@ class ActionModule(PersistentAction):
         if arguments.get("state") == "free":
             rolled = [name for name in run.plan.get("order", ()) if node_of(task_vars["hostvars"], name, run).rolled]
             arguments["settled"] = [*run.plan.get("done", ()), *rolled]
-        answer = self._execute_module(module_args=arguments, task_vars=task_vars)
+        answer = self.run_module("lock", arguments, task_vars)
         lock = answer.get("lock")
         if lock and arguments.get("state", "held") in ("held", "requested") and is_dead(lock, mine):
             arguments["dead"] = lock["run"]
-            answer = self._execute_module(module_args=arguments, task_vars=task_vars)
+            answer = self.run_module("lock", arguments, task_vars)
         return answer
 
     def heed(self, answer, task_vars):

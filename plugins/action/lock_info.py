@@ -15,7 +15,7 @@ class ActionModule(PersistentAction):
     """The module, with C(gone) filled in."""
 
     def ask(self, task_vars):
-        answer = self._execute_module(task_vars=task_vars)
+        answer = super().ask(task_vars)
         if answer.get("lock"):
             answer["gone"] = is_dead(answer["lock"], myself(os.getppid()))
             answer["broken"] = answer.get("broken") or broken(answer["lock"], answer["gone"])

@@ -23,8 +23,9 @@ FULL = "No space left on device"
 # Of root alone, and gone with a reboot, as those are who hold a lock.
 TURNS = "/run/shakenfist-rolling"
 # The modules that the module several runs; what each does is in parts/, by its name.
-PARTS = ("config_info", "exceptions_info", "grpc_health_info", "haproxy_info", "haproxy_server", "host_info",
-         "ready_info", "release_info", "units", "units_info")
+PARTS = ("config_info", "ctl_info", "exceptions_info", "grpc_health_info", "haproxy_info", "haproxy_server",
+         "host_info", "lock", "lock_info", "nodes_info", "ready_info", "release_info", "schema", "schema_info", "units",
+         "units_info")
 T = TypeVar("T")
 # The password of a URL, also where a sign in it ought to be written as %40, for example; and a token in its place. What
 # is only the port of one, before an @ in its path, is none.

@@ -33,38 +33,13 @@ output:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError, conclude, last_lines
-from ansible_collections.shakenfist.rolling.plugins.module_utils._environment import hide_secrets
-from ansible_collections.shakenfist.rolling.plugins.module_utils._release import read_script
-
-WITHIN = 60
-# What timeout(1) ends with when time ran out: by itself, or by the signal that cannot be ignored.
-LATE = (124, 137)
-
-
-def ask(run, release, command, config):
-    if not command:
-        raise RollingError("command is empty: name a script of the release")
-    words, environment = read_script(release, command, config)
-    rc, out, err = run(["timeout", "--kill-after=5", str(WITHIN), *words], environ_update=environment, cwd="/")
-    output = hide_secrets((out + err).strip(), environment)
-    if rc != 0:
-        how = f"did not end within {WITHIN} s" if rc in LATE else f"failed (rc {rc})"
-        raise RollingError(f"{' '.join(command)} of {release} {how}, so no daemon of that release would start here. It "
-                           f"said:\n{last_lines(output) or 'nothing'}", rc=rc, output=output)
-    return dict(output=output)
+from ansible_collections.shakenfist.rolling.plugins.module_utils._common import conclude
+from ansible_collections.shakenfist.rolling.plugins.module_utils.parts import ctl_info as part
 
 
 def main():
-    module = AnsibleModule(
-        argument_spec=dict(
-            release=dict(type="path", required=True),
-            command=dict(type="list", elements="str", default=["sf-ctl", "verify-config"]),
-            config=dict(type="path", required=True),
-        ),
-        supports_check_mode=True,
-    )
-    conclude(module, lambda: ask(module.run_command, **module.params))
+    module = AnsibleModule(argument_spec=part.ARGUMENTS, supports_check_mode=True)
+    conclude(module, lambda: part.run(module))
 
 
 if __name__ == "__main__":

@@ -55,23 +55,14 @@ words:
     renewed 8 s ago
 """
 
-import time
-
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.shakenfist.rolling.plugins.module_utils._lock import broken, describe, ran_out, read, told
+from ansible_collections.shakenfist.rolling.plugins.module_utils._common import conclude
+from ansible_collections.shakenfist.rolling.plugins.module_utils.parts import lock_info as part
 
 
 def main():
-    module = AnsibleModule(argument_spec=dict(path=dict(type="path", required=True),
-                                              takeover=dict(type="bool", default=False)), supports_check_mode=True)
-    path, now = module.params["path"], time.time()
-    lock = read(path)
-    words = describe(lock, now) if lock else "nobody" if lock is None else f"{path} cannot be read: nobody knows who"
-    if lock and lock.get("request"):
-        words += f". It is to {lock['request']['want']}: {told(lock['request'], now)['words']}"
-    over = bool(lock) and ran_out(lock, now)
-    module.exit_json(changed=False, lock=lock, ran_out=over, gone=False, words=words,
-                     broken=broken(lock, over or module.params["takeover"]))
+    module = AnsibleModule(argument_spec=part.ARGUMENTS, supports_check_mode=True)
+    conclude(module, lambda: part.run(module))
 
 
 if __name__ == "__main__":

@@ -10,8 +10,8 @@ version_added: 0.1.0
 description:
   - Runs modules one after the other, up to the first that fails. To start a module costs a node about a quarter of a
     second, so what asks for several things in a row has them all for the price of one start.
-  - They share the Python interpreter, so M(shakenfist.rolling.grpc_health_info) needs the one of the virtualenv here,
-    too.
+  - They share the Python interpreter, so M(shakenfist.rolling.grpc_health_info) and M(shakenfist.rolling.schema_info)
+    need the one of the virtualenv here, too.
 options:
   calls:
     description: What to run.
@@ -24,8 +24,8 @@ options:
         type: str
         required: true
         choices:
-          [config_info, exceptions_info, grpc_health_info, haproxy_info, haproxy_server, host_info, ready_info,
-            release_info, units, units_info]
+          [config_info, ctl_info, exceptions_info, grpc_health_info, haproxy_info, haproxy_server, host_info, lock,
+            lock_info, nodes_info, ready_info, release_info, schema, schema_info, units, units_info]
       arguments: {type: dict, default: {}, description: What the module is given.}
 extends_documentation_fragment: shakenfist.rolling.attributes
 attributes:
@@ -71,13 +71,19 @@ def packed():
     """What Ansible is to bring to the node. Nobody calls this: a node imports only what it runs, which takes time."""
     from ansible_collections.shakenfist.rolling.plugins.module_utils.parts import (  # noqa: F401
         config_info,
+        ctl_info,
         exceptions_info,
         grpc_health_info,
         haproxy_info,
         haproxy_server,
         host_info,
+        lock,
+        lock_info,
+        nodes_info,
         ready_info,
         release_info,
+        schema,
+        schema_info,
         units,
         units_info,
     )

@@ -13,10 +13,10 @@ from functools import cached_property
 from types import SimpleNamespace
 
 from ansible.errors import AnsibleConnectionFailure, AnsibleError
-from ansible_collections.shakenfist.rolling.plugins.module_utils._common import PARTS
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._failure import words_of
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._node import reason
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._persistent import (
+    OUTER,
     PersistentAction,
     runs_once,
     written,
@@ -32,8 +32,6 @@ from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import nod
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._timeline import entry_of, with_entries
 
 COLLECTS = ("warnings", "deprecations")
-# What Ansible says of the module several itself: as a fact the Python that it has found, or it searches each time.
-OUTER = (*COLLECTS, "ansible_facts")
 # What a result that has failed wants to be recorded of its node. Outputs do not print a key of this kind.
 NOTED = "_ansible_noted"
 
@@ -117,27 +115,14 @@ class StepsAction(PersistentAction):
         :arg tolerated: whether it may fail: that is an answer, too.
         """
         began = time.time()
-        if module in PARTS:
-            answer = self.launch("several", task_vars, dict(calls=[dict(module=module, arguments=arguments)]))
-            if answer.get("answers"):  # else it could not even begin
-                known = {key: answer[key] for key in OUTER if key in answer}
-                answer = dict(known, **answer["answers"][0])
-                del answer["seconds"]
-        else:
-            answer = self.launch(module, task_vars, arguments)
+        answer = self.launch(module, task_vars, arguments)
         return self.took(title, module, arguments, dict(answer, failed=False) if tolerated else answer, began)
 
     def launch(self, module, task_vars, arguments):
-        """What a module of the collection returns, which the node starts.
-
-        Ansible packs each kind that a run starts, which takes the controller 0.2 s of CPU: so C(several) is started for
-        whatever it can run.
-        """
-        def run():
-            return self._execute_module(module_name=f"shakenfist.rolling.{module}", module_args=arguments,
-                                        task_vars=task_vars)
+        """What a module of the collection returns, as soon as the node is there to start it."""
         calls = arguments["calls"] if module == "several" else [dict(module=module, arguments=arguments)]
-        return self.persist(run, task_vars, once=any(runs_once(**call) for call in calls))
+        return self.persist(lambda: self.run_module(module, arguments, task_vars), task_vars,
+                            once=any(runs_once(**call) for call in calls))
 
     def several(self, task_vars, /, *calls):
         """What several modules return, which the node runs in one go: to start each of them takes it a quarter second.

@@ -164,9 +164,13 @@ def lab_image(product):
 
 
 def prepared(product):
-    """The image, and the key to log in with: several labs that come up at once make them once."""
+    """The image, and the key to log in with: several labs that come up at once make them once.
+
+    Those of other checkouts wait, too: an image may have names of all of them, and podman gives it the one that is new
+    and those that it had read before.
+    """
     CACHE.mkdir(parents=True, exist_ok=True)
-    with (CACHE / "lock").open("w") as handle:
+    with pathlib.Path("/run/lock/sfr-images").open("w") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         if not KEY.exists():
             run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "lab", "-f", KEY)

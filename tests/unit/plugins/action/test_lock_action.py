@@ -14,9 +14,10 @@ from ansible.errors import AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
 from ansible_collections.shakenfist.rolling.plugins.action import lock
 from ansible_collections.shakenfist.rolling.plugins.module_utils._lock import told
-from ansible_collections.shakenfist.rolling.plugins.modules.lock import PAUSED as DOING
+from ansible_collections.shakenfist.rolling.plugins.module_utils.parts.lock import PAUSED as DOING
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils import _persistent
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._batch import CAUTION
+from ansible_collections.shakenfist.rolling.tests.unit.fakes import with_several
 
 
 @pytest.fixture
@@ -142,13 +143,13 @@ def action(monkeypatch, said, warned):
         plugin._templar = SimpleNamespace(template=lambda value: value)
         asked = []
 
-        def execute(module_args, task_vars):
+        def execute(module_name, module_args, task_vars):
             asked.append(dict(module_args))
             answer = answers[len(asked) - 1]
             if isinstance(answer, Exception):
                 raise answer
             return dict(answer)
-        plugin._execute_module = execute
+        plugin._execute_module = with_several(execute)
         monkeypatch.setattr(ActionBase, "run", lambda self, tmp, task_vars: {})
         return plugin.run(task_vars={"hostvars": {}, "inventory_hostname": "sf-2", **(task_vars or {})}), asked
     return make

@@ -24,6 +24,6 @@ def test_gone(monkeypatch, holder, gone):
     plugin = lock_info.ActionModule.__new__(lock_info.ActionModule)
     plugin._task = SimpleNamespace(get_vars=dict, action="shakenfist.rolling.lock_info", args=dict(path="/x"),
                                    run_once=True)
-    plugin._execute_module = lambda task_vars: dict(changed=False, lock=holder, gone=False, broken={})
+    plugin.run_module = lambda *dummy: dict(changed=False, lock=holder, gone=False, broken={})
     assert plugin.run() == dict(changed=False, lock=holder, gone=gone, held=bool(holder) and not gone,
                                 broken=WORK if gone else {})

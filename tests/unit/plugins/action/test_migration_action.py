@@ -12,6 +12,7 @@ import pytest
 from ansible.plugins.action import ActionBase
 from ansible_collections.shakenfist.rolling.plugins.action import migration
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._steps import NOTED
+from ansible_collections.shakenfist.rolling.tests.unit.fakes import with_several
 
 OLD, NEW = dict(nodes=1, notes=1), dict(nodes=1, notes=2)
 SCHEMA, LATER = dict(tables=OLD, enums={}), dict(tables=NEW, enums={})
@@ -56,7 +57,7 @@ class Tier:
                                        action="x", get_vars=lambda: dict(rolling_step="schema"), get_name=lambda: "Do")
         action._templar = SimpleNamespace(template=lambda value: value)
         action._display = SimpleNamespace(display=lambda text, **dummy: self.said.extend(filter(None, [str(text)])))
-        action._execute_module = self.execute
+        action._execute_module = with_several(self.execute)
         given = dict({option: value.get("default") for option, value in migration.ARGUMENTS.items()}, state=state,
                      node=NODE, target=TARGET, config="/c", prefix="P_", python="/venv/bin/python", leader="sf-1",
                      command=["sf-ctl", "go"], directory="/b", **arguments)

@@ -13,7 +13,7 @@ from ansible.plugins.action import ActionBase
 from ansible_collections.shakenfist.rolling.plugins.action import stage
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils import _persistent
 from ansible_collections.shakenfist.rolling.tests.unit.fake_steps import Steps
-from ansible_collections.shakenfist.rolling.tests.unit.fakes import Clock
+from ansible_collections.shakenfist.rolling.tests.unit.fakes import Clock, with_several
 
 NAME = "0.8.1-0a1b2c3d"
 WHEELS = f"/srv/shakenfist/.wheels-{NAME}"
@@ -80,7 +80,7 @@ def act(monkeypatch):
         def transfer(source, place):
             answered("transfer")
             done.append((source, place))
-        action._execute_module, action._transfer_file = execute, transfer
+        action._execute_module, action._transfer_file = with_several(execute), transfer
         action._make_tmp_path = lambda: setattr(shell, "tmpdir", "/tmp/.ansible")
         action._fixup_perms2 = lambda paths, execute: done.append(("fixed", list(paths)))
         action._remove_tmp_path = lambda path: (done.append(("removed", path)), setattr(shell, "tmpdir", None))[1]

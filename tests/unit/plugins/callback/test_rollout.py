@@ -67,7 +67,7 @@ INTERVAL = 0.1
 
 
 class ActionModule(ActionModule):
-    def _execute_module(self, module_args, task_vars):
+    def run_module(self, module, module_args, task_vars):
         with open(os.path.join(os.path.dirname(os.environ["FAKE_ROLL"]), "request"), encoding="utf-8") as handle:
             request, doing = json.load(handle), module_args.get("doing", "")
         if module_args.get("state") != "renewed" or not doing.startswith("rolling"):

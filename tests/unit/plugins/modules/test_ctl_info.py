@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import pytest
+from ansible_collections.shakenfist.rolling.plugins.module_utils.parts import ctl_info as part
 from ansible_collections.shakenfist.rolling.plugins.modules import ctl_info
 from ansible_collections.shakenfist.rolling.tests.unit.fakes import make_venv
 
@@ -45,7 +46,7 @@ def test_one_that_says_nothing(ask):
 
 
 def test_one_that_does_not_end(ask, monkeypatch):
-    monkeypatch.setattr(ctl_info, "WITHIN", 1)
+    monkeypatch.setattr(part, "WITHIN", 1)
     result = ask("exec sleep 60")
     assert result["failed"] and "did not end within 1 s" in result["msg"]
 

@@ -11,6 +11,7 @@ import time
 
 import pytest
 from ansible_collections.shakenfist.rolling.plugins.module_utils import _common, _lock
+from ansible_collections.shakenfist.rolling.plugins.module_utils.parts import lock as part
 from ansible_collections.shakenfist.rolling.plugins.modules import lock, lock_info
 
 
@@ -366,7 +367,7 @@ def test_the_directory_is_missing(run_module, tmp_path):
 
 
 def test_somebody_does_not_let_go_of_it(ask, path, monkeypatch):
-    monkeypatch.setattr(lock, "TURN_WITHIN", 0.1)
+    monkeypatch.setattr(part, "TURN_WITHIN", 0.1)
     with _common.flocked(path.parent, 1):
         result = ask()
     assert result["failed"] and f"from the lock {path} for 0.1 s: see which one it is with fuser -v" in result["msg"]
@@ -383,7 +384,7 @@ def test_what_a_killed_one_has_left_or_somebody_has_laid_there(ask, path):
 def test_it_cannot_be_written(ask, path, monkeypatch):
     def refuse(*dummy):
         raise OSError(30, "Read-only file system")
-    monkeypatch.setattr(lock.os, "replace", refuse)
+    monkeypatch.setattr(part.os, "replace", refuse)
     result = ask()
     assert result["failed"] and "Read-only file system" in result["msg"] and os.listdir(path.parent) == []
 
@@ -392,7 +393,7 @@ def test_it_cannot_be_removed(ask, path, monkeypatch):
     def refuse(*dummy):
         raise OSError(30, "Read-only file system")
     ask()
-    monkeypatch.setattr(lock.os, "unlink", refuse)
+    monkeypatch.setattr(part.os, "unlink", refuse)
     assert "cannot remove the lock" in ask(state="free")["msg"]
 
 

@@ -9,6 +9,7 @@ import socket
 import time
 
 import pytest
+from ansible_collections.shakenfist.rolling.plugins.module_utils.parts import nodes_info as part
 from ansible_collections.shakenfist.rolling.plugins.modules import nodes_info
 from ansible_collections.shakenfist.rolling.tests.unit.fakes import Quiet, Server
 
@@ -84,8 +85,8 @@ class Api:
 def apis(monkeypatch, clock):
     """Two APIs, behind a proxy that must not be asked."""
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
-    monkeypatch.setattr(nodes_info, "time", clock)
-    monkeypatch.setattr(nodes_info, "INTERVAL", 2)
+    monkeypatch.setattr(part, "time", clock)
+    monkeypatch.setattr(part, "INTERVAL", 2)
     found = [Api(), Api()]
     yield found
     for api in found:
@@ -142,7 +143,7 @@ def test_the_nodes_of_a_cluster(run, api, check):
 def test_an_api_that_says_less(run, api):
     api.nodes = [[{"name": "sf-1"}]]
     result = run()
-    assert result["nodes"] == [dict(dict.fromkeys(nodes_info.KEYS), name="sf-1", daemons={})]
+    assert result["nodes"] == [dict(dict.fromkeys(part.KEYS), name="sf-1", daemons={})]
     assert result["leader"] == "" and result["stale"] == []
 
 
@@ -173,17 +174,17 @@ def test_nobody_answers(run, credentials, closed):
 
 
 def test_an_api_that_says_nothing(run, credentials, monkeypatch):
-    limits, really = [], nodes_info.urls.open_url
+    limits, really = [], part.urls.open_url
 
     def open_url(*arguments, **more):
         limits.append(more["timeout"])
         return really(*arguments, **more)
 
-    monkeypatch.setattr(nodes_info.urls, "open_url", open_url)
+    monkeypatch.setattr(part.urls, "open_url", open_url)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         credentials.write_text(json.dumps({"namespace": "system", "key": KEY, "apiurl": url}))
-        monkeypatch.setattr(nodes_info, "ANSWER_WITHIN", 0.2)
+        monkeypatch.setattr(part, "ANSWER_WITHIN", 0.2)
         result = run()
     assert not result["failed"] and "does not answer (timed out)" in result["problem"]
     assert limits == [0.2]

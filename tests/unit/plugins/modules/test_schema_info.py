@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import pytest
 from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError
 from ansible_collections.shakenfist.rolling.plugins.module_utils._environment import Database, settings
+from ansible_collections.shakenfist.rolling.plugins.module_utils.parts import schema_info as part
 from ansible_collections.shakenfist.rolling.plugins.modules import schema_info
 
 SECRET = "a=secret#1"
@@ -59,7 +60,7 @@ class FakeDriver:
 @pytest.fixture
 def driver(monkeypatch):
     fake = FakeDriver()
-    monkeypatch.setattr(schema_info, "driver", fake)
+    monkeypatch.setattr(part, "driver", fake)
     return fake
 
 
@@ -115,7 +116,7 @@ def test_a_database_without_a_schema(driver, run):
     ("enum('ü')", ["ü"]),
 ])
 def test_enum_values(column_type, values):
-    assert schema_info.enum_values(column_type) == values
+    assert part.enum_values(column_type) == values
 
 
 @pytest.mark.parametrize("text, expected", [
@@ -229,7 +230,7 @@ def test_a_configuration_that_does_not_do(driver, run, config, text, message):
 
 
 def test_no_driver(run, monkeypatch):
-    monkeypatch.setattr(schema_info, "driver", None)
+    monkeypatch.setattr(part, "driver", None)
     result = run()
     assert result["failed"] and "PyMySQL" in result["msg"]
 

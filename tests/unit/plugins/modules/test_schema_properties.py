@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from ansible_collections.shakenfist.rolling.plugins.modules import schema, schema_info
+from ansible_collections.shakenfist.rolling.plugins.module_utils.parts import schema, schema_info
 from ansible_collections.shakenfist.rolling.tests.unit.strategies import PROPERTY
 from hypothesis import given
 from hypothesis import strategies as st

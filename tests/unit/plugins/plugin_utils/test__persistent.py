@@ -12,7 +12,7 @@ import pytest
 from ansible.errors import AnsibleConnectionFailure, AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils import _persistent
-from ansible_collections.shakenfist.rolling.tests.unit.fakes import Clock
+from ansible_collections.shakenfist.rolling.tests.unit.fakes import Clock, with_several
 
 LOST = AnsibleConnectionFailure("Failed to connect to the host via ssh")
 
@@ -32,13 +32,13 @@ def run(monkeypatch):
         action._display = SimpleNamespace(warning=action.warned.append)
         action._connection = SimpleNamespace(reset=reset)
 
-        def execute(task_vars):
+        def execute(module_name, module_args, task_vars):
             asked.append(clock.now)
             answer = answers[min(len(asked), len(answers)) - 1]
             if isinstance(answer, Exception):
                 raise answer
             return answer
-        action._execute_module = execute
+        action._execute_module = with_several(execute)
         return action.run(task_vars=dict(variables, inventory_hostname="sf-2")), asked, action.warned
     return run
 
@@ -46,6 +46,21 @@ def run(monkeypatch):
 def test_a_node_that_answers(run):
     assert run([dict(changed=True)]) == (dict(changed=True), [0.0], [])
     assert run([dict(changed=True)], roll_reconnect_timeout=300) == (dict(changed=True), [0.0], [])
+
+
+@pytest.mark.parametrize("module, answer, expected", [
+    ("drain", dict(changed=True), dict(changed=True)),
+    ("units", dict(answers=[dict(changed=True, seconds=0.1)], warnings=["w"], changed=True),
+     dict(changed=True, warnings=["w"])),
+    ("units", dict(failed=True, msg="no Python"), dict(failed=True, msg="no Python")),
+])
+def test_how_a_module_is_started(module, answer, expected):
+    action, asked = _persistent.PersistentAction.__new__(_persistent.PersistentAction), []
+    action._execute_module = lambda **how: asked.append(how) or answer
+    assert action.run_module(module, dict(a=1), dict(b=2)) == expected
+    given = dict(a=1) if module == "drain" else dict(calls=[dict(module=module, arguments=dict(a=1))])
+    kind = "drain" if module == "drain" else "several"
+    assert asked == [dict(module_name=f"shakenfist.rolling.{kind}", module_args=given, task_vars=dict(b=2))]
 
 
 def test_without_the_variable_it_is_as_ever(run):
