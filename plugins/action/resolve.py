@@ -12,6 +12,7 @@ from ansible_collections.shakenfist.rolling.plugins.module_utils._common import 
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._packages import target_of_step
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._run import SAME, plain, run_of
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._staging import (
+    active_on,
     continued,
     messages_of,
     running,
@@ -50,7 +51,7 @@ class ActionModule(resolve_info.ActionModule):
         except RollingError as exc:
             return dict(failed=True, msg=exc.message)
         pip = {key: given[key] for key in ("source", "index_url", "packages", "extra_args") if given[key] is not None}
-        pip.update(path=node["venv"], distribution=node["distribution"])
+        pip.update(path=node["venv"], distribution=node["distribution"], running=active_on(seen.values()))
         begun = unfinished(given["broken"], "upgrade", given["release"] or given["source"])
         answer = super().resolve(dict(pip, version=given["release"] or begun), task_vars)
         notes = continued("upgrade", begun)

@@ -82,6 +82,29 @@ for name, one in sorted(present.items()):
                          f"release brings {lock[needed]}.")
 print(json.dumps(found))
 """
+# What the distributions that are named require, without extras, and the virtualenv does not have.
+UNMET = """
+import importlib.metadata as metadata, json, sys
+from pip._vendor.packaging.requirements import Requirement
+from pip._vendor.packaging.utils import canonicalize_name
+from pip._vendor.packaging.version import InvalidVersion
+names, present, found = json.loads(sys.argv[1])["names"], {}, []
+for one in metadata.distributions():
+    if one.metadata["Name"] and one.version:
+        present.setdefault(canonicalize_name(one.metadata["Name"]), one)
+for name in names:
+    for wanted in map(Requirement, present[name].requires or [] if name in present else []):
+        if wanted.marker and not wanted.marker.evaluate({"extra": ""}):
+            continue
+        there = present.get(canonicalize_name(wanted.name))
+        try:
+            fits = there and wanted.specifier.contains(there.version, prereleases=True)
+        except InvalidVersion:  # one of the operating system
+            fits = True
+        if not fits:
+            found.append(f"{wanted.name}{wanted.specifier}")
+print(json.dumps(found))
+"""
 # Who a file says that somebody is to a host, as this Python reads it; null where it does not.
 LOGIN = """
 import json, netrc, sys
@@ -210,6 +233,16 @@ def distributions(run, root):
 def conflicts(run, root, lock):
     """What the virtualenv C(root) has that does not go with the lock any more, one sentence each."""
     return ask(run, root, [CONFLICTS, json.dumps({canonical(one["name"]): one["version"] for one in lock})])
+
+
+def check_requirements(run, root, lock, path):
+    """Refuse a clone C(root) of the virtualenv C(path) that lacks what the distributions of the lock require.
+
+    :raises RollingError: naming the first requirement.
+    """
+    unmet = ask(run, root, [UNMET, json.dumps(dict(names=[canonical(one["name"]) for one in lock]))])
+    if unmet:
+        raise RollingError(not_locked(unmet[0], path))
 
 
 def look_into(run, root, distribution):

@@ -416,31 +416,55 @@ def check_request(params):
                            "resolve the release again")
 
 
+def sources(params, lock):
+    """Where pip finds what a lock says: in the wheelhouse, and if that does not have all of it on the index, too."""
+    if not params["wheelhouse"]:
+        return []
+    if not os.path.isdir(params["wheelhouse"]):
+        raise RollingError(f"there is no wheelhouse {params['wheelhouse']}: stage again")
+    whole = {one["sha256"] for one in lock} <= set(digests_in_folder(params["wheelhouse"]).values())
+    return ["--find-links", params["wheelhouse"], *(["--no-index"] if whole else [])]
+
+
 def install(module, root, again=False, **options):
-    """Install what the lock says into the virtualenv C(root), with its own pip.
+    """Install what the lock says into the virtualenv C(root), with its own pip, which first works out all of it.
 
     :arg again: whether it holds another build of the release, which pip would take for the one that the lock means.
     :returns: what pip installed.
     """
     params = module.params
-    pip = _release.Pip(module, root, **options)
-    source = []
-    if params["wheelhouse"]:
-        if not os.path.isdir(params["wheelhouse"]):
-            raise RollingError(f"there is no wheelhouse {params['wheelhouse']}: stage again")
-        source = ["--find-links", params["wheelhouse"]]
-        if {one["sha256"] for one in params["lock"]} <= set(digests_in_folder(params["wheelhouse"]).values()):
-            source.append("--no-index")
+    pip, source = _release.Pip(module, root, **options), sources(params, params["lock"])
     if again:
         pip.install(["--force-reinstall", "--no-deps", *source,
                      *pip.locked([_release.pick(params["lock"], params["distribution"])])])
     # What is installed and good enough stays, whether the lock names it or not.
     report = pip.install(["--upgrade-strategy", "only-if-needed", *source, *pip.locked(params["lock"])])
+    check_version(module, root)
+    return _release.installed(report)
+
+
+def complete(module, clone, **options):
+    """Install what a clone lacks of the lock, with its own pip.
+
+    The lock is whole, so pip need not work out again what belongs together, which takes it as long as all else. Where
+    the virtualenv differs from the one that was resolved, the clone is thrown away.
+
+    :returns: what pip installed.
+    """
+    lock, pip = lacking(module, clone)[0], _release.Pip(module, clone, **options)
+    report = pip.install(["--no-deps", *sources(module.params, lock), *pip.locked(lock)]) if lock else {}
+    _release.check_requirements(module.run_command, clone, module.params["lock"], module.params["path"])
+    check_version(module, clone)
+    return _release.installed(report)
+
+
+def check_version(module, root):
+    """Refuse a virtualenv C(root) that pip has not brought to the release."""
+    params = module.params
     found = _release.inspect(module.run_command, root, params["distribution"])
     if found["version"] != params["version"]:
         raise RollingError(f"{root} holds {params['distribution']} {found['version']} after pip, "
                            f"not {params['version']}")
-    return _release.installed(report)
 
 
 def forget(root, but=()):
@@ -483,7 +507,7 @@ def build(module, clone, **options):
     if _release.inspect(module.run_command, clone, params["distribution"])["version"] == params["version"]:
         # Another build of the same version. pip would take it for the one that the lock means, and leave it.
         _release.Pip(module, clone, **options).run("uninstall", ["--yes", params["distribution"]])
-    packages = install(module, clone, **options)
+    packages = complete(module, clone, **options)
     # Of an installer that does not go by the link, scripts of the clone would run what the active release holds.
     named = params["path"]
     if params["scripts"] == "release":

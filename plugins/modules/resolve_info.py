@@ -43,6 +43,13 @@ options:
     type: list
     elements: str
     default: []
+  running:
+    description:
+      - The names of the release directories that the nodes run, which get what is resolved here. Where all of them run
+        the release, nobody is to install anything, and RV(lock) is only the release itself.
+    type: list
+    elements: str
+    default: []
   given: {type: path, description: A tar file on the node of what O(source) has. Set by the module of the controller.}
   candidates:
     description: The names in O(given) of the wheels of the release. Set by the module of the controller.
@@ -481,13 +488,9 @@ def not_used(present, files, lock, distribution):
             f"them, so they are not used. To install them, too, add -e '{{\"stage_packages\": {packages}}}'"), found
 
 
-def resolve(module):
-    """The exact release, and what comes with it."""
+def work_out(module, shelf, wheel, requirement):
+    """What pip would change, the lock of all that the release needs, and the names of what that does not hold."""
     path, distribution = module.params["path"], module.params["distribution"]
-    found = _release.inspect(module.run_command, path, distribution)
-    _release.require_pip(found, path)
-    shelf = Shelf(module, _release.Pip(module, path))
-    wheel, requirement, notice = find_release(module, shelf, found)
     requirements = [requirement, *module.params["packages"]]
     report, packages, asked = changes(shelf, requirements)
     for item in report.get("install", []):
@@ -501,8 +504,26 @@ def resolve(module):
         if not package["sha256"]:
             raise RollingError(f"pip did not say which wheel of {package['name']} it would install, with its sha256: "
                                "only what comes from an index or from stage_source can be locked")
-    files, lock = shelf.digests(), [lock[name] for name in sorted(lock)]
-    unused, newer = not_used(present, files.values(), lock, distribution) if shelf.given else ("", {})
+    return packages, [lock[name] for name in sorted(lock)], unpinned
+
+
+def resolve(module):
+    """The exact release, and what comes with it."""
+    path, distribution = module.params["path"], module.params["distribution"]
+    found = _release.inspect(module.run_command, path, distribution)
+    _release.require_pip(found, path)
+    shelf = Shelf(module, _release.Pip(module, path))
+    wheel, requirement, notice = find_release(module, shelf, found)
+    name = f"{wheel['version']}-{wheel['sha256'][:8]}"
+    if set(module.params["running"]) == {name} and not module.params["packages"]:
+        # To work out what belongs together takes pip longer than all else.
+        packages, lock, unpinned = [], [wheel], []
+    else:
+        packages, lock, unpinned = work_out(module, shelf, wheel, requirement)
+    files, unused, newer = shelf.digests(), "", {}
+    if shelf.given:
+        present = _release.distributions(module.run_command, path)
+        unused, newer = not_used(present, files.values(), lock, distribution)
     notice = "\n".join(filter(None, [notice, unused]))
     unpinned = [name for name in unpinned if name not in newer]
     carried = [package for package in lock if package["sha256"] in files]
@@ -510,7 +531,6 @@ def resolve(module):
            if os.path.dirname(files[package["sha256"]]) == shelf.built}
     if own and module.params["built"]:
         _wheels.write_tar(own, module.params["built"])
-    name = f"{wheel['version']}-{wheel['sha256'][:8]}"
     contents, unknown = contents_of(shelf, wheel, name, found)
     notice = "\n".join(filter(None, [notice, unknown]))
     return dict(
@@ -558,6 +578,7 @@ def main():
             source=dict(type="list", elements="path", default=[]),
             packages=dict(type="list", elements="str", default=[]),
             given=dict(type="path"),
+            running=dict(type="list", elements="str", default=[]),
             candidates=dict(type="list", elements="str", default=[]),
             built=dict(type="path"),
             **_release.PIP_OPTIONS,

@@ -61,6 +61,15 @@ def staging_of(node, resolved, strategy="clone", over_controller=False):
         wheels=os.path.join(os.path.dirname(node["venv"]), f".wheels-{resolved['name']}"))
 
 
+def active_on(nodes):
+    """The names of the release directories that nodes run, from their C(cluster_node).
+
+    Where that is not known, or another installer has written into it, the name is empty.
+    """
+    releases = [node.get("release") or {} for node in nodes]
+    return sorted({"" if release.get("rewritten") else release.get("name") or "" for release in releases})
+
+
 def target_of(answer, node):
     """The target as pip of one node has resolved it, from what the module C(resolve_info) has returned."""
     return dict({key: answer[key] for key in RESOLVED}, node=node)

@@ -119,6 +119,8 @@ def make_real_venv(root, folder, *requirements):
     site = next(root.glob("lib/python3*/site-packages"))
     for name in ("pip", os.path.basename(next(path for path in pip.files if path.name == "METADATA").parent)):
         (site / name).symlink_to(pip.locate_file(name))
+    # Else a pip that removes all other files there takes the directory away as a whole, and these links with it.
+    (site / "own.pth").write_text("")
     if requirements:
         run_pip(root, "install", "--no-deps", "--no-index", "--find-links", str(folder), *requirements)
     return root

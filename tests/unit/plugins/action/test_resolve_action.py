@@ -45,7 +45,7 @@ def act(monkeypatch):
 def test_pip_is_asked(act, run):
     result, asked = act(run, release="0.8.1", packages=["a"], previous="0.7.9")
     assert asked == [dict(path="/srv/venv", distribution="shakenfist", version="0.8.1", source=[], packages=["a"],
-                          extra_args=[])]
+                          extra_args=[], running=["", "0.8.0-aa"])]
     assert result["target"] == dict(RESOLVED, node="sf-1") and len(result["messages"]) == 2
     assert result["version"] == "0.8.1" and not result.get("failed")
     assert act(run, index_url="http://db/")[1][0]["index_url"] == "http://db/"

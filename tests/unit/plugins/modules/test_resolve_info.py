@@ -87,6 +87,22 @@ def test_the_whole_closure_is_locked_at_what_is_installed(resolve, node, wheels)
     assert run_pip(wheels.parent / "venv", "list") == before
 
 
+def test_where_all_run_it_nothing_is_worked_out(resolve, node, wheels, monkeypatch):
+    node("shakenfist==0.8.1")
+    whole = resolve(version="0.8.1")
+    assert len(whole["lock"]) == 5
+    run, asked = _release.Pip.run, []
+    monkeypatch.setattr(_release.Pip, "run", lambda pip, verb, arguments: asked.append(arguments) or run(
+        pip, verb, arguments))
+    result = resolve(version="0.8.1", running=[whole["name"]])
+    assert result["lock"] == locked(wheels, "shakenfist-0.8.1") and result["packages"] == result["unpinned"] == []
+    assert {key for key in result if result[key] != whole[key]} - {"invocation"} == {
+        "lock", "indexed", "packages"}
+    assert not any("--upgrade" in arguments or "--constraint" in arguments for arguments in asked)
+    for more in dict(running=[whole["name"], ""]), dict(running=[whole["name"]], packages=["attrs"]), dict(running=[]):
+        assert resolve(version="0.8.1", **more)["lock"] == whole["lock"]
+
+
 def test_what_it_holds_is_what_is_there_once_it_is_installed(resolve, node, wheels, run_module, tmp_path):
     """So a node is known to have another build of the version that it runs, whoever has installed it."""
     root = node()

@@ -10,6 +10,7 @@ import pytest
 from ansible_collections.shakenfist.rolling.plugins.module_utils._common import RollingError
 from ansible_collections.shakenfist.rolling.plugins.plugin_utils._staging import (
     Staging,
+    active_on,
     messages_of,
     running,
     staging_of,
@@ -28,6 +29,14 @@ def node(version="0.8.0", name="0.8.0-aa", rewritten=False, tier=False, previous
         has_database_credentials=tier, staged=["0.7.9-bb", "0.8.0-aa"], daemons=["sf-net"], api_unit="sf-api",
         units={"sf-api": {}, "sf-net": {}},
         previous=dict(zip(("version", "name", "contents"), previous)) if previous else {}), **values)
+
+
+@pytest.mark.parametrize("nodes, expected", [
+    ([node(), node()], ["0.8.0-aa"]), ([node(), node(name="0.8.1-bb")], ["0.8.0-aa", "0.8.1-bb"]),
+    ([node(), node(rewritten=True)], ["", "0.8.0-aa"]), ([node(name=None), {}, dict(release=None)], [""]),
+])
+def test_what_is_active(nodes, expected):
+    assert active_on(nodes) == expected
 
 
 @pytest.mark.parametrize("of, target, options, copied, brought", [
