@@ -125,6 +125,12 @@ def base_image(packages):
     return image
 
 
+def names_of(repository):
+    """The names in a repository. podman lists all names of an image, and another checkout may have the same one."""
+    found = podman("images", "--filter", f"reference={repository}", "--format", "{{.Repository}}:{{.Tag}}").stdout
+    return [name for name in found.split() if name.startswith(f"{repository}:")]
+
+
 def lab_image(product):
     """The image that every machine of the lab runs; built anew when something in it changes."""
     dependencies = product.dependencies()
@@ -153,9 +159,7 @@ def lab_image(product):
         (context / "wheels").mkdir()
         product.fill(context)
         podman("build", "--quiet", "--network=none", "--build-arg", f"BASE={base}", "--tag", image, context)
-        old = podman("images", "--filter", f"reference={repository}", "--format",
-                     "{{.Repository}}:{{.Tag}}").stdout.split()
-        for name in old:
+        for name in names_of(repository):
             if name != image:
                 podman("rmi", name, check=False)
     # By this name the molecule scenario of a single role finds it.
@@ -164,13 +168,9 @@ def lab_image(product):
 
 
 def prepared(product):
-    """The image, and the key to log in with: several labs that come up at once make them once.
-
-    Those of other checkouts wait, too: an image may have names of all of them, and podman gives it the one that is new
-    and those that it had read before.
-    """
+    """The image, and the key to log in with: several labs that come up at once make them once."""
     CACHE.mkdir(parents=True, exist_ok=True)
-    with pathlib.Path("/run/lock/sfr-images").open("w") as handle:
+    with (CACHE / "lock").open("w") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         if not KEY.exists():
             run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "lab", "-f", KEY)

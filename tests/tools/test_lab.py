@@ -64,28 +64,32 @@ OF_SF = dict(nodes=1, database=2, release='0.8.0')
 
 
 def test_a_checkout_removes_no_image_of_another(monkeypatch, tmp_path):
-    """Each has a name of its own for its images, and only asks for those."""
+    """Each has a name of its own for its images. podman lists all names of one, and they may have the same image."""
     monkeypatch.setattr(lab, 'CACHE', tmp_path)
     (tmp_path / 'containers.conf').touch()
     monkeypatch.setattr(lab, 'base_image', lambda packages: 'base')
     monkeypatch.setattr(lab, 'say', lambda text: None)
     product = types.SimpleNamespace(IMAGE='sfr-lab', PACKAGES=[], SOURCES=lab.LAB / 'sf', dependencies=lambda: [],
                                     fill=lambda context: None)
-    built, asked = [], []
+    built, removed = [], []
 
     def podman(verb, *arguments, **more):
+        names = ''
         if verb == 'build':
             built.append(arguments[arguments.index('--tag') + 1])
-        if verb == 'images':
-            asked.append(arguments[1].partition('=')[2])
-        return types.SimpleNamespace(stdout='', stderr='', returncode=verb == 'image')
+        elif verb == 'images':
+            repository = arguments[1].partition('=')[2]
+            names = ''.join(f'{name}\n' for name in (f'{repository}:old', *built, 'localhost/sfr-lab:latest'))
+        elif verb == 'rmi':
+            removed.append(arguments[0])
+        return types.SimpleNamespace(stdout=names, stderr='', returncode=verb == 'image')
 
     monkeypatch.setattr(lab, 'podman', podman)
     for root in '/one', '/two':
         monkeypatch.setattr(lab, 'ROOT', pathlib.Path(root))
         lab.lab_image(product)
     assert len({name.rpartition(':')[0] for name in built}) == 2
-    assert asked == [name.rpartition(':')[0] for name in built]
+    assert removed == [f"{name.rpartition(':')[0]}:old" for name in built]
 
 
 @pytest.mark.parametrize('state, product, machines', [
